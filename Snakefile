@@ -1,0 +1,23 @@
+# Which backend, precision, resolution and batch size to deploy: export, compile, time, aggregate, report.
+from snakemake.utils import min_version
+
+min_version("9.19")
+
+
+configfile: "config/config.yaml"
+report: "templates/captions/workflow.rst"
+container: "docker://speedgrid"
+
+
+include: "rules/common.smk"
+include: "rules/model.smk"
+include: "rules/compile.smk"
+include: "rules/measure.smk"
+include: "rules/analyse.smk"
+include: "rules/report.smk"
+
+
+rule all:
+    default_target: True
+    input:
+        "report/report.md",

@@ -1,0 +1,30 @@
+# From records to one table.
+
+
+rule aggregate:
+    input:
+        timings=expand("artifacts/timings/{cell}-round{round}.json", cell=CELLS, round=ROUNDS),
+        weights=expand("artifacts/weights/r{resolution}.json", resolution=AXES["resolution"]),
+        flops="artifacts/flops.json",
+        peaks="artifacts/peaks.json",
+        hardware="config/hardware.yaml",
+        code=code("table", "statistics", "peaks", "run"),
+    output:
+        csv=report(
+            "artifacts/results.csv",
+            caption="../templates/captions/results.rst",
+            category="Tables",
+            labels={"table": "All cells", "format": "CSV"},
+        ),
+        parquet="artifacts/results.parquet",
+        run="artifacts/run.json",
+    log:
+        "logs/aggregate.log",
+    localrule: True
+    params:
+        config=config,
+        cells=[str(cell) for cell in CELLS],
+    message:
+        "Table of all cells"
+    script:
+        "../scripts/aggregate.py"

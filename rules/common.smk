@@ -1,0 +1,61 @@
+# What the rules share: the checked configuration, the cells, and what makes a job stale. No rules here.
+import json
+import sys
+from pathlib import Path
+
+from speedgrid import backends, environment, grid, plots, precision, settings
+
+config.update(settings.complete(config))
+
+DEVICE = config["device"]
+MODEL = config["model"]["name"]
+AXES = config["grid"][DEVICE]
+CELLS = grid.cells(AXES)
+ROUNDS = range(1, config["timing"]["rounds"] + 1)
+PRIORITIES = grid.measuring_priorities(CELLS, config["model"]["seed"], len(ROUNDS))
+# Snakemake sees neither drivers nor library versions: as params they make jobs stale.
+MACHINE = environment.fingerprint(DEVICE)
+FINGERPRINTS = {name: environment.fingerprint(DEVICE, name) for name in AXES["backend"]}
+# The interpreter that runs Snakemake, also where the virtual environment is not activated.
+PYTHON = sys.executable
+
+
+wildcard_constraints:
+    backend="|".join(AXES["backend"]),
+    precision="|".join(precision.PRECISIONS),
+    resolution=r"\d+",
+    batch_size=r"\d+",
+    round=r"\d+",
+
+
+def code(*modules):
+    """Return library files as input, because Snakemake does not track what a script imports."""
+    return [f"speedgrid/{module}.py" for module in modules]
+
+
+def backend_code(wildcards):
+    """Return the library files of one backend: an edit makes its cells stale and no others."""
+    return code(*backends.get(wildcards.backend).CODE)
+
+
+def own_checkpoint(wildcards):
+    """Return the user's checkpoint for a resolution where there is one."""
+    path = config["model"]["weights"].format(model=MODEL, resolution=wildcards.resolution)
+    return path if Path(path).exists() else []
+
+
+def onnx_file(wildcards):
+    """Return the ONNX file that serves a cell: fp32 and tf32 share one graph of float32 tensors."""
+    return f"artifacts/onnx/{precision.stored(wildcards.precision)}-r{wildcards.resolution}.onnx"
+
+
+def timing_priority(wildcards):
+    """Return the job priority that puts the cells of a round in random order."""
+    cell = grid.Cell.PATTERN.format(**wildcards)
+    return PRIORITIES.get((cell, int(wildcards.round)), 0)
+
+
+def timing_options():
+    """Return what a timing is asked for, as one JSON string."""
+    options = {name: value for name, value in config["timing"].items() if name != "rounds"}
+    return json.dumps({"model": MODEL, **options})

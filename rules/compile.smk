@@ -1,0 +1,25 @@
+# Engines that are compiled ahead of time, one for each (precision, resolution, batch size).
+
+
+rule compile_trt:
+    input:
+        weights="artifacts/weights/r{resolution}.pth",
+        code=code("engine", "models"),
+        script="scripts/compile_trt.py",
+    output:
+        engine="artifacts/engines/{precision}-r{resolution}-b{batch_size}.ts",
+        build="artifacts/engines/{precision}-r{resolution}-b{batch_size}.json",
+    log:
+        "logs/compile_trt/{precision}-r{resolution}-b{batch_size}.log",
+    resources:
+        gpu=1,
+    params:
+        cell="torch_tensorrt-{precision}-r{resolution}-b{batch_size}",
+        model=MODEL,
+        device=DEVICE,
+        environment=FINGERPRINTS.get("torch_tensorrt"),
+    message:
+        "Engine in {wildcards.precision} at {wildcards.resolution} x {wildcards.resolution}, batch size {wildcards.batch_size}"
+    shell:
+        "{PYTHON} {input.script} {params.cell} --model {params.model} --device {params.device}"
+        " --weights {input.weights} --engine {output.engine} --build {output.build} > {log} 2>&1"

@@ -1,0 +1,63 @@
+# Measuring: nothing else runs meanwhile, because a timing takes all cores and the GPU by declaration.
+
+
+rule time_cell:
+    input:
+        artifact=branch(
+            lambda wildcards: wildcards.backend,
+            cases={
+                "pytorch": "artifacts/weights/r{resolution}.pth",
+                "onnxruntime": onnx_file,
+                "openvino": onnx_file,
+                "torch_tensorrt": "artifacts/engines/{precision}-r{resolution}-b{batch_size}.ts",
+            },
+        ),
+        build=branch(
+            lambda wildcards: wildcards.backend == "torch_tensorrt",
+            then="artifacts/engines/{precision}-r{resolution}-b{batch_size}.json",
+        ),
+        reference="artifacts/references/r{resolution}.npz",
+        code=code(
+            "measure", "timing", "memory", "telemetry", "parity", "images", "precision", "backends/session"
+        ),
+        backend=backend_code,
+        script="scripts/time_cell.py",
+    output:
+        f"artifacts/timings/{grid.Cell.PATTERN}-round{{round}}.json",
+    log:
+        f"logs/time_cell/{grid.Cell.PATTERN}-round{{round}}.log",
+    threads: workflow.cores
+    priority: timing_priority
+    resources:
+        gpu=1,
+    params:
+        cell=grid.Cell.PATTERN,
+        device=DEVICE,
+        options=timing_options(),
+        environment=lambda wildcards: FINGERPRINTS[wildcards.backend],
+    message:
+        "Timing {params.cell}, round {wildcards.round}"
+    shell:
+        "{PYTHON} {input.script} {params.cell} --round {wildcards.round} --device {params.device}"
+        " --artifact {input.artifact} --build {input.build} --reference {input.reference}"
+        " --options {params.options:q} --output {output} > {log} 2>&1"
+
+
+rule measure_peaks:
+    input:
+        code=code("peaks", "precision"),
+    output:
+        "artifacts/peaks.json",
+    log:
+        "logs/measure_peaks.log",
+    threads: workflow.cores
+    resources:
+        gpu=1,
+    params:
+        device=DEVICE,
+        precisions=AXES["precision"],
+        environment=MACHINE,
+    message:
+        "Rate of a large matrix product on this device"
+    script:
+        "../scripts/measure_peaks.py"

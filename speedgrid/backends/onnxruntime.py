@@ -1,0 +1,150 @@
+"""ONNX Runtime: its CUDA provider through IO binding on GPU memory, or its CPU provider."""
+
+from collections import Counter
+
+from speedgrid import device as devices
+from speedgrid.backends.session import HostSession, Session
+
+PACKAGES = ("onnxruntime-gpu", "onnxruntime", "torch", "nvidia-cudnn-cu13", "onnx", "onnxscript")
+CODE = ("backends/onnxruntime",)
+IMPORTS = {"cuda": ("torch", "onnxruntime"), "cpu": ("onnxruntime",)}
+
+PROVIDERS = {"cuda": "CUDAExecutionProvider", "cpu": "CPUExecutionProvider"}
+
+
+def available(device: str) -> str | None:
+    """Return why this backend cannot run here, or None."""
+    if reason := devices.missing(device):
+        return reason
+    try:
+        import onnxruntime
+    except ImportError as error:
+        return f"ONNX Runtime is not installed: {error}"
+    if PROVIDERS[device] not in onnxruntime.get_available_providers():
+        return f"this ONNX Runtime build has no {PROVIDERS[device]}; install onnxruntime-gpu"
+    return None
+
+
+def unsupported(cell, device: str) -> str | None:
+    """Return why this backend cannot do this cell, or None."""
+    if device == "cpu" and cell.precision != "fp32":
+        return f"ONNX Runtime's CPU provider has no {cell.precision} convolution of its own"
+    if cell.precision == "bf16":
+        return "ONNX Runtime's CUDA provider has no bf16 MaxPool"
+    return None
+
+
+def load(cell, device: str, artifact: str, options: dict) -> Session:
+    """Open a session on the ONNX file `artifact` that refuses to leave the device. options: `cpu_threads`."""
+    return CudaSession(cell, artifact) if device == "cuda" else CpuSession(cell, artifact, options["cpu_threads"])
+
+
+def session_options(cpu_threads: int | None = None):
+    """Return SessionOptions with all optimisations and node assignments recorded."""
+    import onnxruntime as ort
+
+    settings = ort.SessionOptions()
+    settings.log_severity_level = 3
+    settings.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_ALL
+    settings.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
+    if cpu_threads:
+        settings.intra_op_num_threads = cpu_threads
+        settings.inter_op_num_threads = 1
+    return settings
+
+
+def describe(session) -> dict:
+    """Return the runtime's version and how many nodes each execution provider took, by the session's own account."""
+    import onnxruntime as ort
+
+    nodes = Counter()
+    for graph in session.get_provider_graph_assignment_info():
+        nodes[graph.ep_name] += len(graph.get_nodes())
+    return {"version": ort.__version__, "nodes_per_provider": dict(nodes)}
+
+
+def require_provider(details: dict, provider: str) -> None:
+    """Raise RuntimeError unless every node runs on `provider`."""
+    if set(details["nodes_per_provider"]) != {provider}:
+        raise RuntimeError(f"asked for {provider}, but nodes were assigned as {details['nodes_per_provider']}")
+
+
+class CpuSession(HostSession):
+    """The CPU provider, with input and output bound to host memory."""
+
+    def __init__(self, cell, artifact: str, cpu_threads: int):
+        import onnxruntime as ort
+
+        session = ort.InferenceSession(
+            artifact, session_options(cpu_threads), providers=[PROVIDERS["cpu"]], enable_fallback=0
+        )
+        source, target = session.get_inputs()[0], session.get_outputs()[0]
+        super().__init__(cell, classes=target.shape[1])
+        self.details = describe(session)
+        require_provider(self.details, PROVIDERS["cpu"])
+        self.session, self.binding = session, session.io_binding()
+        self.binding.bind_ortvalue_input(source.name, ort.OrtValue.ortvalue_from_numpy(self.input))
+        self.binding.bind_ortvalue_output(target.name, ort.OrtValue.ortvalue_from_numpy(self.result))
+
+    def run(self):
+        self.session.run_with_iobinding(self.binding)
+
+
+class CudaSession(Session):
+    """The CUDA provider on a torch stream, with input and output bound to torch tensors on the GPU.
+
+    torch comes first: its CUDA libraries are the ones that the provider then finds loaded.
+    """
+
+    def __init__(self, cell, artifact: str):
+        import torch  # isort: skip
+        import onnxruntime as ort
+
+        super().__init__(cell)
+        self.stream = torch.cuda.Stream()
+        settings = session_options()
+        settings.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
+        provider_options = {
+            "device_id": str(torch.cuda.current_device()),
+            "user_compute_stream": str(self.stream.cuda_stream),
+            # Only strict fp32 may not use tensor cores; for fp16 this option would take them away too.
+            "use_tf32": "0" if cell.precision == "fp32" else "1",
+        }
+        self.session = ort.InferenceSession(
+            artifact, settings, providers=[(PROVIDERS["cuda"], provider_options)], enable_fallback=0
+        )
+        self.details = describe(self.session) | {"provider_options": self.provider_options(provider_options)}
+        require_provider(self.details, PROVIDERS["cuda"])
+        source, target = self.session.get_inputs()[0], self.session.get_outputs()[0]
+        self.dtype = {"tensor(float)": "float32", "tensor(float16)": "float16"}[source.type]
+        dtype = getattr(torch, self.dtype)
+        self.input = torch.empty(self.shape, dtype=dtype, device="cuda")
+        self.result = torch.empty((cell.batch_size, target.shape[1]), dtype=dtype, device="cuda")
+        self.binding = self.session.io_binding()
+        self.binding.bind_ortvalue_input(source.name, ort.OrtValue.from_dlpack(self.input))
+        self.binding.bind_ortvalue_output(target.name, ort.OrtValue.from_dlpack(self.result))
+        # The run only enqueues on our stream; timing waits for the stream, as with every other backend.
+        self.run_options = ort.RunOptions()
+        self.run_options.add_run_config_entry("disable_synchronize_execution_providers", "1")
+
+    @staticmethod
+    def provider_options(options: dict) -> dict:
+        """Return the options for the record, without the stream's address."""
+        return {name: value for name, value in options.items() if name != "user_compute_stream"}
+
+    def feed(self, batch):
+        import torch
+
+        self.input.copy_(torch.from_numpy(batch))
+        torch.cuda.synchronize()
+
+    def run(self):
+        self.session.run_with_iobinding(self.binding, self.run_options)
+
+    def poison(self):
+        self.result.fill_(float("nan"))
+        self.result.cpu()
+
+    def output(self):
+        self.synchronize()
+        return self.result.double().cpu().numpy()

@@ -1,0 +1,44 @@
+"""Eager PyTorch, as a user writes it: `model(images)` in inference mode, NCHW, default cuDNN heuristics."""
+
+from speedgrid import device as devices
+from speedgrid.backends.session import TorchSession
+from speedgrid.precision import set_torch_math, torch_dtype
+
+PACKAGES = ("torch", "torchvision", "nvidia-cudnn-cu13")
+CODE = ("backends/pytorch", "models")
+IMPORTS = {"cuda": ("torch", "torchvision"), "cpu": ("torch", "torchvision")}
+
+
+def available(device: str) -> str | None:
+    """Return why this backend cannot run here, or None."""
+    return devices.missing(device)
+
+
+def unsupported(cell, device: str) -> str | None:
+    """Return why this backend cannot do this cell, or None."""
+    if device == "cpu" and cell.precision == "tf32":
+        return "TF32 is a format of NVIDIA's tensor cores; a CPU has none"
+    return None
+
+
+def load(cell, device: str, artifact: str, options: dict) -> TorchSession:
+    """Load the weights in `artifact` into an eager module. options: `model` (its name), `cpu_threads`."""
+    import torch
+
+    from speedgrid import models
+
+    set_torch_math(cell.precision)
+    if device == "cpu":
+        torch.set_num_threads(options["cpu_threads"])
+    module = models.load(options["model"], artifact).to(device, torch_dtype(cell.precision))
+    session = TorchSession(cell, device, module)
+    parameter = next(module.parameters())
+    session.dtype = str(parameter.dtype).removeprefix("torch.")
+    session.details = {
+        "version": torch.__version__,
+        "executes_on": str(parameter.device),
+        "fp32_precision": torch.backends.fp32_precision,
+        "cudnn_benchmark": torch.backends.cudnn.benchmark,
+        "memory_format": "contiguous (NCHW)",
+    }
+    return session

@@ -1,0 +1,108 @@
+"""What timing needs of a backend: a loaded model with input and output buffers, and a way to run it once."""
+
+from abc import ABC, abstractmethod
+from contextlib import contextmanager
+
+import numpy as np
+
+from speedgrid.grid import Cell
+from speedgrid.precision import DTYPES
+
+
+class Session(ABC):
+    """A model that is loaded, bound to buffers of one shape, and ready to run.
+
+    dtype: type of the input and output tensors as the session itself reports it, e.g. "float16".
+    stream: the torch.cuda.Stream that `run` enqueues on, or None on the CPU, where `run` returns when done.
+    details: what ran, for the record: plain JSON values.
+    """
+
+    stream = None
+
+    def __init__(self, cell: Cell):
+        self.shape = (cell.batch_size, 3, cell.resolution, cell.resolution)
+        self.dtype = DTYPES[cell.precision]
+        self.details: dict = {}
+
+    @abstractmethod
+    def feed(self, batch: np.ndarray) -> None:
+        """Copy `batch`, float32 [batch_size, 3, resolution, resolution], into the input buffer."""
+
+    @abstractmethod
+    def run(self) -> None:
+        """Run once, or enqueue one run on `stream`. Call it inside `active()`."""
+
+    @abstractmethod
+    def poison(self) -> None:
+        """Fill the output buffer with NaN, so that an output that is never written is seen."""
+
+    @abstractmethod
+    def output(self) -> np.ndarray:
+        """Return the output of the last run as float64 [batch_size, classes], waiting for it first."""
+
+    def synchronize(self) -> None:
+        """Wait until every enqueued run is done."""
+        if self.stream is not None:
+            self.stream.synchronize()
+
+    @contextmanager
+    def active(self):
+        """Hold what `run` needs around it, entered once around a loop and not once for each call."""
+        yield self
+
+
+class TorchSession(Session):
+    """A torch module on one device: the input is a tensor on the device, the output whatever the call returned."""
+
+    def __init__(self, cell: Cell, device: str, module):
+        import torch
+
+        super().__init__(cell)
+        self.module = module
+        self.input = torch.empty(self.shape, dtype=getattr(torch, self.dtype), device=device)
+        self.result = None
+        if device == "cuda":
+            self.stream = torch.cuda.Stream()
+
+    def feed(self, batch):
+        import torch
+
+        with self.active():
+            self.input.copy_(torch.from_numpy(batch))
+        self.synchronize()
+
+    def run(self):
+        self.result = self.module(self.input)
+
+    def poison(self):
+        # A module allocates its result anew; what can go stale is the old reference.
+        self.result = None
+
+    def output(self):
+        self.synchronize()
+        return self.result.double().cpu().numpy()
+
+    @contextmanager
+    def active(self):
+        import torch
+
+        with torch.inference_mode(), torch.cuda.stream(self.stream):
+            yield self
+
+
+class HostSession(Session):
+    """A runtime on the CPU that reads and writes numpy arrays which stay where they are."""
+
+    def __init__(self, cell: Cell, classes: int):
+        super().__init__(cell)
+        self.input = np.zeros(self.shape, self.dtype)
+        self.result = np.full((cell.batch_size, classes), np.nan, self.dtype)
+
+    def feed(self, batch):
+        self.input[...] = batch
+
+    def poison(self):
+        self.result.fill(np.nan)
+
+    def output(self):
+        return self.result.astype(np.float64)

@@ -1,0 +1,71 @@
+"""Torch-TensorRT: an engine compiled ahead of time by speedgrid.engine, loaded from its file."""
+
+import ctypes
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
+from pathlib import Path
+
+from speedgrid import device as devices
+from speedgrid.backends.session import TorchSession
+
+PACKAGES = ("torch", "torch-tensorrt", "torch-tensorrt-rtx", "tensorrt", "tensorrt-rtx-cu13-libs")
+CODE = ("backends/torch_tensorrt",)
+IMPORTS = {"cuda": ("torch",)}
+
+
+def available(device: str) -> str | None:
+    """Return why this backend cannot run here, or None."""
+    if device != "cuda":
+        return "TensorRT needs an NVIDIA GPU"
+    if reason := devices.missing(device):
+        return reason
+    if find_spec("torch_tensorrt") is None:
+        return "Torch-TensorRT is not installed; install torch-tensorrt-rtx or torch-tensorrt"
+    return None
+
+
+def unsupported(cell, device: str) -> str | None:
+    """Return why this backend cannot do this cell, or None."""
+    return None
+
+
+def flavour() -> dict[str, str]:
+    """Return the name and version of the installed distribution, e.g. {"torch-tensorrt-rtx": "2.14.0"}."""
+    for name in ("torch-tensorrt-rtx", "torch-tensorrt"):
+        try:
+            return {name: version(name)}
+        except PackageNotFoundError:
+            continue
+    return {}
+
+
+def load(cell, device: str, artifact: str, options: dict) -> TorchSession:
+    """Load the TorchScript file of an engine; its static shape is the cell's."""
+    import torch
+
+    load_runtime()
+    module = torch.jit.load(artifact, map_location="cuda").eval()
+    session = TorchSession(cell, device, module)
+    session.details = {"version": flavour(), "executes_on": torch.cuda.get_device_name()}
+    return session
+
+
+def load_runtime() -> None:
+    """Make TensorRT's operators known to torch, without the Python package where that works.
+
+    `import torch_tensorrt` takes 4 to 12 s; its runtime library takes 0.2 s and is all that an engine needs.
+    """
+    import torch
+
+    package = Path(find_spec("torch_tensorrt").origin).parent
+    runtime = package / "lib" / "libtorchtrt_runtime.so"
+    try:
+        for name in ("tensorrt_rtx_libs", "tensorrt_libs"):
+            if spec := find_spec(name):
+                for library in sorted(Path(spec.origin).parent.glob("libtensorrt_rtx.so*")) + sorted(
+                    Path(spec.origin).parent.glob("libnvinfer*.so*")
+                ):
+                    ctypes.CDLL(str(library), mode=ctypes.RTLD_GLOBAL)
+        torch.ops.load_library(str(runtime))
+    except OSError:
+        import torch_tensorrt  # noqa: F401

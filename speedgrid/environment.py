@@ -1,0 +1,125 @@
+"""What a number depends on besides the code: machine, driver and library versions."""
+
+import platform
+import shlex
+import subprocess
+import sys
+from importlib import import_module
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from speedgrid.device import nvml
+
+# Everything that the report lists; what one backend depends on is in its module's PACKAGES.
+PACKAGES = (
+    "torch",
+    "torchvision",
+    "nvidia-cudnn-cu13",
+    "onnx",
+    "onnxscript",
+    "onnxruntime-gpu",
+    "onnxruntime",
+    "openvino",
+    "torch-tensorrt",
+    "tensorrt",
+    "torch-tensorrt-rtx",
+    "tensorrt-rtx-cu13-libs",
+    "numpy",
+    "snakemake",
+)
+
+
+def versions(packages=PACKAGES) -> dict[str, str]:
+    """Return the installed version of each package; packages that are not installed are left out."""
+    found = {}
+    for package in packages:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def describe(device: str) -> dict:
+    """Describe this machine as it is now, for the record of a measurement. Plain JSON values."""
+    description = {
+        "device": device,
+        "cpu": cpu_name(),
+        "os": f"{platform.system()} {platform.release()}",
+        "python": platform.python_version(),
+        "packages": versions(),
+        "commit": commit(),
+        **gpu(),
+    }
+    return description | {"device_name": device_name(device, description)}
+
+
+def fingerprint(device: str, backend: str | None = None) -> str:
+    """Name what must not change between two numbers of one backend in a table, as readable text.
+
+    A different fingerprint makes measurements stale (it is a param of the rules) and is refused by the table.
+    With no backend: the machine and torch, for what is prepared with torch alone.
+    """
+    packages = import_module(f"speedgrid.backends.{backend}").PACKAGES if backend else ("torch",)
+    machine = gpu() if device == "cuda" else {}
+    name = device_name(device, {"cpu": cpu_name(), **machine})
+    parts = [name, *([f"driver {machine['driver']}"] if machine.get("driver") else [])]
+    return ", ".join(parts + [f"{name} {number}" for name, number in versions(packages).items()])
+
+
+def device_name(device: str, machine: dict) -> str:
+    """Return the name of the device that is measured, e.g. `NVIDIA H200`."""
+    return machine["cpu"] if device == "cpu" else machine.get("gpu") or "no GPU"
+
+
+def gpu(index: int = 0) -> dict:
+    """Describe one GPU by NVML; an empty dictionary where there is none. Memory in MB, power in W, clocks in MHz."""
+    with nvml() as api:
+        if not api or index >= api.nvmlDeviceGetCount():
+            return {}
+        handle = api.nvmlDeviceGetHandleByIndex(index)
+        cuda = api.nvmlSystemGetCudaDriverVersion()
+        major, minor = api.nvmlDeviceGetCudaComputeCapability(handle)
+        return {
+            "gpu": api.nvmlDeviceGetName(handle),
+            "gpu_uuid": api.nvmlDeviceGetUUID(handle),
+            "gpu_memory_mb": round(api.nvmlDeviceGetMemoryInfo(handle).total / 1e6),
+            "compute_capability": f"{major}.{minor}",
+            "driver": api.nvmlSystemGetDriverVersion(),
+            "cuda_driver": f"{cuda // 1000}.{cuda % 1000 // 10}",
+            "power_limit_w": _or_none(api, lambda: api.nvmlDeviceGetEnforcedPowerLimit(handle) / 1000),
+            "max_sm_clock_mhz": _or_none(
+                api, lambda: api.nvmlDeviceGetMaxClockInfo(handle, api.NVML_CLOCK_SM)
+            ),
+        }
+
+
+def _or_none(api, ask):
+    """Some boards and virtual machines do not answer: no reading is null, never 0."""
+    try:
+        return ask()
+    except api.NVMLError:
+        return None
+
+
+def cpu_name() -> str:
+    """Return the processor's model name and the number of logical CPUs, e.g. `AMD EPYC 9654 (8 CPUs)`."""
+    cpuinfo = Path("/proc/cpuinfo")
+    names = [line.split(":", 1)[1].strip() for line in cpuinfo.read_text().splitlines() if "model name" in line] if (
+        cpuinfo.exists()
+    ) else []
+    return f"{names[0] if names else platform.processor() or platform.machine()} ({len(names) or 1} CPUs)"
+
+
+def commit() -> str | None:
+    """Return speedgrid's git commit, with `+` where the working tree differs from it; None outside git."""
+    git = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--abbrev=10", "--dirty=+", "--exclude=*"]
+    try:
+        return subprocess.run(git, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return None
+
+
+def command() -> str:
+    """Return the command line of this process, with paths as they were given."""
+    return shlex.join(["python", *sys.argv])

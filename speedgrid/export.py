@@ -1,0 +1,72 @@
+"""Export a model to ONNX with a dynamic batch dimension, and prove that the file computes the same."""
+
+import numpy as np
+import onnx
+import torch
+
+from speedgrid import models, parity
+from speedgrid.images import images
+from speedgrid.precision import torch_dtype
+
+# The first opset with bf16 convolutions is 22; 20 is what every runtime here reads.
+OPSETS = {"bf16": 22}
+OPSET = 20
+# Lowest SNR in dB against PyTorch in the same precision; two orders of rounding the same sum differ by this much.
+LOWEST_SNR = {"fp32": 100.0, "fp16": 45.0}
+
+
+class ExportError(RuntimeError):
+    """An ONNX file that is invalid or does not compute what the model does."""
+
+
+def export(model: str, weights: str, precision: str, resolution: int, seed: int, output: str) -> dict:
+    """Write `model` to `output` with tensors in `precision`, check it, and describe it.
+
+    Batch norms are folded in float32 before the conversion, which loses least. Input `images`
+    [batch, 3, resolution, resolution], output `logits` [batch, classes]. Raises ExportError.
+    """
+    module = models.fold_batch_norm(models.load(model, weights)).to(torch_dtype(precision))
+    example = torch.from_numpy(images(seed, resolution, 0, 2)).to(torch_dtype(precision))
+    opset = OPSETS.get(precision, OPSET)
+    torch.onnx.export(
+        module,
+        (example,),
+        output,
+        dynamo=True,
+        opset_version=opset,
+        external_data=False,  # one file, which a checksum covers whole
+        input_names=["images"],
+        output_names=["logits"],
+        dynamic_shapes=({0: torch.export.Dim("batch", min=1, max=4096)},),
+        optimize=True,
+        verify=False,  # torch's own check only logs; the one below refuses
+    )
+    onnx.checker.check_model(output, full_check=True)
+    graph = onnx.load(output).graph
+    nodes: dict[str, int] = {}
+    for node in graph.node:
+        nodes[node.op_type] = nodes.get(node.op_type, 0) + 1
+    return {"opset": opset, "nodes": nodes, "snr_db": check(output, module, precision, resolution, seed)}
+
+
+def check(path: str, module, precision: str, resolution: int, seed: int) -> float | None:
+    """Return the SNR in dB of the file on ONNX Runtime's CPU provider against `module`, at another batch size.
+
+    None for bf16, which that provider cannot run: it is compared when it is timed. Raises ExportError if too low.
+    """
+    if precision not in LOWEST_SNR:
+        return None
+    import onnxruntime as ort
+
+    batch = images(seed, resolution, 0, 3)
+    with torch.inference_mode():
+        expected = module(torch.from_numpy(batch).to(torch_dtype(precision))).double().numpy()
+    session = ort.InferenceSession(path, providers=["CPUExecutionProvider"])
+    given = batch.astype(np.float16 if precision == "fp16" else np.float32)
+    found = parity.compare(session.run(None, {"images": given})[0].astype(np.float64), expected)
+    if found is None or found.snr_db < LOWEST_SNR[precision]:
+        raise ExportError(
+            f"{path} gives {'NaN' if found is None else f'{found.snr_db:.0f} dB SNR'} against PyTorch in {precision}; "
+            f"at least {LOWEST_SNR[precision]:.0f} dB is expected."
+        )
+    return round(found.snr_db, 2)

@@ -1,0 +1,191 @@
+"""What the table says, in sentences: every one is computed, and one that the rows do not support is not there."""
+
+import numpy as np
+import pandas as pd
+
+from speedgrid.plots import NAMES, nearest
+from speedgrid.table import SHOWN
+
+# A precision or batch size "makes a difference" from this ratio on.
+MARGIN = 1.02
+# Throughput is saturated from the first batch size that reaches this share of the best.
+SATURATED = 0.95
+
+
+def label(row) -> str:
+    """Name a row's backend and precision, with what it really ran where that differs."""
+    ran = f" (ran {row.observed_precision})" if row.status == "wrong_precision" else ""
+    return f"{NAMES.get(row.backend, row.backend)} {row.precision}{ran}"
+
+
+def place(row) -> str:
+    """Name a row's resolution and batch size."""
+    return f"{row.resolution} x {row.resolution} pixels, batch size {row.batch_size}"
+
+
+def measured(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows whose speed is shown."""
+    return table[table.status.isin(SHOWN) & table.latency_ms.notna()]
+
+
+def number(value: float) -> str:
+    """Write a number with three significant digits, and no exponent."""
+    if value is None or not np.isfinite(value):
+        return ""
+    digits = 2 - int(np.floor(np.log10(abs(value)))) if value else 0
+    return f"{round(value, digits):,.{max(digits, 0)}f}"
+
+
+def ties(rows: pd.DataFrame, best) -> list[str]:
+    """Return the labels of the other rows whose latency interval overlaps that of `best`, at the same place."""
+    others = rows[(rows.resolution == best.resolution) & (rows.batch_size == best.batch_size)].drop(best.name)
+    return [label(row) for _, row in others.iterrows() if row.latency_ms_low <= best.latency_ms_high]
+
+
+def with_ties(sentence: str, rows: pd.DataFrame, best) -> str:
+    """Add to a sentence about the best row which rows it cannot be told apart from."""
+    tied = ties(rows, best)
+    return f"{sentence} It ties with {' and '.join(tied)}: their intervals overlap." if tied else sentence
+
+
+def fastest(table: pd.DataFrame, resolution: int, batch_size: int) -> list[str]:
+    """Say what is fastest at the report's resolution and batch size, and where most images pass in a second."""
+    rows = measured(table)
+    sentences = []
+    here = rows[(rows.resolution == resolution) & (rows.batch_size == batch_size)]
+    if len(here):
+        best = here.loc[here.latency_ms.idxmin()]
+        gain = f", {number(best.speedup)} times the reference" if best.speedup > 1 else ""
+        sentences.append(
+            with_ties(
+                f"At {place(best)}, **{label(best)}** is fastest: {number(best.ms_per_image)} ms an image, "
+                f"{number(best.fps)} images/s{gain}.",
+                here,
+                best,
+            )
+        )
+    if len(rows):
+        best = rows.loc[rows.throughput_fps.idxmax()]
+        sentences.append(
+            f"Most images pass with {label(best)} at {place(best)}: {number(best.throughput_fps)} images/s back to back."
+        )
+    return sentences
+
+
+def resolution_effect(table: pd.DataFrame, batch_size: int) -> list[str]:
+    """Say how time per image grows with resolution: the exponent of a least-squares fit on logarithms."""
+    rows = measured(table)
+    rows = rows[rows.batch_size == batch_size]
+    sentences = []
+    for _, line in rows.groupby(["backend", "precision"], sort=False):
+        if line.resolution.nunique() < 2:
+            continue
+        exponent = np.polyfit(np.log(line.resolution), np.log(line.ms_per_image), 1)[0]
+        low, high = line.loc[line.resolution.idxmin()], line.loc[line.resolution.idxmax()]
+        sentences.append(
+            f"{label(low)}: {number(high.ms_per_image / low.ms_per_image)} times the time per image from "
+            f"{low.resolution} to {high.resolution} pixels, growing as resolution to the power {exponent:.1f} "
+            f"(arithmetic grows {number((high.resolution / low.resolution) ** 2)} times, power 2)."
+        )
+    return sentences
+
+
+def batch_effect(table: pd.DataFrame, resolution: int) -> list[str]:
+    """Say from which batch size on more images at once no longer raise throughput."""
+    rows = measured(table)
+    rows = rows[rows.resolution == resolution]
+    sentences = []
+    for _, line in rows.groupby(["backend", "precision"], sort=False):
+        if line.batch_size.nunique() < 2:
+            continue
+        line = line.sort_values("batch_size")
+        first, best = line.iloc[0], line.loc[line.fps.idxmax()]
+        enough = line[line.fps >= SATURATED * best.fps].iloc[0]
+        gain = f"{number(enough.fps / first.fps)} times the images/s of batch size {first.batch_size}"
+        end = line.iloc[-1].batch_size
+        if enough.batch_size == end:
+            sentences.append(f"{label(first)}: still rising at batch size {end}, the largest measured ({gain}).")
+        elif enough.batch_size == first.batch_size:
+            sentences.append(
+                f"{label(first)}: saturated from batch size {first.batch_size} on; batching gains less than 5 %."
+            )
+        else:
+            sentences.append(
+                f"{label(first)}: saturated from batch size {enough.batch_size} on, with {gain}, within 5 % of its best."
+            )
+    return sentences
+
+
+def precision_effect(table: pd.DataFrame) -> list[str]:
+    """Say what each precision gains over fp32 on the same backend: median and range over the cells both have."""
+    rows = measured(table)
+    keys = ["backend", "resolution", "batch_size"]
+    base = rows[rows.precision == "fp32"].set_index(keys).latency_ms
+    sentences = []
+    for (backend, precision), line in rows[rows.precision != "fp32"].groupby(["backend", "precision"], sort=False):
+        ratios = (base / line.set_index(keys).latency_ms).dropna()
+        if ratios.empty:
+            continue
+        middle = ratios.median()
+        if 1 / MARGIN < middle < MARGIN:
+            verdict = "makes no difference in the median"
+        elif middle >= 1:
+            verdict = f"is {number(middle)} times as fast as fp32 in the median"
+        else:
+            verdict = f"is slower than fp32, {number(middle)} times as fast in the median"
+        relabelled = rows[(rows.backend == backend) & (rows.precision == "fp32") & (rows.status == "wrong_precision")]
+        ran = f" Its rows labelled fp32 ran {relabelled.observed_precision.iloc[0]}." if len(relabelled) else ""
+        sentences.append(
+            f"{NAMES.get(backend, backend)}: {precision} {verdict} "
+            f"({number(ratios.min())} to {number(ratios.max())} over {len(ratios)} cells).{ran}"
+        )
+    return sentences
+
+
+def recommendations(table: pd.DataFrame, resolution: int) -> list[str]:
+    """Say what to deploy at a resolution, for throughput and for latency, with the price in accuracy and memory."""
+    rows = measured(table)
+    rows = rows[rows.resolution == resolution]
+    if rows.empty:
+        return [f"Nothing was measured at {resolution} x {resolution} pixels, so there is nothing to recommend."]
+    most, least = rows.loc[rows.throughput_fps.idxmax()], rows.loc[rows.latency_ms.idxmin()]
+    tied = rows[(rows.throughput_fps >= most.throughput_fps / MARGIN)].sort_values(["memory_mb", "batch_size"])
+    chosen = tied.iloc[0] if len(tied) > 1 else most
+    sentences = [
+        f"**For throughput** at {resolution} x {resolution} pixels: {label(chosen)} with batch size {chosen.batch_size}, "
+        f"{number(chosen.throughput_fps)} images/s{price(chosen)}."
+    ]
+    if len(tied) > 1:
+        sentences[0] += f" {len(tied) - 1} other settings are within 2 % of it; this one needs least memory."
+    sentences.append(
+        with_ties(
+            f"**For latency** at {resolution} x {resolution} pixels: {label(least)} with batch size {least.batch_size}, "
+            f"{number(least.latency_ms)} ms a call "
+            f"(95 % interval {number(least.latency_ms_low)} to {number(least.latency_ms_high)}){price(least)}.",
+            rows,
+            least,
+        )
+    )
+    return sentences
+
+
+def price(row) -> str:
+    """Name what a row costs: memory, agreement with the float64 reference, build time."""
+    parts = [f"{number(row.memory_mb)} MB"] if pd.notna(row.memory_mb) else []
+    if pd.notna(row.snr_db):
+        parts.append(f"outputs {row.snr_db:.0f} dB above their error")
+    if pd.notna(row.build_seconds):
+        parts.append(f"built in {number(row.build_seconds)} s")
+    return f" ({', '.join(parts)})" if parts else ""
+
+
+def compute(table: pd.DataFrame, resolution: int, batch_size: int) -> dict[str, list[str]]:
+    """Return all findings by topic, at the values of the grid that are nearest to the wanted ones."""
+    resolution, batch_size = nearest(table.resolution, resolution), nearest(table.batch_size, batch_size)
+    return {
+        "recommendations": recommendations(table, resolution),
+        "fastest": fastest(table, resolution, batch_size),
+        "resolution": resolution_effect(table, batch_size),
+        "batch_size": batch_effect(table, resolution),
+        "precision": precision_effect(table),
+    }

@@ -1,0 +1,19 @@
+"""The input images: random normal numbers from a seed, the same for every backend."""
+
+import numpy as np
+
+
+def images(seed: int, resolution: int, start: int, count: int) -> np.ndarray:
+    """Return images `start` to `start + count` of an endless seeded sequence, float32 [count, 3, resolution, resolution].
+
+    Each image has a generator of its own, so that any part of the sequence costs only itself. Never zeros: they
+    multiply faster than data does (13 % on one H200) and hide outputs that were never written.
+    """
+    return np.stack(
+        [
+            np.random.default_rng([seed, resolution, index]).standard_normal(
+                (3, resolution, resolution), dtype=np.float32
+            )
+            for index in range(start, start + count)
+        ]
+    )

@@ -1,0 +1,39 @@
+"""How much memory a cell takes, as the difference to the same process before it loaded anything."""
+
+from pathlib import Path
+
+
+class MemoryMeter:
+    """Read memory in MB (1e6 bytes): of the whole device on CUDA, of this process on the CPU.
+
+    On CUDA the device's own account covers what torch's allocator cannot see: ONNX Runtime's arena, TensorRT's
+    workspace, cuDNN's and cuBLAS's. It is right only while nothing else uses the GPU. The allocators keep their
+    peak, so readings after load, warm-up and timing bound the peak from below by what was ever reserved.
+    """
+
+    def __init__(self, device: str):
+        self.device = device
+        if device == "cpu":
+            # "5" resets the peak that the kernel keeps (proc(5), clear_refs).
+            Path("/proc/self/clear_refs").write_text("5")
+        self.readings = {"baseline": self.now()}
+
+    def now(self) -> float:
+        """Return what is used at this moment; on the CPU, the peak since the meter was made."""
+        if self.device == "cuda":
+            import torch
+
+            torch.cuda.synchronize()
+            free, total = torch.cuda.mem_get_info()
+            return round((total - free) / 1e6, 3)
+        status = Path("/proc/self/status").read_text()
+        field = "VmHWM:" if hasattr(self, "readings") else "VmRSS:"
+        return round(int(status.split(field)[1].split()[0]) * 1024 / 1e6, 3)
+
+    def read(self, moment: str) -> None:
+        """Keep a reading under a name."""
+        self.readings[moment] = self.now()
+
+    def peak_mb(self) -> float:
+        """Return the largest reading less the baseline."""
+        return round(max(self.readings.values()) - self.readings["baseline"], 3)

@@ -1,0 +1,53 @@
+"""The record of one measurement: a JSON file that is written whole or not at all."""
+
+import json
+import os
+import tempfile
+from pathlib import Path
+
+STATUSES = (
+    "ok",
+    "unavailable",
+    "unsupported",
+    "out_of_memory",
+    "failed",
+    "wrong_precision",
+    "wrong_result",
+    "unstable",
+)
+# The record's layout; a reader that finds another number says so instead of guessing.
+FORMAT = 1
+
+
+class RecordError(ValueError):
+    """A record that cannot be read; the message names the file."""
+
+
+def write_json(path: str | Path, content: dict) -> None:
+    """Write `content` to `path` through a temporary file beside it, so that a killed process leaves no half file."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "w") as file:
+            json.dump(content, file, indent=1, allow_nan=False)
+            file.write("\n")
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
+    except BaseException:
+        os.unlink(temporary)
+        raise
+
+
+def read(path: str | Path) -> dict:
+    """Return the record in `path`. Raises RecordError if it is not one of this format."""
+    try:
+        record = json.loads(Path(path).read_text())
+    except (OSError, ValueError) as error:
+        raise RecordError(f"{path} is not a readable record ({error}); delete it and run again.") from error
+    if record.get("format") != FORMAT or record.get("status") not in STATUSES:
+        raise RecordError(
+            f"{path} has format {record.get('format')!r} and status {record.get('status')!r}; "
+            f"this version reads format {FORMAT}: delete the file and run again."
+        )
+    return record

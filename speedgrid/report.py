@@ -1,0 +1,127 @@
+"""Render the Markdown report and the HTML table from results and the description of their run."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import jinja2
+import pandas as pd
+import yaml
+
+from speedgrid import findings, plots
+from speedgrid.findings import label, measured, number
+
+# Columns of the HTML table and how they are written there.
+HTML_COLUMNS = (
+    "backend",
+    "precision",
+    "observed_precision",
+    "resolution",
+    "batch_size",
+    "status",
+    "latency_ms",
+    "latency_ms_low",
+    "latency_ms_high",
+    "ms_per_image",
+    "fps",
+    "throughput_fps",
+    "speedup",
+    "tflops",
+    "utilisation_percent",
+    "memory_mb",
+    "snr_db",
+    "reason",
+)
+
+
+def markdown(table: pd.DataFrame, run: dict, template: str | Path) -> str:
+    """Return the report as Markdown. table: results as of speedgrid.table. run: as of speedgrid.run."""
+    path = Path(template)
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(path.parent),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters |= {"number": lambda value: "" if pd.isna(value) else number(value), "label": label}
+    settings = run["config"]["report"]
+    resolution = plots.nearest(table.resolution, settings["resolution"])
+    batch_size = plots.nearest(table.batch_size, settings["batch_size"])
+    shown = measured(table)
+    return environment.get_template(path.name).render(
+        run=run,
+        rendered_at=datetime.now(UTC).isoformat(timespec="minutes"),
+        table=table,
+        sections=sections(table),
+        resolution=resolution,
+        batch_size=batch_size,
+        speedup_over_resolution=speedups(shown[shown.batch_size == batch_size], "resolution"),
+        speedup_over_batch_size=speedups(shown[shown.resolution == resolution], "batch_size"),
+        findings=findings.compute(table, resolution, batch_size),
+        missing=missing(table),
+        relabelled=shown[shown.status == "wrong_precision"],
+        plots=plots.TITLES,
+        config_text=yaml.safe_dump(run["config"], sort_keys=False, default_flow_style=None, width=100),
+    )
+
+
+def sections(table: pd.DataFrame) -> list[dict]:
+    """Return, for each backend and precision, its rows and what must be said about all of them."""
+    found = []
+    for (backend, precision), rows in table.groupby(["backend", "precision"], sort=False):
+        statuses = set(rows.status)
+        found.append(
+            {
+                "title": f"{plots.NAMES.get(backend, backend)}, {precision}",
+                "rows": list(rows.itertuples()),
+                "whole": rows.iloc[0] if len(statuses) == 1 and rows.reason.nunique() == 1 else None,
+            }
+        )
+    return found
+
+
+def speedups(rows: pd.DataFrame, axis: str) -> dict:
+    """Return the speed-up table over one axis: `columns`, and `rows` of (label, [text of each column])."""
+    columns = sorted(rows[axis].unique()) if len(rows) else []
+    lines = []
+    for _, line in rows.groupby(["backend", "precision"], sort=False):
+        by_column = line.set_index(axis)
+        texts = [speedup_text(by_column.loc[c]) if c in by_column.index else "" for c in columns]
+        lines.append((label(line.iloc[0]), texts))
+    return {"columns": columns, "rows": lines}
+
+
+def speedup_text(row) -> str:
+    """Write a speed-up with its interval; the reference itself is exactly 1."""
+    if pd.isna(row.speedup):
+        return ""
+    if row.speedup == row.speedup_low == row.speedup_high:
+        return number(row.speedup)
+    return f"{number(row.speedup)} ({number(row.speedup_low)} to {number(row.speedup_high)})"
+
+
+def missing(table: pd.DataFrame) -> list[dict]:
+    """Return the cells without a speed, brought together where backend, precision and reason are the same."""
+    rows = table[table.latency_ms.isna()]
+    return [
+        {"backend": backend, "precision": precision, "status": status, "reason": reason, "cells": len(group)}
+        for (backend, precision, status, reason), group in rows.groupby(
+            ["backend", "precision", "status", "reason"], sort=False
+        )
+    ]
+
+
+def html_table(table: pd.DataFrame, run: dict) -> str:
+    """Return every row as one HTML page without external parts."""
+    title = f"speedgrid: {run['weights'][0]['model']} on {run['machine']['device_name']}"
+    columns = [column for column in HTML_COLUMNS if table[column].notna().any()]
+    body = table[columns].to_html(index=False, float_format=number, na_rep="", border=0)
+    style = (
+        "body{font:14px sans-serif;margin:1em}table{border-collapse:collapse}"
+        "td,th{padding:2px 8px;text-align:right;border-bottom:1px solid #ddd}"
+        "th{position:sticky;top:0;background:#fff}"
+    )
+    return (
+        f"<!doctype html><html lang='en'><meta charset='utf-8'><title>{title}</title><style>{style}</style>"
+        f"<h1>{title}</h1>{body}</html>\n"
+    )

@@ -1,0 +1,84 @@
+"""Check a configuration against the strict schema and fill in its defaults."""
+
+from copy import deepcopy
+from pathlib import Path
+
+import yaml
+from jsonschema import Draft202012Validator
+from jsonschema.exceptions import ValidationError, best_match
+
+from speedgrid.device import resolve
+
+SCHEMA_FILE = Path(__file__).parent.parent / "config" / "schema.yaml"
+
+
+class SettingsError(ValueError):
+    """A configuration that cannot be run; the message names the key, the value and what would be right."""
+
+
+def read_schema() -> dict:
+    """Return config/schema.yaml as a dictionary."""
+    return yaml.safe_load(SCHEMA_FILE.read_text())
+
+
+def complete(config: dict) -> dict:
+    """Return a copy of `config` with every default filled in and `device` resolved to cuda or cpu.
+
+    Raises SettingsError, one sentence, if it cannot run.
+    """
+    schema = read_schema()
+    completed = _with_defaults(deepcopy(config), schema)
+    error = best_match(Draft202012Validator(schema).iter_errors(completed))
+    if error:
+        raise SettingsError(_sentence(error))
+    completed["device"] = resolve(completed["device"])
+    _check_combinations(completed)
+    return completed
+
+
+def _with_defaults(value, schema: dict):
+    if not isinstance(value, dict):
+        return value
+    for key, subschema in schema.get("properties", {}).items():
+        if key not in value and "default" in subschema:
+            value[key] = deepcopy(subschema["default"])
+        elif key not in value and subschema.get("type") == "object":
+            value[key] = {}
+        if key in value:
+            value[key] = _with_defaults(value[key], subschema)
+    return value
+
+
+def _sentence(error: ValidationError) -> str:
+    key = ".".join(str(part) for part in error.absolute_path) or "the top level"
+    if error.validator == "additionalProperties":
+        known = list(error.schema["properties"])
+        unknown = [name for name in error.instance if name not in known]
+        return f"config key {unknown[0]!r} at {key} is unknown; known keys there are {', '.join(known)}."
+    wanted = {
+        "enum": lambda: f"one of {', '.join(map(str, error.validator_value))}",
+        "type": lambda: f"of type {error.validator_value}",
+        "minItems": lambda: f"a list of at least {error.validator_value}",
+        "uniqueItems": lambda: "a list without repeats",
+        "minimum": lambda: f"at least {error.validator_value}",
+        "exclusiveMinimum": lambda: f"more than {error.validator_value}",
+        "pattern": lambda: error.schema.get("description", f"text that matches {error.validator_value}"),
+    }.get(error.validator, lambda: error.message)()
+    return f"config key {key} is {error.instance!r}; it must be {wanted}."
+
+
+def _check_combinations(config: dict) -> None:
+    timing, reference = config["timing"], config["report"]["reference"]
+    if timing["min_seconds"] > timing["max_seconds"]:
+        raise SettingsError(
+            f"config key timing.min_seconds is {timing['min_seconds']}; "
+            f"it must be at most timing.max_seconds, {timing['max_seconds']}."
+        )
+    device = config["device"]
+    for axis in ("backend", "precision"):
+        values = config["grid"][device][axis]
+        if reference[axis] not in values:
+            raise SettingsError(
+                f"config key report.reference.{axis} is {reference[axis]!r}; it must be in "
+                f"grid.{device}.{axis}, {values}, because every speed-up is relative to it."
+            )

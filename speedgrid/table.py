@@ -1,0 +1,186 @@
+"""Bring the records of a grid together in one table: one row per cell, measured or not."""
+
+from collections.abc import Iterable
+
+import numpy as np
+import pandas as pd
+
+from speedgrid.grid import AXES, Cell
+from speedgrid.statistics import median_interval, percentile, ratio_interval
+
+COLUMNS = (
+    *AXES,
+    "status",
+    "reason",
+    "latency_ms",
+    "latency_ms_low",
+    "latency_ms_high",
+    "latency_p90_ms",
+    "latency_p95_ms",
+    "latency_p99_ms",
+    "ms_per_image",
+    "fps",
+    "throughput_fps",
+    "device_ms",
+    "submit_ms",
+    "tflops",
+    "tflops_peak",
+    "utilisation_percent",
+    "gemm_tflops",
+    "utilisation_of_gemm_percent",
+    "memory_mb",
+    "speedup",
+    "speedup_low",
+    "speedup_high",
+    "observed_precision",
+    "snr_db",
+    "top1_agreement",
+    "sm_clock_mhz",
+    "power_w",
+    "gpu_busy_percent",
+    "build_seconds",
+    "load_seconds",
+    "rounds",
+    "runs",
+    "device",
+)
+# Rows whose speed is shown. wrong_precision is a true speed of what `observed_precision` says.
+SHOWN = ("ok", "wrong_precision", "unstable")
+
+
+class TableError(ValueError):
+    """Records that must not share a table."""
+
+
+def tabulate(
+    grid: Iterable[Cell], records: list[dict], flop_per_image: dict[int, int], peaks: dict, reference: dict
+) -> pd.DataFrame:
+    """Return the results, one row per cell of `grid` in its order, with COLUMNS.
+
+    flop_per_image: by resolution. peaks: `gemm_tflops` and `data_sheet_tflops`, each by precision. reference: the
+    `backend` and `precision` that speed-ups are relative to. Raises TableError if records of different machines or
+    library versions would mix.
+    """
+    refuse_mixtures(records)
+    by_cell: dict[Cell, list[dict]] = {}
+    for record in sorted(records, key=lambda record: record["round"]):
+        by_cell.setdefault(Cell(**record["cell"]), []).append(record)
+    rows = [row(cell, by_cell.get(cell, []), flop_per_image, peaks) for cell in grid]
+    table = pd.DataFrame(rows, columns=COLUMNS)
+    add_speedups(table, reference)
+    return table
+
+
+def refuse_mixtures(records: list[dict]) -> None:
+    """Raise TableError if one backend's records, or two backends' machines, differ."""
+    seen: dict[str, tuple[str, dict]] = {}
+    for record in records:
+        backend = record["cell"]["backend"]
+        for key, value in ((backend, record["fingerprint"]), ("device", record["environment"]["device_name"])):
+            first, cell = seen.setdefault(key, (value, record["cell"]))
+            if first != value:
+                raise TableError(
+                    f"{Cell(**cell)} was measured with {first!r} and {Cell(**record['cell'])} with {value!r}; "
+                    "one table must not mix them: run snakemake again, which measures what is stale."
+                )
+
+
+def row(cell: Cell, records: list[dict], flop_per_image: dict[int, int], peaks: dict) -> dict:
+    """Return the row of one cell from the records of its rounds."""
+    result: dict = {axis: getattr(cell, axis) for axis in AXES}
+    if not records:
+        return result | {"status": "failed", "reason": "no record of this cell", "rounds": 0, "runs": 0}
+    # A row is as good as its worst round.
+    worst = next((record for record in records if record["status"] != "ok"), records[0])
+    result |= {"status": worst["status"], "reason": worst["reason"]}
+    result |= {"device": worst["environment"]["device_name"], "rounds": len(records), "runs": 0}
+    measured = [record for record in records if "samples" in record]
+    result["observed_precision"] = next((record["observed_precision"] for record in measured), None)
+    build = next((record["build"] for record in measured if record["build"]), None)
+    result["build_seconds"] = build["build_seconds"] if build else None
+    if result["status"] not in SHOWN or not measured:
+        return result
+    result |= speed(cell, measured)
+    result |= efficiency(result, flop_per_image, peaks)
+    return result | conditions(measured)
+
+
+def speed(cell: Cell, records: list[dict]) -> dict:
+    """Return latency on the host clock with its interval, percentiles, and the rates that follow from it."""
+    rounds = [np.array(record["samples"]["host_ms"]) for record in records]
+    pooled = np.concatenate(rounds)
+    latency, low, high = median_interval(rounds)
+    throughput = [record["samples"]["throughput_ms"] for record in records if record["samples"]["throughput_ms"]]
+    return {
+        "latency_ms": latency,
+        "latency_ms_low": low,
+        "latency_ms_high": high,
+        **{f"latency_p{percent}_ms": percentile(pooled, percent) for percent in (90, 95, 99)},
+        "ms_per_image": latency / cell.batch_size,
+        "fps": 1000 * cell.batch_size / latency,
+        # On the CPU a call returns when it is done: back to back is one after another.
+        "throughput_fps": 1000 * cell.batch_size / (np.median(throughput) if throughput else latency),
+        "device_ms": median_of(records, "device_ms"),
+        "submit_ms": median_of(records, "submit_ms"),
+        "runs": len(pooled),
+    }
+
+
+def median_of(records: list[dict], name: str) -> float | None:
+    """Return the median over rounds of the rounds' medians of one kind of sample, or None where there are none."""
+    medians = [np.median(record["samples"][name]) for record in records if record["samples"][name]]
+    return float(np.median(medians)) if medians else None
+
+
+def efficiency(result: dict, flop_per_image: dict[int, int], peaks: dict) -> dict:
+    """Return achieved TFLOP/s, and its share of the data-sheet peak and of the measured matrix product.
+
+    Both peaks are those of the observed precision. Where no data sheet is known, the measured rate stands in.
+    """
+    precision = result["observed_precision"]
+    tflops = flop_per_image[result["resolution"]] * result["fps"] / 1e12
+    gemm = peaks["gemm_tflops"].get(precision)
+    peak = peaks["data_sheet_tflops"].get(precision) or gemm
+    return {
+        "tflops": tflops,
+        "tflops_peak": peak,
+        "utilisation_percent": 100 * tflops / peak if peak else None,
+        "gemm_tflops": gemm,
+        "utilisation_of_gemm_percent": 100 * tflops / gemm if gemm else None,
+    }
+
+
+def conditions(records: list[dict]) -> dict:
+    """Return memory, agreement with the reference, load time and telemetry: medians over rounds, worst agreement."""
+
+    def over(values, how=np.median):
+        present = [value for value in values if value is not None]
+        return float(how(present)) if present else None
+
+    telemetry = [record["telemetry"] or {} for record in records]
+    return {
+        "memory_mb": over([record["memory"]["peak_mb"] for record in records]),
+        "snr_db": over([record["parity"]["snr_db"] for record in records], min),
+        "top1_agreement": over([record["parity"]["top1_agreement"] for record in records], min),
+        "load_seconds": over([record["load_seconds"] for record in records]),
+        "sm_clock_mhz": over([reading.get("sm_clock_mhz") for reading in telemetry]),
+        "power_w": over([reading.get("power_w") for reading in telemetry]),
+        "gpu_busy_percent": over([reading.get("utilisation_percent") for reading in telemetry]),
+    }
+
+
+def add_speedups(table: pd.DataFrame, reference: dict) -> None:
+    """Fill in the speed-up of every row over the reference at the same resolution and batch size.
+
+    A reference row counts only if it ran what its label says.
+    """
+    interval = ["latency_ms", "latency_ms_low", "latency_ms_high"]
+    is_reference = (table.backend == reference["backend"]) & (table.precision == reference["precision"])
+    base = table[is_reference & table.status.isin(["ok", "unstable"])].set_index(["resolution", "batch_size"])
+    for index, line in table[table.latency_ms.notna()].iterrows():
+        place = (line.resolution, line.batch_size)
+        if place in base.index:
+            values = ratio_interval(tuple(base.loc[place, interval]), tuple(line[interval]))
+            own = line.backend == reference["backend"] and line.precision == reference["precision"]
+            # The reference against itself is 1 by definition, not a measurement.
+            table.loc[index, ["speedup", "speedup_low", "speedup_high"]] = (1.0, 1.0, 1.0) if own else values

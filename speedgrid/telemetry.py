@@ -1,0 +1,114 @@
+"""Sample the GPU's clocks, power, temperature and utilisation in a process of its own, so that timing never waits.
+
+Run as a program, it prints one JSON line a sample until its standard input closes.
+"""
+
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+from statistics import median
+
+INTERVAL_SECONDS = 0.05
+# Reasons for a lower clock that make a number unrepresentative (NVML, clocks event reasons).
+THROTTLE_REASONS = {
+    0x4: "software power cap",
+    0x8: "hardware slowdown",
+    0x20: "software thermal slowdown",
+    0x40: "hardware thermal slowdown",
+    0x80: "hardware power brake",
+}
+
+
+class Telemetry:
+    """Sample the GPU `uuid` from `start()` to `stop()`. With no uuid (a CPU) both do nothing."""
+
+    def __init__(self, uuid: str | None):
+        self.uuid = uuid
+        self.process = None
+
+    def start(self) -> None:
+        """Start the sampler and wait for its first sample."""
+        if self.uuid is None:
+            return
+        self.process = subprocess.Popen(
+            [sys.executable, str(Path(__file__)), self.uuid],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        self.first = self.process.stdout.readline()
+
+    def stop(self) -> dict | None:
+        """Stop the sampler and return the summary of its samples, or None where there are none."""
+        if self.process is None:
+            return None
+        rest, _ = self.process.communicate()
+        lines = [line for line in (self.first + rest).splitlines() if line.startswith("{")]
+        self.process = None
+        return summarise([json.loads(line) for line in lines])
+
+
+def summarise(samples: list[dict]) -> dict | None:
+    """Reduce samples to medians and maxima. Clocks in MHz, power in W, temperature in C; no reading is None."""
+    if not samples:
+        return None
+
+    def reduce(key, how):
+        values = [sample[key] for sample in samples if sample.get(key) is not None]
+        return how(values) if values else None
+
+    reasons = 0
+    for sample in samples:
+        reasons |= sample.get("reasons") or 0
+    return {
+        "samples": len(samples),
+        "sm_clock_mhz": reduce("sm_clock_mhz", median),
+        "sm_clock_mhz_min": reduce("sm_clock_mhz", min),
+        "power_w": reduce("power_w", median),
+        "power_w_max": reduce("power_w", max),
+        "temperature_c": reduce("temperature_c", max),
+        "utilisation_percent": reduce("utilisation_percent", median),
+        "used_mb_max": reduce("used_mb", max),
+        "throttled": [text for bit, text in THROTTLE_REASONS.items() if reasons & bit],
+    }
+
+
+def sample(api, handle) -> dict:
+    """Read every quantity once; a quantity that this board does not give is None."""
+
+    def ask(question):
+        try:
+            return question()
+        except api.NVMLError:
+            return None
+
+    return {
+        "sm_clock_mhz": ask(lambda: api.nvmlDeviceGetClockInfo(handle, api.NVML_CLOCK_SM)),
+        "power_w": ask(lambda: api.nvmlDeviceGetPowerUsage(handle) / 1000),
+        "temperature_c": ask(lambda: api.nvmlDeviceGetTemperature(handle, api.NVML_TEMPERATURE_GPU)),
+        "utilisation_percent": ask(lambda: api.nvmlDeviceGetUtilizationRates(handle).gpu),
+        "used_mb": ask(lambda: api.nvmlDeviceGetMemoryInfo(handle).used / 1e6),
+        "reasons": ask(lambda: api.nvmlDeviceGetCurrentClocksEventReasons(handle)),
+    }
+
+
+def main(uuid: str) -> None:
+    """Print samples until standard input closes."""
+    import select
+
+    import pynvml
+
+    pynvml.nvmlInit()
+    handle = pynvml.nvmlDeviceGetHandleByUUID(uuid)
+    while True:
+        started = time.monotonic()
+        print(json.dumps(sample(pynvml, handle)), flush=True)
+        rest = max(0.0, INTERVAL_SECONDS - (time.monotonic() - started))
+        if select.select([sys.stdin], [], [], rest)[0]:
+            return
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

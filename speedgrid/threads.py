@@ -1,0 +1,14 @@
+"""How many threads a computation on the CPU gets."""
+
+import os
+
+
+def physical_cores() -> int:
+    """Return the physical cores that this process may use.
+
+    Two hardware threads of one core share its arithmetic units, so more threads than cores only wait for each other.
+    """
+    import psutil
+
+    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return min(psutil.cpu_count(logical=False) or allowed, allowed)
