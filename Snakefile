@@ -5,7 +5,11 @@ min_version("9.19")
 
 
 configfile: "config/config.yaml"
+
+
 report: "templates/captions/workflow.rst"
+
+
 container: "docker://speedgrid"
 
 
@@ -15,6 +19,10 @@ include: "rules/compile.smk"
 include: "rules/measure.smk"
 include: "rules/analyse.smk"
 include: "rules/report.smk"
+
+
+onstart:
+    server.start(["torch", "speedgrid.models", "speedgrid.measure", *PRELOAD])
 
 
 rule all:

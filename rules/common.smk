@@ -1,9 +1,11 @@
 # What the rules share: the checked configuration, the cells, and what makes a job stale. No rules here.
 import json
+import shlex
 import sys
 from pathlib import Path
 
 from speedgrid import backends, environment, grid, plots, precision, settings
+from speedgrid.launcher import server
 
 config.update(settings.complete(config))
 
@@ -14,10 +16,14 @@ CELLS = grid.cells(AXES)
 ROUNDS = range(1, config["timing"]["rounds"] + 1)
 PRIORITIES = grid.measuring_priorities(CELLS, config["model"]["seed"], len(ROUNDS))
 # Snakemake sees neither drivers nor library versions: as params they make jobs stale.
-MACHINE = environment.fingerprint(DEVICE)
-FINGERPRINTS = {name: environment.fingerprint(DEVICE, name) for name in AXES["backend"]}
-# The interpreter that runs Snakemake, also where the virtual environment is not activated.
-PYTHON = sys.executable
+MACHINE = environment.describe(DEVICE)
+FINGERPRINTS = {name: environment.fingerprint(MACHINE, name) for name in AXES["backend"]}
+# `warm MODULE ARGUMENT ...` runs a script from the launcher, which has imported what is slow to import; without a
+# launcher it starts in a process of its own.
+shell.prefix(
+    f'set -euo pipefail; warm() {{{{ {shlex.quote(sys.executable)} -S -m speedgrid.launcher.client "$@"; }}}}; '
+)
+PRELOAD = sorted({name for backend in AXES["backend"] for name in backends.get(backend).IMPORTS.get(DEVICE, ())})
 
 
 wildcard_constraints:

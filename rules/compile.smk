@@ -11,6 +11,8 @@ rule compile_trt:
         build="artifacts/engines/{precision}-r{resolution}-b{batch_size}.json",
     log:
         "logs/compile_trt/{precision}-r{resolution}-b{batch_size}.log",
+    # Before everything but weights, one after another, so that one kept process builds all engines.
+    priority: 1
     resources:
         gpu=1,
     params:
@@ -21,5 +23,5 @@ rule compile_trt:
     message:
         "Engine in {wildcards.precision} at {wildcards.resolution} x {wildcards.resolution}, batch size {wildcards.batch_size}"
     shell:
-        "{PYTHON} {input.script} {params.cell} --model {params.model} --device {params.device}"
+        "warm --keep compile_trt scripts.compile_trt {params.cell} --model {params.model} --device {params.device}"
         " --weights {input.weights} --engine {output.engine} --build {output.build} > {log} 2>&1"

@@ -16,9 +16,17 @@ rule time_cell:
             lambda wildcards: wildcards.backend == "torch_tensorrt",
             then="artifacts/engines/{precision}-r{resolution}-b{batch_size}.json",
         ),
-        reference="artifacts/references/r{resolution}.npz",
+        images="artifacts/references/images-r{resolution}.npy",
+        logits="artifacts/references/logits-r{resolution}.npy",
         code=code(
-            "measure", "timing", "memory", "telemetry", "parity", "images", "precision", "backends/session"
+            "measure",
+            "timing",
+            "memory",
+            "telemetry",
+            "parity",
+            "reference",
+            "precision",
+            "backends/session",
         ),
         backend=backend_code,
         script="scripts/time_cell.py",
@@ -26,8 +34,8 @@ rule time_cell:
         f"artifacts/timings/{grid.Cell.PATTERN}-round{{round}}.json",
     log:
         f"logs/time_cell/{grid.Cell.PATTERN}-round{{round}}.log",
-    threads: workflow.cores
     priority: timing_priority
+    threads: workflow.cores
     resources:
         gpu=1,
     params:
@@ -38,14 +46,15 @@ rule time_cell:
     message:
         "Timing {params.cell}, round {wildcards.round}"
     shell:
-        "{PYTHON} {input.script} {params.cell} --round {wildcards.round} --device {params.device}"
-        " --artifact {input.artifact} --build {input.build} --reference {input.reference}"
-        " --options {params.options:q} --output {output} > {log} 2>&1"
+        "warm --record-death scripts.time_cell {params.cell} --round {wildcards.round} --device {params.device}"
+        " --artifact {input.artifact} --build {input.build} --images {input.images}"
+        " --logits {input.logits} --options {params.options:q} --output {output} > {log} 2>&1"
 
 
 rule measure_peaks:
     input:
         code=code("peaks", "precision"),
+        script="scripts/measure_peaks.py",
     output:
         "artifacts/peaks.json",
     log:
@@ -56,8 +65,9 @@ rule measure_peaks:
     params:
         device=DEVICE,
         precisions=AXES["precision"],
-        environment=MACHINE,
+        environment=environment.fingerprint(MACHINE),
     message:
         "Rate of a large matrix product on this device"
-    script:
-        "../scripts/measure_peaks.py"
+    shell:
+        "warm scripts.measure_peaks --device {params.device} --precisions {params.precisions} --output {output}"
+        " > {log} 2>&1"

@@ -5,23 +5,28 @@ rule prepare_weights:
     input:
         checkpoint=own_checkpoint,
         code=code("weights", "models", "images"),
+        script="scripts/prepare_weights.py",
     output:
         weights="artifacts/weights/r{resolution}.pth",
         description="artifacts/weights/r{resolution}.json",
     log:
         "logs/prepare_weights/r{resolution}.log",
+    priority: 2
     params:
         model=MODEL,
         seed=config["model"]["seed"],
     message:
         "Weights of {params.model} for {wildcards.resolution} x {wildcards.resolution}"
-    script:
-        "../scripts/prepare_weights.py"
+    shell:
+        "warm scripts.prepare_weights --model {params.model} --checkpoint {input.checkpoint} --seed {params.seed}"
+        " --resolution {wildcards.resolution} --output {output.weights} --description {output.description}"
+        " > {log} 2>&1"
 
 
 rule count_flops:
     input:
         code=code("flops"),
+        script="scripts/count_flops.py",
     output:
         "artifacts/flops.json",
     log:
@@ -31,16 +36,19 @@ rule count_flops:
         resolutions=AXES["resolution"],
     message:
         "Floating-point operations of one image of {params.model}"
-    script:
-        "../scripts/count_flops.py"
+    shell:
+        "warm scripts.count_flops --model {params.model} --resolutions {params.resolutions} --output {output}"
+        " > {log} 2>&1"
 
 
 rule compute_reference:
     input:
         weights="artifacts/weights/r{resolution}.pth",
         code=code("reference", "images"),
+        script="scripts/compute_reference.py",
     output:
-        "artifacts/references/r{resolution}.npz",
+        images="artifacts/references/images-r{resolution}.npy",
+        logits="artifacts/references/logits-r{resolution}.npy",
     log:
         "logs/compute_reference/r{resolution}.log",
     params:
@@ -49,14 +57,17 @@ rule compute_reference:
         images=64,
     message:
         "Right answers in float64 for {wildcards.resolution} x {wildcards.resolution}"
-    script:
-        "../scripts/compute_reference.py"
+    shell:
+        "warm scripts.compute_reference --model {params.model} --weights {input.weights} --seed {params.seed}"
+        " --resolution {wildcards.resolution} --count {params.images} --images {output.images}"
+        " --logits {output.logits} > {log} 2>&1"
 
 
 rule export_onnx:
     input:
         weights="artifacts/weights/r{resolution}.pth",
         code=code("export", "models"),
+        script="scripts/export_onnx.py",
     output:
         onnx="artifacts/onnx/{precision}-r{resolution}.onnx",
         description="artifacts/onnx/{precision}-r{resolution}.json",
@@ -64,9 +75,9 @@ rule export_onnx:
         "logs/export_onnx/{precision}-r{resolution}.log",
     params:
         model=MODEL,
-        seed=config["model"]["seed"],
-        environment=environment.fingerprint("cpu", "onnxruntime"),
+        environment=environment.versions(("torch", "onnx", "onnxscript")),
     message:
         "ONNX export in {wildcards.precision} at {wildcards.resolution} x {wildcards.resolution}"
-    script:
-        "../scripts/export_onnx.py"
+    shell:
+        "warm --keep export_onnx scripts.export_onnx --model {params.model} --weights {input.weights} --precision {wildcards.precision}"
+        " --resolution {wildcards.resolution} --onnx {output.onnx} --description {output.description} > {log} 2>&1"

@@ -1,9 +1,21 @@
-"""Compute the right answers in float64 for the images of one resolution."""
+"""Make the images of one resolution and compute the right answers to them in float64."""
+
+import argparse
+
+import numpy as np
 
 from speedgrid import reference
-from speedgrid.log import log_to
+from speedgrid.images import images
 
-log_to(snakemake.log[0])
-params, resolution = snakemake.params, int(snakemake.wildcards.resolution)
-logits = reference.compute(params.model, snakemake.input.weights, resolution, params.seed, params.images)
-reference.write(snakemake.output[0], logits, params.seed, resolution)
+parser = argparse.ArgumentParser(description=__doc__)
+parser.add_argument("--model", required=True)
+parser.add_argument("--weights", required=True)
+parser.add_argument("--seed", type=int, default=0)
+parser.add_argument("--resolution", type=int, required=True, help="pixels")
+parser.add_argument("--count", type=int, default=64, help="images")
+parser.add_argument("--images", required=True, help="file to write")
+parser.add_argument("--logits", required=True, help="file to write")
+asked = parser.parse_args()
+pictures = images(asked.seed, asked.resolution, 0, asked.count)
+np.save(asked.images, pictures)
+np.save(asked.logits, reference.compute(asked.model, asked.weights, pictures))

@@ -1,9 +1,13 @@
 """Count the floating-point operations of one image at each resolution."""
 
+import argparse
+
 from speedgrid.flops import flop_per_image
-from speedgrid.log import log_to
 from speedgrid.record import write_json
 
-log_to(snakemake.log[0])
-counts = {str(size): flop_per_image(snakemake.params.model, size) for size in snakemake.params.resolutions}
-write_json(snakemake.output[0], counts)
+parser = argparse.ArgumentParser(description=__doc__)
+parser.add_argument("--model", required=True)
+parser.add_argument("--resolutions", type=int, nargs="+", required=True, help="pixels")
+parser.add_argument("--output", required=True)
+asked = parser.parse_args()
+write_json(asked.output, {str(size): flop_per_image(asked.model, size) for size in asked.resolutions})

@@ -1,16 +1,15 @@
 """Export the model to ONNX in one precision and check the file."""
 
+import argparse
+
 from speedgrid import export
-from speedgrid.log import log_to
 from speedgrid.record import write_json
 
-log_to(snakemake.log[0])
-description = export.export(
-    model=snakemake.params.model,
-    weights=snakemake.input.weights,
-    precision=snakemake.wildcards.precision,
-    resolution=int(snakemake.wildcards.resolution),
-    seed=snakemake.params.seed,
-    output=snakemake.output.onnx,
-)
-write_json(snakemake.output.description, description)
+parser = argparse.ArgumentParser(description=__doc__)
+parser.add_argument("--precision", required=True)
+parser.add_argument("--resolution", type=int, required=True, help="pixels")
+for name in ("model", "weights", "onnx", "description"):
+    parser.add_argument(f"--{name}", required=True)
+asked = parser.parse_args()
+description = export.export(asked.model, asked.weights, asked.precision, asked.resolution, asked.onnx)
+write_json(asked.description, description)

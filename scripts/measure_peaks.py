@@ -1,8 +1,13 @@
 """Measure the rate of a large matrix product in each precision."""
 
+import argparse
+
 from speedgrid import peaks
-from speedgrid.log import log_to
 from speedgrid.record import write_json
 
-log_to(snakemake.log[0])
-write_json(snakemake.output[0], peaks.measure_all(snakemake.params.device, snakemake.params.precisions))
+parser = argparse.ArgumentParser(description=__doc__)
+parser.add_argument("--device", required=True)
+parser.add_argument("--precisions", nargs="+", required=True)
+parser.add_argument("--output", required=True)
+asked = parser.parse_args()
+write_json(asked.output, peaks.measure_all(asked.device, asked.precisions))

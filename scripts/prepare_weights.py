@@ -1,15 +1,17 @@
 """Take over the user's checkpoint, or generate seeded weights, as one plain state dict."""
 
+import argparse
+
 from speedgrid import weights
-from speedgrid.log import log_to
 from speedgrid.record import write_json
 
-log_to(snakemake.log[0])
-description = weights.prepare(
-    model=snakemake.params.model,
-    checkpoint=snakemake.input.get("checkpoint"),
-    seed=snakemake.params.seed,
-    resolution=int(snakemake.wildcards.resolution),
-    output=snakemake.output.weights,
-)
-write_json(snakemake.output.description, description)
+parser = argparse.ArgumentParser(description=__doc__)
+parser.add_argument("--model", required=True, help="a torchvision classification model")
+parser.add_argument("--checkpoint", nargs="?", help="the user's weights; seeded ones are made without it")
+parser.add_argument("--seed", type=int, default=0)
+parser.add_argument("--resolution", type=int, required=True, help="pixels")
+parser.add_argument("--output", required=True, help="state dict to write")
+parser.add_argument("--description", required=True, help="JSON file to write")
+asked = parser.parse_args()
+description = weights.prepare(asked.model, asked.checkpoint, asked.seed, asked.resolution, asked.output)
+write_json(asked.description, description)

@@ -1,10 +1,8 @@
-"""Time one cell in this process and write its record. python scripts/time_cell.py --help"""
+"""Time one cell in this process and write its record."""
 
 import argparse
 import json
-import sys
 
-sys.path.insert(0, ".")
 from speedgrid.grid import Cell
 from speedgrid.measure import measure_cell
 from speedgrid.record import write_json
@@ -14,7 +12,8 @@ parser.add_argument("cell", type=Cell.parse, help="e.g. pytorch-fp32-r224-b1")
 parser.add_argument("--round", type=int, default=1)
 parser.add_argument("--options", type=json.loads, required=True, help="model and timing settings, as JSON")
 parser.add_argument("--build", nargs="?", help="record of the engine's build")
-for name in ("device", "artifact", "reference", "output"):
+parser.add_argument("--died", help="measure nothing, and record that an earlier try ended so")
+for name in ("device", "artifact", "images", "logits", "output"):
     parser.add_argument(f"--{name}", required=True)
 asked = parser.parse_args()
 write_json(asked.output, measure_cell(asked.cell, asked.round, asked.device, vars(asked), asked.options))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from speedgrid import backends, environment
 from speedgrid.grid import Cell
-from speedgrid.precision import set_torch_math, torch_dtype
+from speedgrid.precision import torch_dtype
 
 
 def build(cell: Cell, device: str, model: str, weights: str, output: str) -> dict:
@@ -34,7 +34,7 @@ def build(cell: Cell, device: str, model: str, weights: str, output: str) -> dic
 
 def timing_cache(output: str) -> str:
     """Return the file that builds of this GPU and TensorRT version share (TensorRT-RTX has no timing cache)."""
-    key = sha256(environment.fingerprint("cuda", "torch_tensorrt").encode()).hexdigest()[:12]
+    key = sha256(environment.fingerprint(environment.describe("cuda"), "torch_tensorrt").encode()).hexdigest()[:12]
     return str(Path(output).parent / f"timing-{key}.cache")
 
 
@@ -49,7 +49,6 @@ def compile_engine(cell: Cell, model: str, weights: str, output: str, timing_cac
 
     from speedgrid import models
 
-    set_torch_math(cell.precision)
     dtype = torch_dtype(cell.precision)
     module = models.fold_batch_norm(models.load(model, weights)).to("cuda", dtype)
     example = torch.randn(cell.batch_size, 3, cell.resolution, cell.resolution, device="cuda", dtype=dtype)
@@ -67,6 +66,7 @@ def compile_engine(cell: Cell, model: str, weights: str, output: str, timing_cac
             reuse_cached_engines=False,
         )
     build_seconds = time.perf_counter() - started
+    del program
     names = [name for name, _ in compiled.named_children()]
     torch_tensorrt.save(compiled, output, output_format="torchscript", arg_inputs=[example])
     return {

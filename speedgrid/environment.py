@@ -51,25 +51,21 @@ def describe(device: str) -> dict:
         "commit": commit(),
         **gpu(),
     }
-    return description | {"device_name": device_name(device, description)}
+    name = description["cpu"] if device == "cpu" else description.get("gpu", "no GPU")
+    return description | {"device_name": name}
 
 
-def fingerprint(device: str, backend: str | None = None) -> str:
+def fingerprint(machine: dict, backend: str | None = None) -> str:
     """Name what must not change between two numbers of one backend in a table, as readable text.
 
-    A different fingerprint makes measurements stale (it is a param of the rules) and is refused by the table.
-    With no backend: the machine and torch, for what is prepared with torch alone.
+    machine: as of `describe`. A different fingerprint makes measurements stale (it is a param of the rules) and is
+    refused by the table. With no backend: the device and torch, for what is prepared with torch alone.
     """
     packages = import_module(f"speedgrid.backends.{backend}").PACKAGES if backend else ("torch",)
-    machine = gpu() if device == "cuda" else {}
-    name = device_name(device, {"cpu": cpu_name(), **machine})
-    parts = [name, *([f"driver {machine['driver']}"] if machine.get("driver") else [])]
-    return ", ".join(parts + [f"{name} {number}" for name, number in versions(packages).items()])
-
-
-def device_name(device: str, machine: dict) -> str:
-    """Return the name of the device that is measured, e.g. `NVIDIA H200`."""
-    return machine["cpu"] if device == "cpu" else machine.get("gpu") or "no GPU"
+    driver = machine.get("driver") if machine["device"] == "cuda" else None
+    parts = [machine["device_name"], *([f"driver {driver}"] if driver else [])]
+    installed = machine["packages"]
+    return ", ".join(parts + [f"{name} {installed[name]}" for name in packages if name in installed])
 
 
 def gpu(index: int = 0) -> dict:
@@ -88,9 +84,7 @@ def gpu(index: int = 0) -> dict:
             "driver": api.nvmlSystemGetDriverVersion(),
             "cuda_driver": f"{cuda // 1000}.{cuda % 1000 // 10}",
             "power_limit_w": _or_none(api, lambda: api.nvmlDeviceGetEnforcedPowerLimit(handle) / 1000),
-            "max_sm_clock_mhz": _or_none(
-                api, lambda: api.nvmlDeviceGetMaxClockInfo(handle, api.NVML_CLOCK_SM)
-            ),
+            "max_sm_clock_mhz": _or_none(api, lambda: api.nvmlDeviceGetMaxClockInfo(handle, api.NVML_CLOCK_SM)),
         }
 
 
@@ -105,15 +99,26 @@ def _or_none(api, ask):
 def cpu_name() -> str:
     """Return the processor's model name and the number of logical CPUs, e.g. `AMD EPYC 9654 (8 CPUs)`."""
     cpuinfo = Path("/proc/cpuinfo")
-    names = [line.split(":", 1)[1].strip() for line in cpuinfo.read_text().splitlines() if "model name" in line] if (
-        cpuinfo.exists()
-    ) else []
+    names = (
+        [line.split(":", 1)[1].strip() for line in cpuinfo.read_text().splitlines() if "model name" in line]
+        if (cpuinfo.exists())
+        else []
+    )
     return f"{names[0] if names else platform.processor() or platform.machine()} ({len(names) or 1} CPUs)"
 
 
 def commit() -> str | None:
     """Return speedgrid's git commit, with `+` where the working tree differs from it; None outside git."""
-    git = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--abbrev=10", "--dirty=+", "--exclude=*"]
+    git = [
+        "git",
+        "-C",
+        str(Path(__file__).parent),
+        "describe",
+        "--always",
+        "--abbrev=10",
+        "--dirty=+",
+        "--exclude=*",
+    ]
     try:
         return subprocess.run(git, capture_output=True, text=True, check=True).stdout.strip()
     except (OSError, subprocess.CalledProcessError):
@@ -121,5 +126,5 @@ def commit() -> str | None:
 
 
 def command() -> str:
-    """Return the command line of this process, with paths as they were given."""
-    return shlex.join(["python", *sys.argv])
+    """Return the command that runs this script again, with its arguments as they were given."""
+    return shlex.join(["python", "-m", f"scripts.{Path(sys.argv[0]).stem}", *sys.argv[1:]])

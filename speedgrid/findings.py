@@ -67,7 +67,8 @@ def fastest(table: pd.DataFrame, resolution: int, batch_size: int) -> list[str]:
     if len(rows):
         best = rows.loc[rows.throughput_fps.idxmax()]
         sentences.append(
-            f"Most images pass with {label(best)} at {place(best)}: {number(best.throughput_fps)} images/s back to back."
+            f"Most images pass with {label(best)} at {place(best)}: "
+            f"{number(best.throughput_fps)} images/s back to back."
         )
     return sentences
 
@@ -111,7 +112,8 @@ def batch_effect(table: pd.DataFrame, resolution: int) -> list[str]:
             )
         else:
             sentences.append(
-                f"{label(first)}: saturated from batch size {enough.batch_size} on, with {gain}, within 5 % of its best."
+                f"{label(first)}: saturated from batch size {enough.batch_size} on, "
+                f"with {gain}, within 5 % of its best."
             )
     return sentences
 
@@ -120,24 +122,23 @@ def precision_effect(table: pd.DataFrame) -> list[str]:
     """Say what each precision gains over fp32 on the same backend: median and range over the cells both have."""
     rows = measured(table)
     keys = ["backend", "resolution", "batch_size"]
-    base = rows[rows.precision == "fp32"].set_index(keys).latency_ms
+    strict = rows[rows.precision == "fp32"]
+    base = strict.set_index(keys).latency_ms
     sentences = []
     for (backend, precision), line in rows[rows.precision != "fp32"].groupby(["backend", "precision"], sort=False):
         ratios = (base / line.set_index(keys).latency_ms).dropna()
         if ratios.empty:
             continue
+        ran = strict[(strict.backend == backend) & (strict.status == "wrong_precision")].observed_precision
+        over = f"its rows labelled fp32, which ran {ran.iloc[0]}" if len(ran) else "fp32"
         middle = ratios.median()
         if 1 / MARGIN < middle < MARGIN:
-            verdict = "makes no difference in the median"
-        elif middle >= 1:
-            verdict = f"is {number(middle)} times as fast as fp32 in the median"
+            verdict = f"is as fast as {over}, in the median"
         else:
-            verdict = f"is slower than fp32, {number(middle)} times as fast in the median"
-        relabelled = rows[(rows.backend == backend) & (rows.precision == "fp32") & (rows.status == "wrong_precision")]
-        ran = f" Its rows labelled fp32 ran {relabelled.observed_precision.iloc[0]}." if len(relabelled) else ""
+            verdict = f"is {number(middle)} times as fast as {over}, in the median"
         sentences.append(
             f"{NAMES.get(backend, backend)}: {precision} {verdict} "
-            f"({number(ratios.min())} to {number(ratios.max())} over {len(ratios)} cells).{ran}"
+            f"({number(ratios.min())} to {number(ratios.max())} over {len(ratios)} cells)."
         )
     return sentences
 
@@ -152,15 +153,15 @@ def recommendations(table: pd.DataFrame, resolution: int) -> list[str]:
     tied = rows[(rows.throughput_fps >= most.throughput_fps / MARGIN)].sort_values(["memory_mb", "batch_size"])
     chosen = tied.iloc[0] if len(tied) > 1 else most
     sentences = [
-        f"**For throughput** at {resolution} x {resolution} pixels: {label(chosen)} with batch size {chosen.batch_size}, "
-        f"{number(chosen.throughput_fps)} images/s{price(chosen)}."
+        f"**For throughput** at {resolution} x {resolution} pixels: {label(chosen)} with batch size "
+        f"{chosen.batch_size}, {number(chosen.throughput_fps)} images/s{price(chosen)}."
     ]
     if len(tied) > 1:
         sentences[0] += f" {len(tied) - 1} other settings are within 2 % of it; this one needs least memory."
     sentences.append(
         with_ties(
-            f"**For latency** at {resolution} x {resolution} pixels: {label(least)} with batch size {least.batch_size}, "
-            f"{number(least.latency_ms)} ms a call "
+            f"**For latency** at {resolution} x {resolution} pixels: {label(least)} with batch size "
+            f"{least.batch_size}, {number(least.latency_ms)} ms a call "
             f"(95 % interval {number(least.latency_ms_low)} to {number(least.latency_ms_high)}){price(least)}.",
             rows,
             least,
@@ -173,7 +174,7 @@ def price(row) -> str:
     """Name what a row costs: memory, agreement with the float64 reference, build time."""
     parts = [f"{number(row.memory_mb)} MB"] if pd.notna(row.memory_mb) else []
     if pd.notna(row.snr_db):
-        parts.append(f"outputs {row.snr_db:.0f} dB above their error")
+        parts.append(f"SNR {row.snr_db:.0f} dB")
     if pd.notna(row.build_seconds):
         parts.append(f"built in {number(row.build_seconds)} s")
     return f" ({', '.join(parts)})" if parts else ""

@@ -17,16 +17,33 @@ from speedgrid.threads import physical_cores
 
 SETTING_NAMES = tuple(field.name for field in fields(timing.Settings))
 # Comparing outputs with the reference takes at most this long beyond one batch.
-PARITY_SECONDS = 2.0
+PARITY_SECONDS = 0.25
+
+
+class Laps:
+    """Where the time of a measurement goes, in seconds by step."""
+
+    def __init__(self):
+        self.seconds: dict[str, float] = {}
+        self.last = time.perf_counter()
+
+    def end(self, step: str) -> None:
+        """Give the time since the last step to `step`."""
+        now = time.perf_counter()
+        self.seconds[step] = round(now - self.last, 4)
+        self.last = now
 
 
 def measure_cell(cell: Cell, round_number: int, device: str, inputs: dict, options: dict) -> dict:
     """Return the record of one measurement; whatever goes wrong becomes a status and a reason.
 
-    inputs: files: `artifact` (what the backend loads), `reference` (reference outputs), `build` (the record of the
-    engine's build, or None). options: `model`, `cpu_threads` and the fields of timing.Settings.
+    inputs: files: `artifact` (what the backend loads), `images` and `logits` (the reference), `build` (the record of
+    the engine's build, or None); `died`: how an earlier try ended, where a signal killed it. options: `model`,
+    `cpu_threads` and the fields of timing.Settings.
     """
+    laps = Laps()
     options = {**options, "cpu_threads": options["cpu_threads"] or physical_cores()}
+    machine = environment.describe(device)
     record = {
         "format": FORMAT,
         "cell": asdict(cell),
@@ -35,17 +52,19 @@ def measure_cell(cell: Cell, round_number: int, device: str, inputs: dict, optio
         "status": "ok",
         "reason": "",
         "measured_at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "environment": environment.describe(device),
-        "fingerprint": environment.fingerprint(device, cell.backend),
+        "environment": machine,
+        "fingerprint": environment.fingerprint(machine, cell.backend),
         "command": environment.command(),
     }
     build = json.loads(Path(inputs["build"]).read_text()) if inputs.get("build") else None
-    refusal = backends.refusal(cell, device) or _build_refusal(build)
+    died = ("failed", inputs["died"]) if inputs.get("died") else None
+    refusal = died or backends.refusal(cell, device) or _build_refusal(build)
     if refusal:
         record["status"], record["reason"] = refusal
         return record
+    laps.end("describe")
     try:
-        record |= {"build": build} | _measure(cell, device, inputs, options, record["environment"])
+        record |= {"build": build} | _measure(cell, device, inputs, options, machine, laps)
     except Exception as error:
         record["status"], record["reason"] = _explain(error)
         record["traceback"] = traceback.format_exc()
@@ -57,30 +76,32 @@ def _build_refusal(build: dict | None) -> tuple[str, str] | None:
     return (build["status"], build["reason"]) if build and build["status"] != "ok" else None
 
 
-def _measure(cell: Cell, device: str, inputs: dict, options: dict, machine: dict) -> dict:
-    logits, seed = reference.read(inputs["reference"])
+def _measure(cell: Cell, device: str, inputs: dict, options: dict, machine: dict, laps: Laps) -> dict:
+    images, logits = reference.read(inputs["images"]), reference.read(inputs["logits"])
+    # Started first, so that it is ready when the model is loaded.
+    telemetry = Telemetry(machine.get("gpu_uuid") if device == "cuda" else None)
     backend = backends.get(cell.backend)
     for name in backend.IMPORTS[device]:
         import_module(name)
-    if device == "cuda":
-        import torch
-
-        torch.cuda.init()
-    memory = MemoryMeter(device)
-    started = time.perf_counter()
+    laps.end("import")
+    memory = MemoryMeter(device)  # on CUDA this makes the context
+    laps.end("context")
     session = backend.load(cell, device, inputs["artifact"], options)
     memory.read("loaded")
-    session.feed(parity.images(seed, cell.resolution, 0, cell.batch_size))
+    laps.end("load")
+    session.feed(reference.batch(images, 0, cell.batch_size))
     with session.active():
-        session.run()
+        session.run()  # the first call may compile and allocates
         session.synchronize()
-    load_seconds = time.perf_counter() - started
-    telemetry = Telemetry(machine.get("gpu_uuid") if device == "cuda" else None)
-    telemetry.start()
+    laps.end("first_call")
+    telemetry.wait()
+    laps.end("telemetry")
     samples = timing.measure(session, timing.Settings(**{name: options[name] for name in SETTING_NAMES}))
+    laps.end("timing")
     readings = telemetry.stop()
     memory.read("timed")
-    compared = parity.check(session, logits, seed, PARITY_SECONDS)
+    compared = parity.check(session, images, logits, PARITY_SECONDS)
+    laps.end("parity")
     status, reason, observed = parity.verdict(cell.precision, session.dtype, compared)
     return {
         "status": status,
@@ -89,7 +110,7 @@ def _measure(cell: Cell, device: str, inputs: dict, options: dict, machine: dict
         "dtype": session.dtype,
         "details": session.details,
         "samples": samples.as_dict(),
-        "load_seconds": round(load_seconds, 3),
+        "seconds": laps.seconds,
         "memory": {"peak_mb": memory.peak_mb(), "readings_mb": memory.readings},
         "telemetry": readings,
         "parity": compared.as_dict() if compared else None,

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
-from speedgrid.images import images
+from speedgrid.reference import batch
 
 # Lowest SNR in dB of each arithmetic, best first, by the type of the session's tensors.
 BANDS = {
@@ -75,7 +75,9 @@ def verdict(precision: str, dtype: str, parity: Parity | None) -> tuple[str, str
     if observed == precision:
         return "ok", "", observed
     if observed is None:
-        what = "outputs are missing or not finite" if parity is None else f"outputs are off by {parity.snr_db:.0f} dB SNR"
+        what = (
+            "outputs are missing or not finite" if parity is None else f"outputs are off by {parity.snr_db:.0f} dB SNR"
+        )
         return "wrong_result", f"{what}, which no precision explains", None
     return (
         "wrong_precision",
@@ -84,20 +86,20 @@ def verdict(precision: str, dtype: str, parity: Parity | None) -> tuple[str, str
     )
 
 
-def check(session, logits: np.ndarray, seed: int, seconds: float) -> Parity | None:
+def check(session, images: np.ndarray, logits: np.ndarray, seconds: float) -> Parity | None:
     """Run `session` on the reference images, at least one batch, until all are done or `seconds` are over.
 
-    A last batch that is not full is filled up with the first images. None if an output is missing or not finite.
+    images: float32 [count, 3, resolution, resolution]; logits: their float64 reference outputs [count, classes].
+    None if an output is missing or not finite.
     """
-    batch, resolution = session.shape[0], session.shape[2]
+    size = session.shape[0]
     outputs, done, deadline = [], 0, time.monotonic() + seconds
     while done < len(logits) and (not outputs or time.monotonic() < deadline):
-        wanted = min(batch, len(logits) - done)
-        # np.resize repeats the wanted images until the batch is full.
-        session.feed(np.resize(images(seed, resolution, done, wanted), session.shape))
+        session.feed(batch(images, done, size))
         session.poison()
         with session.active():
             session.run()
-        outputs.append(session.output()[:wanted])
-        done += wanted
-    return compare(np.concatenate(outputs), logits[:done])
+        outputs.append(session.output()[: len(logits) - done])
+        done += size
+    found = np.concatenate(outputs)
+    return compare(found, logits[: len(found)])

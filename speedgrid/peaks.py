@@ -57,4 +57,7 @@ def measure_all(device: str, precisions: list[str]) -> dict:
 
     if reason := missing(device):
         return {"gemm_tflops": dict.fromkeys(precisions), "reason": reason}
-    return {"gemm_tflops": {precision: measure_gemm(device, precision) for precision in precisions}, "reason": ""}
+    return {
+        "gemm_tflops": {precision: measure_gemm(device, precision) for precision in precisions},
+        "reason": "",
+    }

@@ -95,7 +95,7 @@ def interval(rows, column: str) -> np.ndarray | None:
 
 
 def draw(rows, axis: str, column: str, title: str):
-    """Draw `column` over `axis`, one line per backend and precision, with 95 % intervals as bars. Returns the figure."""
+    """Return a figure of `column` over `axis`, one line per backend and precision, 95 % intervals as bars."""
     from matplotlib import pyplot
 
     figure, axes = pyplot.subplots()
@@ -110,6 +110,7 @@ def draw(rows, axis: str, column: str, title: str):
             color=COLOURS.get(backend, "#555555"),
             markerfacecolor=COLOURS.get(backend, "#555555") if as_labelled else "white",
             capsize=3,
+            zorder=2 if as_labelled else 3,  # what ran something else stays visible over what it really is
             **STYLES[precision],
         )
     axes.set_title(title, loc="left", fontsize=11)
@@ -158,6 +159,14 @@ def legend(axes, drawn) -> None:
     ]
     if (drawn.observed_precision != drawn.precision).any():
         entries.append(
-            Line2D([], [], color="#555555", marker="o", markerfacecolor="white", linestyle="", label="hollow: ran in\nanother precision")
+            Line2D(
+                [],
+                [],
+                color="#555555",
+                marker="o",
+                markerfacecolor="white",
+                linestyle="",
+                label="hollow: ran in\nanother precision",
+            )
         )
     axes.legend(handles=entries, loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False)

@@ -82,3 +82,27 @@ def _check_combinations(config: dict) -> None:
                 f"config key report.reference.{axis} is {reference[axis]!r}; it must be in "
                 f"grid.{device}.{axis}, {values}, because every speed-up is relative to it."
             )
+
+
+def document() -> str:
+    """Return a Markdown table of every key, its default and its meaning, from the schema."""
+    schema = read_schema()
+    lines = ["| key | default | meaning |", "|---|---|---|"]
+
+    def walk(node: dict, path: str) -> None:
+        for key, child in node.get("properties", {}).items():
+            where = f"{path}{key}"
+            if "$ref" in child:
+                axes = schema["$defs"]["axes"]["properties"]
+                lines.extend(
+                    f"| `{where}.{axis}` | `{child['default'][axis]}` | {child['description']} {about['description']} |"
+                    for axis, about in axes.items()
+                )
+            elif child.get("type") == "object":
+                walk(child, f"{where}.")
+            else:
+                values = f" One of {', '.join(map(str, child['enum']))}." if "enum" in child else ""
+                lines.append(f"| `{where}` | `{child['default']}` | {child['description']}{values} |")
+
+    walk(schema, "")
+    return "\n".join(lines) + "\n"

@@ -72,7 +72,10 @@ def percentile(samples: np.ndarray, percent: int) -> float | None:
 
 
 def ratio_interval(over: tuple[float, float, float], under: tuple[float, float, float]) -> tuple[float, float, float]:
-    """Return (ratio, low, high) of two independent (value, low, high), half-widths added in quadrature on a log scale."""
+    """Return (ratio, low, high) of two independent (value, low, high).
+
+    Half-widths are added in quadrature on a logarithmic scale.
+    """
     value = over[0] / under[0]
     low = np.hypot(np.log(over[0] / over[1]), np.log(under[2] / under[0]))
     high = np.hypot(np.log(over[2] / over[0]), np.log(under[0] / under[1]))

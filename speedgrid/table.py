@@ -44,6 +44,7 @@ COLUMNS = (
     "runs",
     "device",
 )
+TEXT_COLUMNS = {"backend", "precision", "status", "reason", "observed_precision", "device"}
 # Rows whose speed is shown. wrong_precision is a true speed of what `observed_precision` says.
 SHOWN = ("ok", "wrong_precision", "unstable")
 
@@ -67,6 +68,8 @@ def tabulate(
         by_cell.setdefault(Cell(**record["cell"]), []).append(record)
     rows = [row(cell, by_cell.get(cell, []), flop_per_image, peaks) for cell in grid]
     table = pd.DataFrame(rows, columns=COLUMNS)
+    # A column with no value at all would otherwise have no type.
+    table = table.astype(dict.fromkeys(set(COLUMNS) - TEXT_COLUMNS - {*AXES, "rounds", "runs"}, float))
     add_speedups(table, reference)
     return table
 
@@ -76,7 +79,10 @@ def refuse_mixtures(records: list[dict]) -> None:
     seen: dict[str, tuple[str, dict]] = {}
     for record in records:
         backend = record["cell"]["backend"]
-        for key, value in ((backend, record["fingerprint"]), ("device", record["environment"]["device_name"])):
+        for key, value in (
+            (backend, record["fingerprint"]),
+            ("device", record["environment"]["device_name"]),
+        ):
             first, cell = seen.setdefault(key, (value, record["cell"]))
             if first != value:
                 raise TableError(
@@ -162,7 +168,7 @@ def conditions(records: list[dict]) -> dict:
         "memory_mb": over([record["memory"]["peak_mb"] for record in records]),
         "snr_db": over([record["parity"]["snr_db"] for record in records], min),
         "top1_agreement": over([record["parity"]["top1_agreement"] for record in records], min),
-        "load_seconds": over([record["load_seconds"] for record in records]),
+        "load_seconds": over([record["seconds"]["load"] + record["seconds"]["first_call"] for record in records]),
         "sm_clock_mhz": over([reading.get("sm_clock_mhz") for reading in telemetry]),
         "power_w": over([reading.get("power_w") for reading in telemetry]),
         "gpu_busy_percent": over([reading.get("utilisation_percent") for reading in telemetry]),

@@ -7,7 +7,6 @@ import json
 import subprocess
 import sys
 import time
-from pathlib import Path
 from statistics import median
 
 INTERVAL_SECONDS = 0.05
@@ -22,32 +21,31 @@ THROTTLE_REASONS = {
 
 
 class Telemetry:
-    """Sample the GPU `uuid` from `start()` to `stop()`. With no uuid (a CPU) both do nothing."""
+    """Sample the GPU `uuid` from the moment this is made to `stop()`. With no uuid (a CPU) nothing happens."""
 
     def __init__(self, uuid: str | None):
-        self.uuid = uuid
         self.process = None
+        if uuid is not None:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "speedgrid.telemetry", uuid],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                text=True,
+            )
 
-    def start(self) -> None:
-        """Start the sampler and wait for its first sample."""
-        if self.uuid is None:
-            return
-        self.process = subprocess.Popen(
-            [sys.executable, str(Path(__file__)), self.uuid],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        self.first = self.process.stdout.readline()
+    def wait(self) -> None:
+        """Wait until sampling goes on; samples before this moment are not counted."""
+        if self.process is not None:
+            self.process.stdout.readline()
+            self.started = time.time()
 
     def stop(self) -> dict | None:
         """Stop the sampler and return the summary of its samples, or None where there are none."""
         if self.process is None:
             return None
-        rest, _ = self.process.communicate()
-        lines = [line for line in (self.first + rest).splitlines() if line.startswith("{")]
-        self.process = None
-        return summarise([json.loads(line) for line in lines])
+        lines, _ = self.process.communicate()
+        samples = [json.loads(line) for line in lines.splitlines() if line.startswith("{")]
+        return summarise([one for one in samples if one["time"] >= self.started])
 
 
 def summarise(samples: list[dict]) -> dict | None:
@@ -85,6 +83,7 @@ def sample(api, handle) -> dict:
             return None
 
     return {
+        "time": time.time(),
         "sm_clock_mhz": ask(lambda: api.nvmlDeviceGetClockInfo(handle, api.NVML_CLOCK_SM)),
         "power_w": ask(lambda: api.nvmlDeviceGetPowerUsage(handle) / 1000),
         "temperature_c": ask(lambda: api.nvmlDeviceGetTemperature(handle, api.NVML_TEMPERATURE_GPU)),

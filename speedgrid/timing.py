@@ -42,6 +42,7 @@ class Samples:
     submit_ms: list[float] = field(default_factory=list)
     throughput_ms: float | None = None
     throughput_runs: int = 0
+    throughput_seconds: float = 0.0
     warmup_runs: int = 0
     warmup_seconds: float = 0.0
     timed_seconds: float = 0.0
@@ -90,7 +91,10 @@ def warm_up(session, settings: Settings, samples: Samples) -> None:
         calls.append(time.perf_counter() - before)
         # Compare windows only where one ends, and only when clocks have had a tenth of a second to ramp up.
         if len(calls) % window == 0 and len(calls) >= 2 * window and sum(calls) > 0.1:
-            last, before_last = statistics.median(calls[-window:]), statistics.median(calls[-2 * window : -window])
+            last, before_last = (
+                statistics.median(calls[-window:]),
+                statistics.median(calls[-2 * window : -window]),
+            )
             if abs(last - before_last) <= STEADY * before_last:
                 samples.steady = True
                 break
@@ -154,4 +158,5 @@ def time_throughput(session, settings: Settings, samples: Samples) -> None:
         session.run()
     after.record(session.stream)
     after.synchronize()
+    samples.throughput_seconds = round(before.elapsed_time(after) / 1000, 6)
     samples.throughput_ms, samples.throughput_runs = before.elapsed_time(after) / runs, runs

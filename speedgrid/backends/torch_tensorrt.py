@@ -1,6 +1,5 @@
 """Torch-TensorRT: an engine compiled ahead of time by speedgrid.engine, loaded from its file."""
 
-import ctypes
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
@@ -9,8 +8,8 @@ from speedgrid import device as devices
 from speedgrid.backends.session import TorchSession
 
 PACKAGES = ("torch", "torch-tensorrt", "torch-tensorrt-rtx", "tensorrt", "tensorrt-rtx-cu13-libs")
-CODE = ("backends/torch_tensorrt",)
-IMPORTS = {"cuda": ("torch",)}
+CODE = ("backends/torch_tensorrt", "backends/tensorrt_libraries")
+IMPORTS = {"cuda": ("torch", "speedgrid.backends.tensorrt_libraries")}
 
 
 def available(device: str) -> str | None:
@@ -57,15 +56,8 @@ def load_runtime() -> None:
     """
     import torch
 
-    package = Path(find_spec("torch_tensorrt").origin).parent
-    runtime = package / "lib" / "libtorchtrt_runtime.so"
+    runtime = Path(find_spec("torch_tensorrt").origin).parent / "lib" / "libtorchtrt_runtime.so"
     try:
-        for name in ("tensorrt_rtx_libs", "tensorrt_libs"):
-            if spec := find_spec(name):
-                for library in sorted(Path(spec.origin).parent.glob("libtensorrt_rtx.so*")) + sorted(
-                    Path(spec.origin).parent.glob("libnvinfer*.so*")
-                ):
-                    ctypes.CDLL(str(library), mode=ctypes.RTLD_GLOBAL)
         torch.ops.load_library(str(runtime))
     except OSError:
         import torch_tensorrt  # noqa: F401

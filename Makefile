@@ -1,0 +1,47 @@
+# make report: set up and measure. make test: set up and check. Everything is installed into .venv, nothing elsewhere.
+VENV := .venv
+BIN := $(VENV)/bin
+UV_VERSION := $(shell sed -n 's/^uv==\([^ ]*\).*/\1/p' envs/requirements.txt)
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+
+.PHONY: report test check setup lock docs example clean
+
+report: setup
+	snakemake
+
+test: setup check
+	pytest
+
+check: setup
+	ruff check .
+	ruff format --check .
+	snakefmt --check Snakefile rules
+	snakemake --lint
+
+setup: $(VENV)/.installed
+
+$(VENV)/.installed: envs/requirements.txt
+	python3 -c 'import sys; sys.exit(sys.version_info < (3, 11) and "speedgrid needs Python 3.11 or newer; python3 is " + sys.version.split()[0])'
+	python3 -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+	$(BIN)/uv pip sync --quiet --python $(BIN)/python --require-hashes envs/requirements.txt
+	touch $@
+
+# The one command that writes the lock file; commit its result.
+lock: setup
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
+	    --group dev pyproject.toml --output-file envs/requirements.txt
+
+# The README's table of configuration keys, from the schema.
+docs: setup
+	python -m scripts.document_config README.md
+
+# Copy what a finished run wrote, untouched, e.g. make example NAME=nvidia-h200
+example:
+	mkdir -p examples/$(NAME)
+	rm -rf examples/$(NAME)/report
+	cp -r report examples/$(NAME)/report
+	cp artifacts/results.csv artifacts/run.json examples/$(NAME)/
+
+clean:
+	rm -rf artifacts logs report report.html .snakemake

@@ -1,0 +1,8 @@
+"""A warm start for scripts: one process imports what is slow to import and forks a child for each script.
+
+`server` is that process; the workflow starts it and it ends with the workflow. `client` hands it a script, and runs
+the script in a fresh process where there is no server, so that every job also works alone.
+"""
+
+# Where a client finds the server of its run.
+ADDRESS_VARIABLE = "SPEEDGRID_LAUNCHER"

@@ -1,0 +1,67 @@
+"""Run a script warm if there is a launcher, else in a fresh process; the exit code is the script's.
+
+    python -S -m speedgrid.launcher.client [--keep NAME] [--record-death] MODULE [ARGUMENT ...]
+
+--keep NAME: run in one process that is kept for all scripts of that name (engine builds), not in a fresh fork.
+--record-death: if a signal kills the script, run it once more with `--died REASON`, so that it can say so in a file.
+This module imports only what starts in milliseconds.
+"""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+
+from speedgrid.launcher import ADDRESS_VARIABLE
+
+# These end a script from outside (Ctrl-C, a scheduler); they say nothing about the script.
+FROM_OUTSIDE = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+def main(arguments: list[str]) -> int:
+    """Run the script that `arguments` name and return its exit code: 128 + number where a signal ended it."""
+    keep, record_death = None, False
+    while arguments and arguments[0].startswith("--"):
+        option = arguments.pop(0)
+        if option == "--keep":
+            keep = arguments.pop(0)
+        elif option == "--record-death":
+            record_death = True
+        else:
+            raise SystemExit(f"unknown option {option}; known are --keep NAME and --record-death")
+    code = ask(os.environ.get(ADDRESS_VARIABLE), arguments, keep)
+    if code is None:
+        code = subprocess.call([sys.executable, "-m", *arguments])
+    if code < 0 and record_death and -code not in FROM_OUTSIDE:
+        reason = f"the measuring process was killed by signal {-code} ({signal.Signals(-code).name})"
+        code = subprocess.call([sys.executable, "-m", *arguments, "--died", reason])
+    return code if code >= 0 else 128 - code
+
+
+def ask(address: str | None, arguments: list[str], keep: str | None) -> int | None:
+    """Have the launcher at `address` run a script; None if there is no launcher to ask.
+
+    The script writes to this process's standard output and error, whose descriptors travel with the request.
+    """
+    if not address:
+        return None
+    connection = socket.socket(socket.AF_UNIX)
+    try:
+        connection.connect(address)
+    except OSError:
+        return None
+    request = {"arguments": arguments, "keep": keep, "folder": os.getcwd(), "environment": dict(os.environ)}
+    with connection:
+        payload = json.dumps(request).encode()
+        socket.send_fds(connection, [len(payload).to_bytes(4, "big")], [1, 2])
+        connection.sendall(payload)
+        answer = connection.makefile("r").readline()
+    if not answer:
+        print("The launcher ended while it ran this script; running it in a fresh process.", file=sys.stderr)
+    return int(answer) if answer else None
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,236 @@
+"""Import what is slow to import once, then fork a child for every script that a client hands over.
+
+    python -m speedgrid.launcher.server ADDRESS MODULE ...
+
+The modules are imported at the first request. A child is a fresh process state: the parent never touches the GPU
+(forking after a CUDA call breaks every child). The server lives as long as its standard input is open, which only
+the process that started it holds: it also ends when that one is killed. Its socket lies in a folder of its user.
+"""
+
+import contextlib
+import ctypes
+import json
+import os
+import runpy
+import selectors
+import shutil
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import tempfile
+import traceback
+from importlib import import_module
+from pathlib import Path
+
+from speedgrid.launcher import ADDRESS_VARIABLE
+
+# prctl(2): a child gets this signal when its parent dies, so that nothing measures on after a killed launcher.
+PR_SET_PDEATHSIG = 1
+
+
+def start(modules: list[str]) -> subprocess.Popen | None:
+    """Start a server for this process and name its address in the environment. It ends with this process.
+
+    None where there is no pidfd_open(2) (not Linux): scripts then run in fresh processes.
+    """
+    if not hasattr(os, "pidfd_open"):
+        return None
+    folder = tempfile.mkdtemp(prefix="speedgrid-")  # mode 0700: no other user can reach into it
+    address = str(Path(folder) / "launcher")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "speedgrid.launcher.server", address, *modules], stdin=subprocess.PIPE
+    )
+    os.environ[ADDRESS_VARIABLE] = address
+    return process
+
+
+class Server:
+    """Accept scripts on `address`, run each in a child, and answer with its exit code."""
+
+    def __init__(self, address: str, modules: list[str]):
+        self.address, self.modules = address, modules
+        self.selector = selectors.DefaultSelector()
+        self.listener = socket.socket(socket.AF_UNIX)
+        self.listener.bind(address)
+        os.chmod(address, 0o600)
+        self.listener.listen(64)
+        self.clients: dict[int, socket.socket] = {}  # child -> who waits for it
+        self.kept: dict[str, tuple[int, socket.socket]] = {}  # name -> kept process and the socket to it
+
+    def serve(self) -> None:
+        """Serve until standard input closes; then end every child."""
+        # Snakemake's Ctrl-C reaches the whole terminal group; the end of standard input is what counts here.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        self.selector.register(sys.stdin.fileno(), selectors.EVENT_READ, self.stop)
+        self.selector.register(self.listener, selectors.EVENT_READ, self.accept)
+        try:
+            while True:
+                for key, _ in self.selector.select():
+                    key.data()
+        finally:
+            for child in [*self.clients, *(child for child, _ in self.kept.values())]:
+                kill_group(child)
+            shutil.rmtree(Path(self.address).parent, ignore_errors=True)
+
+    def stop(self) -> None:
+        """End the server: its starter is gone."""
+        raise SystemExit
+
+    def accept(self) -> None:
+        """Take one request and run it in a fresh fork, or hand it to the process kept for its name."""
+        connection, _ = self.listener.accept()
+        if peer_user(connection) != os.getuid():
+            connection.close()
+            return
+        request, descriptors = receive(connection)
+        for module in self.modules:
+            with contextlib.suppress(ImportError):  # the script itself says what is missing
+                import_module(module)
+        name = request["keep"]
+        if name is None:
+            self.end_kept()
+            self.watch(self.fork(lambda: run_script(request, descriptors)), connection)
+        else:
+            self.hand_over(name, request, descriptors, connection)
+        for descriptor in descriptors:
+            os.close(descriptor)
+
+    def fork(self, work) -> int:
+        """Fork a child in a process group of its own that does `work` and exits with its result."""
+        child = os.fork()
+        if child:
+            return child
+        os.setpgid(0, 0)
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        for connection in (
+            self.listener,
+            *self.clients.values(),
+            *(channel for _, channel in self.kept.values()),
+        ):
+            connection.close()
+        os._exit(work())
+
+    def watch(self, child: int, connection: socket.socket) -> None:
+        """Answer `connection` when `child` ends, and end `child` when the client goes away."""
+        self.clients[child] = connection
+        handle = os.pidfd_open(child)
+        self.selector.register(handle, selectors.EVENT_READ, lambda: self.finish(child, handle))
+        self.selector.register(connection, selectors.EVENT_READ, lambda: self.abandon(child, connection))
+
+    def finish(self, child: int, handle: int) -> None:
+        """Send the child's exit code: negative for a signal, as subprocess gives it."""
+        self.selector.unregister(handle)
+        os.close(handle)
+        _, status = os.waitpid(child, 0)
+        connection = self.clients.pop(child)
+        answer(connection, os.waitstatus_to_exitcode(status))
+        with contextlib.suppress(KeyError):
+            self.selector.unregister(connection)
+        connection.close()
+
+    def abandon(self, child: int, connection: socket.socket) -> None:
+        """The client was killed: so is what it asked for."""
+        self.selector.unregister(connection)
+        kill_group(child)
+
+    def hand_over(self, name: str, request: dict, descriptors: list[int], connection: socket.socket) -> None:
+        """Pass a request on to the process kept for `name`, which then answers the client itself."""
+        for _ in range(2):
+            if name not in self.kept:
+                ours, theirs = socket.socketpair()
+                self.kept[name] = self.fork(lambda theirs=theirs, ours=ours: serve_kept(theirs, ours)), ours
+                theirs.close()
+            try:
+                send(self.kept[name][1], request, [*descriptors, connection.fileno()])
+                break
+            except OSError:  # it died; a new one takes over
+                self.end_kept()
+        connection.close()
+
+    def end_kept(self) -> None:
+        """Let kept processes finish and end: they hold memory on the GPU that a measurement wants for itself."""
+        for child, channel in self.kept.values():
+            channel.close()
+            os.waitpid(child, 0)
+        self.kept.clear()
+
+
+def serve_kept(channel: socket.socket, other_end: socket.socket) -> int:
+    """Run scripts that come over `channel` in this process, one after another, until it closes."""
+    other_end.close()
+    while True:
+        try:
+            request, descriptors = receive(channel)
+        except EOFError:
+            return 0
+        code = run_script(request, descriptors)
+        with socket.socket(fileno=descriptors.pop()) as client:
+            answer(client, code)
+        for descriptor in descriptors:
+            os.close(descriptor)
+
+
+def run_script(request: dict, descriptors: list[int]) -> int:
+    """Run a script in this process as `python -m MODULE ARGUMENT ...` would, and return its exit code."""
+    os.dup2(descriptors[0], 1)
+    os.dup2(descriptors[1], 2)
+    os.chdir(request["folder"])
+    os.environ.clear()
+    os.environ.update(request["environment"])
+    sys.argv = request["arguments"]
+    try:
+        runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
+        code = 0
+    except SystemExit as exit_:
+        code = exit_.code if isinstance(exit_.code, int) else int(exit_.code is not None)
+        if isinstance(exit_.code, str):
+            print(exit_.code, file=sys.stderr)
+    except BaseException:
+        traceback.print_exc()
+        code = 1
+    sys.stdout.flush()
+    sys.stderr.flush()
+    return code
+
+
+def send(connection: socket.socket, request: dict, descriptors: list[int]) -> None:
+    """Send a request and open descriptors: where output and errors go, and for a kept process its client."""
+    payload = json.dumps(request).encode()
+    socket.send_fds(connection, [len(payload).to_bytes(4, "big")], descriptors)
+    connection.sendall(payload)
+
+
+def receive(connection: socket.socket) -> tuple[dict, list[int]]:
+    """Receive what `send` sent. Raises EOFError if the other side is gone."""
+    head, descriptors, _, _ = socket.recv_fds(connection, 4, 3)
+    payload, length = b"", int.from_bytes(head, "big")
+    while len(payload) < length or not head:
+        part = connection.recv(length - len(payload)) if head else b""
+        if not part:
+            raise EOFError
+        payload += part
+    return json.loads(payload), descriptors
+
+
+def answer(connection: socket.socket, code: int) -> None:
+    """Send an exit code; a client that is gone does not need it."""
+    with contextlib.suppress(OSError):
+        connection.sendall(f"{code}\n".encode())
+
+
+def peer_user(connection: socket.socket) -> int:
+    """Return the user id of the process at the other end of a Unix socket (Linux, socket(7))."""
+    return struct.unpack("3i", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))[1]
+
+
+def kill_group(child: int) -> None:
+    """Kill a child and what it started."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(child, signal.SIGKILL)
+
+
+if __name__ == "__main__":
+    Server(sys.argv[1], sys.argv[2:]).serve()

@@ -1,0 +1,113 @@
+"""What only a GPU can show: run with `pytest -m gpu` on a machine that has one."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from speedgrid import export, reference, weights
+from speedgrid.grid import Cell
+from speedgrid.images import images
+from speedgrid.measure import measure_cell
+
+pytestmark = pytest.mark.gpu
+
+RESOLUTION = 64
+OPTIONS = {
+    "model": "resnet18",
+    "cpu_threads": 0,
+    "warmup_runs": 10,
+    "timed_runs": 50,
+    "min_seconds": 0.1,
+    "max_seconds": 5,
+}
+
+
+@pytest.fixture(scope="module")
+def inputs(tmp_path_factory):
+    """Weights, images, reference outputs and ONNX files of one small resolution."""
+    folder = tmp_path_factory.mktemp("artifacts")
+    paths = {name: str(folder / name) for name in ("weights.pth", "images.npy", "logits.npy", "fp32.onnx", "fp16.onnx")}
+    weights.prepare("resnet18", None, 0, RESOLUTION, paths["weights.pth"])
+    pictures = images(0, RESOLUTION, 0, 64)
+    np.save(paths["images.npy"], pictures)
+    np.save(paths["logits.npy"], reference.compute("resnet18", paths["weights.pth"], pictures))
+    for precision in ("fp32", "fp16"):
+        export.export("resnet18", paths["weights.pth"], precision, RESOLUTION, paths[f"{precision}.onnx"])
+    return folder, paths
+
+
+def measure(inputs, cell: Cell, artifact: str, build: str | None = None, **options) -> dict:
+    """Measure one cell in this process."""
+    _, paths = inputs
+    files = {
+        "artifact": artifact,
+        "images": paths["images.npy"],
+        "logits": paths["logits.npy"],
+        "build": build,
+    }
+    return measure_cell(cell, 1, "cuda", files, OPTIONS | options)
+
+
+def assert_proven(record: dict, precision: str) -> None:
+    """A record that is ok has samples of both clocks, memory on the GPU, telemetry and the precision of its label."""
+    assert record["status"] == "ok", record.get("traceback", record["reason"])
+    assert record["observed_precision"] == precision
+    samples = record["samples"]
+    assert len(samples["host_ms"]) == len(samples["device_ms"]) == len(samples["submit_ms"]) >= 50
+    assert np.median(samples["device_ms"]) <= np.median(samples["host_ms"])
+    assert samples["throughput_ms"] > 0
+    assert record["memory"]["peak_mb"] > 20
+    assert record["telemetry"]["power_w"] > 0
+    assert record["telemetry"]["sm_clock_mhz"] > 0
+
+
+@pytest.mark.parametrize("precision", ["fp32", "tf32", "fp16", "bf16"])
+def test_pytorch_runs_what_its_label_says(inputs, precision):
+    cell = Cell("pytorch", precision, RESOLUTION, 4)
+    assert_proven(measure(inputs, cell, inputs[1]["weights.pth"]), precision)
+
+
+@pytest.mark.parametrize("precision", ["fp32", "tf32", "fp16"])
+def test_onnxruntime_runs_what_its_label_says_on_the_gpu_alone(inputs, precision):
+    stored = "fp16" if precision == "fp16" else "fp32"
+    record = measure(inputs, Cell("onnxruntime", precision, RESOLUTION, 4), inputs[1][f"{stored}.onnx"])
+    assert_proven(record, precision)
+    assert list(record["details"]["nodes_per_provider"]) == ["CUDAExecutionProvider"]
+
+
+@pytest.mark.parametrize("precision", ["fp32", "tf32", "fp16"])
+def test_an_engine_is_built_whole_and_its_true_precision_is_seen(inputs, precision):
+    folder, paths = inputs
+    cell = Cell("torch_tensorrt", precision, RESOLUTION, 4)
+    artifact, build = str(folder / f"{precision}.ts"), folder / f"{precision}.json"
+    # In a process of its own, as in the workflow: TF32 switches of other tests must not reach the compiler.
+    command = ["scripts.compile_trt", str(cell), "--model", "resnet18", "--device", "cuda"]
+    command += ["--weights", paths["weights.pth"], "--engine", artifact, "--build", str(build)]
+    subprocess.run([sys.executable, "-m", *command], check=True)
+    built = json.loads(build.read_text())
+    assert built["status"] == "ok", built
+    assert (built["engines"], built["torch_parts"]) == (1, 0)
+    record = measure(inputs, cell, artifact, str(build))
+    if precision == "fp32":
+        # TensorRT-RTX runs TF32 whatever disable_tf32 says: the row must not pass as fp32 unless it is.
+        assert (record["status"], record["observed_precision"]) in {
+            ("ok", "fp32"),
+            ("wrong_precision", "tf32"),
+        }
+    else:
+        assert_proven(record, precision)
+
+
+def test_a_cell_that_is_too_large_is_an_out_of_memory_row(inputs):
+    import torch
+
+    torch.cuda.set_per_process_memory_fraction(0.01)
+    try:
+        record = measure(inputs, Cell("pytorch", "fp32", RESOLUTION, 8192), inputs[1]["weights.pth"])
+    finally:
+        torch.cuda.set_per_process_memory_fraction(1.0)
+    assert record["status"] == "out_of_memory"
+    assert "memory" in record["reason"].lower()
