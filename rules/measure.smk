@@ -18,6 +18,7 @@ rule time_cell:
         ),
         images="artifacts/references/images-r{resolution}.npy",
         logits="artifacts/references/logits-r{resolution}.npy",
+        expected="artifacts/references/expected-r{resolution}.json",
         code=code(
             "measure",
             "timing",
@@ -48,7 +49,7 @@ rule time_cell:
     shell:
         "warm --record-death scripts.time_cell {params.cell} --round {wildcards.round} --device {params.device}"
         " --artifact {input.artifact} --build {input.build} --images {input.images}"
-        " --logits {input.logits} --options {params.options:q} --output {output} > {log} 2>&1"
+        " --logits {input.logits} --expected {input.expected} --options {params.options:q} --output {output} > {log} 2>&1"
 
 
 rule measure_peaks:

@@ -44,11 +44,12 @@ rule count_flops:
 rule compute_reference:
     input:
         weights="artifacts/weights/r{resolution}.pth",
-        code=code("reference", "images"),
+        code=code("reference", "images", "rounding"),
         script="scripts/compute_reference.py",
     output:
         images="artifacts/references/images-r{resolution}.npy",
         logits="artifacts/references/logits-r{resolution}.npy",
+        expected="artifacts/references/expected-r{resolution}.json",
     log:
         "logs/compute_reference/r{resolution}.log",
     params:
@@ -60,7 +61,7 @@ rule compute_reference:
     shell:
         "warm scripts.compute_reference --model {params.model} --weights {input.weights} --seed {params.seed}"
         " --resolution {wildcards.resolution} --count {params.images} --images {output.images}"
-        " --logits {output.logits} > {log} 2>&1"
+        " --logits {output.logits} --expected {output.expected} > {log} 2>&1"
 
 
 rule export_onnx:

@@ -1,21 +1,14 @@
-"""Make the images of one resolution and compute the right answers to them in float64."""
+"""Make the images of one resolution, the right answers to them in float64, and the error each precision makes."""
 
 import argparse
 
-import numpy as np
-
 from speedgrid import reference
-from speedgrid.images import images
 
 parser = argparse.ArgumentParser(description=__doc__)
-parser.add_argument("--model", required=True)
-parser.add_argument("--weights", required=True)
-parser.add_argument("--seed", type=int, default=0)
-parser.add_argument("--resolution", type=int, required=True, help="pixels")
-parser.add_argument("--count", type=int, default=64, help="images")
-parser.add_argument("--images", required=True, help="file to write")
-parser.add_argument("--logits", required=True, help="file to write")
-asked = parser.parse_args()
-pictures = images(asked.seed, asked.resolution, 0, asked.count)
-np.save(asked.images, pictures)
-np.save(asked.logits, reference.compute(asked.model, asked.weights, pictures))
+for name in ("model", "weights"):
+    parser.add_argument(f"--{name}", required=True)
+for name, default in (("seed", 0), ("resolution", 224), ("count", 64)):
+    parser.add_argument(f"--{name}", type=int, default=default)
+for name in ("images", "logits", "expected"):
+    parser.add_argument(f"--{name}", required=True, help="file to write")
+reference.prepare(**vars(parser.parse_args()))

@@ -4,12 +4,12 @@ import numpy as np
 import pandas as pd
 
 from speedgrid.plots import NAMES, nearest
-from speedgrid.table import SHOWN
+from speedgrid.record import SHOWN
 
 # A precision or batch size "makes a difference" from this ratio on.
 MARGIN = 1.02
-# Throughput is saturated from the first batch size that reaches this share of the best.
-SATURATED = 0.95
+# Throughput is saturated from the first batch size whose best successor gains less than 5 %.
+SATURATED = 1 / 1.05
 
 
 def label(row) -> str:
@@ -32,6 +32,7 @@ def number(value: float) -> str:
     """Write a number with three significant digits, and no exponent."""
     if value is None or not np.isfinite(value):
         return ""
+    value = float(f"{value:.3g}")
     digits = 2 - int(np.floor(np.log10(abs(value)))) if value else 0
     return f"{round(value, digits):,.{max(digits, 0)}f}"
 
@@ -157,7 +158,8 @@ def recommendations(table: pd.DataFrame, resolution: int) -> list[str]:
         f"{chosen.batch_size}, {number(chosen.throughput_fps)} images/s{price(chosen)}."
     ]
     if len(tied) > 1:
-        sentences[0] += f" {len(tied) - 1} other settings are within 2 % of it; this one needs least memory."
+        least_memory = "; this one needs least memory" if tied.memory_mb.notna().any() else ""
+        sentences[0] += f" {len(tied) - 1} other settings are within 2 % of the best{least_memory}."
     sentences.append(
         with_ties(
             f"**For latency** at {resolution} x {resolution} pixels: {label(least)} with batch size "

@@ -16,6 +16,8 @@ from speedgrid.telemetry import Telemetry
 from speedgrid.threads import physical_cores
 
 SETTING_NAMES = tuple(field.name for field in fields(timing.Settings))
+# How torch, CUDA, ONNX Runtime, numpy and the C++ library say that memory is used up.
+OUT_OF_MEMORY = ("outofmemory", "out of memory", "to allocate", "allocate memory", "bad_alloc")
 # Comparing outputs with the reference takes at most this long beyond one batch.
 PARITY_SECONDS = 0.25
 
@@ -37,9 +39,9 @@ class Laps:
 def measure_cell(cell: Cell, round_number: int, device: str, inputs: dict, options: dict) -> dict:
     """Return the record of one measurement; whatever goes wrong becomes a status and a reason.
 
-    inputs: files: `artifact` (what the backend loads), `images` and `logits` (the reference), `build` (the record of
-    the engine's build, or None); `died`: how an earlier try ended, where a signal killed it. options: `model`,
-    `cpu_threads` and the fields of timing.Settings.
+    inputs: files: `artifact` (what the backend loads), `images`, `logits` and `expected` (the reference), `build`
+    (the record of the engine's build, or None); `died`: how an earlier try ended, where a signal killed it. options:
+    `model`, `cpu_threads` and the fields of timing.Settings.
     """
     laps = Laps()
     options = {**options, "cpu_threads": options["cpu_threads"] or physical_cores()}
@@ -78,6 +80,7 @@ def _build_refusal(build: dict | None) -> tuple[str, str] | None:
 
 def _measure(cell: Cell, device: str, inputs: dict, options: dict, machine: dict, laps: Laps) -> dict:
     images, logits = reference.read(inputs["images"]), reference.read(inputs["logits"])
+    expected = json.loads(Path(inputs["expected"]).read_text())
     # Started first, so that it is ready when the model is loaded.
     telemetry = Telemetry(machine.get("gpu_uuid") if device == "cuda" else None)
     backend = backends.get(cell.backend)
@@ -102,7 +105,7 @@ def _measure(cell: Cell, device: str, inputs: dict, options: dict, machine: dict
     memory.read("timed")
     compared = parity.check(session, images, logits, PARITY_SECONDS)
     laps.end("parity")
-    status, reason, observed = parity.verdict(cell.precision, session.dtype, compared)
+    status, reason, observed = parity.verdict(cell.precision, session.dtype, compared, expected)
     return {
         "status": status,
         "reason": reason,
@@ -113,7 +116,7 @@ def _measure(cell: Cell, device: str, inputs: dict, options: dict, machine: dict
         "seconds": laps.seconds,
         "memory": {"peak_mb": memory.peak_mb(), "readings_mb": memory.readings},
         "telemetry": readings,
-        "parity": compared.as_dict() if compared else None,
+        "parity": compared.as_dict() | {"expected_snr_db": expected} if compared else None,
     }
 
 
@@ -122,5 +125,5 @@ def _explain(error: Exception) -> tuple[str, str]:
     text = " ".join(str(error).split()) or type(error).__name__
     short = text if len(text) <= 300 else f"{text[:297]}..."
     words = f"{type(error).__name__} {text}".lower()
-    memory = any(sign in words for sign in ("outofmemory", "out of memory", "failed to allocate", "bad_alloc"))
+    memory = isinstance(error, MemoryError) or any(sign in words for sign in OUT_OF_MEMORY)
     return ("out_of_memory", short) if memory else ("failed", f"{type(error).__name__}: {short}")

@@ -2,6 +2,9 @@
 
 from pathlib import Path
 
+# Writing "5" here resets the peak that the Linux kernel keeps for a process (proc(5)).
+PEAK_RESET = Path("/proc/self/clear_refs")
+
 
 class MemoryMeter:
     """Read memory in MB (1e6 bytes): of the whole device on CUDA, of this process on the CPU.
@@ -13,9 +16,8 @@ class MemoryMeter:
 
     def __init__(self, device: str):
         self.device = device
-        if device == "cpu":
-            # "5" resets the peak that the kernel keeps (proc(5), clear_refs).
-            Path("/proc/self/clear_refs").write_text("5")
+        if device == "cpu" and PEAK_RESET.exists():
+            PEAK_RESET.write_text("5")
         self.readings = {"baseline": self.now()}
 
     def now(self) -> float:

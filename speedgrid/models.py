@@ -43,6 +43,11 @@ def read_checkpoint(path: str | Path) -> dict[str, torch.Tensor]:
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
+        if not looks_like_checkpoint(path):
+            raise WeightsError(
+                f"{path} is not a PyTorch checkpoint (a text file, perhaps a Git LFS pointer); "
+                "write it with torch.save(model.state_dict(), path)."
+            ) from error
         raise WeightsError(
             f"{path} holds pickled Python objects, which could run code and are refused; "
             "save the weights alone, with torch.save(model.state_dict(), path)."
@@ -57,11 +62,16 @@ def read_checkpoint(path: str | Path) -> dict[str, torch.Tensor]:
             content = content[wrapper]
     if not isinstance(content, dict) or not any(torch.is_tensor(value) for value in content.values()):
         raise WeightsError(f"{path} holds no state dict; write it with torch.save(model.state_dict(), path).")
-    state = {name: value for name, value in content.items() if torch.is_tensor(value)}
-    for prefix in PREFIXES:
-        if all(name.startswith(prefix) for name in state):
-            state = {name.removeprefix(prefix): value for name, value in state.items()}
+    state = {name: value for name, value in content.items() if torch.is_tensor(value) and isinstance(name, str)}
+    while prefix := next((one for one in PREFIXES if state and all(name.startswith(one) for name in state)), None):
+        state = {name.removeprefix(prefix): value for name, value in state.items()}
     return state
+
+
+def looks_like_checkpoint(path: str | Path) -> bool:
+    """Say whether a file begins as torch.save writes it: a zip archive, or in its old format a pickle."""
+    with open(path, "rb") as file:
+        return file.read(2) in (b"PK", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")
 
 
 def load(name: str, path: str | Path) -> nn.Module:
@@ -73,7 +83,7 @@ def load(name: str, path: str | Path) -> nn.Module:
     with torch.device("meta"):
         model = build(name)
     weight = state.get(f"{head(model)}.weight")
-    model = build(name, classes=weight.shape[0] if weight is not None else 1000)
+    model = build(name, classes=weight.shape[0] if weight is not None and weight.ndim else 1000)
     try:
         model.load_state_dict(state)
     except RuntimeError as error:

@@ -5,16 +5,19 @@ import os
 import tempfile
 from pathlib import Path
 
+# From best to worst: a cell of several rounds has the worst one's.
 STATUSES = (
     "ok",
+    "unstable",
+    "wrong_precision",
     "unavailable",
     "unsupported",
     "out_of_memory",
     "failed",
-    "wrong_precision",
     "wrong_result",
-    "unstable",
 )
+# Those whose speed is shown; wrong_precision is a true speed of what `observed_precision` says.
+SHOWN = ("ok", "unstable", "wrong_precision")
 # The record's layout; a reader that finds another number says so instead of guessing.
 FORMAT = 1
 
@@ -45,6 +48,8 @@ def read(path: str | Path) -> dict:
         record = json.loads(Path(path).read_text())
     except (OSError, ValueError) as error:
         raise RecordError(f"{path} is not a readable record ({error}); delete it and run again.") from error
+    if not isinstance(record, dict):
+        raise RecordError(f"{path} is not a record but a {type(record).__name__}; delete it and run again.")
     if record.get("format") != FORMAT or record.get("status") not in STATUSES:
         raise RecordError(
             f"{path} has format {record.get('format')!r} and status {record.get('status')!r}; "

@@ -7,6 +7,8 @@ import numpy as np
 from speedgrid.threads import physical_cores
 
 BATCH = 8
+# Images of the simulation: enough for a figure that is good to a decibel.
+SIMULATED = 8
 
 
 def compute(model: str, weights: str, images: np.ndarray) -> np.ndarray:
@@ -22,6 +24,21 @@ def compute(model: str, weights: str, images: np.ndarray) -> np.ndarray:
             module(torch.from_numpy(images[start : start + BATCH]).double()) for start in range(0, len(images), BATCH)
         ]
     return torch.cat(parts).numpy()
+
+
+def prepare(
+    model: str, weights: str, seed: int, resolution: int, count: int, images: str, logits: str, expected: str
+) -> None:
+    """Write `count` images, their float64 logits (.npy) and the SNR that each precision is expected to have (JSON)."""
+    from speedgrid import images as pictures
+    from speedgrid.record import write_json
+    from speedgrid.rounding import expected_snr
+
+    made = pictures.images(seed, resolution, 0, count)
+    answers = compute(model, weights, made)
+    np.save(images, made)
+    np.save(logits, answers)
+    write_json(expected, expected_snr(model, weights, made[:SIMULATED], answers[:SIMULATED]))
 
 
 def read(path: str | Path) -> np.ndarray:

@@ -1,15 +1,30 @@
 """Check a configuration against the strict schema and fill in its defaults."""
 
+import math
 from copy import deepcopy
 from pathlib import Path
 
 import yaml
-from jsonschema import Draft202012Validator
+from jsonschema import Draft202012Validator, validators
 from jsonschema.exceptions import ValidationError, best_match
 
 from speedgrid.device import resolve
 
 SCHEMA_FILE = Path(__file__).parent.parent / "config" / "schema.yaml"
+
+
+# JSON Schema takes 64.0 for an integer and infinity for a number; file names and loops do not.
+Strict = validators.extend(
+    Draft202012Validator,
+    type_checker=Draft202012Validator.TYPE_CHECKER.redefine_many(
+        {
+            "integer": lambda _, value: isinstance(value, int) and not isinstance(value, bool),
+            "number": lambda _, value: (
+                isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+            ),
+        }
+    ),
+)
 
 
 class SettingsError(ValueError):
@@ -28,7 +43,7 @@ def complete(config: dict) -> dict:
     """
     schema = read_schema()
     completed = _with_defaults(deepcopy(config), schema)
-    error = best_match(Draft202012Validator(schema).iter_errors(completed))
+    error = best_match(Strict(schema).iter_errors(completed))
     if error:
         raise SettingsError(_sentence(error))
     completed["device"] = resolve(completed["device"])
@@ -57,12 +72,13 @@ def _sentence(error: ValidationError) -> str:
         return f"config key {unknown[0]!r} at {key} is unknown; known keys there are {', '.join(known)}."
     wanted = {
         "enum": lambda: f"one of {', '.join(map(str, error.validator_value))}",
+        "required": lambda: f"complete: {error.message}",
         "type": lambda: f"of type {error.validator_value}",
         "minItems": lambda: f"a list of at least {error.validator_value}",
         "uniqueItems": lambda: "a list without repeats",
         "minimum": lambda: f"at least {error.validator_value}",
         "exclusiveMinimum": lambda: f"more than {error.validator_value}",
-        "pattern": lambda: error.schema.get("description", f"text that matches {error.validator_value}"),
+        "pattern": lambda: f"text that matches {error.validator_value}",
     }.get(error.validator, lambda: error.message)()
     return f"config key {key} is {error.instance!r}; it must be {wanted}."
 

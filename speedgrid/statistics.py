@@ -29,8 +29,9 @@ def median_interval(rounds: list[np.ndarray]) -> tuple[float, float, float]:
     """Return (median, low, high) over rounds: the median of the rounds' medians with its 95 % interval.
 
     Within a round: order statistics of the sample, whose ranks come from the binomial distribution at the effective
-    sample size (distribution-free). From three rounds on, Student's t over the rounds' medians where that is wider:
-    it contains what differs between processes. With two rounds: the hull of both rounds' intervals.
+    sample size (distribution-free). From three rounds on, Student's t over the logarithms of the rounds' medians where
+    that is wider: it contains what differs between processes. With two rounds: the hull of both rounds' intervals.
+    Samples are times, above 0.
     """
     medians = [float(np.median(samples)) for samples in rounds]
     middle = float(np.median(medians))
@@ -39,9 +40,10 @@ def median_interval(rounds: list[np.ndarray]) -> tuple[float, float, float]:
         return (middle, *within[0])
     if len(rounds) == 2:
         return middle, min(low for low, _ in within), max(high for _, high in within)
-    half = stats.t.ppf(0.5 + LEVEL / 2, len(medians) - 1) * stats.sem(medians)
-    inside = float(np.mean([(high - low) / 2 for low, high in within])) / np.sqrt(len(rounds))
-    return middle, middle - max(half, inside), middle + max(half, inside)
+    half = stats.t.ppf(0.5 + LEVEL / 2, len(medians) - 1) * stats.sem(np.log(medians))
+    inside = float(np.mean([np.log(high / low) / 2 for low, high in within])) / np.sqrt(len(rounds))
+    factor = float(np.exp(max(half, inside)))
+    return middle, middle / factor, middle * factor
 
 
 def order_statistic_interval(samples: np.ndarray, quantile: float = 0.5) -> tuple[float, float]:

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from speedgrid.grid import AXES, Cell
+from speedgrid.record import SHOWN, STATUSES
 from speedgrid.statistics import median_interval, percentile, ratio_interval
 
 COLUMNS = (
@@ -45,8 +46,6 @@ COLUMNS = (
     "device",
 )
 TEXT_COLUMNS = {"backend", "precision", "status", "reason", "observed_precision", "device"}
-# Rows whose speed is shown. wrong_precision is a true speed of what `observed_precision` says.
-SHOWN = ("ok", "wrong_precision", "unstable")
 
 
 class TableError(ValueError):
@@ -97,7 +96,7 @@ def row(cell: Cell, records: list[dict], flop_per_image: dict[int, int], peaks: 
     if not records:
         return result | {"status": "failed", "reason": "no record of this cell", "rounds": 0, "runs": 0}
     # A row is as good as its worst round.
-    worst = next((record for record in records if record["status"] != "ok"), records[0])
+    worst = max(records, key=lambda record: STATUSES.index(record["status"]))
     result |= {"status": worst["status"], "reason": worst["reason"]}
     result |= {"device": worst["environment"]["device_name"], "rounds": len(records), "runs": 0}
     measured = [record for record in records if "samples" in record]
@@ -164,10 +163,11 @@ def conditions(records: list[dict]) -> dict:
         return float(how(present)) if present else None
 
     telemetry = [record["telemetry"] or {} for record in records]
+    parities = [record["parity"] or {} for record in records]
     return {
         "memory_mb": over([record["memory"]["peak_mb"] for record in records]),
-        "snr_db": over([record["parity"]["snr_db"] for record in records], min),
-        "top1_agreement": over([record["parity"]["top1_agreement"] for record in records], min),
+        "snr_db": over([parity.get("snr_db") for parity in parities], min),
+        "top1_agreement": over([parity.get("top1_agreement") for parity in parities], min),
         "load_seconds": over([record["seconds"]["load"] + record["seconds"]["first_call"] for record in records]),
         "sm_clock_mhz": over([reading.get("sm_clock_mhz") for reading in telemetry]),
         "power_w": over([reading.get("power_w") for reading in telemetry]),

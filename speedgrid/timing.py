@@ -71,12 +71,14 @@ def measure(session, settings: Settings) -> Samples:
 @contextmanager
 def collector_off():
     """Keep Python's garbage collector out of the timed region."""
+    was_on = gc.isenabled()
     gc.collect()
     gc.disable()
     try:
         yield
     finally:
-        gc.enable()
+        if was_on:
+            gc.enable()
 
 
 def warm_up(session, settings: Settings, samples: Samples) -> None:
