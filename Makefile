@@ -24,7 +24,7 @@ $(VENV)/.installed: envs/requirements.txt
 	python3 -c 'import sys; sys.exit(sys.version_info < (3, 11) and "speedgrid needs Python 3.11 or newer; python3 is " + sys.version.split()[0])'
 	python3 -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
-	$(BIN)/uv pip sync --quiet --python $(BIN)/python --require-hashes envs/requirements.txt
+	$(BIN)/uv pip sync --quiet --compile-bytecode --python $(BIN)/python --require-hashes envs/requirements.txt
 	touch $@
 
 # The one command that writes the lock file; commit its result.

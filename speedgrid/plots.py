@@ -126,7 +126,7 @@ def draw(rows, axis: str, column: str, title: str):
 
 def scale(axes, axis: str, column: str, ticks: list[int]) -> None:
     """Set logarithmic axes where values span doublings, with the measured values as ticks; speed-up starts at 0."""
-    from matplotlib.ticker import FixedLocator, NullFormatter, ScalarFormatter
+    from matplotlib.ticker import FixedLocator, LogLocator, NullFormatter, ScalarFormatter
 
     if axis == "batch_size":
         axes.set_xscale("log", base=2)
@@ -138,6 +138,7 @@ def scale(axes, axis: str, column: str, ticks: list[int]) -> None:
     axes.xaxis.set_minor_formatter(NullFormatter())
     if column == "latency_ms" and len(ticks) > 1:
         axes.set_yscale("log")
+        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axes.yaxis.set_major_formatter("{x:g}")
         axes.yaxis.set_minor_formatter(NullFormatter())
     else:

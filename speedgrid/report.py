@@ -118,7 +118,7 @@ def html_table(table: pd.DataFrame, run: dict) -> str:
     body = table[columns].to_html(index=False, float_format=number, na_rep="", border=0)
     style = (
         "body{font:14px sans-serif;margin:1em}table{border-collapse:collapse}"
-        "td,th{padding:2px 8px;text-align:right;border-bottom:1px solid #ddd}"
+        "td,th{padding:2px 8px;text-align:right;white-space:nowrap;border-bottom:1px solid #ddd}"
         "th{position:sticky;top:0;background:#fff}"
     )
     return (
