@@ -11,6 +11,10 @@ import time
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 
+import numpy as np
+
+from speedgrid.statistics import order_statistic_interval
+
 # Timed calls that a cell always gets, however slow it is: fewer give no spread at all.
 FEWEST_RUNS = 5
 # Two windows of warm-up calls whose medians differ by less are steady.
@@ -21,12 +25,17 @@ WARMUP_SHARE = 0.25
 
 @dataclass(frozen=True)
 class Settings:
-    """How long a cell is measured; counts are minimum counts, and max_seconds wins over them."""
+    """How long a cell is measured.
+
+    Counts and min_seconds are minimums; from there on a cell stops when the 95 % interval of its median is within
+    target_percent of it on either side. max_seconds wins over all of them.
+    """
 
     warmup_runs: int
     timed_runs: int
     min_seconds: float
     max_seconds: float
+    target_percent: float
 
 
 @dataclass
@@ -111,15 +120,28 @@ def time_latency(session, settings: Settings, samples: Samples) -> None:
     """Time calls one after another, waiting for each: the closed loop of one client."""
     once = once_with_events if session.stream is not None else once_on_host
     started = time.perf_counter()
+    next_look = settings.timed_runs
     while True:
         once(session, samples)
         elapsed, runs = time.perf_counter() - started, len(samples.host_ms)
-        if runs >= settings.timed_runs and elapsed >= settings.min_seconds:
-            break
         if runs >= FEWEST_RUNS and elapsed >= settings.max_seconds:
-            samples.capped = runs < settings.timed_runs
+            samples.capped = runs < settings.timed_runs or not tight(samples.host_ms, settings.target_percent)
             break
+        if runs >= next_look and elapsed >= settings.min_seconds:
+            if tight(samples.host_ms, settings.target_percent):
+                break
+            # Looking costs a millisecond: each time wait for a quarter more samples.
+            next_look = runs * 5 // 4
     samples.timed_seconds = round(time.perf_counter() - started, 6)
+
+
+def tight(host_ms: list[float], target_percent: float) -> bool:
+    """Say whether the interval of the median is within the target: nvbench's stop rule, on the median.
+
+    https://github.com/NVIDIA/nvbench/blob/main/docs/cli_help.md (stopping criterion stdrel)
+    """
+    low, high = order_statistic_interval(np.array(host_ms))
+    return high - low <= 2 * target_percent / 100 * statistics.median(host_ms)
 
 
 def once_on_host(session, samples: Samples) -> None:

@@ -22,6 +22,7 @@ OPTIONS = {
     "timed_runs": 50,
     "min_seconds": 0.1,
     "max_seconds": 5,
+    "target_percent": 5,
 }
 
 

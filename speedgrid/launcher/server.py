@@ -1,6 +1,6 @@
 """Import what is slow to import once, then fork a child for every script that a client hands over.
 
-    python -m speedgrid.launcher.server ADDRESS MODULE ...
+    python -m speedgrid.launcher.server DESCRIPTOR ADDRESS MODULE ...
 
 The modules are imported at the first request. A child is a fresh process state: the parent never touches the GPU
 (forking after a CUDA call breaks every child). The server lives as long as its standard input is open, which only
@@ -9,6 +9,7 @@ the process that started it holds: it also ends when that one is killed. Its soc
 
 import contextlib
 import ctypes
+import gc
 import json
 import os
 import runpy
@@ -16,7 +17,6 @@ import selectors
 import shutil
 import signal
 import socket
-import struct
 import subprocess
 import sys
 import tempfile
@@ -39,9 +39,16 @@ def start(modules: list[str]) -> subprocess.Popen | None:
         return None
     folder = tempfile.mkdtemp(prefix="speedgrid-")  # mode 0700: no other user can reach into it
     address = str(Path(folder) / "launcher")
-    process = subprocess.Popen(
-        [sys.executable, "-m", "speedgrid.launcher.server", address, *modules], stdin=subprocess.PIPE
-    )
+    with socket.socket(socket.AF_UNIX) as listener:
+        # Bound here, so that a client that comes before the server is up waits instead of finding nothing.
+        listener.bind(address)
+        os.chmod(address, 0o600)
+        listener.listen(64)
+        process = subprocess.Popen(
+            [sys.executable, "-m", "speedgrid.launcher.server", str(listener.fileno()), address, *modules],
+            stdin=subprocess.PIPE,
+            pass_fds=[listener.fileno()],
+        )
     os.environ[ADDRESS_VARIABLE] = address
     return process
 
@@ -49,13 +56,9 @@ def start(modules: list[str]) -> subprocess.Popen | None:
 class Server:
     """Accept scripts on `address`, run each in a child, and answer with its exit code."""
 
-    def __init__(self, address: str, modules: list[str]):
-        self.address, self.modules = address, modules
+    def __init__(self, listener: socket.socket, address: str, modules: list[str]):
+        self.listener, self.address, self.modules = listener, address, modules
         self.selector = selectors.DefaultSelector()
-        self.listener = socket.socket(socket.AF_UNIX)
-        self.listener.bind(address)
-        os.chmod(address, 0o600)
-        self.listener.listen(64)
         self.clients: dict[int, socket.socket] = {}  # child -> who waits for it
         self.kept: dict[str, tuple[int, socket.socket]] = {}  # name -> kept process and the socket to it
 
@@ -81,13 +84,8 @@ class Server:
     def accept(self) -> None:
         """Take one request and run it in a fresh fork, or hand it to the process kept for its name."""
         connection, _ = self.listener.accept()
-        if peer_user(connection) != os.getuid():
-            connection.close()
-            return
         request, descriptors = receive(connection)
-        for module in self.modules:
-            with contextlib.suppress(ImportError):  # the script itself says what is missing
-                import_module(module)
+        self.preload()
         name = request["keep"]
         if name is None:
             self.end_kept()
@@ -96,6 +94,18 @@ class Server:
             self.hand_over(name, request, descriptors, connection)
         for descriptor in descriptors:
             os.close(descriptor)
+
+    def preload(self) -> None:
+        """Import the modules, at the first request."""
+        if not self.modules:
+            return
+        for module in self.modules:
+            with contextlib.suppress(ImportError):  # the script itself says what is missing
+                import_module(module)
+        self.modules = []
+        # Children need not look through, and so copy, what was imported here when they collect garbage.
+        gc.collect()
+        gc.freeze()
 
     def fork(self, work) -> int:
         """Fork a child in a process group of its own that does `work` and exits with its result."""
@@ -221,11 +231,6 @@ def answer(connection: socket.socket, code: int) -> None:
         connection.sendall(f"{code}\n".encode())
 
 
-def peer_user(connection: socket.socket) -> int:
-    """Return the user id of the process at the other end of a Unix socket (Linux, socket(7))."""
-    return struct.unpack("3i", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))[1]
-
-
 def kill_group(child: int) -> None:
     """Kill a child and what it started."""
     with contextlib.suppress(ProcessLookupError, PermissionError):
@@ -233,4 +238,4 @@ def kill_group(child: int) -> None:
 
 
 if __name__ == "__main__":
-    Server(sys.argv[1], sys.argv[2:]).serve()
+    Server(socket.socket(fileno=int(sys.argv[1])), sys.argv[2], sys.argv[3:]).serve()
