@@ -4,7 +4,7 @@
 rule compile_trt:
     input:
         weights="artifacts/weights/r{resolution}.pth",
-        code=code("engine", "models"),
+        code=code("engine", "models", "precision"),
         script="scripts/compile_trt.py",
     output:
         engine="artifacts/engines/{precision}-r{resolution}-b{batch_size}.ts",

@@ -25,6 +25,8 @@ rule time_cell:
             "memory",
             "telemetry",
             "parity",
+            "statistics",
+            "threads",
             "reference",
             "precision",
             "backends/session",
@@ -54,7 +56,7 @@ rule time_cell:
 
 rule measure_peaks:
     input:
-        code=code("peaks", "precision"),
+        code=code("peaks", "precision", "threads"),
         script="scripts/measure_peaks.py",
     output:
         "artifacts/peaks.json",

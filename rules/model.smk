@@ -25,7 +25,7 @@ rule prepare_weights:
 
 rule count_flops:
     input:
-        code=code("flops"),
+        code=code("flops", "models"),
         script="scripts/count_flops.py",
     output:
         "artifacts/flops.json",
@@ -44,7 +44,7 @@ rule count_flops:
 rule compute_reference:
     input:
         weights="artifacts/weights/r{resolution}.pth",
-        code=code("reference", "images", "rounding"),
+        code=code("reference", "images", "rounding", "parity", "models", "threads"),
         script="scripts/compute_reference.py",
     output:
         images="artifacts/references/images-r{resolution}.npy",
@@ -67,7 +67,7 @@ rule compute_reference:
 rule export_onnx:
     input:
         weights="artifacts/weights/r{resolution}.pth",
-        code=code("export", "models"),
+        code=code("export", "models", "parity", "precision"),
         script="scripts/export_onnx.py",
     output:
         onnx="artifacts/onnx/{precision}-r{resolution}.onnx",

@@ -3,6 +3,7 @@
 import argparse
 
 from speedgrid import weights
+from speedgrid.models import WeightsError
 from speedgrid.record import write_json
 
 parser = argparse.ArgumentParser(description=__doc__)
@@ -13,5 +14,8 @@ parser.add_argument("--resolution", type=int, required=True, help="pixels")
 parser.add_argument("--output", required=True, help="state dict to write")
 parser.add_argument("--description", required=True, help="JSON file to write")
 asked = parser.parse_args()
-description = weights.prepare(asked.model, asked.checkpoint, asked.seed, asked.resolution, asked.output)
+try:
+    description = weights.prepare(asked.model, asked.checkpoint, asked.seed, asked.resolution, asked.output)
+except WeightsError as error:
+    raise SystemExit(str(error)) from None
 write_json(asked.description, description)

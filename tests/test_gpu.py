@@ -9,7 +9,6 @@ import pytest
 
 from speedgrid import export, reference, weights
 from speedgrid.grid import Cell
-from speedgrid.images import images
 from speedgrid.measure import measure_cell
 
 pytestmark = pytest.mark.gpu
@@ -30,11 +29,13 @@ OPTIONS = {
 def inputs(tmp_path_factory):
     """Weights, images, reference outputs and ONNX files of one small resolution."""
     folder = tmp_path_factory.mktemp("artifacts")
-    paths = {name: str(folder / name) for name in ("weights.pth", "images.npy", "logits.npy", "fp32.onnx", "fp16.onnx")}
+    paths = {
+        name: str(folder / name)
+        for name in ("weights.pth", "images.npy", "logits.npy", "expected.json", "fp32.onnx", "fp16.onnx")
+    }
     weights.prepare("resnet18", None, 0, RESOLUTION, paths["weights.pth"])
-    pictures = images(0, RESOLUTION, 0, 64)
-    np.save(paths["images.npy"], pictures)
-    np.save(paths["logits.npy"], reference.compute("resnet18", paths["weights.pth"], pictures))
+    written = (paths["images.npy"], paths["logits.npy"], paths["expected.json"])
+    reference.prepare("resnet18", paths["weights.pth"], 0, RESOLUTION, 64, *written)
     for precision in ("fp32", "fp16"):
         export.export("resnet18", paths["weights.pth"], precision, RESOLUTION, paths[f"{precision}.onnx"])
     return folder, paths

@@ -7,7 +7,6 @@
 This module imports only what starts in milliseconds.
 """
 
-import json
 import os
 import signal
 import socket
@@ -15,6 +14,7 @@ import subprocess
 import sys
 
 from speedgrid.launcher import ADDRESS_VARIABLE
+from speedgrid.launcher.protocol import send
 
 # These end a script from outside (Ctrl-C, a scheduler); they say nothing about the script.
 FROM_OUTSIDE = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -35,7 +35,8 @@ def main(arguments: list[str]) -> int:
     if code is None:
         code = subprocess.call([sys.executable, "-m", *arguments])
     if code < 0 and record_death and -code not in FROM_OUTSIDE:
-        reason = f"the measuring process was killed by signal {-code} ({signal.Signals(-code).name})"
+        names = {one.value: one.name for one in signal.Signals}
+        reason = f"the measuring process was killed by signal {-code} ({names.get(-code, 'real-time')})"
         code = subprocess.call([sys.executable, "-m", *arguments, "--died", reason])
     return code if code >= 0 else 128 - code
 
@@ -47,17 +48,17 @@ def ask(address: str | None, arguments: list[str], keep: str | None) -> int | No
     """
     if not address:
         return None
-    connection = socket.socket(socket.AF_UNIX)
-    try:
-        connection.connect(address)
-    except OSError:
-        return None
     request = {"arguments": arguments, "keep": keep, "folder": os.getcwd(), "environment": dict(os.environ)}
-    with connection:
-        payload = json.dumps(request).encode()
-        socket.send_fds(connection, [len(payload).to_bytes(4, "big")], [1, 2])
-        connection.sendall(payload)
-        answer = connection.makefile("r").readline()
+    with socket.socket(socket.AF_UNIX) as connection:
+        try:
+            connection.connect(address)
+        except OSError:
+            return None
+        try:
+            send(connection, request, [1, 2])
+            answer = connection.makefile("r").readline()
+        except OSError:
+            answer = ""
     if not answer:
         print("The launcher ended while it ran this script; running it in a fresh process.", file=sys.stderr)
     return int(answer) if answer else None

@@ -10,9 +10,7 @@ the process that started it holds: it also ends when that one is killed. Its soc
 import contextlib
 import ctypes
 import gc
-import json
 import os
-import runpy
 import selectors
 import shutil
 import signal
@@ -25,7 +23,13 @@ from importlib import import_module
 from pathlib import Path
 
 from speedgrid.launcher import ADDRESS_VARIABLE
+from speedgrid.launcher.child import run_script, serve_kept
+from speedgrid.launcher.protocol import answer, receive, send
 
+# Held, because a Popen that is collected closes the pipe that keeps its server alive.
+STARTED: list[subprocess.Popen] = []
+# What fits into sockaddr_un (unix(7)), with its closing zero.
+LONGEST_ADDRESS = 107
 # prctl(2): a child gets this signal when its parent dies, so that nothing measures on after a killed launcher.
 PR_SET_PDEATHSIG = 1
 
@@ -33,12 +37,16 @@ PR_SET_PDEATHSIG = 1
 def start(modules: list[str]) -> subprocess.Popen | None:
     """Start a server for this process and name its address in the environment. It ends with this process.
 
-    None where there is no pidfd_open(2) (not Linux): scripts then run in fresh processes.
+    None where there is no pidfd_open(2) (not Linux) or no short enough temporary folder: scripts then run in fresh
+    processes.
     """
     if not hasattr(os, "pidfd_open"):
         return None
     folder = tempfile.mkdtemp(prefix="speedgrid-")  # mode 0700: no other user can reach into it
     address = str(Path(folder) / "launcher")
+    if len(os.fsencode(address)) > LONGEST_ADDRESS:
+        os.rmdir(folder)
+        return None
     with socket.socket(socket.AF_UNIX) as listener:
         # Bound here, so that a client that comes before the server is up waits instead of finding nothing.
         listener.bind(address)
@@ -50,6 +58,7 @@ def start(modules: list[str]) -> subprocess.Popen | None:
             pass_fds=[listener.fileno()],
         )
     os.environ[ADDRESS_VARIABLE] = address
+    STARTED.append(process)
     return process
 
 
@@ -84,7 +93,11 @@ class Server:
     def accept(self) -> None:
         """Take one request and run it in a fresh fork, or hand it to the process kept for its name."""
         connection, _ = self.listener.accept()
-        request, descriptors = receive(connection)
+        try:
+            request, descriptors = receive(connection)
+        except (EOFError, OSError):  # the client went away before it asked for anything
+            connection.close()
+            return
         self.preload()
         name = request["keep"]
         if name is None:
@@ -100,7 +113,7 @@ class Server:
         if not self.modules:
             return
         for module in self.modules:
-            with contextlib.suppress(ImportError):  # the script itself says what is missing
+            with contextlib.suppress(Exception):  # the script itself says what is missing or broken
                 import_module(module)
         self.modules = []
         # Children need not look through, and so copy, what was imported here when they collect garbage.
@@ -110,9 +123,10 @@ class Server:
     def fork(self, work) -> int:
         """Fork a child in a process group of its own that does `work` and exits with its result."""
         child = os.fork()
+        with contextlib.suppress(OSError):
+            os.setpgid(child, child)  # by both sides, so that neither can come too early
         if child:
             return child
-        os.setpgid(0, 0)
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
         signal.signal(signal.SIGINT, signal.SIG_DFL)
         for connection in (
@@ -121,7 +135,13 @@ class Server:
             *(channel for _, channel in self.kept.values()),
         ):
             connection.close()
-        os._exit(work())
+        code = 1
+        try:
+            code = work()
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            os._exit(code)  # nothing of the server's may run in a child
 
     def watch(self, child: int, connection: socket.socket) -> None:
         """Answer `connection` when `child` ends, and end `child` when the client goes away."""
@@ -143,6 +163,8 @@ class Server:
 
     def abandon(self, child: int, connection: socket.socket) -> None:
         """The client was killed: so is what it asked for."""
+        if self.clients.get(child) is not connection:
+            return  # both ended at once, and the child's end came first
         self.selector.unregister(connection)
         kill_group(child)
 
@@ -151,7 +173,9 @@ class Server:
         for _ in range(2):
             if name not in self.kept:
                 ours, theirs = socket.socketpair()
-                self.kept[name] = self.fork(lambda theirs=theirs, ours=ours: serve_kept(theirs, ours)), ours
+                inherited = [ours.fileno(), connection.fileno(), *descriptors]
+                child = self.fork(lambda theirs=theirs, inherited=inherited: serve_kept(theirs, inherited))
+                self.kept[name] = child, ours
                 theirs.close()
             try:
                 send(self.kept[name][1], request, [*descriptors, connection.fileno()])
@@ -166,69 +190,6 @@ class Server:
             channel.close()
             os.waitpid(child, 0)
         self.kept.clear()
-
-
-def serve_kept(channel: socket.socket, other_end: socket.socket) -> int:
-    """Run scripts that come over `channel` in this process, one after another, until it closes."""
-    other_end.close()
-    while True:
-        try:
-            request, descriptors = receive(channel)
-        except EOFError:
-            return 0
-        code = run_script(request, descriptors)
-        with socket.socket(fileno=descriptors.pop()) as client:
-            answer(client, code)
-        for descriptor in descriptors:
-            os.close(descriptor)
-
-
-def run_script(request: dict, descriptors: list[int]) -> int:
-    """Run a script in this process as `python -m MODULE ARGUMENT ...` would, and return its exit code."""
-    os.dup2(descriptors[0], 1)
-    os.dup2(descriptors[1], 2)
-    os.chdir(request["folder"])
-    os.environ.clear()
-    os.environ.update(request["environment"])
-    sys.argv = request["arguments"]
-    try:
-        runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
-        code = 0
-    except SystemExit as exit_:
-        code = exit_.code if isinstance(exit_.code, int) else int(exit_.code is not None)
-        if isinstance(exit_.code, str):
-            print(exit_.code, file=sys.stderr)
-    except BaseException:
-        traceback.print_exc()
-        code = 1
-    sys.stdout.flush()
-    sys.stderr.flush()
-    return code
-
-
-def send(connection: socket.socket, request: dict, descriptors: list[int]) -> None:
-    """Send a request and open descriptors: where output and errors go, and for a kept process its client."""
-    payload = json.dumps(request).encode()
-    socket.send_fds(connection, [len(payload).to_bytes(4, "big")], descriptors)
-    connection.sendall(payload)
-
-
-def receive(connection: socket.socket) -> tuple[dict, list[int]]:
-    """Receive what `send` sent. Raises EOFError if the other side is gone."""
-    head, descriptors, _, _ = socket.recv_fds(connection, 4, 3)
-    payload, length = b"", int.from_bytes(head, "big")
-    while len(payload) < length or not head:
-        part = connection.recv(length - len(payload)) if head else b""
-        if not part:
-            raise EOFError
-        payload += part
-    return json.loads(payload), descriptors
-
-
-def answer(connection: socket.socket, code: int) -> None:
-    """Send an exit code; a client that is gone does not need it."""
-    with contextlib.suppress(OSError):
-        connection.sendall(f"{code}\n".encode())
 
 
 def kill_group(child: int) -> None:

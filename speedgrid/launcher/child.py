@@ -1,0 +1,53 @@
+"""What a launcher's children do: run a script as a fresh interpreter would."""
+
+import os
+import runpy
+import socket
+import sys
+import traceback
+
+from speedgrid.launcher.protocol import answer, receive
+
+
+def serve_kept(channel: socket.socket, inherited: list[int]) -> int:
+    """Run scripts that come over `channel` in this process, one after another, until it closes.
+
+    Descriptors of a client are closed before it is answered: whoever reads its output waits for that.
+    """
+    for descriptor in inherited:
+        os.close(descriptor)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    while True:
+        try:
+            request, descriptors = receive(channel)
+        except EOFError:
+            return 0
+        code = run_script(request, descriptors)
+        for stream, descriptor in zip((1, 2), descriptors, strict=False):
+            os.dup2(nowhere, stream)
+            os.close(descriptor)
+        with socket.socket(fileno=descriptors[-1]) as client:
+            answer(client, code)
+
+
+def run_script(request: dict, descriptors: list[int]) -> int:
+    """Run a script in this process as `python -m MODULE ARGUMENT ...` would, and return its exit code."""
+    os.dup2(descriptors[0], 1)
+    os.dup2(descriptors[1], 2)
+    os.chdir(request["folder"])
+    os.environ.clear()
+    os.environ.update(request["environment"])
+    sys.argv = request["arguments"]
+    try:
+        runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
+        code = 0
+    except SystemExit as exit_:
+        code = exit_.code if isinstance(exit_.code, int) else int(exit_.code is not None)
+        if isinstance(exit_.code, str):
+            print(exit_.code, file=sys.stderr)
+    except BaseException:
+        traceback.print_exc()
+        code = 1
+    sys.stdout.flush()
+    sys.stderr.flush()
+    return code

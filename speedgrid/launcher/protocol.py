@@ -1,0 +1,30 @@
+"""How requests and answers travel over a Unix socket, open file descriptors included."""
+
+import contextlib
+import json
+import socket
+
+
+def send(connection: socket.socket, request: dict, descriptors: list[int]) -> None:
+    """Send a request and open descriptors: where output and errors go, and for a kept process its client."""
+    payload = json.dumps(request).encode()
+    socket.send_fds(connection, [len(payload).to_bytes(4, "big")], descriptors)
+    connection.sendall(payload)
+
+
+def receive(connection: socket.socket) -> tuple[dict, list[int]]:
+    """Receive what `send` sent. Raises EOFError if the other side is gone."""
+    head, descriptors, _, _ = socket.recv_fds(connection, 4, 3)
+    payload, length = b"", int.from_bytes(head, "big")
+    while len(payload) < length or not head:
+        part = connection.recv(length - len(payload)) if head else b""
+        if not part:
+            raise EOFError
+        payload += part
+    return json.loads(payload), descriptors
+
+
+def answer(connection: socket.socket, code: int) -> None:
+    """Send an exit code; a client that is gone does not need it."""
+    with contextlib.suppress(OSError):
+        connection.sendall(f"{code}\n".encode())

@@ -1,0 +1,147 @@
+"""Bad input stops Snakemake with one sentence, before any job where it can, and loses nothing that was measured."""
+
+import os
+import re
+
+import pytest
+from workflow import SMOKE, Workflow
+
+from speedgrid import settings
+
+pytest_plugins = ["workflow"]
+
+BAD_CONFIGS = {
+    "unknown key": (
+        {"timing": {"timed_run": 3}},
+        "config key 'timed_run' at timing is unknown; known keys there are "
+        + ", ".join(settings.read_schema()["properties"]["timing"]["properties"])
+        + ".",
+    ),
+    "wrong type": (
+        {"timing": {"timed_runs": "many"}},
+        "config key timing.timed_runs is 'many'; it must be of type integer.",
+    ),
+    "empty list": (
+        {"grid": {"cpu": {"batch_size": []}}},
+        "config key grid.cpu.batch_size is []; it must be a list of at least 1.",
+    ),
+    "min above max": (
+        {"timing": {"min_seconds": 5, "max_seconds": 1}},
+        "config key timing.min_seconds is 5; it must be at most timing.max_seconds, 1.",
+    ),
+    "reference not measured": (
+        {"report": {"reference": {"backend": "torch_tensorrt"}}},
+        "config key report.reference.backend is 'torch_tensorrt'; it must be in grid.cpu.backend, "
+        "['pytorch', 'onnxruntime', 'openvino'], because every speed-up is relative to it.",
+    ),
+}
+
+
+@pytest.mark.parametrize(("change", "sentence"), BAD_CONFIGS.values(), ids=BAD_CONFIGS)
+def test_a_bad_configuration_stops_before_any_job_with_one_sentence(smoke, place, change, sentence):
+    tree = smoke.workflow.copy(place)
+    before = tree.generated()
+    assert len(before) > 20
+    outcome = tree.snakemake(*SMOKE, tree.write_config("bad.yaml", change))
+    assert outcome.code != 0
+    assert sentence in outcome.log.splitlines()
+    assert "Job stats" not in outcome.log
+    assert "Traceback" not in outcome.log
+    assert tree.generated() == before
+
+
+class Code:
+    """What runs a command when it is unpickled."""
+
+    def __init__(self, mark):
+        self.mark = mark
+
+    def __reduce__(self):
+        return os.system, (f"touch {self.mark}",)
+
+
+def bad_weights(folder, mark):
+    """Write checkpoints that cannot be used and return the resolution of each."""
+    import torch
+
+    state = {"conv1.weight": torch.zeros(64, 3, 7, 7)}
+    torch.save({"state_dict": state, "hook": Code(mark)}, folder / "best_resnet18_64.pth")
+    torch.save({"features.0.weight": torch.zeros(64, 3, 3, 3)}, folder / "best_resnet18_96.pth")
+    torch.save(state, folder / "best_resnet18_128.pth")
+    cut = (folder / "best_resnet18_128.pth").read_bytes()
+    (folder / "best_resnet18_128.pth").write_bytes(cut[: len(cut) // 2])
+    return {"code": 64, "architecture": 96, "unreadable": 128}
+
+
+@pytest.fixture(scope="module")
+def refused(smoke, tmp_path_factory):
+    """Return (tree, results before, outcome, mark) of one run on three bad checkpoints, after a finished run."""
+    folder = tmp_path_factory.mktemp("refused")
+    tree, mark = smoke.workflow.copy(folder / "tree"), folder / "mark"
+    sizes = bad_weights(tree / "weights", mark)
+    config = tree.write_config("sizes.yaml", {"grid": {"cpu": {"resolution": sorted(sizes.values())}}})
+    before = tree.generated()
+    outcome = tree.snakemake("--keep-going", *SMOKE, config)
+    return tree, before, outcome, mark
+
+
+@pytest.mark.parametrize(
+    ("resolution", "sentence"),
+    [
+        pytest.param(
+            64,
+            "weights/best_resnet18_64.pth holds pickled Python objects, which could run code and are refused; "
+            "save the weights alone, with torch.save(model.state_dict(), path).",
+            id="code",
+        ),
+        pytest.param(
+            96,
+            "weights/best_resnet18_96.pth does not hold weights of resnet18 "
+            "(first difference: bn1.bias / features.0.weight); "
+            "set model.name to its architecture or give weights of resnet18.",
+            id="architecture",
+        ),
+        pytest.param(
+            128,
+            "weights/best_resnet18_128.pth is not a readable PyTorch checkpoint (OSError); "
+            "write it with torch.save(model.state_dict(), path).",
+            id="unreadable",
+        ),
+    ],
+)
+def test_weights_that_cannot_be_used_are_refused_by_name(refused, resolution, sentence):
+    tree, _, outcome, _ = refused
+    assert outcome.code != 0
+    failed = re.findall(r"output: (artifacts/weights/r\d+\.pth)", outcome.log)
+    assert f"artifacts/weights/r{resolution}.pth" in failed
+    assert [line for line in outcome.log.splitlines() if line.endswith(sentence)] != []
+    assert not (tree / f"artifacts/weights/r{resolution}.pth").exists()
+
+
+def test_code_in_weights_does_not_run(refused):
+    tree, _, _, mark = refused
+    import torch
+
+    assert not mark.exists()
+    torch.load(tree / "weights/best_resnet18_64.pth", weights_only=False)  # the file would have run it
+    assert mark.exists()
+
+
+def test_bad_weights_cost_nothing_that_was_measured(refused):
+    tree, before, outcome, _ = refused
+    after = tree.generated()
+    counted = "artifacts/flops.json"  # stale with the resolutions that this run adds
+    assert len(before) > 20
+    assert [name for name in before if name != counted and after.get(name) != before[name]] == []
+    assert outcome.jobs["time_cell"] == 18
+    assert outcome.timings == set()
+
+
+def test_a_model_that_does_not_exist_is_refused_with_the_nearest_ones(place):
+    tree = Workflow.fresh(place)
+    config = tree.write_config("bad.yaml", {"model": {"name": "resnet19"}})
+    outcome = tree.snakemake("artifacts/weights/r64.pth", *SMOKE, config)
+    assert outcome.code != 0
+    sentence = "config key model.name is 'resnet19'; it must be a torchvision classification model, such as resnet18"
+    assert sentence in outcome.log
+    assert not (tree / "artifacts/weights/r64.pth").exists()

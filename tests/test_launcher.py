@@ -1,0 +1,426 @@
+"""The launcher: scripts start warm in forks of one server, and behave as `python -m` in every other way."""
+
+import contextlib
+import os
+import signal
+import socket
+import stat
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import pytest
+
+from speedgrid.launcher import ADDRESS_VARIABLE, server
+
+ROOT = Path(__file__).parent.parent
+pytestmark = pytest.mark.skipif(not hasattr(os, "pidfd_open"), reason="the launcher needs Linux")
+
+
+STARTER = """
+import os, sys
+from speedgrid.launcher import ADDRESS_VARIABLE, server
+process = server.start(sys.argv[1:])
+print(process.pid, os.environ[ADDRESS_VARIABLE], flush=True)
+sys.stdin.read()
+"""
+# Modules in the folder where the launcher and its clients run.
+MODULES = {
+    "parent": "import os; print(os.getppid())",
+    "speak": """
+import os, subprocess, sys
+print("printed", *sys.argv[1:], flush=True)
+os.write(1, b"written\\n")
+subprocess.run(["echo", "echoed"], check=True)
+print("complained", file=sys.stderr)
+print(os.environ["MARK"], os.getcwd())
+""",
+    "end": "import sys; exec(sys.argv[1])",
+    "death": """
+import os, signal, sys
+if "--died" in sys.argv:
+    print("told:", sys.argv[sys.argv.index("--died") + 1])
+else:
+    print("tried", flush=True)
+    os.kill(os.getpid(), getattr(signal, sys.argv[1]))
+""",
+    "state": "number = 0",
+    "count": "import os, state; state.number += 1; print(state.number, os.getppid())",
+    "noted": "import os; open('imports', 'a').write(f'{os.getpid()}\\n')",
+    "use_noted": "import noted",
+    "wait": """
+import os, sys, time
+temporary = sys.argv[1] + ".part"
+with open(temporary, "w") as file:
+    file.write(str(os.getpid()))
+os.rename(temporary, sys.argv[1])
+time.sleep(60)
+""",
+    "meet": """
+import sys, time
+from pathlib import Path
+mine, other = map(Path, sys.argv[1:])
+mine.touch()
+end = time.monotonic() + 10
+while not other.exists():
+    if time.monotonic() > end:
+        sys.exit("nobody came")
+    time.sleep(0.01)
+""",
+    "slow": "import time; from pathlib import Path; Path('importing').touch(); time.sleep(60)",
+    "broken": "raise OSError('libcudart.so.99: cannot open shared object file')",
+}
+
+
+def wait_for(condition, seconds=10):
+    """Return the first true value of `condition()`; fail after some seconds."""
+    end = time.monotonic() + seconds
+    while not (value := condition()):
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.01)
+    return value
+
+
+def state(pid):
+    """Return the letter that /proc has for the state of a process; Z, as of one that has ended, if there is none."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return "Z"
+
+
+def alive(pid):
+    """Tell if a process runs; one that has ended and waits to be reaped does not."""
+    return state(pid) not in "ZX"
+
+
+class Launcher:
+    """A launcher in a process of its own, as a workflow has it, with clients to talk to it."""
+
+    def __init__(self, folder, preload):
+        self.folder = folder
+        left_out = {ADDRESS_VARIABLE, "PYTHONUNBUFFERED"}  # buffered output is what a user has
+        self.environment = {name: value for name, value in os.environ.items() if name not in left_out}
+        self.environment |= {"PYTHONPATH": str(ROOT), "TMPDIR": str(folder), "MARK": "marked"}
+        for name, text in MODULES.items():
+            (folder / f"{name}.py").write_text(text)
+        self.starter = subprocess.Popen(
+            [sys.executable, "-c", STARTER, *preload],
+            cwd=folder,
+            env=self.environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        pid, self.address = self.starter.stdout.readline().split()
+        self.pid = int(pid)
+        self.environment[ADDRESS_VARIABLE] = self.address
+
+    def begin(self, *arguments, **options):
+        """Start a client."""
+        command = [sys.executable, "-S", "-m", "speedgrid.launcher.client", *arguments]
+        settings = {"cwd": self.folder, "env": self.environment, "text": True}
+        settings |= {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+        return subprocess.Popen(command, **settings | options)
+
+    def run(self, *arguments):
+        """Run a client to its end, with its output in files as in a workflow; return (exit code, output, errors)."""
+        with tempfile.TemporaryFile("w+") as output, tempfile.TemporaryFile("w+") as errors:
+            code = self.begin(*arguments, stdout=output, stderr=errors).wait(30)
+            output.seek(0)
+            errors.seek(0)
+            return code, output.read(), errors.read()
+
+    def wait_for_pid(self, name):
+        """Return the process id that the script `wait` writes to a file, and remove the file."""
+        file = self.folder / name
+        wait_for(file.exists)
+        pid = int(file.read_text())
+        file.unlink()
+        return pid
+
+    def is_warm(self):
+        """Tell if a script runs in a fork of this server."""
+        return self.run("parent")[1] == f"{self.pid}\n"
+
+    def close(self):
+        """End the starter, and with it everything else."""
+        self.starter.kill()
+        self.starter.communicate()
+        wait_for(lambda: not alive(self.pid))
+
+
+@pytest.fixture
+def folder():
+    """Return a temporary folder with a short name, because a socket's path has at most 107 characters."""
+    with tempfile.TemporaryDirectory(prefix="sg-") as name:
+        yield Path(name)
+
+
+@pytest.fixture
+def launch(folder):
+    """Return a function that starts a launcher with modules to preload."""
+    started = []
+
+    def start(*preload):
+        started.append(Launcher(folder, preload))
+        return started[-1]
+
+    yield start
+    for one in started:
+        one.close()
+
+
+def test_a_script_runs_in_a_fork_and_all_of_its_output_reaches_the_clients_own(launch):
+    launcher = launch()
+    code, output, errors = launcher.run("speak", "--option", "two words")
+    assert code == 0
+    assert output == f"printed --option two words\nwritten\nechoed\nmarked {launcher.folder}\n"
+    assert errors == "complained\n"
+    assert launcher.is_warm()
+
+
+@pytest.mark.parametrize("warm", [True, False], ids=["warm", "cold"])
+def test_the_clients_exit_code_is_the_scripts(launch, warm):
+    launcher = launch()
+    if not warm:
+        del launcher.environment[ADDRESS_VARIABLE]
+    assert launcher.run("end", "pass") == (0, "", "")
+    assert launcher.run("end", "sys.exit(3)") == (3, "", "")
+    assert launcher.run("end", "sys.exit('in words')") == (1, "", "in words\n")
+    code, output, errors = launcher.run("end", "print('before'); 1 / 0")
+    assert (code, output) == (1, "before\n")
+    assert errors.startswith("Traceback")
+    assert errors.endswith("ZeroDivisionError: division by zero\n")
+    code, _, errors = launcher.run("nowhere")
+    assert code == 1
+    assert "nowhere" in errors
+
+
+@pytest.mark.parametrize("warm", [True, False], ids=["warm", "cold"])
+def test_a_signal_that_kills_a_script_is_told_by_exit_code_and_to_the_script_itself_if_asked(launch, warm):
+    launcher = launch()
+    if not warm:
+        del launcher.environment[ADDRESS_VARIABLE]
+    assert launcher.run("death", "SIGSEGV")[:2] == (139, "tried\n")
+    reason = "told: the measuring process was killed by signal 11 (SIGSEGV)"
+    assert launcher.run("--record-death", "death", "SIGSEGV")[:2] == (0, f"tried\n{reason}\n")
+    # From outside (a scheduler, Ctrl-C): it says nothing about the script.
+    assert launcher.run("--record-death", "death", "SIGTERM")[:2] == (143, "tried\n")
+    assert launcher.run("--record-death", "end", "sys.exit(3)")[0] == 3
+
+
+@pytest.mark.parametrize("address", [None, "", "nothing/here", "parent.py", "left-behind"])
+def test_without_a_launcher_the_script_runs_in_a_fresh_process(launch, address):
+    launcher = launch()
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(launcher.folder / "left-behind"))
+    launcher.environment.pop(ADDRESS_VARIABLE)
+    if address is not None:
+        launcher.environment[ADDRESS_VARIABLE] = address
+    client = launcher.begin("parent")
+    output, errors = client.communicate(timeout=30)
+    assert (client.returncode, output, errors) == (0, f"{client.pid}\n", "")
+
+
+def test_state_does_not_leak_between_forks_and_stays_in_a_kept_process_until_the_next_fork(launch):
+    launcher = launch("state")
+    fork = f"1 {launcher.pid}\n"
+
+    def kept(name="builds"):
+        return launcher.run("--keep", name, "count")[1]
+
+    assert [launcher.run("count")[1], launcher.run("count")[1]] == [fork, fork]
+    assert [kept(), kept(), kept()] == [f"{number} {launcher.pid}\n" for number in (1, 2, 3)]
+    assert kept("others") == fork
+    assert kept() == f"4 {launcher.pid}\n"
+    assert launcher.run("count")[1] == fork
+    assert kept() == fork  # a kept process gave its memory back before the fork, which may be a measurement
+
+
+def test_a_kept_process_gives_each_client_its_own_output_and_exit_code(launch):
+    launcher = launch()
+    assert launcher.run("--keep", "one", "speak", "first")[1].startswith("printed first\n")
+    assert launcher.run("--keep", "one", "end", "sys.exit('no')") == (1, "", "no\n")
+    assert launcher.run("--keep", "one", "end", "sys.exit(3)") == (3, "", "")
+    assert launcher.run("--keep", "one", "end", "print('again')") == (0, "again\n", "")
+
+
+def test_a_kept_process_that_died_is_replaced(launch):
+    launcher = launch("state")
+    assert launcher.run("--keep", "builds", "count")[1] == f"1 {launcher.pid}\n"
+    code, output, _ = launcher.run("--keep", "builds", "death", "SIGKILL")
+    assert code == 137
+    assert output == "tried\ntried\n"  # once kept, once in a fresh process
+    assert launcher.run("--keep", "builds", "count")[1] == f"1 {launcher.pid}\n"
+    assert launcher.run("--keep", "builds", "count")[1] == f"2 {launcher.pid}\n"
+
+
+def test_what_is_preloaded_is_imported_once_in_the_server_at_the_first_request(launch):
+    launcher = launch("noted", "no_such_module")
+    assert not (launcher.folder / "imports").exists()
+    for _ in range(2):
+        assert launcher.run("use_noted") == (0, "", "")
+    assert (launcher.folder / "imports").read_text() == f"{launcher.pid}\n"
+
+
+def test_two_scripts_run_at_the_same_time(launch):
+    launcher = launch()
+    clients = [launcher.begin("meet", "a", "b"), launcher.begin("meet", "b", "a")]
+    assert [client.communicate(timeout=30) for client in clients] == [("", ""), ("", "")]
+    assert [client.returncode for client in clients] == [0, 0]
+
+
+def test_a_client_that_is_killed_takes_its_script_along(launch):
+    launcher = launch()
+    client = launcher.begin("wait", "pid")
+    child = launcher.wait_for_pid("pid")
+    assert alive(child)
+    client.kill()
+    client.communicate()
+    wait_for(lambda: not alive(child))
+    assert launcher.is_warm()
+
+
+@pytest.mark.parametrize("keep", [[], ["--keep", "builds"]], ids=["fork", "kept"])
+def test_the_launcher_ends_with_its_starter_with_its_scripts_and_removes_its_folder(launch, keep):
+    launcher = launch()
+    client = launcher.begin(*keep, "wait", "pid")
+    child = launcher.wait_for_pid("pid")
+    assert alive(launcher.pid)
+    assert alive(child)
+    os.kill(client.pid, signal.SIGSTOP)  # else it runs its script again, in a fresh process
+    launcher.starter.kill()
+    wait_for(lambda: not alive(launcher.pid) and not alive(child))
+    client.kill()
+    client.communicate()
+    assert not Path(launcher.address).parent.exists()
+
+
+def test_a_launcher_that_is_killed_takes_its_scripts_along_and_its_clients_go_on_alone(launch):
+    launcher = launch()
+    client = launcher.begin("wait", "pid")
+    child = launcher.wait_for_pid("pid")
+    os.kill(launcher.pid, signal.SIGKILL)
+    wait_for(lambda: not alive(child))
+    os.kill(launcher.wait_for_pid("pid"), signal.SIGINT)
+    assert "The launcher ended while it ran this script" in client.communicate(timeout=30)[1]
+    assert client.returncode == 130
+
+
+def test_only_its_user_can_reach_the_launcher(launch):
+    address = Path(launch().address)
+    assert stat.S_IMODE(address.parent.stat().st_mode) == 0o700
+    assert stat.S_IMODE(address.stat().st_mode) == 0o600
+
+
+def test_ctrl_c_at_the_terminal_does_not_end_the_launcher_before_its_starter(launch):
+    launcher = launch()
+    assert launcher.is_warm()
+    os.kill(launcher.pid, signal.SIGINT)
+    assert launcher.is_warm()
+
+
+def test_a_client_that_leaves_without_a_word_does_not_end_the_launcher(launch):
+    launcher = launch()
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.connect(launcher.address)
+    assert launcher.is_warm()
+
+
+def test_a_script_and_its_client_that_die_together_do_not_end_the_launcher(launch):
+    launcher = launch()
+    client = launcher.begin("wait", "pid")
+    child = launcher.wait_for_pid("pid")
+    os.kill(launcher.pid, signal.SIGSTOP)
+    wait_for(lambda: state(launcher.pid) == "T")
+    os.kill(child, signal.SIGKILL)
+    wait_for(lambda: not alive(child))
+    client.kill()
+    client.communicate()
+    os.kill(launcher.pid, signal.SIGCONT)
+    assert launcher.is_warm()
+
+
+def test_a_script_whose_output_cannot_be_written_harms_no_other(launch):
+    launcher = launch()
+    other = launcher.begin("wait", "pid")
+    child = launcher.wait_for_pid("pid")
+    with open("/dev/full", "w") as full:
+        assert launcher.begin("end", "print('lost')", stdout=full, stderr=full).wait(30) != 0
+    survived = alive(child)
+    other.kill()
+    other.communicate()
+    assert survived
+    assert launcher.is_warm()
+
+
+def test_a_script_from_a_folder_that_is_gone_harms_no_other(launch):
+    launcher = launch()
+    gone = launcher.folder / "gone"
+    gone.mkdir()
+    command = 'rmdir "$PWD" && exec "$0" -S -m speedgrid.launcher.client parent'
+    arguments = ["bash", "-c", command, sys.executable]
+    settings = {"cwd": gone, "env": launcher.environment, "capture_output": True}
+    assert subprocess.run(arguments, **settings, check=False).returncode != 0
+    assert launcher.is_warm()
+
+
+def test_a_module_that_breaks_while_it_is_preloaded_does_not_end_the_launcher(launch):
+    assert launch("broken").is_warm()
+
+
+def test_a_client_whose_turn_never_comes_runs_its_script_alone(launch):
+    launcher = launch("slow")
+    first = launcher.begin("end", "print('first')")
+    wait_for((launcher.folder / "importing").exists)
+    second = launcher.begin("end", "print('second')")
+    # The listener, the first client's end, and the end that waits to be accepted.
+    wait_for(lambda: Path("/proc/net/unix").read_text().count(launcher.address) == 3)
+    with contextlib.suppress(subprocess.TimeoutExpired):  # time to send its request
+        second.wait(0.2)
+    os.kill(launcher.pid, signal.SIGKILL)
+    assert [client.communicate(timeout=30)[0] for client in (first, second)] == ["first\n", "second\n"]
+    assert (first.returncode, second.returncode) == (0, 0)
+
+
+def test_a_kept_process_lets_go_of_its_clients_output(launch):
+    launcher = launch()
+    client = launcher.begin("--keep", "builds", "speak")
+    assert client.wait(30) == 0
+    try:
+        assert client.communicate(timeout=1)[0].startswith("printed\n")
+    finally:
+        client.stdout.close()
+        client.stderr.close()
+
+
+def test_the_launcher_can_be_reached_as_soon_as_it_is_started(launch):
+    launcher = launch()
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.connect(launcher.address)
+
+
+def test_where_the_folder_of_temporary_files_has_a_long_name_there_is_no_launcher(monkeypatch, folder):
+    long = folder / ("long" * 25)
+    long.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(long))
+    monkeypatch.delenv(ADDRESS_VARIABLE, raising=False)
+    assert server.start([]) is None
+    assert ADDRESS_VARIABLE not in os.environ
+    assert list(long.iterdir()) == []
+
+
+def test_where_the_system_has_no_pidfd_there_is_no_launcher(monkeypatch):
+    monkeypatch.delattr(os, "pidfd_open")
+    monkeypatch.delenv(ADDRESS_VARIABLE, raising=False)
+    assert server.start([]) is None
+    assert ADDRESS_VARIABLE not in os.environ
+
+
+def test_an_option_that_does_not_exist_is_refused_with_those_that_do(launch):
+    code, _, errors = launch().run("--kepe", "builds", "parent")
+    assert code == 1
+    assert errors == "unknown option --kepe; known are --keep NAME and --record-death\n"

@@ -1,0 +1,190 @@
+"""The smallest grid, from nothing to its report, for real on the CPU: run once, looked at from all sides."""
+
+import json
+import os
+import re
+import shlex
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from workflow import CELLS, SMOKE, Workflow
+
+from speedgrid import plots, record
+
+pytest_plugins = ["workflow"]
+
+
+@pytest.fixture(scope="module")
+def records(smoke):
+    """Return the records of the run by their cell's name."""
+    files = sorted((smoke.workflow / "artifacts/timings").iterdir())
+    return {file.name.removesuffix("-round1.json"): record.read(file) for file in files}
+
+
+@pytest.fixture(scope="module")
+def table(smoke):
+    """Return the results as a reader of the CSV file has them."""
+    return pd.read_csv(smoke.workflow / "artifacts/results.csv")
+
+
+@pytest.fixture(scope="module")
+def report(smoke):
+    """Return the text of the report."""
+    return (smoke.workflow / "report/report.md").read_text()
+
+
+def names(table):
+    """Return the cell of every row."""
+    return [f"{row.backend}-{row.precision}-r{row.resolution}-b{row.batch_size}" for row in table.itertuples()]
+
+
+def test_every_rule_ran_as_often_as_the_grid_asks(smoke):
+    assert smoke.outcome.jobs == {
+        "prepare_weights": 1,
+        "count_flops": 1,
+        "compute_reference": 1,
+        "export_onnx": 1,
+        "measure_peaks": 1,
+        "time_cell": 6,
+        "aggregate": 1,
+        "draw_plots": 1,
+        "render_report": 1,
+    }
+    assert smoke.outcome.timings == CELLS
+
+
+def test_the_table_has_one_row_for_each_cell_and_all_are_ok(table):
+    assert sorted(names(table)) == sorted(CELLS)
+    assert table.status.tolist() == ["ok"] * 6, table.reason.tolist()
+    assert (table.observed_precision == "fp32").all()
+    numbers = ["latency_ms", "fps", "tflops", "memory_mb", "snr_db", "speedup", "tflops_peak"]
+    assert (table[numbers] > 0).all(axis=None)
+    reference = table[table.backend == "pytorch"]
+    assert (reference.speedup == 1).all()
+
+
+def test_csv_and_parquet_hold_the_same(smoke, table):
+    parquet = pd.read_parquet(smoke.workflow / "artifacts/results.parquet")
+    empty = parquet.reason == ""
+    parquet.loc[empty, "reason"] = None  # CSV has no empty text
+    pd.testing.assert_frame_equal(parquet, table, check_dtype=False, check_exact=False, rtol=1e-12)
+
+
+def test_a_record_has_samples_the_environment_and_what_really_ran(records):
+    assert set(records) == CELLS
+    for name, one in records.items():
+        assert one["status"] == "ok"
+        assert len(one["samples"]["host_ms"]) >= 5
+        assert min(one["samples"]["host_ms"]) > 0
+        assert one["observed_precision"] == "fp32"
+        assert one["parity"]["snr_db"] > 90
+        assert re.match(r"[\d.]+", one["details"]["version"])[0] in one["fingerprint"]
+        assert one["environment"]["device_name"] in one["fingerprint"]
+        assert one["command"].startswith(f"python -m scripts.time_cell {name} --round 1 ")
+
+
+def test_timings_start_warm_from_the_launcher(records):
+    # Cold, importing torch alone takes more than a second.
+    assert {name: one["seconds"]["import"] for name, one in records.items() if one["seconds"]["import"] > 0.5} == {}
+
+
+def test_a_records_command_measures_its_cell_again_alone(smoke, records, place):
+    again = smoke.workflow.copy(place)
+    for file in (again / "artifacts/timings").iterdir():
+        file.unlink()
+
+    def repeat(one):
+        command = shlex.split(one["command"])
+        assert command[0] == "python"
+        return again.call(sys.executable, *command[1:])
+
+    with ThreadPoolExecutor(2) as pool:
+        outcomes = list(pool.map(repeat, records.values()))
+    assert [outcome.log for outcome in outcomes if outcome.code] == []
+    for name, old in records.items():
+        new = record.read(again / f"artifacts/timings/{name}-round1.json")
+        assert new["status"] == "ok", new["reason"]
+        for key in ("cell", "round", "asked", "fingerprint", "command", "observed_precision"):
+            assert new[key] == old[key]
+        assert new["samples"]["host_ms"] != old["samples"]["host_ms"]
+
+
+def test_the_launcher_is_gone_and_so_is_its_folder(smoke):
+    temporary = smoke.workflow.environment()["TMPDIR"]
+    assert [path.name for path in Path(temporary).iterdir() if path.name.startswith("speedgrid-")] == []
+    lines = subprocess.run(["ps", "-ww", "-eo", "args"], capture_output=True, text=True, check=True).stdout
+    assert [line for line in lines.splitlines() if temporary in line] == []
+
+
+def test_nothing_is_written_into_the_users_weights(smoke):
+    assert [path.name for path in (smoke.workflow / "weights").iterdir()] == ["README.md"]
+
+
+def test_only_what_git_ignores_was_generated(smoke):
+    tracked = {path.name for path in Workflow.fresh(smoke.workflow.folder.with_name("before")).folder.iterdir()}
+    found = {path.name for path in smoke.workflow.folder.iterdir()}
+    assert found - tracked == {".snakemake", "artifacts", "logs", "report"}
+
+
+def test_a_second_run_has_nothing_to_do(smoke):
+    before = smoke.workflow.generated()
+    outcome = smoke.workflow.snakemake(*SMOKE)
+    assert outcome.code == 0
+    assert "Nothing to be done" in outcome.log
+    assert outcome.jobs == {}
+    assert smoke.workflow.generated() == before
+
+
+def test_the_report_names_every_cell_and_its_numbers(report, table):
+    sections = dict(re.findall(r"^### ([\w ]+), fp32\n(.*?)(?=^#)", report, re.MULTILINE | re.DOTALL))
+    assert set(sections) == {"PyTorch", "ONNX Runtime", "OpenVINO"}
+    for row in table.itertuples():
+        lines = re.findall(
+            rf"^\| {row.resolution} \| {row.batch_size} \|.*$", sections[plots.NAMES[row.backend]], re.MULTILINE
+        )
+        assert len(lines) == 1
+        shown = float(lines[0].split("|")[3].split()[0])
+        assert shown == pytest.approx(row.latency_ms, rel=0.01)
+        assert lines[0].endswith("| ok |")
+    assert "6 of 6 cells have a speed" in report
+
+
+def test_every_link_of_the_report_leads_to_a_file_and_every_plot_is_there(smoke, report):
+    links = re.findall(r"\]\(([^)]+)\)", report)
+    assert len(links) == 2 * len(plots.TITLES)
+    for link in links:
+        assert (smoke.workflow / "report" / link).stat().st_size > 1000, link
+    assert re.findall(r"!\[([^]]+)\]", report) == list(plots.TITLES.values())
+
+
+def test_the_report_says_that_weights_were_generated_and_gives_its_own_command(report, records):
+    assert "At 64 pixels the weights are generated (seeded, seed 0)" in report
+    assert records["pytorch-fp32-r64-b1"]["command"] in report
+
+
+def test_snakemakes_own_report_has_every_plot_and_table_and_needs_no_new_run_for_a_caption(smoke, place):
+    copy = smoke.workflow.copy(place)
+    caption = copy / "templates/captions/fps_over_resolution.rst"
+    caption.write_text(caption.read_text() + "\nThis caption was edited.\n")
+    assert copy.plan(*SMOKE).jobs == {}
+    outcome = copy.snakemake("--report", *SMOKE)
+    assert outcome.code == 0, outcome.log
+    html = copy / "report.html"
+    assert html.stat().st_size > 1_000_000
+    text = html.read_text()
+    missing = [word for word in ("Plots", "Tables", *plots.TITLES.values()) if f'"{word}"' not in text]
+    assert missing == []
+    assert "This caption was edited." in text
+
+
+def test_a_run_describes_itself(smoke):
+    run = json.loads((smoke.workflow / "artifacts/run.json").read_text())
+    assert run["statuses"] == {"ok": 6}
+    assert set(run["commands"]) == CELLS
+    assert run["config"]["device"] == "cpu"
+    assert run["machine"]["commit"] is None  # the copy is not in git
+    assert run["threads"] <= os.cpu_count()

@@ -1,0 +1,212 @@
+"""What is stale when: dry-runs on copies of finished runs, and what the rules promise beside it."""
+
+import csv
+import re
+import shutil
+import subprocess
+import time
+
+import pytest
+from workflow import BIN, CELLS, ROOT, SMOKE, Workflow
+
+pytest_plugins = ["workflow"]
+
+REPORT = {"draw_plots": 1, "render_report": 1}
+TABLE = {"aggregate": 1, **REPORT}
+WEIGHTS = {"prepare_weights": 1, "compute_reference": 1, "export_onnx": 1}
+
+
+def cells_of(*words):
+    """Return the cells of the smoke grid that have one of some words in their names."""
+    return {cell for cell in CELLS if any(word in cell for word in words)}
+
+
+def append(file, text):
+    """Change a file as an editor would."""
+    file.write_text(file.read_text() + text)
+
+
+@pytest.fixture
+def tree(smoke, place):
+    """Return a copy of the finished smoke run that a test may change."""
+    return smoke.workflow.copy(place)
+
+
+@pytest.fixture
+def gpu_tree(without_gpu, place):
+    """Return a copy of the finished run without a GPU that a test may change."""
+    return without_gpu.workflow.copy(place)
+
+
+EDITS = {
+    "template": ("templates/report.md.j2", "\nA new line.\n", {"render_report": 1}, set()),
+    "plot": ("speedgrid/plots.py", "\n# edited\n", REPORT, set()),
+    "findings": ("speedgrid/findings.py", "\n# edited\n", {"render_report": 1}, set()),
+    "table": ("speedgrid/table.py", "\n# edited\n", TABLE, set()),
+    "timing": ("speedgrid/timing.py", "\n# edited\n", {"time_cell": 6, **TABLE}, CELLS),
+    "one backend": (
+        "speedgrid/backends/openvino.py",
+        "\n# edited\n",
+        {"time_cell": 2, **TABLE},
+        cells_of("openvino"),
+    ),
+    "export": (
+        "speedgrid/export.py",
+        "\n# edited\n",
+        {"export_onnx": 1, "time_cell": 4, **TABLE},
+        cells_of("openvino", "onnxruntime"),
+    ),
+}
+
+
+@pytest.mark.parametrize(("file", "text", "jobs", "cells"), EDITS.values(), ids=EDITS)
+def test_an_edit_makes_stale_what_it_touches_and_no_more(tree, file, text, jobs, cells):
+    append(tree / file, text)
+    planned = tree.plan(*SMOKE)
+    assert planned.jobs == jobs
+    assert planned.timings == cells
+
+
+CHANGES = {
+    "a batch size more": (
+        {"grid": {"cpu": {"batch_size": [1, 2, 3]}}},
+        {"time_cell": 3, **TABLE},
+        {f"{backend}-fp32-r64-b3" for backend in ("pytorch", "onnxruntime", "openvino")},
+    ),
+    "a resolution more": (
+        {"grid": {"cpu": {"resolution": [64, 96]}}},
+        {**WEIGHTS, "count_flops": 1, "time_cell": 6, **TABLE},
+        {cell.replace("r64", "r96") for cell in CELLS},
+    ),
+    "a backend less": ({"grid": {"cpu": {"backend": ["pytorch", "openvino"]}}}, TABLE, set()),
+    "timing settings": ({"timing": {"timed_runs": 60}}, {"time_cell": 6, **TABLE}, CELLS),
+    "another seed": (
+        {"model": {"seed": 1}},
+        {**WEIGHTS, "time_cell": 6, **TABLE},
+        CELLS,
+    ),
+    "another reference": ({"report": {"reference": {"backend": "openvino"}}}, TABLE, set()),
+}
+
+
+@pytest.mark.parametrize(("change", "jobs", "cells"), CHANGES.values(), ids=CHANGES)
+def test_a_change_of_the_configuration_makes_stale_what_it_touches_and_no_more(tree, change, jobs, cells):
+    planned = tree.plan(*SMOKE, tree.write_config("change.yaml", change))
+    assert planned.jobs == jobs
+    assert planned.timings == cells
+
+
+def test_two_rounds_are_twice_the_timings_and_the_first_one_counts(tree):
+    planned = tree.plan(*SMOKE, tree.write_config("change.yaml", {"timing": {"rounds": 2}}))
+    assert planned.jobs == {"time_cell": 6, **TABLE}
+    assert set(re.findall(r"Timing (\S+), round 2$", planned.log, re.MULTILINE)) == CELLS
+    assert "round 1" not in planned.log
+
+
+def another_version(folder, package):
+    """Make Python see another version of an installed package: what comes first on its path counts."""
+    description = folder / f"{package.replace('-', '_')}-99.9.dist-info" / "METADATA"
+    description.parent.mkdir(parents=True)
+    description.write_text(f"Metadata-Version: 2.1\nName: {package}\nVersion: 99.9\n")
+    return {"PYTHONPATH": str(folder)}
+
+
+@pytest.mark.parametrize(
+    ("package", "jobs", "cells"),
+    [
+        ("openvino", {"time_cell": 2, **TABLE}, cells_of("openvino")),
+        ("torchvision", {"time_cell": 2, **TABLE}, cells_of("pytorch")),
+        pytest.param("psutil", {}, set(), id="psutil, which no fingerprint has"),
+    ],
+)
+def test_another_version_of_a_library_makes_its_own_timings_stale(tree, tmp_path, package, jobs, cells):
+    planned = tree.plan(*SMOKE, **another_version(tmp_path / "newer", package))
+    assert planned.jobs == jobs
+    assert planned.timings == cells
+
+
+def test_another_version_of_tensorrt_makes_its_engines_and_timings_stale(gpu_tree, tmp_path):
+    changed = another_version(tmp_path / "newer", "torch-tensorrt-rtx")
+    planned = gpu_tree.plan("--configfile", "config/test.yaml", **changed)
+    assert planned.jobs == {"compile_trt": 2, "time_cell": 2, **TABLE}
+    assert planned.timings == {"torch_tensorrt-fp32-r64-b1", "torch_tensorrt-fp32-r96-b1"}
+
+
+def test_forcing_compile_trt_compiles_and_times_tensorrt_again_and_nothing_else(gpu_tree):
+    planned = gpu_tree.plan("--configfile", "config/test.yaml", "--forcerun", "compile_trt")
+    assert planned.jobs == {"compile_trt": 2, "time_cell": 2, **TABLE}
+    assert planned.timings == {"torch_tensorrt-fp32-r64-b1", "torch_tensorrt-fp32-r96-b1"}
+
+
+def test_a_users_checkpoint_makes_everything_of_its_resolution_stale_and_nothing_of_others(gpu_tree):
+    shutil.copyfile(gpu_tree / "artifacts/weights/r96.pth", gpu_tree / "weights/best_resnet18_64.pth")
+    planned = gpu_tree.plan("--configfile", "config/test.yaml")
+    assert planned.jobs == {**WEIGHTS, "compile_trt": 1, "time_cell": 3, **TABLE}
+    assert planned.timings == {f"{backend}-fp32-r64-b1" for backend in ("pytorch", "onnxruntime", "torch_tensorrt")}
+
+
+def test_a_run_that_was_killed_goes_on_where_it_stopped(tree):
+    shutil.rmtree(tree / "report")
+    for lost in ("results.csv", "results.parquet", "run.json", "timings/onnxruntime-fp32-r64-b2-round1.json"):
+        (tree / "artifacts" / lost).unlink()
+    planned = tree.plan(*SMOKE)
+    assert planned.jobs == {"time_cell": 1, **TABLE}
+    assert planned.timings == {"onnxruntime-fp32-r64-b2"}
+
+
+def test_the_default_grid_for_a_gpu_is_planned_in_seconds_without_one(place):
+    workflow = Workflow.fresh(place)
+    begin = time.monotonic()
+    planned = workflow.plan("--config", "device=cuda")
+    seconds = time.monotonic() - begin
+    assert planned.jobs == {
+        "prepare_weights": 4,
+        "count_flops": 1,
+        "compute_reference": 4,
+        "export_onnx": 8,
+        "compile_trt": 96,
+        "measure_peaks": 1,
+        "time_cell": 288,
+        **TABLE,
+    }
+    assert len(planned.timings) == 288
+    assert seconds < 12
+
+
+def test_a_grid_for_a_gpu_that_is_not_there_ends_well_with_a_reason_in_every_row(without_gpu):
+    workflow = without_gpu.workflow
+    assert without_gpu.outcome.code == 0
+    assert without_gpu.outcome.jobs["compile_trt"] == 2
+    with (workflow / "artifacts/results.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 6
+    assert {(row["status"], row["latency_ms"]) for row in rows} == {("unavailable", "")}
+    assert {row["reason"] for row in rows} == {"no NVIDIA GPU on this machine: NVML finds no device or no driver"}
+    report = (workflow / "report/report.md").read_text()
+    assert "0 of 6 cells have a speed" in report
+    for backend in ("pytorch", "onnxruntime", "torch_tensorrt"):
+        assert f"* {backend} fp32, 2 cells: `unavailable`, no NVIDIA GPU on this machine" in report
+    texts = [report, without_gpu.outcome.log, *(file.read_text() for file in workflow.folder.rglob("logs/**/*.log"))]
+    texts += [file.read_text() for file in (workflow / "artifacts/timings").iterdir()]
+    assert len(texts) > 20
+    assert [text for text in texts if "raceback" in text] == []
+
+
+def test_no_rule_writes_into_the_users_weights(without_gpu):
+    for rules in (ROOT / "rules").glob("*.smk"):
+        for output in re.findall(r"^    output:\n(.*?)^    \w+:", rules.read_text(), re.MULTILINE | re.DOTALL):
+            paths = re.findall(r'"([^"]+/[^"]+)"', output)
+            allowed = ("artifacts/", "report/", "../templates/")
+            assert [path for path in paths if not path.startswith(allowed)] == []
+    assert [path.name for path in (without_gpu.workflow / "weights").iterdir()] == ["README.md"]
+
+
+def test_snakemakes_linter_has_nothing_to_say(place):
+    outcome = Workflow.fresh(place).snakemake("--lint")
+    assert outcome.code == 0, outcome.log
+
+
+def test_the_rules_are_formatted():
+    command = [str(BIN / "snakefmt"), "--check", "Snakefile", "rules"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
