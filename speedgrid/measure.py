@@ -103,7 +103,7 @@ def _measure(cell: Cell, device: str, inputs: dict, options: dict, machine: dict
     laps.end("timing")
     readings = telemetry.stop()
     memory.read("timed")
-    compared = parity.check(session, images, logits, PARITY_SECONDS)
+    compared = parity.check(session, images, logits, PARITY_SECONDS, expected[cell.precision])
     laps.end("parity")
     status, reason, observed = parity.verdict(cell.precision, session.dtype, compared, expected)
     return {

@@ -63,6 +63,8 @@ def read_checkpoint(path: str | Path) -> dict[str, torch.Tensor]:
     if not isinstance(content, dict) or not any(torch.is_tensor(value) for value in content.values()):
         raise WeightsError(f"{path} holds no state dict; write it with torch.save(model.state_dict(), path).")
     state = {name: value for name, value in content.items() if torch.is_tensor(value) and isinstance(name, str)}
+    if not state:
+        raise WeightsError(f"{path} holds no state dict; write it with torch.save(model.state_dict(), path).")
     while prefix := next((one for one in PREFIXES if state and all(name.startswith(one) for name in state)), None):
         state = {name.removeprefix(prefix): value for name, value in state.items()}
     return state

@@ -27,7 +27,7 @@ class Parity:
 
     snr_db: of all outputs together, so that one wrong image is not averaged away. top1_agreement: share of images
     with the same best class, not counting flips between classes that the reference itself separates by less than six
-    times the root-mean-square error of that image.
+    times the root-mean-square error that is expected of the precision.
     """
 
     images: int
@@ -42,8 +42,11 @@ class Parity:
         return {name: round(float(value), 9) for name, value in asdict(self).items()} | {"images": self.images}
 
 
-def compare(outputs: np.ndarray, reference: np.ndarray) -> Parity | None:
-    """Compare float64 arrays [images, classes]. None if an output is not finite: then nothing can be compared."""
+def compare(outputs: np.ndarray, reference: np.ndarray, expected_db: float = np.inf) -> Parity | None:
+    """Compare float64 arrays [images, classes]. None if an output is not finite: then nothing can be compared.
+
+    expected_db: the SNR that the outputs should have; it says which classes are too close to call.
+    """
     if not np.isfinite(outputs).all():
         return None
     error = outputs - reference
@@ -53,7 +56,7 @@ def compare(outputs: np.ndarray, reference: np.ndarray) -> Parity | None:
     norms = np.maximum(np.linalg.norm(outputs, axis=1) * signal, tiny)
     ordered = np.sort(reference, axis=1)
     margin = ordered[:, -1] - ordered[:, -2] if reference.shape[1] > 1 else np.full(len(reference), np.inf)
-    doubtful = margin <= 6 * noise / np.sqrt(reference.shape[1])
+    doubtful = margin < 6 * signal / np.sqrt(reference.shape[1]) * 10 ** (-expected_db / 20)
     flipped = (outputs.argmax(axis=1) != reference.argmax(axis=1)) & ~doubtful
     return Parity(
         images=len(reference),
@@ -79,7 +82,8 @@ def observe(dtype: str, parity: Parity | None, expected: dict[str, float]) -> st
         return None
     names = CANDIDATES[dtype]
     limits = [(expected[one] + expected[less]) / 2 for one, less in itertools.pairwise(names)]
-    limits.append(expected[names[-1]] - SLACK)
+    # Half of what is expected is the least: at 0 dB the error is as large as the answer.
+    limits.append(max(expected[names[-1]] - SLACK, expected[names[-1]] / 2))
     return next((name for name, limit in zip(names, limits, strict=True) if parity.snr_db >= limit), None)
 
 
@@ -98,11 +102,11 @@ def verdict(
     return "wrong_precision", f"labelled {precision}, but {found} is that of {observed}", observed
 
 
-def check(session, images: np.ndarray, logits: np.ndarray, seconds: float) -> Parity | None:
+def check(session, images: np.ndarray, logits: np.ndarray, seconds: float, expected_db: float) -> Parity | None:
     """Run `session` on the reference images, at least one batch, until all are done or `seconds` are over.
 
     images: float32 [count, 3, resolution, resolution]; logits: their float64 reference outputs [count, classes].
-    None if an output is missing or not finite.
+    expected_db: SNR that the session's precision should have. None if an output is missing or not finite.
     """
     size = session.shape[0]
     outputs, done, deadline = [], 0, time.monotonic() + seconds
@@ -114,4 +118,4 @@ def check(session, images: np.ndarray, logits: np.ndarray, seconds: float) -> Pa
         outputs.append(session.output()[: len(logits) - done])
         done += size
     found = np.concatenate(outputs)
-    return compare(found, logits[: len(found)])
+    return compare(found, logits[: len(found)], expected_db)

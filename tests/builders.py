@@ -1,0 +1,174 @@
+"""What several tests build: records, tables, a clock that moves only when told, and sessions to time."""
+
+import json
+from contextlib import contextmanager
+from dataclasses import asdict
+
+import numpy as np
+
+from speedgrid import record, run, settings, table
+from speedgrid.backends.session import HostSession
+from speedgrid.grid import Cell
+
+FLOP = {64: 10**9, 128: 4 * 10**9}
+PEAKS = {"gemm_tflops": {"fp32": 2.0, "tf32": 4.0}, "data_sheet_tflops": {"fp32": 5.0, "fp16": 10.0}}
+REFERENCE = {"backend": "pytorch", "precision": "fp32"}
+# SNR in dB by precision, as it is for ResNet-18 at 224 pixels, in round numbers: limits are 90, 50 and 20 less than 40.
+EXPECTED = {"fp32": 120.0, "tf32": 60.0, "fp16": 60.0, "bf16": 40.0}
+# Latencies in ms whose ratios can be computed in the head.
+LATENCIES = {
+    "pytorch-fp32-r64-b1": 4.0,
+    "pytorch-fp32-r64-b8": 16.0,
+    "pytorch-fp32-r128-b1": 8.0,
+    "pytorch-fp32-r128-b8": 64.0,
+    "onnxruntime-fp32-r64-b1": 2.0,
+    "onnxruntime-fp32-r64-b8": 15.5,
+    "onnxruntime-fp32-r128-b1": 4.0,
+    "onnxruntime-fp32-r128-b8": 62.0,
+    "onnxruntime-fp16-r64-b1": 1.0,
+    "onnxruntime-fp16-r64-b8": 4.0,
+    "onnxruntime-fp16-r128-b1": 2.0,
+    "onnxruntime-fp16-r128-b8": 15.5,
+}
+
+
+def make_record(name: str, host_ms=(1.0,) * 50, *, status="ok", reason="", **changes) -> dict:
+    """Return the record of a measured cell, as of speedgrid.measure; `changes` replace whole keys."""
+    cell = Cell.parse(name)
+    return make_refusal(name, status, reason) | {
+        "build": None,
+        "observed_precision": cell.precision,
+        "dtype": "float32",
+        "details": {"version": "1.0"},
+        "samples": {
+            "host_ms": list(host_ms),
+            "device_ms": [],
+            "submit_ms": [],
+            "throughput_ms": None,
+            "steady": True,
+            "capped": False,
+        },
+        "seconds": {"import": 2.0, "load": 0.375, "first_call": 0.125, "timing": 3.0},
+        "memory": {"peak_mb": 100.0, "readings_mb": {"baseline": 50.0, "timed": 150.0}},
+        "telemetry": None,
+        "parity": {"snr_db": 61.0, "top1_agreement": 1.0, "expected_snr_db": EXPECTED},
+        **changes,
+    }
+
+
+def make_refusal(name: str, status: str, reason: str) -> dict:
+    """Return the record of a cell that could not be measured: it has no samples."""
+    cell = Cell.parse(name)
+    return {
+        "format": record.FORMAT,
+        "cell": asdict(cell),
+        "round": 1,
+        "asked": {"device": "cpu", "cpu_threads": 2},
+        "status": status,
+        "reason": reason,
+        "measured_at": "2026-01-02T03:04:05+00:00",
+        "environment": {
+            "device": "cpu",
+            "device_name": "Test CPU (2 CPUs)",
+            "cpu": "Test CPU (2 CPUs)",
+            "os": "Linux 6",
+            "python": "3.12.0",
+            "packages": {"torch": "2.0"},
+            "commit": "0123456789",
+        },
+        "fingerprint": f"Test CPU (2 CPUs), {cell.backend} 1.0",
+        "command": f"python -m scripts.time_cell {name}",
+    }
+
+
+def make_records(latencies=LATENCIES) -> list[dict]:
+    """Return one record for each cell, all of whose calls took the same time."""
+    return [make_record(name, [ms] * 50) for name, ms in latencies.items()]
+
+
+def make_table(records: list[dict], cells=None, reference=REFERENCE):
+    """Return the table of the records' own cells, or of `cells` (names)."""
+    names = cells or dict.fromkeys(str(Cell(**one["cell"])) for one in records)
+    return table.tabulate([Cell.parse(name) for name in names], records, FLOP, PEAKS, reference)
+
+
+def write_run(folder, records: list[dict], cells=None):
+    """Write the files of a run to `folder` and return its (table, description)."""
+    names = cells or dict.fromkeys(str(Cell(**one["cell"])) for one in records)
+    timings = [folder / f"{number}.json" for number in range(len(records))]
+    for path, one in zip(timings, records, strict=True):
+        record.write_json(path, one)
+    weights = {"model": "resnet18", "resolution": 64, "source": "seeded, seed 0", "own": False}
+    for name, content in (("weights", weights), ("flops", FLOP), ("peaks", {**PEAKS, "reason": ""})):
+        (folder / f"{name}.json").write_text(json.dumps(content))
+    config = settings.complete({"device": "cpu", "report": {"resolution": 64, "batch_size": 8}})
+    return run.summarise(
+        [Cell.parse(name) for name in names],
+        timings,
+        [folder / "weights.json"],
+        folder / "flops.json",
+        folder / "peaks.json",
+        config,
+    )
+
+
+class Clock:
+    """Stands in for the `time` module; it moves only by `advance`."""
+
+    def __init__(self):
+        self.ns = 0
+
+    def advance(self, ms: float) -> None:
+        self.ns += round(ms * 1e6)
+
+    def perf_counter(self) -> float:
+        return self.ns / 1e9
+
+    def perf_counter_ns(self) -> int:
+        return self.ns
+
+    monotonic = perf_counter
+
+
+class TimedSession:
+    """A session whose call number i (from 0) takes `cost(i)` ms on a Clock and returns when it is done."""
+
+    stream = None
+
+    def __init__(self, clock: Clock, cost):
+        self.clock, self.cost, self.calls, self.entered = clock, cost, 0, 0
+
+    def run(self) -> None:
+        self.clock.advance(self.cost(self.calls))
+        self.calls += 1
+
+    def synchronize(self) -> None:
+        pass
+
+    @contextmanager
+    def active(self):
+        self.entered += 1
+        yield self
+
+
+def corner_logits(batch: np.ndarray, classes: int = 10) -> np.ndarray:
+    """Return the logits of the stand-in model: the first pixels of each image, in float64."""
+    return batch.reshape(len(batch), -1)[:, :classes].astype(np.float64)
+
+
+class CornerSession(HostSession):
+    """The stand-in model on host arrays; `spoil` changes its logits on the way out."""
+
+    def __init__(self, cell: Cell, spoil=lambda logits: logits, classes: int = 10):
+        super().__init__(cell, classes)
+        self.spoil, self.fed = spoil, []
+        self.details = {"version": "1.0"}
+
+    def feed(self, batch):
+        super().feed(batch)
+        self.fed.append(batch.copy())
+
+    def run(self):
+        logits = self.spoil(corner_logits(self.input, self.result.shape[1]))
+        if logits is not None:
+            self.result[...] = logits

@@ -1,0 +1,72 @@
+"""Fixtures that several test files share; torchvision is imported once, in this process."""
+
+import sys
+
+import pytest
+from hypothesis import settings
+
+settings.register_profile("speedgrid", deadline=None, max_examples=60, derandomize=True)
+settings.load_profile("speedgrid")
+
+RESOLUTION = 64
+
+
+@pytest.fixture(scope="session")
+def resnet():
+    """Return a seeded ResNet-18 for 64 x 64 pixels; tests copy it before they change it."""
+    from speedgrid import models
+
+    return models.seeded("resnet18", 0, RESOLUTION)
+
+
+@pytest.fixture(scope="session")
+def weights(resnet, tmp_path_factory):
+    """Return the path of that model's weights."""
+    import torch
+
+    path = tmp_path_factory.mktemp("weights") / "resnet18.pth"
+    torch.save(resnet.state_dict(), path)
+    return str(path)
+
+
+@pytest.fixture(scope="session")
+def reference_64(weights):
+    """Return that model's float64 logits of images 0 to 10."""
+    from speedgrid import reference
+    from speedgrid.images import images
+
+    return reference.compute("resnet18", weights, images(0, RESOLUTION, 0, 10))
+
+
+@pytest.fixture(scope="session")
+def expected_64(weights, reference_64):
+    """Return the SNR that each precision is expected to have on that model."""
+    from speedgrid.images import images
+    from speedgrid.rounding import expected_snr
+
+    return expected_snr("resnet18", weights, images(0, RESOLUTION, 0, 8), reference_64[:8])
+
+
+@pytest.fixture(autouse=True)
+def torch_math():
+    """Give torch's settings of TF32 and threads back after a test: torch.export fails under some of them."""
+    torch = sys.modules.get("torch")
+    if torch is None:
+        yield
+        return
+    backends = torch.backends
+    levels = (backends, backends.cuda.matmul, backends.cudnn, backends.cudnn.conv, backends.cudnn.rnn)
+    levels += (backends.mkldnn, backends.mkldnn.conv, backends.mkldnn.matmul)
+    before, threads = [level.fp32_precision for level in levels], torch.get_num_threads()
+    yield
+    for level, mode in zip(levels, before, strict=True):
+        level.fp32_precision = mode
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture
+def no_gpu(monkeypatch):
+    """Make this machine one with no GPU, whatever it has."""
+    from speedgrid import device
+
+    monkeypatch.setattr(device, "gpu_count", lambda: 0)

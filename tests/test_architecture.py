@@ -1,0 +1,145 @@
+"""The shape of the code: who imports whom, and how long anything may be."""
+
+import ast
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from speedgrid import backends, plots, settings
+
+ROOT = Path(__file__).parent.parent
+MODULES = sorted((ROOT / "speedgrid").rglob("*.py"))
+SCRIPTS = sorted((ROOT / "scripts").glob("*.py"))
+RULES = sorted((ROOT / "rules").glob("*.smk"))
+BACKENDS = settings.read_schema()["$defs"]["axes"]["properties"]["backend"]["items"]["enum"]
+
+
+def name_of(path):
+    return str(path.relative_to(ROOT))
+
+
+def imported(path):
+    """Yield the top-level name of every package that a file imports, wherever in it."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name.split(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield node.module.split(".")[0]
+
+
+def code_lines(path):
+    return [line for line in path.read_text().splitlines() if line.strip() and not line.strip().startswith("#")]
+
+
+def test_there_is_something_to_look_at():
+    assert len(MODULES) > 20
+    assert len(SCRIPTS) > 8
+    assert len(RULES) == 6
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_the_library_does_not_know_snakemake(path):
+    assert "snakemake" not in imported(path)
+
+
+HEAVY = {
+    "torch",
+    "torchvision",
+    "pandas",
+    "matplotlib",
+    "scipy",
+    "onnx",
+    "onnxruntime",
+    "openvino",
+    "torch_tensorrt",
+}
+
+
+def test_what_the_workflow_imports_is_light():
+    lines = (ROOT / "rules" / "common.smk").read_text().splitlines()
+    imports = [line for line in lines if re.match(r"(from|import) ", line)]
+    assert any("speedgrid" in line for line in imports)
+    # What common.smk calls counts too: the configuration, and the fingerprint and code of each backend.
+    calls = [
+        "settings.complete({'device': 'cpu'})",
+        *(
+            f"environment.fingerprint(environment.describe('cpu'), {name!r}), backends.get({name!r}).CODE"
+            for name in BACKENDS
+        ),
+        "print(json.dumps(sorted(sys.modules)))",
+    ]
+    program = "\n".join([*imports, "import json, sys", *calls])
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert HEAVY & set(json.loads(done.stdout)) == set()
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_a_module_stays_under_300_lines(path):
+    assert len(path.read_text().splitlines()) < 300
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_no_function_is_longer_than_40_lines(path):
+    functions = [
+        node
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+    ]
+    assert [one.name for one in functions if one.end_lineno - one.lineno + 1 > 40] == []
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_a_module_and_its_public_functions_and_classes_say_what_they_are(path):
+    tree = ast.parse(path.read_text())
+    public = [
+        node for node in tree.body if isinstance(node, ast.FunctionDef | ast.ClassDef) and not node.name.startswith("_")
+    ]
+    assert [getattr(node, "name", "module") for node in (tree, *public) if not ast.get_docstring(node)] == []
+
+
+@pytest.mark.parametrize("path", SCRIPTS, ids=name_of)
+def test_a_script_has_at_most_20_lines_of_code(path):
+    assert len(code_lines(path)) <= 20
+
+
+def test_the_snakefile_has_at_most_40_lines():
+    assert len((ROOT / "Snakefile").read_text().splitlines()) <= 40
+
+
+def test_every_rule_has_a_script_of_its_name():
+    rules = {name for path in RULES for name in re.findall(r"^rule (\w+):", path.read_text(), re.MULTILINE)}
+    assert len(rules) >= 10
+    assert rules <= {path.stem for path in SCRIPTS}
+
+
+def test_the_library_files_that_rules_name_exist():
+    named = {
+        module
+        for path in RULES
+        for arguments in re.findall(r"code=code\(([^)]*)\)", path.read_text())
+        for module in re.findall(r'"([\w/]+)"', arguments)
+    }
+    named |= {module for name in BACKENDS for module in backends.get(name).CODE}
+    assert "timing" in named
+    assert [module for module in named if not (ROOT / "speedgrid" / f"{module}.py").exists()] == []
+
+
+@pytest.mark.parametrize("name", BACKENDS)
+def test_a_backend_has_the_functions_and_names_that_every_backend_has(name):
+    module = backends.get(name)
+    for function in ("available", "unsupported", "load"):
+        assert callable(getattr(module, function))
+    assert module.PACKAGES
+    assert f"backends/{name}" in module.CODE
+    assert set(module.IMPORTS) <= {"cpu", "cuda"}
+    assert name in plots.NAMES
+    assert name in plots.COLOURS
+
+
+def test_every_plot_has_a_caption():
+    captions = {path.stem for path in (ROOT / "templates" / "captions").glob("*.rst")}
+    assert set(plots.TITLES) <= captions

@@ -1,0 +1,124 @@
+"""The backends: what they refuse on a machine without a GPU, and what they run on a CPU."""
+
+import ctypes
+import json
+import runpy
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from speedgrid import backends
+from speedgrid.grid import Cell
+
+OPTIONS = {"model": "resnet18", "cpu_threads": 1}
+
+
+@pytest.mark.parametrize("name", ["pytorch", "onnxruntime", "torch_tensorrt"])
+def test_a_missing_gpu_makes_a_cell_unavailable_with_a_reason(no_gpu, name):
+    status, reason = backends.refusal(Cell(name, "fp32", 64, 1), "cuda")
+    assert status == "unavailable"
+    assert reason.startswith("no NVIDIA GPU on this machine")
+
+
+@pytest.mark.parametrize(
+    ("name", "device", "reason"),
+    [
+        ("torch_tensorrt", "cpu", "TensorRT needs an NVIDIA GPU"),
+        ("openvino", "cuda", "OpenVINO runs on the CPU here"),
+    ],
+)
+def test_a_backend_of_the_other_device_is_unavailable(name, device, reason):
+    status, found = backends.refusal(Cell(name, "fp32", 64, 1), device)
+    assert status == "unavailable"
+    assert found.startswith(reason)
+
+
+@pytest.mark.parametrize(
+    ("name", "precision", "word"),
+    [
+        ("pytorch", "tf32", "TF32 is a format of NVIDIA's tensor cores"),
+        ("onnxruntime", "tf32", "no tf32 convolution"),
+        ("onnxruntime", "fp16", "no fp16 convolution"),
+        ("onnxruntime", "bf16", "no bf16 convolution"),
+        ("openvino", "fp16", "not fp16"),
+    ],
+)
+def test_a_precision_that_a_cpu_lacks_is_unsupported_with_a_reason(name, precision, word):
+    status, reason = backends.refusal(Cell(name, precision, 64, 1), "cpu")
+    assert status == "unsupported"
+    assert word in reason
+
+
+@pytest.mark.parametrize("name", ["pytorch", "onnxruntime", "openvino"])
+def test_fp32_on_the_cpu_is_refused_by_none(name):
+    assert backends.refusal(Cell(name, "fp32", 64, 1), "cpu") is None
+
+
+def test_an_unknown_backend_has_no_module():
+    with pytest.raises(ModuleNotFoundError, match="no_such_backend"):
+        backends.get("no_such_backend")
+
+
+def test_eager_pytorch_gives_the_models_own_outputs_and_sees_new_input(weights, reference_64):
+    from speedgrid.backends import pytorch
+    from speedgrid.images import images
+
+    session = pytorch.load(Cell("pytorch", "fp32", 64, 2), "cpu", weights, OPTIONS)
+    for start in (0, 2):
+        session.feed(images(0, 64, start, 2))
+        session.poison()
+        with session.active():
+            session.run()
+        np.testing.assert_allclose(session.output(), reference_64[start : start + 2], rtol=1e-3, atol=1e-4)
+    assert session.dtype == "float32"
+    assert session.details["executes_on"] == "cpu"
+    assert session.details["fp32_precision"] == "ieee"
+
+
+@pytest.fixture
+def loaded(monkeypatch):
+    """Run the module that loads TensorRT's libraries, with nothing really loaded; return (file, mode) of each."""
+
+    def run():
+        calls = []
+        monkeypatch.setattr(ctypes, "CDLL", lambda name, mode: calls.append((name, mode)))
+        runpy.run_path(str(Path(backends.__file__).parent / "tensorrt_libraries.py"))
+        return calls
+
+    return run
+
+
+def test_libraries_of_both_flavours_are_loaded_for_the_whole_process_and_no_others(tmp_path, monkeypatch, loaded):
+    files = {
+        "tensorrt_rtx_libs": ["libtensorrt_rtx.so.1", "libtensorrt_onnxparser_rtx.so.1", "libother.so"],
+        "tensorrt_libs": ["libnvinfer.so.10", "libnvinfer_plugin.so.10", "libnvonnxparser.so.10"],
+    }
+    for package, names in files.items():
+        (tmp_path / package).mkdir()
+        for name in ("__init__.py", *names):
+            (tmp_path / package / name).touch()
+    monkeypatch.syspath_prepend(tmp_path)
+    assert loaded() == [
+        (str(tmp_path / "tensorrt_rtx_libs" / "libtensorrt_rtx.so.1"), ctypes.RTLD_GLOBAL),
+        (str(tmp_path / "tensorrt_libs" / "libnvinfer.so.10"), ctypes.RTLD_GLOBAL),
+    ]
+
+
+def test_a_machine_without_tensorrt_loads_none_of_its_libraries(monkeypatch, loaded):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    assert loaded() == []
+
+
+def test_tensorrts_libraries_load_without_a_gpu_and_without_torch():
+    program = (
+        "import json, sys, speedgrid.backends.tensorrt_libraries; maps = open('/proc/self/maps').read(); "
+        "print(json.dumps(['libtensorrt_rtx.so' in maps or 'libnvinfer.so' in maps, 'torch' in sys.modules]))"
+    )
+    root = Path(backends.__file__).parent.parent.parent
+    done = subprocess.run([sys.executable, "-c", program], cwd=root, capture_output=True, text=True, check=True)
+    installed = any(find_spec(name) for name in ("tensorrt_rtx_libs", "tensorrt_libs"))
+    assert json.loads(done.stdout) == [installed, False]

@@ -1,0 +1,69 @@
+"""Engines: a build that cannot be done is a record with a reason, never a crash."""
+
+import pytest
+
+from speedgrid import backends, engine
+from speedgrid.grid import Cell
+
+CELL = Cell("torch_tensorrt", "fp16", 64, 1)
+
+
+def test_a_cpu_gets_no_engine_and_a_reason(tmp_path):
+    output = tmp_path / "one.ts"
+    record = engine.build(CELL, "cpu", "resnet18", "none.pth", str(output))
+    assert record == {
+        "status": "unavailable",
+        "reason": "TensorRT needs an NVIDIA GPU",
+        "build_seconds": None,
+    }
+    assert output.read_bytes() == b""
+
+
+def test_a_machine_without_a_gpu_gets_no_engine_and_a_reason(tmp_path, no_gpu):
+    record = engine.build(CELL, "cuda", "resnet18", "none.pth", str(tmp_path / "one.ts"))
+    assert record["status"] == "unavailable"
+    assert record["reason"].startswith("no NVIDIA GPU on this machine")
+
+
+@pytest.fixture
+def buildable(monkeypatch):
+    monkeypatch.setattr(backends, "refusal", lambda cell, device: None)
+    return monkeypatch
+
+
+def test_a_compiler_that_gives_up_is_a_failure_in_one_line_and_leaves_no_half_engine(tmp_path, buildable):
+    output = tmp_path / "one.ts"
+
+    def give_up(*_):
+        output.write_bytes(b"half an engine")
+        raise RuntimeError("unsupported\n  operator " + "x" * 1000)
+
+    buildable.setattr(engine, "compile_engine", give_up)
+    record = engine.build(CELL, "cuda", "resnet18", "none.pth", str(output))
+    assert record["status"] == "failed"
+    assert record["reason"].startswith("engine build: RuntimeError: unsupported operator xxx")
+    assert len(record["reason"]) < 350
+    assert "give_up" in record["traceback"]
+    assert output.read_bytes() == b""
+
+
+def test_an_engine_that_was_built_keeps_its_file_and_says_how_long_it_took(tmp_path, buildable):
+    output = tmp_path / "one.ts"
+
+    def compiled(*_):
+        output.write_bytes(b"engine")
+        return {"build_seconds": 1.5}
+
+    buildable.setattr(engine, "compile_engine", compiled)
+    record = engine.build(CELL, "cuda", "resnet18", "none.pth", str(output))
+    assert record == {"status": "ok", "reason": "", "build_seconds": 1.5}
+    assert output.read_bytes() == b"engine"
+
+
+def test_builds_of_another_environment_share_no_timing_cache(monkeypatch):
+    names = set()
+    for text in ("driver 1", "driver 1", "driver 2"):
+        monkeypatch.setattr(engine.environment, "fingerprint", lambda device, backend, text=text: text)
+        names.add(engine.timing_cache("engines/one.ts"))
+    assert len(names) == 2
+    assert all(name.startswith("engines/timing-") for name in names)

@@ -1,0 +1,96 @@
+"""The ONNX export and its check."""
+
+import copy
+import os
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from onnx import numpy_helper
+
+from speedgrid import export, models
+
+
+@pytest.fixture(scope="module")
+def exported(weights, tmp_path_factory):
+    """Return (path, description) of an fp32 export."""
+    path = tmp_path_factory.mktemp("onnx") / "fp32-r64.onnx"
+    return path, export.export("resnet18", weights, "fp32", 64, str(path))
+
+
+@pytest.fixture(scope="module")
+def module(resnet):
+    return models.fold_batch_norm(copy.deepcopy(resnet))
+
+
+def dimensions(value):
+    return [one.dim_param or one.dim_value for one in value.type.tensor_type.shape.dim]
+
+
+def test_the_file_is_checked_described_and_whole_in_one_piece(exported):
+    path, description = exported
+    assert os.listdir(path.parent) == [path.name]
+    assert description["opset"] == 20
+    assert description["nodes"]["Conv"] == 20
+    assert "BatchNormalization" not in description["nodes"]
+    assert 100 <= description["snr_db"] < 200
+
+
+def test_only_the_batch_size_of_the_graph_is_free(exported):
+    graph = onnx.load(exported[0]).graph
+    assert [(value.name, dimensions(value)) for value in graph.input] == [("images", ["batch", 3, 64, 64])]
+    assert [(value.name, dimensions(value)) for value in graph.output] == [("logits", ["batch", 1000])]
+    assert {initializer.data_type for initializer in graph.initializer if initializer.dims} <= {
+        onnx.TensorProto.FLOAT,
+        onnx.TensorProto.INT64,
+    }
+
+
+def tampered(source, target, change):
+    """Copy an ONNX file with its first convolution's weights changed."""
+    model = onnx.load(source)
+    name = next(node for node in model.graph.node if node.op_type == "Conv").input[1]
+    initializer = next(one for one in model.graph.initializer if one.name == name)
+    values = change(numpy_helper.to_array(initializer).copy())
+    initializer.CopyFrom(numpy_helper.from_array(values, name))
+    onnx.save(model, target)
+    return str(target)
+
+
+@pytest.mark.parametrize(
+    ("change", "found"), [(lambda w: w * np.float32(1.01), "dB SNR"), (lambda w: w * np.nan, "NaN")]
+)
+def test_a_file_that_computes_something_else_is_refused_by_name(exported, module, tmp_path, change, found):
+    path = tampered(exported[0], tmp_path / "tampered.onnx", change)
+    with pytest.raises(export.ExportError) as caught:
+        export.check(path, module, "fp32", 64)
+    message = str(caught.value)
+    assert message.startswith(f"{path} gives ")
+    assert found in message
+    assert message.endswith("at least 100 dB is expected.")
+
+
+def test_the_check_gives_the_same_number_again(exported, module):
+    path, description = exported
+    assert export.check(str(path), module, "fp32", 64) == pytest.approx(description["snr_db"], abs=1)
+
+
+def test_bf16_is_left_to_the_check_at_timing_because_the_cpu_provider_cannot_run_it(module):
+    assert export.check("no file is opened", module, "bf16", 64) is None
+
+
+def test_an_fp16_file_has_float16_tensors_and_is_checked_as_such(weights, tmp_path):
+    path = tmp_path / "fp16-r64.onnx"
+    description = export.export("resnet18", weights, "fp16", 64, str(path))
+    assert 45 <= description["snr_db"] < 80
+    graph = onnx.load(path).graph
+    assert graph.input[0].type.tensor_type.elem_type == onnx.TensorProto.FLOAT16
+    assert graph.output[0].type.tensor_type.elem_type == onnx.TensorProto.FLOAT16
+
+
+def test_weights_that_cannot_be_used_leave_no_file(tmp_path):
+    torch.save({"a": torch.ones(1)}, tmp_path / "other.pth")
+    with pytest.raises(models.WeightsError):
+        export.export("resnet18", str(tmp_path / "other.pth"), "fp32", 64, str(tmp_path / "out.onnx"))
+    assert not (tmp_path / "out.onnx").exists()

@@ -1,0 +1,237 @@
+"""What the table says, against fixed tables with known answers."""
+
+import numpy as np
+import pytest
+from builders import make_record, make_records, make_refusal, make_table
+
+from speedgrid import findings
+
+
+@pytest.fixture
+def results():
+    return make_table(make_records())
+
+
+def batch_line(*milliseconds):
+    """Return a table of one backend at batch sizes 1, 2, 4 ... with these latencies."""
+    return make_table([make_record(f"pytorch-fp32-r64-b{2**i}", [ms] * 50) for i, ms in enumerate(milliseconds)])
+
+
+UNAVAILABLE = [make_refusal(f"pytorch-fp32-r64-b{size}", "unavailable", "no GPU") for size in (1, 8)]
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0, "0"),
+        (4.0, "4.00"),
+        (0.5, "0.500"),
+        (12.345, "12.3"),
+        (123.45, "123"),
+        (1234.5, "1,230"),
+        (999.4, "999"),
+        (999.6, "1,000"),
+        (9.999, "10.0"),
+        (9.994, "9.99"),
+        (0.9996, "1.00"),
+        (-99.96, "-100"),
+        (98_765.0, "98,800"),
+        (0.00012345, "0.000123"),
+        (-2.5, "-2.50"),
+        (np.nan, ""),
+        (np.inf, ""),
+        (None, ""),
+    ],
+)
+def test_a_number_has_three_significant_digits_and_no_exponent(value, text):
+    assert findings.number(value) == text
+
+
+def test_the_fastest_at_the_wanted_place_and_the_most_images(results):
+    assert findings.fastest(results, 64, 8) == [
+        "At 64 x 64 pixels, batch size 8, **ONNX Runtime fp16** is fastest: 0.500 ms an image, "
+        "2,000 images/s, 4.00 times the reference.",
+        "Most images pass with ONNX Runtime fp16 at 64 x 64 pixels, batch size 8: 2,000 images/s back to back.",
+    ]
+
+
+def test_the_reference_itself_gains_nothing_over_itself():
+    [first, _] = findings.fastest(batch_line(4.0), 64, 1)
+    assert first == "At 64 x 64 pixels, batch size 1, **PyTorch fp32** is fastest: 4.00 ms an image, 250 images/s."
+
+
+def test_no_gain_is_claimed_where_the_reference_was_not_measured():
+    [first, _] = findings.fastest(make_table([make_record("onnxruntime-fp16-r64-b1", [1.0] * 50)]), 64, 1)
+    assert "times the reference" not in first
+
+
+def tie(results, low):
+    """Give ONNX Runtime fp32 at 64 pixels and batch size 8 an interval that begins at `low`."""
+    rows = (results.backend == "onnxruntime") & (results.precision == "fp32") & (results.latency_ms == 15.5)
+    results.loc[rows & (results.resolution == 64), "latency_ms_low"] = low
+    return results
+
+
+def test_rows_whose_intervals_overlap_are_a_tie(results):
+    [first, _] = findings.fastest(tie(results, 4.0), 64, 8)
+    assert first.endswith("It ties with ONNX Runtime fp32: their intervals overlap.")
+
+
+def test_rows_whose_intervals_do_not_touch_are_no_tie(results):
+    assert "ties" not in findings.fastest(tie(results, 4.001), 64, 8)[0]
+
+
+def test_several_ties_are_all_named(results):
+    results["latency_ms_low"] = 0.1
+    [first, _] = findings.fastest(results, 64, 8)
+    assert "It ties with PyTorch fp32 and ONNX Runtime fp32: their intervals overlap." in first
+
+
+def test_a_place_without_measurements_has_no_fastest(results):
+    assert [one.split()[0] for one in findings.fastest(results, 96, 8)] == ["Most"]
+
+
+def test_growth_with_resolution_is_a_power(results):
+    sentences = findings.resolution_effect(results, 1)
+    assert sentences[0] == (
+        "PyTorch fp32: 2.00 times the time per image from 64 to 128 pixels, growing as "
+        "resolution to the power 1.0 (arithmetic grows 4.00 times, power 2)."
+    )
+    assert len(sentences) == 3
+    assert "4.00 times the time per image from 64 to 128 pixels" in findings.resolution_effect(results, 8)[0]
+    assert "to the power 2.0" in findings.resolution_effect(results, 8)[0]
+
+
+def test_one_resolution_says_nothing_about_growth():
+    assert findings.resolution_effect(batch_line(1.0, 2.0), 1) == []
+
+
+@pytest.mark.parametrize(
+    ("milliseconds", "sentence"),
+    [
+        # images/s: 250, 500, 1000
+        (
+            (4, 4, 4),
+            "PyTorch fp32: still rising at batch size 4, the largest measured "
+            "(4.00 times the images/s of batch size 1).",
+        ),
+        # images/s: 250, 500, 510
+        (
+            (4, 4, 4000 / 510),
+            "PyTorch fp32: saturated from batch size 2 on, with 2.00 times the images/s of batch size 1, "
+            "within 5 % of its best.",
+        ),
+        # images/s: 250, 250, 250
+        ((4, 8, 16), "PyTorch fp32: saturated from batch size 1 on; batching gains less than 5 %."),
+    ],
+)
+def test_saturation_over_batch_size(milliseconds, sentence):
+    assert findings.batch_effect(batch_line(*milliseconds), 64) == [sentence]
+
+
+@pytest.mark.parametrize(
+    ("gain", "verdict"),
+    [
+        (1.049, "saturated from batch size 1 on; batching gains less than 5 %."),
+        (1.051, "still rising at batch size 2, the largest measured (1.05 times the images/s of batch size 1)."),
+    ],
+)
+def test_saturation_begins_where_more_gains_less_than_five_percent(gain, verdict):
+    assert findings.batch_effect(batch_line(4.0, 8 / gain), 64) == [f"PyTorch fp32: {verdict}"]
+
+
+def test_one_batch_size_says_nothing_about_saturation():
+    assert findings.batch_effect(batch_line(1.0), 64) == []
+
+
+def test_the_gain_of_a_precision_is_a_median_over_the_cells_that_both_have(results):
+    # Ratios 2, 15.5 / 4, 2 and 4.
+    assert findings.precision_effect(results) == [
+        "ONNX Runtime: fp16 is 2.94 times as fast as fp32, in the median (2.00 to 4.00 over 4 cells)."
+    ]
+
+
+@pytest.mark.parametrize(
+    ("ms", "verdict"),
+    [
+        (4.0, "is as fast as fp32, in the median (1.00 to 1.00 over 1 cells)."),
+        (3.96, "is as fast as fp32, in the median (1.01 to 1.01 over 1 cells)."),
+        (8.0, "is 0.500 times as fast as fp32, in the median (0.500 to 0.500 over 1 cells)."),
+    ],
+)
+def test_a_precision_may_make_no_difference_or_be_slower(ms, verdict):
+    records = [make_record("pytorch-fp32-r64-b1", [4.0] * 50), make_record("pytorch-tf32-r64-b1", [ms] * 50)]
+    assert findings.precision_effect(make_table(records)) == [f"PyTorch: tf32 {verdict}"]
+
+
+def test_rows_that_ran_another_precision_are_named_as_what_they_ran():
+    first = make_record("pytorch-fp32-r64-b1", [4.0] * 50, status="wrong_precision", observed_precision="tf32")
+    results = make_table([first, make_record("pytorch-fp16-r64-b1", [2.0] * 50)])
+    assert findings.label(results.iloc[0]) == "PyTorch fp32 (ran tf32)"
+    assert "as fast as its rows labelled fp32, which ran tf32, in" in findings.precision_effect(results)[0]
+
+
+def test_precisions_without_a_common_cell_are_not_compared():
+    records = [make_record("pytorch-fp32-r64-b1"), make_record("pytorch-fp16-r64-b8")]
+    assert findings.precision_effect(make_table(records)) == []
+
+
+def test_what_to_deploy_for_throughput_and_for_latency(results):
+    assert findings.recommendations(results, 64) == [
+        "**For throughput** at 64 x 64 pixels: ONNX Runtime fp16 with batch size 8, 2,000 images/s "
+        "(100 MB, SNR 61 dB).",
+        "**For latency** at 64 x 64 pixels: ONNX Runtime fp16 with batch size 1, 1.00 ms a call "
+        "(95 % interval 1.00 to 1.00) (100 MB, SNR 61 dB).",
+    ]
+
+
+def near_ties(*memories):
+    """Return a table whose batch sizes 1, 2, 4 ... have throughputs within 2 % and these memories."""
+    records = [
+        make_record(f"pytorch-fp32-r64-b{2**i}", [4.0 * 2**i * (1 - 0.001 * i)] * 50, memory={"peak_mb": memory})
+        for i, memory in enumerate(memories)
+    ]
+    return make_table(records)
+
+
+def test_of_settings_within_two_percent_the_one_with_least_memory_is_recommended():
+    [first, _] = findings.recommendations(near_ties(300.0, 100.0, 200.0), 64)
+    assert "PyTorch fp32 with batch size 2" in first
+    assert first.endswith("2 other settings are within 2 % of the best; this one needs least memory.")
+
+
+def test_nothing_is_said_about_least_memory_where_memory_was_not_measured():
+    [first, _] = findings.recommendations(near_ties(None, None), 64)
+    assert first.endswith("(SNR 61 dB). 1 other settings are within 2 % of the best.")
+
+
+def test_wrong_results_are_never_recommended(results):
+    results.loc[results.precision == "fp16", "status"] = "wrong_result"
+    assert "fp16" not in str(findings.compute(results, 64, 8))
+
+
+@pytest.mark.parametrize("records", [UNAVAILABLE, []])
+def test_nothing_measured_gives_one_sentence_that_says_so(records):
+    results = make_table(records or UNAVAILABLE[:1])
+    assert findings.compute(results, 64, 8) == {
+        "recommendations": ["Nothing was measured at 64 x 64 pixels, so there is nothing to recommend."],
+        "fastest": [],
+        "resolution": [],
+        "batch_size": [],
+        "precision": [],
+    }
+
+
+def test_one_cell_is_fastest_and_recommended_and_says_nothing_else():
+    found = findings.compute(batch_line(4.0), 224, 32)
+    assert [len(found[topic]) for topic in ("recommendations", "fastest", "resolution", "batch_size", "precision")] == [
+        2,
+        2,
+        0,
+        0,
+        0,
+    ]
+
+
+def test_the_nearest_values_of_the_grid_are_taken(results):
+    assert findings.compute(results, 100, 30) == findings.compute(results, 128, 8)

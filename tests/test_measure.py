@@ -1,0 +1,276 @@
+"""One measurement: whatever happens becomes a status and a reason."""
+
+import json
+import re
+import sys
+import time
+import types
+
+import numpy as np
+import pytest
+import torch
+from builders import EXPECTED, Clock, CornerSession, corner_logits
+
+from speedgrid import measure, record
+from speedgrid.grid import Cell
+from speedgrid.images import images
+from speedgrid.measure import measure_cell
+from speedgrid.threads import physical_cores
+
+CELL = Cell("fake", "fp32", 32, 2)
+OPTIONS = {
+    "model": "none",
+    "cpu_threads": 1,
+    "warmup_runs": 1,
+    "timed_runs": 5,
+    "min_seconds": 0,
+    "max_seconds": 0.2,
+    "target_percent": 1e9,
+}
+STEPS = ["describe", "import", "context", "load", "first_call", "telemetry", "timing", "parity"]
+
+
+@pytest.fixture
+def backend(monkeypatch):
+    """Register a backend named `fake`, whose functions a test replaces."""
+    module = types.ModuleType("speedgrid.backends.fake")
+    module.PACKAGES, module.CODE, module.IMPORTS = ("numpy",), (), {"cpu": ("json",)}
+    module.available = lambda device: None
+    module.unsupported = lambda cell, device: None
+    module.load = lambda cell, device, artifact, options: CornerSession(cell)
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    return module
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("reference")
+    pictures = images(0, 32, 0, 5)
+    np.save(folder / "images.npy", pictures)
+    np.save(folder / "logits.npy", corner_logits(pictures))
+    record.write_json(folder / "expected.json", EXPECTED)
+    return {
+        "artifact": "none",
+        "images": folder / "images.npy",
+        "logits": folder / "logits.npy",
+        "expected": folder / "expected.json",
+        "build": None,
+    }
+
+
+def raising(error):
+    def load(*_):
+        raise error
+
+    return load
+
+
+def test_a_measurement_that_works_is_a_whole_record(backend, files, tmp_path):
+    found = measure_cell(CELL, 2, "cpu", files, OPTIONS)
+    assert (found["status"], found["reason"], found["observed_precision"]) == ("ok", "", "fp32")
+    assert len(found["samples"]["host_ms"]) == 5
+    assert found["samples"]["device_ms"] == []
+    assert found["cell"] == {"backend": "fake", "precision": "fp32", "resolution": 32, "batch_size": 2}
+    assert found["round"] == 2
+    assert found["asked"] == {"device": "cpu", **OPTIONS}
+    assert found["parity"]["images"] == 5
+    assert found["parity"]["expected_snr_db"] == EXPECTED
+    assert list(found["seconds"]) == STEPS
+    assert all(seconds >= 0 for seconds in found["seconds"].values())
+    assert found["command"].startswith("python -m scripts.")
+    assert re.fullmatch(r".+ CPUs\), numpy [\d.]+", found["fingerprint"])
+    assert found["telemetry"] is None
+    assert set(found["memory"]["readings_mb"]) == {"baseline", "loaded", "timed"}
+    record.write_json(tmp_path / "one.json", found)
+    assert record.read(tmp_path / "one.json") == json.loads(json.dumps(found))
+
+
+def test_laps_are_the_seconds_between_ends_of_steps(monkeypatch):
+    clock = Clock()
+    monkeypatch.setattr(measure, "time", clock)
+    laps = measure.Laps()
+    for step, ms in (("load", 1500), ("timing", 0.26), ("parity", 0)):
+        clock.advance(ms)
+        laps.end(step)
+    assert laps.seconds == {"load": 1.5, "timing": 0.0003, "parity": 0.0}
+
+
+def test_steps_take_the_time_that_they_took(backend, files):
+    def load(cell, *_):
+        time.sleep(0.2)
+        return CornerSession(cell)
+
+    backend.load = load
+    seconds = measure_cell(CELL, 1, "cpu", files, OPTIONS)["seconds"]
+    assert seconds["load"] >= 0.2 > seconds["parity"]
+
+
+def test_no_number_of_threads_means_one_for_each_core(backend, files):
+    found = measure_cell(CELL, 1, "cpu", files, OPTIONS | {"cpu_threads": 0})
+    assert found["asked"]["cpu_threads"] == physical_cores()
+
+
+def test_memory_of_what_is_loaded_is_counted(backend, files):
+    class Large(CornerSession):
+        def __init__(self, cell):
+            super().__init__(cell)
+            import mmap
+
+            self.weights = mmap.mmap(-1, 50_000_000, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+            for _ in range(50):
+                self.weights.write(b"1" * 1_000_000)
+
+    backend.load = lambda cell, *_: Large(cell)
+    assert 49 < measure_cell(CELL, 1, "cpu", files, OPTIONS)["memory"]["peak_mb"] < 60
+
+
+def test_a_backend_that_raises_is_failed_with_the_reason_in_one_line(backend, files):
+    backend.load = raising(RuntimeError("the driver\n   died"))
+    found = measure_cell(CELL, 1, "cpu", files, OPTIONS)
+    assert (found["status"], found["reason"]) == ("failed", "RuntimeError: the driver died")
+    assert "samples" not in found
+    assert "in load" in found["traceback"]
+
+
+def test_an_exception_without_text_is_named(backend, files):
+    backend.load = raising(KeyError())
+    assert measure_cell(CELL, 1, "cpu", files, OPTIONS)["reason"] == "KeyError: KeyError"
+
+
+def test_a_long_reason_is_cut(backend, files):
+    backend.load = raising(RuntimeError("x" * 10_000))
+    reason = measure_cell(CELL, 1, "cpu", files, OPTIONS)["reason"]
+    assert len(reason) < 330
+    assert reason.endswith("...")
+
+
+def test_a_call_that_fails_during_timing_is_failed_too(backend, files):
+    session = CornerSession(CELL)
+    calls = iter(range(100))
+
+    def spoil(logits):
+        if next(calls) == 3:
+            raise RuntimeError("lost")
+        return logits
+
+    session.spoil = spoil
+    backend.load = lambda *_: session
+    assert measure_cell(CELL, 1, "cpu", files, OPTIONS)["reason"] == "RuntimeError: lost"
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 9 GiB"),
+        RuntimeError("[ONNXRuntimeError] : 6 : BFCArena: Failed to allocate memory for requested buffer of size 9"),
+        RuntimeError("std::bad_alloc"),
+    ],
+)
+def test_an_error_of_memory_is_out_of_memory(backend, files, error):
+    backend.load = raising(error)
+    found = measure_cell(CELL, 1, "cpu", files, OPTIONS)
+    assert (found["status"], found["reason"]) == ("out_of_memory", str(error))
+
+
+def too_large():
+    return 2**55
+
+
+@pytest.mark.parametrize(
+    "allocate",
+    [
+        lambda: bytearray(too_large()),
+        lambda: np.empty(too_large(), np.uint8),
+        lambda: torch.empty(too_large()),
+    ],
+    ids=["python", "numpy", "torch"],
+)
+def test_real_errors_of_memory_on_a_cpu_are_out_of_memory(backend, files, allocate):
+    backend.load = lambda *_: allocate()
+    assert measure_cell(CELL, 1, "cpu", files, OPTIONS)["status"] == "out_of_memory"
+
+
+@pytest.mark.parametrize(("function", "status"), [("available", "unavailable"), ("unsupported", "unsupported")])
+def test_a_refusal_is_a_record_with_its_reason_and_nothing_is_loaded(backend, files, function, status):
+    setattr(backend, function, lambda *_: "because")
+    backend.load = raising(AssertionError("loaded"))
+    found = measure_cell(CELL, 1, "cpu", files, OPTIONS)
+    assert (found["status"], found["reason"]) == (status, "because")
+    assert "traceback" not in found
+
+
+def test_an_engine_that_was_not_built_hands_its_status_on(backend, files, tmp_path):
+    build = tmp_path / "build.json"
+    build.write_text(json.dumps({"status": "failed", "reason": "engine build: boom", "build_seconds": None}))
+    found = measure_cell(CELL, 1, "cpu", files | {"build": str(build)}, OPTIONS)
+    assert (found["status"], found["reason"]) == ("failed", "engine build: boom")
+
+
+def test_the_build_of_an_engine_is_in_the_record(backend, files, tmp_path):
+    build = tmp_path / "build.json"
+    build.write_text(json.dumps({"status": "ok", "reason": "", "build_seconds": 1.5}))
+    found = measure_cell(CELL, 1, "cpu", files | {"build": str(build)}, OPTIONS)
+    assert (found["status"], found["build"]["build_seconds"]) == ("ok", 1.5)
+
+
+def test_a_process_that_was_killed_is_a_failure_with_its_signal(backend, files):
+    found = measure_cell(CELL, 1, "cpu", files | {"died": "killed by SIGSEGV"}, OPTIONS)
+    assert (found["status"], found["reason"]) == ("failed", "killed by SIGSEGV")
+
+
+def test_outputs_that_are_never_written_are_a_wrong_result(backend, files):
+    backend.load = lambda cell, *_: CornerSession(cell, spoil=lambda logits: None)
+    found = measure_cell(CELL, 1, "cpu", files, OPTIONS)
+    assert (found["status"], found["parity"]) == ("wrong_result", None)
+
+
+def test_rounded_outputs_are_a_wrong_precision(backend, files):
+    backend.load = lambda cell, *_: CornerSession(cell, spoil=lambda logits: logits.astype(np.float16))
+    found = measure_cell(CELL, 1, "cpu", files, OPTIONS)
+    assert (found["status"], found["observed_precision"]) == ("wrong_precision", "tf32")
+    assert "is that of tf32" in found["reason"]
+
+
+def test_what_is_expected_of_this_model_decides_which_precision_ran(backend, files, tmp_path):
+    backend.load = lambda cell, *_: CornerSession(cell, spoil=lambda logits: logits.astype(np.float16))
+    # Rounding the logits alone gives 70 to 80 dB: here less than that is expected of fp32.
+    expected = {"fp32": 80.0, "tf32": 20.0, "fp16": 20.0, "bf16": 5.0}
+    record.write_json(tmp_path / "expected.json", expected)
+    found = measure_cell(CELL, 1, "cpu", files | {"expected": tmp_path / "expected.json"}, OPTIONS)
+    assert (found["status"], found["observed_precision"]) == ("ok", "fp32")
+    assert 65 < found["parity"]["snr_db"] < 85
+    assert found["parity"]["expected_snr_db"] == expected
+
+
+def test_outputs_of_nothing_but_zeros_are_a_wrong_result_although_they_were_timed(backend, files):
+    backend.load = lambda cell, *_: CornerSession(cell, spoil=lambda logits: 0 * logits)
+    found = measure_cell(CELL, 1, "cpu", files, OPTIONS)
+    assert (found["status"], found["observed_precision"]) == ("wrong_result", None)
+    assert found["parity"]["snr_db"] == 0
+    assert len(found["samples"]["host_ms"]) == 5
+
+
+@pytest.mark.parametrize("name", ["images", "logits", "expected"])
+def test_a_reference_that_is_not_there_is_failed_by_name(backend, files, name):
+    found = measure_cell(CELL, 1, "cpu", files | {name: "none.file"}, OPTIONS)
+    assert found["status"] == "failed"
+    assert "none.file" in found["reason"]
+
+
+def test_eager_pytorch_is_measured_from_weights_to_parity(weights, reference_64, expected_64, tmp_path):
+    np.save(tmp_path / "images.npy", images(0, 64, 0, 10))
+    np.save(tmp_path / "logits.npy", reference_64)
+    record.write_json(tmp_path / "expected.json", expected_64)
+    paths = {name: tmp_path / f"{name}.npy" for name in ("images", "logits")}
+    paths |= {"artifact": weights, "expected": tmp_path / "expected.json"}
+    found = measure_cell(Cell("pytorch", "fp32", 64, 4), 1, "cpu", paths, OPTIONS | {"model": "resnet18"})
+    assert (found["status"], found["reason"], found["observed_precision"]) == ("ok", "", "fp32")
+    assert found["details"]["executes_on"] == "cpu"
+    assert min(found["samples"]["host_ms"]) > 0.1
+
+
+def test_the_settings_of_timing_are_the_keys_of_the_schema():
+    from speedgrid.settings import read_schema
+
+    keys = set(read_schema()["properties"]["timing"]["properties"])
+    assert keys - {"rounds", "cpu_threads"} == set(measure.SETTING_NAMES)

@@ -1,0 +1,253 @@
+"""Models and their weights: what is accepted, what is refused, and what seeded weights look like."""
+
+import copy
+import os
+import pickle
+
+import pytest
+import torch
+from torch import nn
+
+from speedgrid import models
+from speedgrid.images import images
+from speedgrid.models import WeightsError
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "checkpoint.pth"
+
+
+@pytest.fixture(scope="module")
+def state(resnet):
+    return resnet.state_dict()
+
+
+def same(one, other):
+    return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
+
+
+WRAPPED = {
+    "plain": lambda state: state,
+    "state_dict": lambda state: {"state_dict": state, "epoch": 3},
+    "model_state_dict": lambda state: {"model_state_dict": state, "optimizer": {"lr": 0.1}},
+    "model": lambda state: {"model": state},
+    "net": lambda state: {"net": state},
+    "module. prefix": lambda state: {f"module.{name}": value for name, value in state.items()},
+    "_orig_mod. prefix": lambda state: {f"_orig_mod.{name}": value for name, value in state.items()},
+    "wrapped module. prefix": lambda state: {"state_dict": {f"module.{name}": value for name, value in state.items()}},
+    "module._orig_mod. prefix": lambda state: {f"module._orig_mod.{name}": value for name, value in state.items()},
+}
+
+
+@pytest.mark.parametrize("wrap", WRAPPED.values(), ids=WRAPPED)
+def test_the_usual_forms_of_a_checkpoint_give_the_same_state(path, state, wrap):
+    torch.save(wrap(state), path)
+    assert same(models.read_checkpoint(path), state)
+
+
+@pytest.mark.parametrize(
+    ("names", "expected"),
+    [
+        (["_orig_mod.module.fc.bias"], ["fc.bias"]),
+        (["module._orig_mod.module.fc.bias"], ["fc.bias"]),
+        (["module.module.a", "module.module.b"], ["a", "b"]),
+        (["module.module.a", "module.b"], ["module.a", "b"]),
+        (["module.a", "b"], ["module.a", "b"]),  # not every name has it: it is part of the name
+    ],
+)
+def test_prefixes_are_stripped_as_often_as_every_name_has_one(path, names, expected):
+    torch.save({name: torch.ones(2) for name in names}, path)
+    assert list(models.read_checkpoint(path)) == expected
+
+
+def test_a_checkpoint_is_loaded_in_float32_and_eval_mode(path, state, resnet):
+    torch.save({name: value.half() if value.is_floating_point() else value for name, value in state.items()}, path)
+    model = models.load("resnet18", path)
+    assert {parameter.dtype for parameter in model.parameters()} == {torch.float32}
+    assert not model.training
+    assert torch.equal(model.conv1.weight, resnet.conv1.weight.half().float())
+
+
+@pytest.mark.parametrize("classes", [1, 7])
+def test_any_number_of_classes_is_accepted(path, state, classes):
+    torch.save({**state, "fc.weight": torch.ones(classes, 512), "fc.bias": torch.ones(classes)}, path)
+    model = models.load("resnet18", path)
+    assert models.classes(model) == classes
+    assert model(torch.zeros(1, 3, 32, 32)).shape == (1, classes)
+
+
+def refusal(path, read=models.read_checkpoint):
+    with pytest.raises(WeightsError) as caught:
+        read(path)
+    message = str(caught.value)
+    assert str(path) in message
+    assert message.endswith(".")
+    assert "\n" not in message
+    return message
+
+
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04 cut off"])
+def test_an_unreadable_file_is_refused_with_how_to_write_one(path, content):
+    path.write_bytes(content)
+    assert "is not a readable PyTorch checkpoint" in refusal(path)
+    assert "torch.save(model.state_dict(), path)" in refusal(path)
+
+
+def test_half_a_checkpoint_is_refused(path, state):
+    torch.save(state, path)
+    path.write_bytes(path.read_bytes()[:100_000])
+    assert "is not a readable PyTorch checkpoint" in refusal(path)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"not a checkpoint\n", b"version https://git-lfs.github.com/spec/v1\n", b"<!DOCTYPE html>\n", b"{}", b"\n"],
+)
+def test_a_text_file_is_called_one_and_not_dangerous(path, content):
+    path.write_bytes(content)
+    assert refusal(path) == (
+        f"{path} is not a PyTorch checkpoint (a text file, perhaps a Git LFS pointer); "
+        "write it with torch.save(model.state_dict(), path)."
+    )
+
+
+@pytest.mark.parametrize("protocol", range(2, 6))
+def test_a_pickle_of_any_binary_protocol_is_refused_as_one(path, protocol):
+    path.write_bytes(pickle.dumps({"fc.weight": object()}, protocol=protocol))
+    assert "could run code and are refused" in refusal(path)
+
+
+class Trap:
+    """Makes a folder when it is unpickled."""
+
+    def __init__(self, folder):
+        self.folder = str(folder)
+
+    def __reduce__(self):
+        return os.mkdir, (self.folder,)
+
+
+@pytest.mark.parametrize("save", [torch.save, lambda content, path: path.write_bytes(pickle.dumps(content))])
+def test_a_pickle_with_code_is_refused_and_its_code_does_not_run(path, tmp_path, save):
+    sprung = tmp_path / "sprung"
+    save({"fc.weight": torch.ones(2), "other": Trap(sprung)}, path)
+    assert "could run code and are refused" in refusal(path)
+    assert not sprung.exists()
+
+
+def test_the_trap_of_the_test_above_would_have_been_seen(path, tmp_path):
+    torch.save(Trap(tmp_path / "sprung"), path)
+    torch.load(path, weights_only=False)
+    assert (tmp_path / "sprung").exists()
+
+
+def test_a_whole_pickled_model_is_refused_with_how_to_save_weights_alone(path):
+    torch.save(nn.Linear(2, 2), path)
+    assert "save the weights alone, with torch.save(model.state_dict(), path)" in refusal(path)
+
+
+@pytest.mark.parametrize("content", [[1, 2], {"epoch": 3}, {}, torch.ones(3), {"state_dict": {"epoch": 3}}])
+def test_a_file_without_tensors_by_name_holds_no_state_dict(path, content):
+    torch.save(content, path)
+    assert "holds no state dict" in refusal(path)
+
+
+def test_names_that_are_not_text_and_values_that_are_not_tensors_are_ignored(path):
+    torch.save({0: torch.ones(2), "module.fc.bias": torch.ones(3), "epoch": 3}, path)
+    assert same(models.read_checkpoint(path), {"fc.bias": torch.ones(3)})
+
+
+def test_a_head_without_axes_is_refused_as_another_architecture(path):
+    torch.save({"fc.weight": torch.tensor(1.0)}, path)
+    message = refusal(path, lambda path: models.load("resnet18", path))
+    assert "does not hold weights of resnet18 (first difference: bn1.bias" in message
+
+
+def test_tensors_without_names_are_no_state_dict(path):
+    torch.save({0: torch.ones(2)}, path)
+    assert "holds no state dict" in refusal(path, lambda path: models.load("resnet18", path))
+
+
+def test_weights_of_another_architecture_are_refused_with_the_first_difference(path, state):
+    torch.save(state, path)
+    message = refusal(path, lambda path: models.load("resnet34", path))
+    assert "does not hold weights of resnet34 (first difference: layer1.2.bn1.bias)" in message
+
+
+def test_weights_with_names_too_many_are_refused_with_the_first_of_them(path, state):
+    torch.save({**state, "extra.weight": torch.ones(1)}, path)
+    assert "(first difference: extra.weight)" in refusal(path, lambda path: models.load("resnet18", path))
+
+
+def test_weights_of_another_shape_are_refused_with_both_shapes(path, state):
+    torch.save({**state, "conv1.weight": torch.ones(64, 1, 7, 7)}, path)
+    message = refusal(path, lambda path: models.load("resnet18", path))
+    assert "conv1.weight" in message
+    assert "[64, 1, 7, 7]" in message
+
+
+def test_an_unknown_model_name_suggests_near_ones():
+    with pytest.raises(WeightsError, match=r"model\.name is 'resnet81'.* such as resnet18"):
+        models.build("resnet81")
+    with pytest.raises(WeightsError, match="such as resnet18"):
+        models.build("?")
+
+
+@pytest.mark.parametrize("name", ["fcn_resnet50", "raft_small", "quantized_resnet18"])
+def test_a_model_that_does_not_classify_images_is_unknown(name):
+    with pytest.raises(WeightsError, match="must be a torchvision classification model"):
+        models.build(name)
+
+
+@pytest.mark.parametrize(
+    ("name", "head"),
+    [
+        ("resnet18", "fc"),
+        ("mobilenet_v2", "classifier.1"),
+        ("squeezenet1_1", "classifier.1"),
+        ("vit_b_16", "heads.head"),
+        ("densenet121", "classifier"),
+        ("convnext_tiny", "classifier.2"),
+    ],
+)
+def test_the_layer_that_gives_the_logits_is_found(name, head):
+    with torch.device("meta"):
+        model = models.build(name, classes=7)
+    assert models.head(model) == head
+    assert models.classes(model) == 7
+
+
+def test_seeded_weights_depend_on_the_seed_alone():
+    first = models.seeded("resnet18", 0, 32, 8).state_dict()
+    torch.manual_seed(1234)
+    assert same(models.seeded("resnet18", 0, 32, 8).state_dict(), first)
+    other = models.seeded("resnet18", 1, 32, 8).state_dict()
+    assert not torch.equal(other["conv1.weight"], first["conv1.weight"])
+
+
+def test_batch_norm_outputs_of_seeded_weights_have_ordinary_size(resnet):
+    model, deviations = copy.deepcopy(resnet), []
+    for module in model.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.register_forward_hook(lambda module, given, output: deviations.append(float(output.std())))
+    with torch.inference_mode():
+        logits = model(torch.from_numpy(images(0, 64, 100, 8)))
+    assert len(deviations) == 20
+    assert min(deviations) > 0.7
+    assert max(deviations) < 1.4
+    assert 0.05 < float(logits.std()) < 5
+    assert not model.training
+
+
+def test_folding_removes_every_batch_norm_and_keeps_the_outputs(resnet):
+    batch = torch.from_numpy(images(0, 64, 0, 4))
+    folded = models.fold_batch_norm(copy.deepcopy(resnet))
+    assert [module for module in folded.modules() if isinstance(module, nn.BatchNorm2d)] == []
+    with torch.inference_mode():
+        torch.testing.assert_close(folded(batch), resnet(batch), rtol=1e-4, atol=1e-5)
+
+
+def test_folding_leaves_a_model_without_batch_norms_alone():
+    model = models.build("squeezenet1_1")
+    assert models.fold_batch_norm(model) is model

@@ -1,0 +1,308 @@
+"""The comparison with the reference, and what the error tells about the precision that ran."""
+
+import json
+
+import numpy as np
+import pytest
+from builders import EXPECTED, Clock, CornerSession, corner_logits
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from speedgrid import parity
+from speedgrid.grid import Cell
+from speedgrid.images import images
+from speedgrid.precision import PRECISIONS
+
+REFERENCE = np.random.default_rng(0).standard_normal((6, 50))
+
+
+def judge(precision, dtype, snr_db, expected=EXPECTED):
+    """Return the verdict on outputs with this SNR."""
+    return parity.verdict(precision, dtype, parity.compare(with_snr(snr_db), REFERENCE), expected)
+
+
+def with_snr(snr_db, reference=REFERENCE):
+    """Return outputs whose error has exactly this SNR in every image."""
+    noise = np.random.default_rng(1).standard_normal(reference.shape)
+    size = np.linalg.norm(reference, axis=1) / np.linalg.norm(noise, axis=1) * 10 ** (-snr_db / 20)
+    return reference + noise * size[:, None]
+
+
+@given(st.floats(5, 200))
+def test_the_snr_is_that_of_the_noise(snr_db):
+    found = parity.compare(with_snr(snr_db), REFERENCE)
+    assert found.snr_db == pytest.approx(snr_db, abs=0.01)
+    assert found.snr_db_min == pytest.approx(snr_db, abs=0.01)
+    assert found.relative_l2 == pytest.approx(10 ** (-snr_db / 20), rel=1e-3)
+    assert found.images == 6
+
+
+def test_hand_computed_agreement():
+    reference = np.array([[3.0, 4.0], [0.0, 10.0]])
+    found = parity.compare(np.array([[3.0, 4.5], [0.0, 9.0]]), reference)
+    assert found.snr_db == pytest.approx(20.0)  # both errors are a tenth of the norm
+    assert found.relative_l2 == pytest.approx(0.1)
+    # |(3, 4.5)| = sqrt(29.25); 3 x 3 + 4 x 4.5 = 27
+    assert found.cosine_min == pytest.approx(27 / (5 * np.sqrt(29.25)))
+    assert found.top1_agreement == 1.0
+
+
+def test_equal_outputs_have_a_finite_snr():
+    found = parity.compare(REFERENCE, REFERENCE)
+    assert found.snr_db == pytest.approx(320)
+    assert json.dumps(found.as_dict(), allow_nan=False)
+
+
+def test_the_worst_image_is_seen_in_the_minimum():
+    outputs = REFERENCE.copy()
+    outputs[2] = with_snr(20)[2]
+    assert parity.compare(outputs, REFERENCE).snr_db_min == pytest.approx(20)
+
+
+def test_a_flip_between_classes_that_hardly_differ_is_no_disagreement():
+    reference = np.array([[2.0, 1.9, -5.0]])
+    assert parity.compare(np.array([[1.94, 1.96, -5.0]]), reference, expected_db=36).top1_agreement == 1.0
+
+
+def test_the_snr_is_of_all_outputs_together():
+    # Three right images and one that is missing, each of norm 5: a half of the norm is lost.
+    reference = np.array([[3.0, 4.0], [5.0, 0.0], [0.0, 5.0], [4.0, 3.0]])
+    outputs = reference.copy()
+    outputs[1] = 0
+    found = parity.compare(outputs, reference)
+    assert found.relative_l2 == 0.5
+    assert found.snr_db == pytest.approx(20 * np.log10(2))
+    assert found.snr_db_min == 0
+    assert found.cosine_min == 0
+
+
+def test_one_wrong_image_of_64_is_a_wrong_result():
+    reference = np.random.default_rng(0).choice([-1.0, 1.0], (64, 50))
+    outputs = reference.copy()
+    outputs[40] = 0  # 1 / 64 of the energy: 18 dB
+    assert parity.verdict("fp32", "float32", parity.compare(outputs, reference), EXPECTED)[0] == "wrong_result"
+
+
+ANY = arrays(float, (4, 7), elements=st.integers(-100, 100))
+NO_BLANK = ANY.filter(lambda logits: logits.any(axis=1).all())
+
+
+@given(ANY, NO_BLANK)
+def test_no_image_is_worse_than_the_worst(outputs, reference):
+    found = parity.compare(outputs, reference)
+    assert found.snr_db_min <= found.snr_db + 1e-9
+    assert found.snr_db == pytest.approx(parity.decibels(found.relative_l2))
+    assert -1 - 1e-9 <= found.cosine_min <= 1 + 1e-9
+    assert found.top1_agreement in (0, 0.25, 0.5, 0.75, 1)
+
+
+@given(ANY, NO_BLANK, st.sampled_from([-4.0, 0.5, 1024.0]))
+def test_an_agreement_has_no_unit(outputs, reference, factor):
+    one, other = parity.compare(outputs, reference), parity.compare(factor * outputs, factor * reference)
+    assert (other.snr_db, other.snr_db_min) == pytest.approx((one.snr_db, one.snr_db_min))
+
+
+def flipped(margin):
+    """Return (outputs, reference) of two images with 100 classes. Two classes of the first have an error of 1 each.
+
+    They differ by `margin` and change places if it is below 2. At an expected SNR of 20 dB, a tenth of the norm, six
+    times the expected root-mean-square error is 6 x 13.6 / 10 / 10 = 0.81.
+    """
+    reference = np.zeros((2, 100))
+    reference[0, :2] = 10, 10 - margin
+    reference[1, 5] = 10
+    outputs = reference.copy()
+    outputs[0, :2] += -1, 1
+    return outputs, reference
+
+
+@pytest.mark.parametrize(
+    ("margin", "agreement"),
+    [(0.1, 1.0), (0.80, 1.0), (0.83, 0.5), (1.9, 0.5), (2.1, 1.0)],
+)
+def test_a_flip_counts_if_the_margin_is_above_six_times_the_error_that_is_expected(margin, agreement):
+    assert parity.compare(*flipped(margin), expected_db=20).top1_agreement == agreement
+
+
+def test_an_error_that_is_larger_than_expected_excuses_no_flip():
+    outputs, reference = flipped(0.83)
+    outputs[:, 6:] -= 5
+    assert parity.compare(outputs, reference, expected_db=20).top1_agreement == 0.5
+
+
+def test_another_class_for_an_image_that_is_far_from_it_is_a_disagreement():
+    reference = np.array([[10.0, 0.0, 0.0], [10.0, 0.0, 0.0]])
+    assert parity.compare(np.array([[0.0, 10.0, 0.0], [10.0, 0.0, 0.0]]), reference).top1_agreement == 0.5
+
+
+def test_the_answers_to_other_images_disagree():
+    reference = np.random.default_rng(0).standard_normal((6, 1000))
+    assert parity.compare(np.roll(reference, 1, axis=0), reference).top1_agreement < 0.5
+
+
+def test_one_class_has_no_flips():
+    assert parity.compare(np.array([[1.0], [2.0]]), np.array([[1.0], [2.1]])).top1_agreement == 1.0
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_one_number_that_is_not_finite_is_a_wrong_result(bad):
+    outputs = REFERENCE.copy()
+    outputs[5, 49] = bad
+    assert parity.compare(outputs, REFERENCE) is None
+    assert parity.verdict("fp32", "float32", None, EXPECTED) == (
+        "wrong_result",
+        "outputs are missing or not finite",
+        None,
+    )
+
+
+def test_the_precisions_that_tensors_can_be_computed_in_are_those_of_their_size():
+    assert {dtype: names[-1] for dtype, names in parity.CANDIDATES.items()} == {
+        "float32": "bf16",
+        "float16": "fp16",
+        "bfloat16": "bf16",
+    }
+    assert set(EXPECTED) == set(PRECISIONS)
+
+
+# What is expected of another model, with limits in other places.
+DEEP = {"fp32": 85.0, "tf32": 35.0, "fp16": 31.0, "bf16": 25.0}
+
+
+@pytest.mark.parametrize(
+    ("expected", "dtype", "snr_db", "observed"),
+    [
+        (EXPECTED, "float32", 200, "fp32"),
+        (EXPECTED, "float32", 90.1, "fp32"),
+        (EXPECTED, "float32", 89.9, "tf32"),
+        (EXPECTED, "float32", 50.1, "tf32"),
+        (EXPECTED, "float32", 49.9, "bf16"),
+        (EXPECTED, "float32", 20.1, "bf16"),
+        (EXPECTED, "float32", 19.9, None),
+        (EXPECTED, "float16", 200, "fp16"),
+        (EXPECTED, "float16", 40.1, "fp16"),
+        (EXPECTED, "float16", 39.9, None),
+        (EXPECTED, "bfloat16", 200, "bf16"),
+        (EXPECTED, "bfloat16", 20.1, "bf16"),
+        (EXPECTED, "bfloat16", 19.9, None),
+        (DEEP, "float32", 60.1, "fp32"),
+        (DEEP, "float32", 59.9, "tf32"),
+        (DEEP, "float32", 30.1, "tf32"),
+        (DEEP, "float32", 29.9, "bf16"),
+        (DEEP, "float32", 12.6, "bf16"),
+        (DEEP, "float32", 12.4, None),
+        (DEEP, "float16", 15.6, "fp16"),
+        (DEEP, "float16", 15.4, None),
+    ],
+)
+def test_limits_are_halfway_between_what_is_expected_and_twenty_below_the_last_or_half_of_it(
+    expected, dtype, snr_db, observed
+):
+    assert parity.observe(dtype, parity.compare(with_snr(snr_db), REFERENCE), expected) == observed
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_outputs_of_nothing_but_zeros_are_wrong_also_where_bf16_is_expected_to_be_inexact(dtype):
+    # What is expected of ResNet-50 at 64 pixels.
+    expected = {"fp32": 86.08, "tf32": 23.01, "fp16": 20.82, "bf16": 8.29}
+    assert parity.observe(dtype, parity.compare(0 * REFERENCE, REFERENCE), expected) is None
+
+
+def test_nothing_that_can_be_compared_has_no_precision():
+    assert parity.observe("float32", None, EXPECTED) is None
+
+
+@given(st.sampled_from(list(parity.CANDIDATES)), st.floats(1, 250), st.floats(0, 50))
+def test_a_smaller_error_is_never_taken_for_a_less_exact_precision(dtype, snr_db, better):
+    order = [*parity.CANDIDATES[dtype], None]
+    worse, best = (
+        parity.observe(dtype, parity.compare(with_snr(value), REFERENCE), EXPECTED)
+        for value in (snr_db, snr_db + better)
+    )
+    assert order.index(best) <= order.index(worse)
+
+
+@pytest.mark.parametrize(
+    ("precision", "dtype", "snr_db"),
+    [("fp32", "float32", 120), ("tf32", "float32", 63), ("fp16", "float16", 55), ("bf16", "bfloat16", 38)],
+)
+def test_a_right_label_is_ok(precision, dtype, snr_db):
+    assert judge(precision, dtype, snr_db) == ("ok", "", precision)
+
+
+@pytest.mark.parametrize(
+    ("label", "dtype", "snr_db", "expected_snr", "observed"),
+    [
+        ("fp32", "float32", 63, 120, "tf32"),
+        ("fp32", "float32", 43, 120, "bf16"),
+        ("tf32", "float32", 127, 60, "fp32"),
+        ("fp16", "float32", 127, 60, "fp32"),
+        ("fp16", "bfloat16", 43, 60, "bf16"),
+    ],
+)
+def test_a_wrong_label_is_a_wrong_precision_with_the_observed_one(label, dtype, snr_db, expected_snr, observed):
+    assert judge(label, dtype, snr_db) == (
+        "wrong_precision",
+        f"labelled {label}, but its error ({snr_db} dB SNR on {dtype} tensors, {expected_snr} expected) "
+        f"is that of {observed}",
+        observed,
+    )
+
+
+@pytest.mark.parametrize(
+    ("label", "dtype", "expected_snr"), [("fp32", "float32", 120), ("fp16", "float16", 60), ("bf16", "bfloat16", 40)]
+)
+def test_an_error_below_every_band_is_a_wrong_result_with_its_size(label, dtype, expected_snr):
+    assert judge(label, dtype, 12) == (
+        "wrong_result",
+        f"its error (12 dB SNR on {dtype} tensors, {expected_snr} expected) is one that no precision explains",
+        None,
+    )
+
+
+IMAGES = images(0, 32, 0, 8)
+LOGITS = corner_logits(IMAGES)
+
+
+@pytest.mark.parametrize("batch_size", [1, 3, 5, 8, 33])
+def test_every_reference_image_is_compared_whatever_the_batch_size(batch_size):
+    session = CornerSession(Cell("pytorch", "fp32", 32, batch_size))
+    found = parity.check(session, IMAGES, LOGITS, expected_db=60.0, seconds=60)
+    assert found.images == 8
+    assert found.snr_db > 300  # the stand-in model copies pixels, so nothing is rounded
+    assert len(session.fed) == -(-8 // batch_size)
+    assert {batch.shape for batch in session.fed} == {(batch_size, 3, 32, 32)}
+
+
+def test_an_error_in_the_last_part_batch_is_seen():
+    session = CornerSession(Cell("pytorch", "fp32", 32, 5))
+    session.spoil = lambda logits: logits if len(session.fed) == 1 else logits + np.array([[0], [0], [9], [0], [0]])
+    assert parity.check(session, IMAGES, LOGITS, expected_db=60.0, seconds=60).snr_db_min < 20
+
+
+def test_a_session_that_never_writes_its_output_is_a_wrong_result():
+    session = CornerSession(Cell("pytorch", "fp32", 32, 2), spoil=lambda logits: None)
+    session.result[...] = LOGITS[:2]  # what an earlier run left there
+    found = parity.check(session, IMAGES, LOGITS, expected_db=60.0, seconds=60)
+    assert found is None
+    assert parity.verdict("fp32", "float32", found, EXPECTED)[0] == "wrong_result"
+
+
+def test_a_session_that_answers_every_batch_with_the_first_is_a_wrong_result():
+    session = CornerSession(Cell("pytorch", "fp32", 32, 2), spoil=lambda logits: LOGITS[:2])
+    found = parity.check(session, IMAGES, LOGITS, expected_db=60.0, seconds=60)
+    assert parity.verdict("fp32", "float32", found, EXPECTED)[0] == "wrong_result"
+
+
+def test_comparing_stops_after_the_time_is_over_but_not_before_one_batch(monkeypatch):
+    clock = Clock()
+    monkeypatch.setattr(parity, "time", clock)
+
+    def slow(logits):
+        clock.advance(400)
+        return logits
+
+    session = CornerSession(Cell("pytorch", "fp32", 32, 2), spoil=slow)
+    assert parity.check(session, IMAGES, LOGITS, expected_db=60.0, seconds=0).images == 2
+    assert parity.check(session, IMAGES, LOGITS, expected_db=60.0, seconds=1).images == 6

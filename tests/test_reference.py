@@ -1,0 +1,52 @@
+"""The right answers in float64."""
+
+import copy
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from speedgrid import reference
+from speedgrid.images import images
+from speedgrid.rounding import expected_snr
+
+
+def test_the_reference_is_the_model_in_float64_for_any_number_of_images(resnet, reference_64):
+    # 10 images are a full batch of 8 and a part of one.
+    with torch.inference_mode():
+        expected = copy.deepcopy(resnet).double()(torch.from_numpy(images(0, 64, 0, 10)).double()).numpy()
+    assert reference_64.dtype == np.float64
+    assert reference_64.shape == (10, 1000)
+    np.testing.assert_allclose(reference_64, expected, rtol=1e-9, atol=1e-12)
+
+
+def test_an_array_is_read_as_it_was_written_and_stays_on_disk(tmp_path):
+    logits = np.random.default_rng(0).standard_normal((3, 5))
+    np.save(tmp_path / "logits.npy", logits)
+    read = reference.read(tmp_path / "logits.npy")
+    np.testing.assert_array_equal(read, logits)
+    assert isinstance(read, np.memmap)
+    assert not read.flags.writeable
+
+
+@pytest.mark.parametrize(
+    ("start", "size", "expected"),
+    [(0, 2, [0, 1]), (3, 2, [3, 4]), (4, 3, [4, 0, 1]), (0, 12, [0, 1, 2, 3, 4, 0, 1, 2, 3, 4, 0, 1])],
+)
+def test_a_batch_begins_again_after_the_last_image(start, size, expected):
+    assert list(reference.batch(np.arange(5), start, size)) == expected
+
+
+def test_what_is_prepared_is_images_answers_and_what_each_precision_is_expected_to_give(weights, tmp_path, monkeypatch):
+    monkeypatch.setattr(reference, "physical_cores", lambda: 1)
+    paths = {name: tmp_path / name for name in ("images.npy", "logits.npy", "expected.json")}
+    reference.prepare("resnet18", weights, 3, 32, 10, *map(str, paths.values()))
+    pictures = images(3, 32, 0, 10)
+    answers = reference.compute("resnet18", weights, pictures)
+    np.testing.assert_array_equal(np.load(paths["images.npy"]), pictures)
+    np.testing.assert_array_equal(np.load(paths["logits.npy"]), answers)
+    # Eight images are enough for the simulation.
+    expected = expected_snr("resnet18", weights, pictures[:8], answers[:8])
+    assert json.loads(paths["expected.json"].read_text()) == expected
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(paths)

@@ -1,0 +1,152 @@
+"""The report and the table of all cells."""
+
+import re
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from builders import LATENCIES, make_record, make_records, make_refusal, write_run
+
+from speedgrid import report
+
+ROOT = Path(__file__).parent.parent
+TEMPLATE = ROOT / "templates" / "report.md.j2"
+REASON = "no NVIDIA GPU on this machine: NVML finds no device or no driver"
+UNAVAILABLE = [
+    make_refusal(f"{backend}-fp32-r{size}-b1", "unavailable", REASON)
+    for backend in ("pytorch", "torch_tensorrt")
+    for size in (64, 128)
+]
+
+
+def render(folder, records, cells=None, through_parquet=True):
+    table, run = write_run(folder, records, cells)
+    if through_parquet:  # as the workflow does
+        table.to_parquet(folder / "results.parquet")
+        table = pd.read_parquet(folder / "results.parquet")
+    return report.markdown(table, run, TEMPLATE), report.html_table(table, run), table
+
+
+def section(text, title):
+    """Return the text under one heading."""
+    return re.split(r"^#+ ", text.split(f" {title}\n", 1)[1], maxsplit=1, flags=re.MULTILINE)[0]
+
+
+def test_the_report_answers_first_and_has_every_cell(tmp_path):
+    text, _, _ = render(tmp_path, make_records())
+    assert text.startswith("# resnet18 on Test CPU (2 CPUs): which backend, precision and batch size to deploy")
+    assert text.index("**For throughput** at 64 x 64 pixels: ONNX Runtime fp16") < text.index("## Findings")
+    assert "12 of 12 cells have a speed, from 600 timed calls" in text
+    assert "Every cell of the grid has a speed." in section(text, "What could not be measured")
+    for title in ("PyTorch, fp32", "ONNX Runtime, fp32", "ONNX Runtime, fp16"):
+        rows = [line for line in section(text, title).splitlines() if re.match(r"\| \d+ \| \d+ \|", line)]
+        assert len(rows) == 4
+    assert (
+        "| 64 | 8 | 16.0 (16.0 to 16.0) | 2.00 | 500 | 500 | 0.500 | 2.00 | 25.0 | 100 | 61.0 | ok |"
+        in section(text, "PyTorch, fp32").splitlines()
+    )
+
+
+def test_every_table_of_the_report_has_as_many_cells_in_each_line_as_in_its_head(tmp_path):
+    text, _, _ = render(tmp_path, [*make_records(), *UNAVAILABLE[2:]])
+    tables = re.findall(r"(?:^\|.*\n)+", text, re.MULTILINE)
+    assert len(tables) == 6
+    for table in tables:
+        assert len({line.count("|") for line in table.splitlines()}) == 1
+
+
+def test_the_report_has_no_leftovers_of_the_program(tmp_path):
+    text, html, _ = render(tmp_path, [*make_records(), *UNAVAILABLE[2:]])
+    for leftover in ("nan", "None", "{{", "{%", "Undefined", "np.float64"):
+        assert not re.search(rf"(?<![A-Za-z]){re.escape(leftover)}(?![A-Za-z])", text + html)
+
+
+def test_speed_ups_are_shown_with_their_interval_and_the_reference_as_one(tmp_path):
+    text, _, _ = render(tmp_path, make_records())
+    over_resolution, over_batch = re.findall(r"\| (?:resolution|batch size) \| \d.*\n\|---.*\n((?:\|.*\n)+)", text)
+    assert over_resolution.splitlines() == [
+        "| PyTorch fp32 | 1.00 | 1.00 |",
+        "| ONNX Runtime fp32 | 1.03 | 1.03 |",
+        "| ONNX Runtime fp16 | 4.00 | 4.13 |",
+    ]
+    assert over_batch.splitlines()[2] == "| ONNX Runtime fp16 | 4.00 | 4.00 |"
+
+
+def test_an_interval_of_some_width_is_written_out():
+    row = pd.Series({"speedup": 2.0, "speedup_low": 1.5, "speedup_high": 2.5})
+    assert report.speedup_text(row) == "2.00 (1.50 to 2.50)"
+    assert report.speedup_text(pd.Series({"speedup": float("nan")})) == ""
+
+
+def test_cells_that_could_not_be_measured_are_brought_together_with_their_reason(tmp_path):
+    text, _, _ = render(tmp_path, [*make_records(), *UNAVAILABLE[2:]])
+    assert "2 cells are `unavailable`." in text
+    assert f"* torch_tensorrt fp32, 2 cells: `unavailable`, {REASON}." in section(text, "What could not be measured")
+    assert f"All 2 cells: `unavailable`, {REASON}." in section(text, "Torch-TensorRT, fp32")
+
+
+def test_a_row_that_ran_another_precision_says_so(tmp_path):
+    changes = {"status": "wrong_precision", "observed_precision": "tf32", "reason": "labelled fp32"}
+    text, _, _ = render(tmp_path, [make_record("pytorch-fp32-r64-b1", **changes)])
+    assert "**Rows that did not run what their label says** (1 cells)" in text
+    assert "* pytorch, labelled fp32, ran **tf32**: SNR 61.0 to 61.0 dB" in text
+    assert "| wrong_precision: ran tf32 |" in text
+
+
+def test_a_run_in_which_nothing_could_be_measured_has_a_report(tmp_path):
+    text, html, table = render(tmp_path, UNAVAILABLE)
+    assert "Nothing was measured at 64 x 64 pixels, so there is nothing to recommend." in text
+    assert "0 of 4 cells have a speed" in text
+    assert "* Nothing was measured." in section(text, "What was fastest")
+    assert html.count("<tr") == len(table) + 1
+
+
+@pytest.mark.parametrize(
+    ("names", "line"),
+    [
+        (["pytorch-fp16", "pytorch-tf32"], "* Nothing was measured beside fp32 on the same backend."),
+        (["pytorch-fp16", "onnxruntime-fp32"], "* Nothing was measured beside fp32 on the same backend."),
+        (
+            ["pytorch-fp16", "pytorch-fp32"],
+            "* PyTorch: fp16 is as fast as fp32, in the median (1.00 to 1.00 over 1 cells).",
+        ),
+    ],
+)
+def test_the_report_says_what_it_compares_precisions_with(tmp_path, names, line):
+    text, _, _ = render(tmp_path, [make_record(f"{name}-r64-b1") for name in names])
+    assert section(text, "How precision acts").splitlines() == [line, ""]
+
+
+def test_seeded_weights_are_said_to_be(tmp_path):
+    assert "the weights are generated (seeded, seed 0)" in render(tmp_path, make_records())[0]
+
+
+def test_the_html_table_has_every_row_and_every_reason_whole(tmp_path):
+    cells = [*LATENCIES, "torch_tensorrt-fp32-r64-b1", "openvino-fp32-r64-b1"]
+    reason = "a < b & " + "long " * 50 + "end"
+    records = [*make_records(), make_refusal("torch_tensorrt-fp32-r64-b1", "failed", reason)]
+    _, html, table = render(tmp_path, records, cells)
+    assert html.count("<tr") == len(table) + 1 == 15
+    assert "a &lt; b &amp; " + "long " * 50 + "end" in html
+    assert "no record of this cell" in html
+    assert "<script" not in html
+
+
+def test_the_html_table_of_a_large_grid_is_not_cut(tmp_path):
+    records = [make_record(f"pytorch-fp32-r64-b{size}") for size in range(1, 201)]
+    _, html, _ = render(tmp_path, records)
+    assert html.count("<tr") == 201
+
+
+def test_the_report_shows_how_to_reproduce_it(tmp_path):
+    text, _, _ = render(tmp_path, make_records())
+    assert "python -m scripts.time_cell pytorch-fp32-r64-b1" in text
+    assert "reference: {backend: pytorch, precision: fp32}" in text
+
+
+def test_the_numbers_of_the_readme_are_those_of_the_example():
+    [_, rest] = (ROOT / "README.md").read_text().split("<!-- example table -->\n")
+    [table, _] = rest.split("<!-- end of example table -->\n")
+    example = (ROOT / "examples" / "nvidia-h200" / "report" / "report.md").read_text().splitlines()
+    lines = [line for line in table.splitlines() if line.startswith("|")]
+    assert [line for line in lines if line not in example] == []

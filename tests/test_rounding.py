@@ -1,0 +1,210 @@
+"""The simulated error of each precision, against models that really run in it."""
+
+import copy
+import functools
+import math
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import nn
+
+from speedgrid import models, parity, reference, rounding
+from speedgrid.images import images
+from speedgrid.precision import DTYPES, PRECISIONS
+
+TINY = 2.0**-11
+
+
+@pytest.mark.parametrize(
+    ("value", "rounded"),
+    [
+        (0.0, 0.0),
+        (-0.0, -0.0),
+        (1.0, 1.0),
+        (1 + 2 * TINY, 1 + 2 * TINY),  # ten bits of mantissa stay
+        (1 + TINY, 1 + 2 * TINY),  # half goes away from zero
+        (-1 - TINY, -1 - 2 * TINY),
+        (1 + 3 * TINY, 1 + 4 * TINY),
+        (1 + TINY - 2.0**-23, 1.0),  # less than half goes back
+        (1 + TINY / 2, 1.0),
+        (2 - 2.0**-23, 2.0),  # into the next power
+        (3.0e38, round(3.0e38 / 2**117) * 2.0**117),
+        (2.0**-137, 2.0**-136),  # subnormal numbers have the same step throughout
+        (2.0**-138, 0.0),
+        (math.inf, math.inf),
+        (-math.inf, -math.inf),
+        (torch.finfo(torch.float32).max, math.inf),
+    ],
+)
+def test_tf32_keeps_ten_bits_and_rounds_half_away_from_zero(value, rounded):
+    [found] = rounding.to_tf32(torch.tensor([value])).tolist()
+    assert (found, math.copysign(1, found)) == (rounded, math.copysign(1, rounded))
+
+
+def test_no_number_stays_no_number_in_tf32():
+    assert torch.isnan(rounding.to_tf32(torch.tensor([math.nan, -math.nan]))).all()
+
+
+@given(st.floats(2.0**-100, 2.0**100, width=32))
+def test_tf32_is_nearest_symmetric_and_final(value):
+    given_ = torch.tensor([value, -value])
+    once = rounding.to_tf32(given_)
+    assert abs(once[0].item() - value) <= TINY * value
+    assert once[1] == -once[0]
+    assert (once.view(torch.int32) & 0x1FFF).tolist() == [0, 0]
+    assert torch.equal(rounding.to_tf32(once), once)
+    assert given_.tolist() == [value, -value]
+
+
+def test_a_view_is_rounded_like_its_values():
+    values = torch.randn(5, 7)
+    assert torch.equal(rounding.to_tf32(values.T), rounding.to_tf32(values.T.clone()))
+
+
+@pytest.mark.parametrize(
+    ("precision", "product", "passed"),
+    [
+        # Weights 1 + 2^-11 and 1, inputs 1 + 2^-12 and 3, bias 2^-18; a ReLU of 1 + 2^-11.
+        ("tf32", 1 + 2**-10 + 3 + 2**-18, 1 + 2**-11),
+        ("fp16", 4.0, 1.0),  # 1 + 2^-11 lies halfway and goes to even; bias and output are rounded at the end
+        ("bf16", 4.0, 1.0),
+    ],
+)
+def test_hand_computed_layers(precision, product, passed):
+    linear = nn.Linear(2, 1)
+    linear.weight.data, linear.bias.data = torch.tensor([[1 + 2**-11, 1.0]]), torch.tensor([2.0**-18])
+    model = nn.ModuleDict({"linear": linear, "relu": nn.ReLU()})
+    copied = rounding.simulate(model, precision)
+    with torch.inference_mode():
+        assert copied["linear"](torch.tensor([[1 + 2**-12, 3.0]])).item() == product
+        assert copied["relu"](torch.tensor([1 + 2**-11])).item() == passed
+        exact = (1 + 2**-11) * (1 + 2**-12) + 3 + 2**-18
+        assert model["linear"](torch.tensor([[1 + 2**-12, 3.0]])).item() == pytest.approx(exact, rel=2**-23)
+    assert linear.weight[0, 0].item() == 1 + 2**-11
+
+
+def test_a_simulation_leaves_the_model_as_it_was_and_fp32_rounds_nothing(resnet):
+    batch = torch.from_numpy(images(0, 64, 0, 2))
+    before = copy.deepcopy(resnet.state_dict())
+    with torch.inference_mode():
+        outputs = resnet(batch)
+        for precision in PRECISIONS:
+            simulated = rounding.simulate(resnet, precision)(batch)
+            assert torch.equal(simulated, outputs) == (precision == "fp32")
+        assert torch.equal(resnet(batch), outputs)
+    assert all(torch.equal(value, before[name]) for name, value in resnet.state_dict().items())
+
+
+def half_to_even(values):
+    """Round float32 to ten bits of mantissa, half to even: not as speedgrid.rounding does it."""
+    whole = values.contiguous().view(torch.int32)
+    return ((whole + 0xFFF + (whole >> 13 & 1)) & ~0x1FFF).view(torch.float32)
+
+
+class InTF32(torch.overrides.TorchFunctionMode):
+    """Rounds what convolutions and matrix products read, wherever in a model they are called."""
+
+    def __torch_function__(self, function, types, args=(), kwargs=None):
+        if function in (torch.conv2d, nn.functional.linear):
+            args = (half_to_even(args[0]), half_to_even(args[1]), *args[2:])
+        return function(*args, **(kwargs or {}))
+
+
+def really_run(module, precision, batch):
+    """Run a copy of a model in a precision that this CPU has; TF32, which it has not, by rounding in every call."""
+    dtype = getattr(torch, DTYPES[precision])
+    copied = copy.deepcopy(module).to(dtype)
+    with torch.inference_mode():
+        if precision == "tf32":
+            with InTF32():
+                return copied(torch.from_numpy(batch)).double().numpy()
+        return copied(torch.from_numpy(batch).to(dtype)).double().numpy()
+
+
+MODELS = [
+    ("resnet18", 32),
+    ("resnet50", 32),
+    ("mobilenet_v2", 32),
+    ("mobilenet_v3_small", 64),
+    ("squeezenet1_1", 32),  # has no batch norm
+]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread():
+    """Compute with one thread: layers are so small here that two wait for each other, above all on a busy machine."""
+    before = torch.get_num_threads()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(reference, "physical_cores", lambda: 1)
+        torch.set_num_threads(1)
+        yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module", params=MODELS, ids="{0[0]}-{0[1]}".format)
+def simulated(request, tmp_path_factory):
+    """Return (run, logits, expected): `run(precision, fold)` gives outputs for 16 images, of which 8 are simulated."""
+    name, resolution = request.param
+    module = models.seeded(name, 0, resolution)
+    path = str(tmp_path_factory.mktemp("weights") / "weights.pth")
+    torch.save(module.state_dict(), path)
+    pictures = images(0, resolution, 0, 16)
+    logits = reference.compute(name, path, pictures)
+
+    @functools.cache
+    def run(precision, fold):
+        folded = models.fold_batch_norm(copy.deepcopy(module)) if fold else module
+        return really_run(folded, precision, pictures)
+
+    return run, logits, rounding.expected_snr(name, path, pictures[:8], logits[:8])
+
+
+@pytest.mark.parametrize("fold", [False, True], ids=["", "folded"])
+@pytest.mark.parametrize("precision", PRECISIONS)
+def test_a_model_that_runs_in_a_precision_is_recognised_by_what_was_simulated(simulated, precision, fold):
+    run, logits, expected = simulated
+    outputs = run(precision, fold)
+    for count in (1, 8, 16):  # a short run compares the first batch alone
+        found = parity.compare(outputs[:count], logits[:count])
+        assert parity.verdict(precision, DTYPES[precision], found, expected) == ("ok", "", precision)
+    assert found.snr_db == pytest.approx(expected[precision], abs=4)
+
+
+@pytest.mark.parametrize(("ran", "looks_like"), [("fp16", "tf32"), ("bf16", "bf16"), ("tf32", "tf32")])
+def test_what_hides_behind_float32_tensors_is_recognised(simulated, ran, looks_like):
+    run, logits, expected = simulated
+    status, reason, observed = parity.verdict("fp32", "float32", parity.compare(run(ran, True), logits), expected)
+    assert (status, observed) == ("wrong_precision", looks_like)
+    assert reason.endswith(f"is that of {looks_like}")
+
+
+def test_what_is_expected_falls_with_the_bits_of_the_mantissa(simulated):
+    expected = simulated[2]
+    assert list(expected) == list(PRECISIONS)
+    assert expected["fp32"] > expected["tf32"] + 30
+    assert min(expected["tf32"], expected["fp16"]) > expected["bf16"] + 10
+    assert expected["tf32"] == pytest.approx(expected["fp16"], abs=5)  # both have ten bits
+
+
+def test_a_model_that_overflows_in_fp16_has_no_signal_there(resnet, tmp_path):
+    state = {**resnet.state_dict(), "conv1.weight": resnet.conv1.weight * 1e7}
+    state["bn1.running_mean"], state["bn1.running_var"] = (
+        state["bn1.running_mean"] * 1e7,
+        state["bn1.running_var"] * 1e14,
+    )
+    torch.save(state, tmp_path / "large.pth")
+    pictures = images(0, 64, 0, 2)
+    logits = reference.compute("resnet18", str(tmp_path / "large.pth"), pictures)
+    assert not np.isfinite(really_run(models.load("resnet18", tmp_path / "large.pth"), "fp16", pictures)).any()
+    expected = rounding.expected_snr("resnet18", str(tmp_path / "large.pth"), pictures, logits)
+    assert expected["fp16"] == 0.0
+    assert expected["fp32"] > 100 > expected["tf32"] > 40 > expected["bf16"] > 20
+
+
+def test_images_that_are_mapped_from_a_file_can_be_read_but_not_written(weights, reference_64, expected_64, tmp_path):
+    np.save(tmp_path / "images.npy", images(0, 64, 0, 8))
+    mapped = reference.read(tmp_path / "images.npy")
+    assert rounding.expected_snr("resnet18", weights, mapped, reference_64[:8]) == expected_64

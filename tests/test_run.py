@@ -1,0 +1,57 @@
+"""The summary of a run."""
+
+import json
+
+import pytest
+from builders import FLOP, make_record, make_records, make_refusal, write_run
+
+from speedgrid.record import RecordError, write_json
+
+
+def test_a_run_is_described_in_plain_json(tmp_path):
+    records = make_records()
+    records[3]["measured_at"] = "2026-01-02T02:00:00+00:00"
+    table, run = write_run(tmp_path, records)
+    assert len(table) == 12
+    assert json.loads(json.dumps(run, allow_nan=False))["machine"] == records[0]["environment"]
+    assert run["flop_per_image"] == FLOP
+    assert (run["measured_from"], run["measured_to"]) == (
+        "2026-01-02T02:00:00+00:00",
+        "2026-01-02T03:04:05+00:00",
+    )
+    assert run["statuses"] == {"ok": 12}
+    assert run["threads"] == 2
+    assert run["commands"]["onnxruntime-fp16-r64-b8"].endswith("onnxruntime-fp16-r64-b8")
+
+
+def test_a_device_without_a_data_sheet_has_the_measured_rate_as_its_peak(tmp_path):
+    table, run = write_run(tmp_path, make_records())
+    assert run["peaks"]["data_sheet_tflops"] == {}
+    assert run["peaks"]["data_sheet_source"] is None
+    assert set(table[table.precision == "fp32"].tflops_peak) == {2.0}
+
+
+def test_a_device_with_a_data_sheet_has_its_peaks(tmp_path):
+    records = make_records()
+    for one in records:
+        one["environment"] = one["environment"] | {"device_name": "NVIDIA H200"}
+    table, run = write_run(tmp_path, records)
+    assert "H200" in run["peaks"]["data_sheet_source"]
+    assert set(table[table.precision == "fp32"].tflops_peak) == {66.9}
+
+
+def test_statuses_are_counted_and_details_come_from_the_first_record_that_has_them(tmp_path):
+    records = [
+        make_refusal("pytorch-fp32-r64-b8", "failed", "boom"),
+        make_record("pytorch-fp32-r64-b1", details={"version": "9"}),
+    ]
+    _, run = write_run(tmp_path, records)
+    assert run["statuses"] == {"failed": 1, "ok": 1}
+    assert run["details"] == {"pytorch": {"version": "9"}}
+
+
+def test_a_record_of_another_format_stops_the_summary_by_name(tmp_path):
+    bad = make_record("pytorch-fp32-r64-b1") | {"format": 99}
+    with pytest.raises(RecordError, match=r"0\.json has format 99"):
+        write_run(tmp_path, [bad])
+    write_json(tmp_path / "unrelated.json", {})

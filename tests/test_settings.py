@@ -1,0 +1,243 @@
+"""The configuration: defaults, and one sentence for everything that cannot run."""
+
+import copy
+import math
+import runpy
+from pathlib import Path
+
+import pytest
+import yaml
+from jsonschema import Draft202012Validator
+
+from speedgrid import settings
+from speedgrid.settings import SettingsError, complete
+
+README = Path(__file__).parent.parent / "README.md"
+TIMING = settings.read_schema()["properties"]["timing"]["properties"]
+AXES = {"backend": ["pytorch"], "precision": ["fp32"], "resolution": [64], "batch_size": [1]}
+
+
+def with_axis(axis, values):
+    return {"device": "cpu", "grid": {"cpu": {**AXES, axis: values}}}
+
+
+BAD = {
+    "unknown key": ({"devce": "cpu"}, ["'devce'", "the top level", "device, model, grid, timing, report"]),
+    "unknown nested key": (
+        {"timing": {"timed_run": 3}},
+        ["'timed_run'", "at timing", f"known keys there are {', '.join(TIMING)}."],
+    ),
+    "unknown device": ({"device": "gpu"}, ["device", "'gpu'", "one of auto, cuda, cpu"]),
+    "wrong type": ({"timing": {"timed_runs": "many"}}, ["timing.timed_runs", "'many'", "of type integer"]),
+    "text for a list": (with_axis("backend", "pytorch"), ["grid.cpu.backend", "'pytorch'", "of type array"]),
+    "truth value": (with_axis("batch_size", [True]), ["grid.cpu.batch_size.0", "True", "of type integer"]),
+    "text for a section": ({"model": "resnet18"}, ["model", "'resnet18'", "of type object"]),
+    "empty section": ({"grid": None}, ["grid", "None", "of type object"]),
+    "whole number with a point": (
+        with_axis("resolution", [64.0]),
+        ["grid.cpu.resolution.0", " 64.0;", "of type integer"],
+    ),
+    "seconds that are no number": (
+        {"timing": {"min_seconds": math.nan}},
+        ["timing.min_seconds", " nan;", "of type number"],
+    ),
+    "seconds without end": ({"timing": {"max_seconds": math.inf}}, ["timing.max_seconds", " inf;", "of type number"]),
+    "truth value for seconds": ({"timing": {"max_seconds": True}}, ["timing.max_seconds", " True;", "of type number"]),
+    "missing axis": (
+        {"device": "cpu", "grid": {"cpu": {axis: AXES[axis] for axis in AXES if axis != "batch_size"}}},
+        ["config key grid.cpu is ", "it must be complete: 'batch_size' is a required property."],
+    ),
+    "broken number": (with_axis("resolution", [64.5]), ["grid.cpu.resolution.0", "64.5", "of type integer"]),
+    "unknown backend": (
+        with_axis("backend", ["torch"]),
+        ["grid.cpu.backend.0", "'torch'", "pytorch, onnxruntime"],
+    ),
+    "unknown precision": (
+        with_axis("precision", ["fp64"]),
+        ["grid.cpu.precision.0", "'fp64'", "fp32, tf32, fp16, bf16"],
+    ),
+    "empty list": (with_axis("precision", []), ["grid.cpu.precision", "[]", "a list of at least 1"]),
+    "repeats": (
+        with_axis("batch_size", [1, 8, 1]),
+        ["grid.cpu.batch_size", "[1, 8, 1]", "a list without repeats"],
+    ),
+    "zero batch": (with_axis("batch_size", [0]), ["grid.cpu.batch_size.0", " 0;", "at least 1"]),
+    "tiny image": (with_axis("resolution", [16]), ["grid.cpu.resolution.0", "16", "at least 32"]),
+    "no time": ({"timing": {"max_seconds": 0}}, ["timing.max_seconds", " 0;", "more than 0"]),
+    "min above max": (
+        {"timing": {"min_seconds": 5, "max_seconds": 1}},
+        ["timing.min_seconds", " 5;", "at most timing.max_seconds, 1"],
+    ),
+    "reference backend not measured": (
+        {"device": "cpu", "report": {"reference": {"backend": "torch_tensorrt"}}},
+        [
+            "report.reference.backend",
+            "'torch_tensorrt'",
+            "grid.cpu.backend, ['pytorch', 'onnxruntime', 'openvino']",
+        ],
+    ),
+    "reference precision not measured": (
+        {"device": "cpu", "report": {"reference": {"precision": "fp16"}}},
+        ["report.reference.precision", "'fp16'", "grid.cpu.precision, ['fp32']"],
+    ),
+    "not a mapping": ([], ["the top level", "[]", "of type object"]),
+}
+
+
+@pytest.mark.parametrize(("config", "parts"), BAD.values(), ids=BAD)
+def test_bad_input_gives_one_sentence_with_key_value_and_what_would_be_right(config, parts):
+    with pytest.raises(SettingsError) as caught:
+        complete(config)
+    message = str(caught.value)
+    assert [part for part in parts if part not in message] == []
+    assert message.startswith("config key ")
+    assert message.endswith(".")
+    assert "\n" not in message
+
+
+@pytest.mark.parametrize("key", ["min_seconds", "max_seconds", "target_percent"])
+@pytest.mark.parametrize("value", [".nan", ".inf", "-.inf"])
+def test_yamls_numbers_that_are_not_finite_are_refused(key, value):
+    with pytest.raises(SettingsError, match=rf"config key timing\.{key} is -?(nan|inf); it must be "):
+        complete({"timing": yaml.safe_load(f"{key}: {value}")})
+
+
+def test_seconds_may_be_whole_numbers():
+    timing = complete({"device": "cpu", "timing": {"min_seconds": 1, "max_seconds": 2}})["timing"]
+    assert (timing["min_seconds"], timing["max_seconds"]) == (1, 2)
+
+
+@pytest.mark.parametrize(
+    "weights", ["best.pth", "{model}.pth", "{resolution}", "a/{model}/{model}_{resolution}.pth", "{model}{resolution}"]
+)
+def test_paths_of_weights_may_use_both_placeholders_any_number_of_times(weights):
+    assert complete({"device": "cpu", "model": {"weights": weights}})["model"]["weights"] == weights
+    assert "{" not in weights.format(model="m", resolution=64)
+
+
+@pytest.mark.parametrize(
+    "weights", ["", "{name}.pth", "{}.pth", "{model.pth", "model}.pth", "{{model}}", "{model!r}", "{resolution:04d}"]
+)
+def test_other_placeholders_of_weights_are_refused_by_name(weights):
+    with pytest.raises(SettingsError) as caught:
+        complete({"device": "cpu", "model": {"weights": weights}})
+    assert str(caught.value).startswith(f"config key model.weights is {weights!r}; it must be text that matches ")
+
+
+def test_a_reference_counts_for_the_grid_of_the_device_in_use_only():
+    reference = {"report": {"reference": {"backend": "openvino"}}}
+    assert complete({"device": "cpu", **reference})["report"]["reference"]["backend"] == "openvino"
+    with pytest.raises(SettingsError, match=r"grid\.cuda\.backend"):
+        complete({"device": "cuda", **reference})
+
+
+def test_an_empty_configuration_gets_every_default():
+    completed = complete({"device": "cpu"})
+    assert completed["model"] == {
+        "name": "resnet18",
+        "weights": "weights/best_{model}_{resolution}.pth",
+        "seed": 0,
+    }
+    assert completed["timing"] == {
+        "warmup_runs": 10,
+        "timed_runs": 50,
+        "min_seconds": 0.2,
+        "max_seconds": 3,
+        "target_percent": 2,
+        "rounds": 1,
+        "cpu_threads": 0,
+    }
+    assert completed["report"] == {
+        "reference": {"backend": "pytorch", "precision": "fp32"},
+        "resolution": 224,
+        "batch_size": 32,
+    }
+    assert completed["grid"]["cuda"]["batch_size"] == [1, 2, 4, 8, 16, 32, 33, 64]
+    assert completed["grid"]["cpu"]["backend"] == ["pytorch", "onnxruntime", "openvino"]
+
+
+def test_what_is_given_wins_over_defaults_and_is_not_changed():
+    given = {"device": "cpu", "timing": {"timed_runs": 7}, "report": {"reference": {}}}
+    before = copy.deepcopy(given)
+    completed = complete(given)
+    assert completed["timing"]["timed_runs"] == 7
+    assert completed["timing"]["warmup_runs"] == 10
+    assert given == before
+
+
+def test_completing_twice_changes_nothing():
+    completed = complete({"device": "cpu"})
+    assert complete(completed) == completed
+
+
+@pytest.mark.parametrize(("gpus", "device"), [(0, "cpu"), (1, "cuda"), (8, "cuda")])
+def test_auto_is_resolved_by_the_number_of_gpus(monkeypatch, gpus, device):
+    monkeypatch.setattr("speedgrid.device.gpu_count", lambda: gpus)
+    assert complete({})["device"] == device
+
+
+@pytest.mark.parametrize("name", ["config.yaml", "smoke.yaml"])
+def test_the_configurations_that_come_along_are_valid(name):
+    complete(yaml.safe_load((settings.SCHEMA_FILE.parent / name).read_text()))
+
+
+def leaves(schema, path=""):
+    """Yield (path, subschema) of every key that has a value of its own."""
+    for key, subschema in schema.get("properties", {}).items():
+        if subschema.get("type") == "object":
+            yield from leaves(subschema, f"{path}{key}.")
+        else:
+            yield f"{path}{key}", subschema
+
+
+def test_the_schema_is_strict_and_says_of_every_key_what_it_means_and_its_default():
+    schema = settings.read_schema()
+    Draft202012Validator.check_schema(schema)
+    found = dict(leaves(schema))
+    assert len(found) == 17
+    assert [path for path, one in found.items() if "default" not in one or len(one["description"]) < 10] == []
+    objects = [schema, *schema["properties"].values(), *schema["$defs"].values()]
+    assert [one for one in objects if one.get("type") == "object" and one["additionalProperties"] is not False] == []
+
+
+def values(config, path=""):
+    """Yield (path, value) of every key of a configuration that has a value of its own."""
+    for key, value in config.items():
+        if isinstance(value, dict):
+            yield from values(value, f"{path}{key}.")
+        else:
+            yield f"{path}{key}", value
+
+
+def test_the_document_has_a_line_with_default_and_meaning_for_every_key_of_a_complete_configuration():
+    head, rule, *lines = settings.document().splitlines()
+    assert (head, rule) == ("| key | default | meaning |", "|---|---|---|")
+    cells = [[cell.strip() for cell in line.split("|")] for line in lines]
+    assert {len(one) for one in cells} == {5}
+    documented = {key: default for _, key, default, meaning, _ in cells if len(meaning) > 10}
+    defaults = dict(values(complete({"device": "cpu"}))) | {"device": "auto"}
+    assert documented == {f"`{key}`": f"`{value}`" for key, value in defaults.items()}
+    assert len(lines) == len(defaults)
+
+
+def test_the_document_has_descriptions_and_choices_of_the_schema():
+    lines = settings.document().splitlines()
+    assert (
+        "| `device` | `auto` | Where to measure; auto takes the GPU if NVML finds one, else the CPU. "
+        "One of auto, cuda, cpu. |"
+    ) in lines
+    assert "| `grid.cpu.batch_size` | `[1, 8]` | On a machine with no GPU. Images per call. |" in lines
+
+
+def test_the_table_of_the_readme_is_the_document():
+    [_, rest] = README.read_text().split("<!-- config table: make docs -->\n")
+    [table, _] = rest.split("<!-- end of config table -->\n")
+    assert table == settings.document(), "run `make docs`"
+
+
+def test_make_docs_changes_the_table_of_a_readme_and_nothing_else(tmp_path, monkeypatch):
+    around = "# a\n{}<!-- config table: make docs -->\n{}<!-- end of config table -->\nend\n"
+    (tmp_path / "README.md").write_text(around.format("before\n", "| old |\n"))
+    monkeypatch.setattr("sys.argv", ["document_config", str(tmp_path / "README.md")])
+    runpy.run_module("scripts.document_config")
+    assert (tmp_path / "README.md").read_text() == around.format("before\n", settings.document())

@@ -1,0 +1,46 @@
+"""The weights of one resolution."""
+
+import hashlib
+from pathlib import Path
+
+import pytest
+import torch
+
+from speedgrid import models, weights
+
+
+def test_missing_weights_are_seeded_and_said_to_be(tmp_path, resnet):
+    output = tmp_path / "out.pth"
+    assert weights.prepare("resnet18", None, 0, 64, str(output)) == {
+        "model": "resnet18",
+        "resolution": 64,
+        "source": "seeded, seed 0",
+        "own": False,
+        "sha256": hashlib.sha256(output.read_bytes()).hexdigest(),
+        "parameters": 11_689_512,
+        "classes": 1000,
+    }
+    assert torch.equal(torch.load(output)["conv1.weight"], resnet.conv1.weight)
+
+
+def test_a_users_checkpoint_is_taken_over_as_a_plain_state_dict_and_is_not_written(tmp_path, resnet):
+    own, output = tmp_path / "own.pth", tmp_path / "out.pth"
+    state = resnet.state_dict() | {"fc.weight": torch.ones(3, 512), "fc.bias": torch.zeros(3)}
+    torch.save({"state_dict": {f"module.{name}": value for name, value in state.items()}}, own)
+    before = own.read_bytes()
+    description = weights.prepare("resnet18", str(own), 0, 64, str(output))
+    assert own.read_bytes() == before
+    assert description["own"] is True
+    assert description["source"] == str(own)
+    assert description["sha256"] == hashlib.sha256(before).hexdigest()
+    assert description["classes"] == 3
+    assert description["parameters"] == 11_689_512 - 997 * 513
+    assert list(torch.load(output)) == list(state)
+
+
+def test_a_checkpoint_that_cannot_be_used_stops_with_its_name_and_writes_nothing(tmp_path):
+    own, output = tmp_path / "own.pth", tmp_path / "out.pth"
+    own.write_bytes(b"")
+    with pytest.raises(models.WeightsError, match=r"own\.pth is not a readable"):
+        weights.prepare("resnet18", str(own), 0, 64, str(output))
+    assert not Path(output).exists()
