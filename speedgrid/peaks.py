@@ -8,7 +8,10 @@ from statistics import median
 import yaml
 
 from speedgrid.precision import set_torch_math, torch_dtype
+from speedgrid.threads import physical_cores
 
+WARMUP_SECONDS = 0.3
+MEASURE_SECONDS = 0.7
 HARDWARE_FILE = Path(__file__).parent.parent / "config" / "hardware.yaml"
 
 
@@ -22,33 +25,48 @@ def data_sheet(device_name: str) -> dict | None:
     return max(matches, key=lambda entry: len(entry["match"]), default=None)
 
 
-def measure_gemm(device: str, precision: str, seconds: float = 0.5) -> float | None:
+def measure_gemm(device: str, precision: str) -> float | None:
     """Return the rate in TFLOP/s of a square matrix product of random normal numbers; None if the device cannot.
 
-    Size 8192 on a GPU (4096 in IEEE float32), 2048 on a CPU; the median of at least 20 (CPU: 5) products. Random
-    numbers, because zeros multiply faster.
+    On a GPU torch's, of size 8192 (4096 in IEEE float32); on a CPU the faster of torch's and numpy's, of size 2048,
+    whose libraries (MKL, OpenBLAS) differ by 1.4 on some processors. Random numbers, because zeros multiply faster.
     """
+    import numpy as np
     import torch
 
-    from speedgrid.threads import physical_cores
+    if device == "cpu":
+        if precision != "fp32":
+            return None
+        torch.set_num_threads(physical_cores())
+        size = 2048
+        left, right = (np.random.default_rng(seed).standard_normal((size, size), dtype=np.float32) for seed in (0, 1))
+        pairs = ((torch.from_numpy(left), torch.from_numpy(right)), (left, right))
+        seconds = min(time_product(*pair, wait=lambda: None, together=1) for pair in pairs)
+    else:
+        set_torch_math(precision)
+        size = 4096 if precision == "fp32" else 8192
+        left, right = (torch.randn(size, size, device=device, dtype=torch_dtype(precision)) for _ in range(2))
+        seconds = time_product(left, right, wait=torch.cuda.synchronize, together=10)
+    return round(2 * size**3 / seconds / 1e12, 4)
 
-    if device == "cpu" and precision != "fp32":
-        return None
-    set_torch_math(precision)
-    torch.set_num_threads(physical_cores())
-    size, fewest = (2048, 5) if device == "cpu" else (4096 if precision == "fp32" else 8192, 20)
-    left, right = (torch.randn(size, size, device=device, dtype=torch_dtype(precision)) for _ in range(2))
-    wait = torch.cuda.synchronize if device == "cuda" else lambda: None
-    for _ in range(3):
-        left @ right
-    wait()
-    calls, started = [], time.perf_counter()
-    while len(calls) < fewest or time.perf_counter() - started < seconds:
+
+def time_product(left, right, wait, together: int) -> float:
+    """Return the median seconds of one `left @ right`, timed in groups of `together` between calls of `wait`."""
+
+    def once() -> float:
         before = time.perf_counter()
-        left @ right
+        for _ in range(together):
+            left @ right
         wait()
-        calls.append(time.perf_counter() - before)
-    return round(2 * size**3 / median(calls) / 1e12, 4)
+        return (time.perf_counter() - before) / together
+
+    started = time.perf_counter()
+    while time.perf_counter() - started < WARMUP_SECONDS:
+        once()  # clocks are rising
+    calls = []
+    while len(calls) < 5 or time.perf_counter() - started < WARMUP_SECONDS + MEASURE_SECONDS:
+        calls.append(once())
+    return median(calls)
 
 
 def measure_all(device: str, precisions: list[str]) -> dict:

@@ -33,12 +33,20 @@ def main(arguments: list[str]) -> int:
             raise SystemExit(f"unknown option {option}; known are --keep NAME and --record-death")
     code = ask(os.environ.get(ADDRESS_VARIABLE), arguments, keep)
     if code is None:
-        code = subprocess.call([sys.executable, "-m", *arguments])
+        code = subprocess.call([sys.executable, "-m", *arguments], env=environment())
     if code < 0 and record_death and -code not in FROM_OUTSIDE:
         names = {one.value: one.name for one in signal.Signals}
         reason = f"the measuring process was killed by signal {-code} ({names.get(-code, 'real-time')})"
-        code = subprocess.call([sys.executable, "-m", *arguments, "--died", reason])
+        code = subprocess.call([sys.executable, "-m", *arguments, "--died", reason], env=environment())
     return code if code >= 0 else 128 - code
+
+
+def environment() -> dict[str, str]:
+    """Return this process's environment without the thread limits that Snakemake sets for a job.
+
+    They follow `--cores`; the scripts set their threads themselves, and a timing has all cores by declaration.
+    """
+    return {name: value for name, value in os.environ.items() if not name.endswith("_NUM_THREADS")}
 
 
 def ask(address: str | None, arguments: list[str], keep: str | None) -> int | None:
@@ -48,7 +56,7 @@ def ask(address: str | None, arguments: list[str], keep: str | None) -> int | No
     """
     if not address:
         return None
-    request = {"arguments": arguments, "keep": keep, "folder": os.getcwd(), "environment": dict(os.environ)}
+    request = {"arguments": arguments, "keep": keep, "folder": os.getcwd(), "environment": environment()}
     with socket.socket(socket.AF_UNIX) as connection:
         try:
             connection.connect(address)
