@@ -23,6 +23,8 @@ FINGERPRINTS = {name: environment.fingerprint(MACHINE, name) for name in AXES["b
 shell.prefix(
     f'set -euo pipefail; warm() {{{{ {shlex.quote(sys.executable)} -S -m speedgrid.launcher.client "$@"; }}}}; '
 )
+# GPUs that time at once (--resources gpu=N --cores N): each timing takes its share of the cores, and so one GPU.
+GPUS = workflow.global_resources["gpu"].value if DEVICE == "cuda" and "gpu" in workflow.global_resources else 1
 PRELOAD = sorted({name for backend in AXES["backend"] for name in backends.get(backend).IMPORTS.get(DEVICE, ())})
 
 

@@ -38,7 +38,7 @@ rule time_cell:
     log:
         f"logs/time_cell/{grid.Cell.PATTERN}-round{{round}}.log",
     priority: timing_priority
-    threads: workflow.cores
+    threads: max(1, workflow.cores // GPUS)
     resources:
         gpu=1,
     params:

@@ -5,7 +5,7 @@ import traceback
 from hashlib import sha256
 from pathlib import Path
 
-from speedgrid import backends, environment
+from speedgrid import backends, environment, gpus
 from speedgrid.grid import Cell
 from speedgrid.precision import torch_dtype
 
@@ -21,6 +21,7 @@ def build(cell: Cell, device: str, model: str, weights: str, output: str) -> dic
     if refusal:
         record["status"], record["reason"] = refusal
     else:
+        gpus.claim()
         try:
             return record | compile_engine(cell, model, weights, output, timing_cache(output))
         except Exception as error:

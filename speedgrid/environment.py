@@ -1,5 +1,6 @@
 """What a number depends on besides the code: machine, driver and library versions."""
 
+import os
 import platform
 import shlex
 import subprocess
@@ -8,6 +9,7 @@ from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from speedgrid import gpus
 from speedgrid.device import nvml
 
 # Everything that the report lists; what one backend depends on is in its module's PACKAGES.
@@ -49,7 +51,7 @@ def describe(device: str) -> dict:
         "python": platform.python_version(),
         "packages": versions(),
         "commit": commit(),
-        **gpu(),
+        **gpu(next((index for index, _ in gpus.usable()), 0)),
     }
     name = description["cpu"] if device == "cpu" else description.get("gpu", "no GPU")
     return description | {"device_name": name}
@@ -108,7 +110,10 @@ def cpu_name() -> str:
 
 
 def commit() -> str | None:
-    """Return speedgrid's git commit, with `+` where the working tree differs from it; None outside git."""
+    """Return speedgrid's git commit, with `+` where the working tree differs from it.
+
+    Outside git, as in a container, it is what SPEEDGRID_COMMIT says, or None.
+    """
     git = [
         "git",
         "-C",
@@ -122,7 +127,7 @@ def commit() -> str | None:
     try:
         return subprocess.run(git, capture_output=True, text=True, check=True).stdout.strip()
     except (OSError, subprocess.CalledProcessError):
-        return None
+        return os.environ.get("SPEEDGRID_COMMIT")
 
 
 def command() -> str:

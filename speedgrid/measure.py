@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from importlib import import_module
 from pathlib import Path
 
-from speedgrid import backends, environment, parity, reference, timing
+from speedgrid import backends, environment, gpus, parity, reference, timing
 from speedgrid.grid import Cell
 from speedgrid.memory import MemoryMeter
 from speedgrid.record import FORMAT
@@ -45,6 +45,8 @@ def measure_cell(cell: Cell, round_number: int, device: str, inputs: dict, optio
     """
     laps = Laps()
     options = {**options, "cpu_threads": options["cpu_threads"] or physical_cores()}
+    if device == "cuda":
+        gpus.claim()
     machine = environment.describe(device)
     record = {
         "format": FORMAT,

@@ -7,6 +7,7 @@ from statistics import median
 
 import yaml
 
+from speedgrid import gpus
 from speedgrid.precision import set_torch_math, torch_dtype
 from speedgrid.threads import physical_cores
 
@@ -75,6 +76,8 @@ def measure_all(device: str, precisions: list[str]) -> dict:
 
     if reason := missing(device):
         return {"gemm_tflops": dict.fromkeys(precisions), "reason": reason}
+    if device == "cuda":
+        gpus.claim()
     return {
         "gemm_tflops": {precision: measure_gemm(device, precision) for precision in precisions},
         "reason": "",

@@ -39,6 +39,7 @@ def summarise(
         "measured_from": dates[0],
         "measured_to": dates[-1],
         "statuses": dict(Counter(results["status"])),
+        "gpus": len({found["environment"].get("gpu_uuid") for found in records}),
         "threads": records[0]["asked"]["cpu_threads"],
         "details": details(records),
         "commands": {str(Cell(**found["cell"])): found["command"] for found in records},

@@ -137,9 +137,12 @@ def test_a_gpu_is_described_and_a_value_that_it_does_not_give_is_none(monkeypatc
     assert environment.gpu(1) == {}
 
 
-def test_there_is_no_commit_outside_git(monkeypatch, tmp_path):
+def test_there_is_no_commit_outside_git_but_what_the_environment_says(monkeypatch, tmp_path):
     monkeypatch.setattr(environment, "__file__", str(tmp_path / "environment.py"))
+    monkeypatch.delenv("SPEEDGRID_COMMIT", raising=False)
     assert environment.commit() is None
+    monkeypatch.setenv("SPEEDGRID_COMMIT", "0123abcd")
+    assert environment.commit() == "0123abcd"
 
 
 def git(folder, *arguments):
