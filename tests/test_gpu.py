@@ -48,6 +48,7 @@ def measure(inputs, cell: Cell, artifact: str, build: str | None = None, **optio
         "artifact": artifact,
         "images": paths["images.npy"],
         "logits": paths["logits.npy"],
+        "expected": paths["expected.json"],
         "build": build,
     }
     return measure_cell(cell, 1, "cuda", files, OPTIONS | options)
