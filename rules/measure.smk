@@ -28,6 +28,7 @@ rule time_cell:
             "statistics",
             "threads",
             "reference",
+            "images",
             "precision",
             "backends/session",
         ),

@@ -19,3 +19,8 @@ def images(seed: int, resolution: int, start: int, count: int) -> np.ndarray:
             for index in range(start, start + count)
         ]
     )
+
+
+def batch(images: np.ndarray, start: int, size: int) -> np.ndarray:
+    """Return `size` images from `start` on, beginning again at the first after the last."""
+    return images[np.arange(start, start + size) % len(images)]

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from speedgrid import backends, environment, gpus, parity, reference, timing
 from speedgrid.grid import Cell
+from speedgrid.images import batch
 from speedgrid.memory import MemoryMeter
 from speedgrid.record import FORMAT
 from speedgrid.telemetry import Telemetry
@@ -94,7 +95,7 @@ def _measure(cell: Cell, device: str, inputs: dict, options: dict, machine: dict
     session = backend.load(cell, device, inputs["artifact"], options)
     memory.read("loaded")
     laps.end("load")
-    session.feed(reference.batch(images, 0, cell.batch_size))
+    session.feed(batch(images, 0, cell.batch_size))
     with session.active():
         session.run()  # the first call may compile and allocates
         session.synchronize()

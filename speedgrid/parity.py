@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
-from speedgrid.reference import batch
+from speedgrid.images import batch
 
 # What a session with tensors of a type can be computing, most exact first.
 CANDIDATES = {"float32": ("fp32", "tf32", "bf16"), "float16": ("fp16",), "bfloat16": ("bf16",)}

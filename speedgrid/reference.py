@@ -44,8 +44,3 @@ def prepare(
 def read(path: str | Path) -> np.ndarray:
     """Return the array in a .npy file without reading it before it is needed: images at 512 pixels are 200 MB."""
     return np.load(path, mmap_mode="r")
-
-
-def batch(images: np.ndarray, start: int, size: int) -> np.ndarray:
-    """Return `size` images from `start` on, beginning again at the first after the last."""
-    return images[np.arange(start, start + size) % len(images)]

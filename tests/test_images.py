@@ -1,10 +1,11 @@
 """The input images."""
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from speedgrid.images import images
+from speedgrid.images import batch, images
 
 WHOLE = images(3, 32, 0, 12)
 
@@ -29,3 +30,11 @@ def test_no_two_images_are_alike():
 
 def test_the_seed_changes_the_images():
     assert not np.array_equal(images(4, 32, 0, 1), WHOLE[:1])
+
+
+@pytest.mark.parametrize(
+    ("start", "size", "expected"),
+    [(0, 2, [0, 1]), (3, 2, [3, 4]), (4, 3, [4, 0, 1]), (0, 12, [0, 1, 2, 3, 4, 0, 1, 2, 3, 4, 0, 1])],
+)
+def test_a_batch_begins_again_after_the_last_image(start, size, expected):
+    assert list(batch(np.arange(5), start, size)) == expected

@@ -4,7 +4,6 @@ import copy
 import json
 
 import numpy as np
-import pytest
 import torch
 
 from speedgrid import reference
@@ -28,14 +27,6 @@ def test_an_array_is_read_as_it_was_written_and_stays_on_disk(tmp_path):
     np.testing.assert_array_equal(read, logits)
     assert isinstance(read, np.memmap)
     assert not read.flags.writeable
-
-
-@pytest.mark.parametrize(
-    ("start", "size", "expected"),
-    [(0, 2, [0, 1]), (3, 2, [3, 4]), (4, 3, [4, 0, 1]), (0, 12, [0, 1, 2, 3, 4, 0, 1, 2, 3, 4, 0, 1])],
-)
-def test_a_batch_begins_again_after_the_last_image(start, size, expected):
-    assert list(reference.batch(np.arange(5), start, size)) == expected
 
 
 def test_what_is_prepared_is_images_answers_and_what_each_precision_is_expected_to_give(weights, tmp_path, monkeypatch):
