@@ -16,7 +16,7 @@ import numpy as np
 from speedgrid.statistics import order_statistic_interval
 
 # Timed calls that a cell always gets, however slow it is: fewer give no spread at all.
-FEWEST_RUNS = 5
+FEWEST_RUNS = 3
 # Two windows of warm-up calls whose medians differ by less are steady.
 STEADY = 0.02
 # The part of max_seconds that warming up may take.

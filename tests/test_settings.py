@@ -142,7 +142,7 @@ def test_an_empty_configuration_gets_every_default():
         "warmup_runs": 10,
         "timed_runs": 50,
         "min_seconds": 0.2,
-        "max_seconds": 3,
+        "max_seconds": 2,
         "target_percent": 2,
         "rounds": 1,
         "cpu_threads": 0,
