@@ -10,7 +10,6 @@ the ratio of overheads.
 import json
 import os
 import shlex
-import subprocess
 import sys
 import tempfile
 import time
@@ -28,7 +27,7 @@ def measure(command: list[str], output: str, address: str | None) -> tuple[dict,
     """Run a record's command with another output and return (record, seconds beyond its windows)."""
     command = [*command[2:-1], output]  # without `python -m`, and the output is the last argument
     started = time.perf_counter()
-    code = client.ask(address, command, None) if address else subprocess.call([sys.executable, "-m", *command])
+    code = client.ask(address, command, None) if address else client.run_alone(command)
     seconds = time.perf_counter() - started
     if code:
         raise SystemExit(f"{shlex.join(command)} ended with {code}")

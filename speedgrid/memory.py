@@ -18,10 +18,10 @@ class MemoryMeter:
         self.device = device
         if device == "cpu" and PEAK_RESET.exists():
             PEAK_RESET.write_text("5")
-        self.readings = {"baseline": self.now()}
+        self.readings = {"baseline": self.now("VmRSS")}
 
-    def now(self) -> float:
-        """Return what is used at this moment; on the CPU, the peak since the meter was made."""
+    def now(self, field: str) -> float:
+        """Return what the device has in use; on the CPU, a field of proc(5)'s status of this process."""
         if self.device == "cuda":
             import torch
 
@@ -29,12 +29,11 @@ class MemoryMeter:
             free, total = torch.cuda.mem_get_info()
             return round((total - free) / 1e6, 3)
         status = Path("/proc/self/status").read_text()
-        field = "VmHWM:" if hasattr(self, "readings") else "VmRSS:"
-        return round(int(status.split(field)[1].split()[0]) * 1024 / 1e6, 3)
+        return round(int(status.split(f"{field}:")[1].split()[0]) * 1024 / 1e6, 3)
 
     def read(self, moment: str) -> None:
-        """Keep a reading under a name."""
-        self.readings[moment] = self.now()
+        """Keep a reading under a name; on the CPU, the peak since the meter was made."""
+        self.readings[moment] = self.now("VmHWM")
 
     def peak_mb(self) -> float:
         """Return the largest reading less the baseline."""

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 from torch import nn
-from torchvision.models import get_model, list_models
+from torchvision import models as zoo
 
 from speedgrid.images import images
 
@@ -25,13 +25,13 @@ def build(name: str, classes: int = 1000) -> nn.Module:
 
     Raises WeightsError with the nearest names if torchvision has no such classification model.
     """
-    known = list_models(module=__import__("torchvision").models)
+    known = zoo.list_models(module=zoo)
     if name not in known:
         near = ", ".join(difflib.get_close_matches(name, known, n=3)) or "resnet18"
         raise WeightsError(
             f"config key model.name is {name!r}; it must be a torchvision classification model, such as {near}."
         )
-    return get_model(name, weights=None, num_classes=classes).eval()
+    return zoo.get_model(name, weights=None, num_classes=classes).eval()
 
 
 def read_checkpoint(path: str | Path) -> dict[str, torch.Tensor]:

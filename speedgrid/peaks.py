@@ -8,6 +8,7 @@ from statistics import median
 import yaml
 
 from speedgrid import gpus
+from speedgrid.device import missing
 from speedgrid.precision import set_torch_math, torch_dtype
 from speedgrid.threads import physical_cores
 
@@ -72,8 +73,6 @@ def time_product(left, right, wait, together: int) -> float:
 
 def measure_all(device: str, precisions: list[str]) -> dict:
     """Return measured GEMM rates by precision, in TFLOP/s; a device that is not there gives None and a reason."""
-    from speedgrid.device import missing
-
     if reason := missing(device):
         return {"gemm_tflops": dict.fromkeys(precisions), "reason": reason}
     if device == "cuda":

@@ -8,7 +8,7 @@ from speedgrid.threads import physical_cores
 
 # Images at once: float64 convolutions gain nothing from a batch (8 at once take 10 % longer than 1 on 2 cores).
 BATCH = 1
-# Images of the simulation: enough for a figure that is good to a decibel.
+# Images of the simulation: enough for a figure that is good to three decibels.
 SIMULATED = 8
 
 

@@ -43,7 +43,7 @@ def markdown(table: pd.DataFrame, run: dict, template: str | Path) -> str:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters |= {"number": lambda value: "" if pd.isna(value) else number(value), "label": label}
+    environment.filters |= {"number": number, "label": label}
     settings = run["config"]["report"]
     resolution = plots.nearest(table.resolution, settings["resolution"])
     batch_size = plots.nearest(table.batch_size, settings["batch_size"])

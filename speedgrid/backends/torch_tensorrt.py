@@ -1,10 +1,10 @@
 """Torch-TensorRT: an engine compiled ahead of time by speedgrid.engine, loaded from its file."""
 
-from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
 
 from speedgrid import device as devices
+from speedgrid import environment
 from speedgrid.backends.session import TorchSession
 
 PACKAGES = ("torch", "torch-tensorrt", "torch-tensorrt-rtx", "tensorrt", "tensorrt-rtx-cu13-libs")
@@ -30,12 +30,7 @@ def unsupported(cell, device: str) -> str | None:
 
 def flavour() -> dict[str, str]:
     """Return the name and version of the installed distribution, e.g. {"torch-tensorrt-rtx": "2.14.0"}."""
-    for name in ("torch-tensorrt-rtx", "torch-tensorrt"):
-        try:
-            return {name: version(name)}
-        except PackageNotFoundError:
-            continue
-    return {}
+    return environment.versions(("torch-tensorrt-rtx", "torch-tensorrt"))
 
 
 def load(cell, device: str, artifact: str, options: dict) -> TorchSession:

@@ -33,12 +33,17 @@ def main(arguments: list[str]) -> int:
             raise SystemExit(f"unknown option {option}; known are --keep NAME and --record-death")
     code = ask(os.environ.get(ADDRESS_VARIABLE), arguments, keep)
     if code is None:
-        code = subprocess.call([sys.executable, "-m", *arguments], env=environment())
+        code = run_alone(arguments)
     if code < 0 and record_death and -code not in FROM_OUTSIDE:
         names = {one.value: one.name for one in signal.Signals}
         reason = f"the measuring process was killed by signal {-code} ({names.get(-code, 'real-time')})"
-        code = subprocess.call([sys.executable, "-m", *arguments, "--died", reason], env=environment())
+        code = run_alone([*arguments, "--died", reason])
     return code if code >= 0 else 128 - code
+
+
+def run_alone(arguments: list[str]) -> int:
+    """Run a script in a fresh process and return its exit code: negative for a signal."""
+    return subprocess.call([sys.executable, "-m", *arguments], env=environment())
 
 
 def environment() -> dict[str, str]:
