@@ -23,6 +23,7 @@ include: "rules/report.smk"
 
 onstart:
     server.start(["torch", "speedgrid.models", "speedgrid.measure", *PRELOAD])
+    PROGRESS.start(sum(job.rule.name == "time_cell" for job in workflow.dag.needrun_jobs()))
 
 
 rule all:

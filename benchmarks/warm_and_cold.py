@@ -1,67 +1,49 @@
-"""Do a warm start and a fresh process measure the same, and what does the warm one save?
+"""Does a fresh process measure the same as a warm start, and what does the warm start save?
 
     python -m benchmarks.warm_and_cold [CELLS]
 
-Takes cells of a finished run (default 20, spread over the grid), measures each from a launcher and in a fresh
-process, one after the other, and prints the median ratio of latencies, the cells whose intervals do not meet, and
-the ratio of overheads.
+Takes cells of a finished run (default 20, spread over the grid) and measures each once more from a launcher and once
+in a fresh process, one after the other. Prints the ratio of latencies and of overheads.
 """
 
 import json
 import os
-import shlex
 import sys
 import tempfile
 import time
-from pathlib import Path
 from statistics import median
 
-import numpy as np
-
-from benchmarks.overhead import windows
+from benchmarks.finished import again, cells, compare, name, windows
 from speedgrid.launcher import ADDRESS_VARIABLE, client, server
-from speedgrid.statistics import order_statistic_interval
 
 
-def measure(command: list[str], output: str, address: str | None) -> tuple[dict, float]:
-    """Run a record's command with another output and return (record, seconds beyond its windows)."""
-    command = [*command[2:-1], output]  # without `python -m`, and the output is the last argument
+def measure(record: dict, folder: str, address: str | None) -> tuple[dict, float]:
+    """Measure a record's cell again and return (new record, seconds beyond its windows)."""
+    arguments, output = again(record, folder)
     started = time.perf_counter()
-    code = client.ask(address, command, None) if address else client.run_alone(command)
+    code = client.ask(address, arguments, None) if address else client.run_alone(arguments)
     seconds = time.perf_counter() - started
     if code:
-        raise SystemExit(f"{shlex.join(command)} ended with {code}")
-    record = json.loads(Path(output).read_text())
-    return record, seconds - windows(record)
+        raise SystemExit(f"{' '.join(arguments)} ended with {code}")
+    found = json.loads(output.read_text())
+    return found, seconds - windows(found)
 
 
 def main(count: int) -> None:
     """Print the comparison."""
-    records = [json.loads(path.read_text()) for path in sorted(Path("artifacts/timings").glob("*-round1.json"))]
-    records = [record for record in records if "samples" in record]
-    chosen = records[:: max(1, len(records) // count)][:count]
+    chosen, cold_records, saved = cells(count), [], []
     process = server.start(["torch", "speedgrid.models", "speedgrid.measure", "onnxruntime"])
     address = os.environ.pop(ADDRESS_VARIABLE)
-    ratios, apart, saved = [], [], []
     with tempfile.TemporaryDirectory() as folder:
-        for number, record in enumerate([chosen[0], *chosen]):
-            command = shlex.split(record["command"])
-            warm, warm_over = measure(command, f"{folder}/warm.json", address)
-            if number == 0:  # the first warm start imports everything
-                continue
-            cold, cold_over = measure(command, f"{folder}/cold.json", None)
-            samples = [np.array(one["samples"]["host_ms"]) for one in (warm, cold)]
-            (low, high), (low_cold, high_cold) = map(order_statistic_interval, samples)
-            ratio = float(np.median(samples[0]) / np.median(samples[1]))
-            ratios.append(ratio)
+        measure(chosen[0][0], folder, address)  # the first warm start imports everything
+        for rounds in chosen:
+            warm, warm_over = measure(rounds[0], folder, address)
+            cold, cold_over = measure(rounds[0], folder, None)
+            cold_records.append(([*rounds, warm], cold))
             saved.append(cold_over / warm_over)
-            name = "-".join(str(value) for value in record["cell"].values())
-            if high < low_cold or high_cold < low:
-                apart.append(f"{name} ({ratio:.3f})")
-            print(f"{name}: latency {ratio:.3f}, overhead {warm_over:.2f} s against {cold_over:.2f} s", flush=True)
+            print(f"{name(cold)}: overhead cold {cold_over:.2f} s, warm {warm_over:.2f} s", flush=True)
     process.stdin.close()
-    print(f"latency warm / cold: {median(ratios):.4f} in the median over {len(ratios)} cells")
-    print(f"cells whose intervals do not meet: {', '.join(apart) or 'none'}")
+    compare("cold / warm", cold_records)
     print(f"overhead cold / warm: {median(saved):.2f}")
 
 

@@ -1,13 +1,23 @@
 # What the rules share: the checked configuration, the cells, and what makes a job stale. No rules here.
 import json
+import os
 import shlex
 import sys
 from pathlib import Path
 
-from speedgrid import backends, environment, grid, plots, precision, settings
+from speedgrid import backends, environment, gpus, grid, plots, precision, progress, settings
 from speedgrid.launcher import server
 
 config.update(settings.complete(config))
+
+
+def use_gpus(limits):
+    """Use as many GPUs as `--resources gpu=N` says, one without it; return how many cells they may have loaded."""
+    used = gpus.usable()[: limits["gpu"].value if "gpu" in limits else 1]
+    if used:
+        os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(gpu.uuid for gpu in used)
+    return sum(gpu.slots for gpu in used) or 1
+
 
 DEVICE = config["device"]
 MODEL = config["model"]["name"]
@@ -18,13 +28,16 @@ PRIORITIES = grid.measuring_priorities(CELLS, config["model"]["seed"], len(ROUND
 # Snakemake sees neither drivers nor library versions: as params they make jobs stale.
 MACHINE = environment.describe(DEVICE)
 FINGERPRINTS = {name: environment.fingerprint(MACHINE, name) for name in AXES["backend"]}
+PROGRESS = progress.Progress("artifacts/timings")
 # `warm MODULE ARGUMENT ...` runs a script from the launcher, which has imported what is slow to import; without a
 # launcher it starts in a process of its own.
 shell.prefix(
     f'set -euo pipefail; warm() {{{{ {shlex.quote(sys.executable)} -S -m speedgrid.launcher.client "$@"; }}}}; '
 )
-# GPUs that time at once (--resources gpu=N --cores N): each timing takes its share of the cores, and so one GPU.
-GPUS = workflow.global_resources["gpu"].value if DEVICE == "cuda" and "gpu" in workflow.global_resources else 1
+# Cells on the GPUs at once: loaded side by side, measured one at a time on each GPU (speedgrid.gpus).
+LOADED = use_gpus(workflow.global_resources) if DEVICE == "cuda" else 1
+# Cores that a timing takes by declaration: on the CPU all of them, so that nothing else runs.
+TIMING_THREADS = max(1, workflow.cores // LOADED)
 PRELOAD = sorted({name for backend in AXES["backend"] for name in backends.get(backend).IMPORTS.get(DEVICE, ())})
 
 

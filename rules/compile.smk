@@ -11,10 +11,9 @@ rule compile_trt:
         build="artifacts/engines/{precision}-r{resolution}-b{batch_size}.json",
     log:
         "logs/compile_trt/{precision}-r{resolution}-b{batch_size}.log",
-    # Before everything but weights, one after another, so that one kept process builds all engines.
+    # Before everything but weights, so that no timing waits for a build.
     priority: 1
-    resources:
-        gpu=1,
+    threads: 2
     params:
         cell="torch_tensorrt-{precision}-r{resolution}-b{batch_size}",
         model=MODEL,

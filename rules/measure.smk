@@ -1,4 +1,4 @@
-# Measuring: nothing else runs meanwhile, because a timing takes all cores and the GPU by declaration.
+# Measuring: nothing else runs meanwhile; on the CPU a timing takes all cores, on a GPU speedgrid.gpus sees to it.
 
 
 rule time_cell:
@@ -24,6 +24,7 @@ rule time_cell:
             "timing",
             "memory",
             "telemetry",
+            "gpus",
             "parity",
             "statistics",
             "threads",
@@ -39,16 +40,14 @@ rule time_cell:
     log:
         f"logs/time_cell/{grid.Cell.PATTERN}-round{{round}}.log",
     priority: timing_priority
-    threads: max(1, workflow.cores // GPUS)
-    resources:
-        gpu=1,
+    threads: TIMING_THREADS
     params:
         cell=grid.Cell.PATTERN,
         device=DEVICE,
         options=timing_options(),
         environment=lambda wildcards: FINGERPRINTS[wildcards.backend],
     message:
-        "Timing {params.cell}, round {wildcards.round}"
+        "Timing {params.cell}, round {wildcards.round}{PROGRESS}"
     shell:
         "warm --record-death scripts.time_cell {params.cell} --round {wildcards.round} --device {params.device}"
         " --artifact {input.artifact} --build {input.build} --images {input.images}"
@@ -63,9 +62,7 @@ rule measure_peaks:
         "artifacts/peaks.json",
     log:
         "logs/measure_peaks.log",
-    threads: workflow.cores
-    resources:
-        gpu=1,
+    threads: TIMING_THREADS
     params:
         device=DEVICE,
         precisions=AXES["precision"],

@@ -52,6 +52,8 @@ rule compute_reference:
         expected="artifacts/references/expected-r{resolution}.json",
     log:
         "logs/compute_reference/r{resolution}.log",
+    priority: 1
+    threads: 4
     params:
         model=MODEL,
         seed=config["model"]["seed"],

@@ -2,7 +2,7 @@
 
 import argparse
 
-from speedgrid import reference
+from speedgrid import gpus, reference
 
 parser = argparse.ArgumentParser(description=__doc__)
 for name in ("model", "weights"):
@@ -11,4 +11,5 @@ for name, default in (("seed", 0), ("resolution", 224), ("count", 64)):
     parser.add_argument(f"--{name}", type=int, default=default)
 for name in ("images", "logits", "expected"):
     parser.add_argument(f"--{name}", required=True, help="file to write")
-reference.prepare(**vars(parser.parse_args()))
+with gpus.working():
+    reference.prepare(**vars(parser.parse_args()))

@@ -2,6 +2,7 @@
 
 import argparse
 
+from speedgrid import gpus
 from speedgrid.flops import flop_per_image
 from speedgrid.record import write_json
 
@@ -10,4 +11,6 @@ parser.add_argument("--model", required=True)
 parser.add_argument("--resolutions", type=int, nargs="+", required=True, help="pixels")
 parser.add_argument("--output", required=True)
 asked = parser.parse_args()
-write_json(asked.output, {str(size): flop_per_image(asked.model, size) for size in asked.resolutions})
+with gpus.working():
+    counted = {str(size): flop_per_image(asked.model, size) for size in asked.resolutions}
+write_json(asked.output, counted)

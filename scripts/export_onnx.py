@@ -2,7 +2,7 @@
 
 import argparse
 
-from speedgrid import export
+from speedgrid import export, gpus
 from speedgrid.record import write_json
 
 parser = argparse.ArgumentParser(description=__doc__)
@@ -11,5 +11,6 @@ parser.add_argument("--resolution", type=int, required=True, help="pixels")
 for name in ("model", "weights", "onnx", "description"):
     parser.add_argument(f"--{name}", required=True)
 asked = parser.parse_args()
-description = export.export(asked.model, asked.weights, asked.precision, asked.resolution, asked.onnx)
+with gpus.working():
+    description = export.export(asked.model, asked.weights, asked.precision, asked.resolution, asked.onnx)
 write_json(asked.description, description)

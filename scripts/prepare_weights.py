@@ -2,7 +2,7 @@
 
 import argparse
 
-from speedgrid import weights
+from speedgrid import gpus, weights
 from speedgrid.models import WeightsError
 from speedgrid.record import write_json
 
@@ -15,7 +15,8 @@ parser.add_argument("--output", required=True, help="state dict to write")
 parser.add_argument("--description", required=True, help="JSON file to write")
 asked = parser.parse_args()
 try:
-    description = weights.prepare(asked.model, asked.checkpoint, asked.seed, asked.resolution, asked.output)
+    with gpus.working():
+        description = weights.prepare(asked.model, asked.checkpoint, asked.seed, asked.resolution, asked.output)
 except WeightsError as error:
     raise SystemExit(str(error)) from None
 write_json(asked.description, description)

@@ -13,6 +13,7 @@ parser.add_argument("--round", type=int, default=1)
 parser.add_argument("--options", type=json.loads, required=True, help="model and timing settings, as JSON")
 parser.add_argument("--build", nargs="?", help="record of the engine's build")
 parser.add_argument("--died", help="measure nothing, and record that an earlier try ended so")
+parser.add_argument("--alone", action="store_true", help="with no other cell on the GPU")
 for name in ("device", "artifact", "images", "logits", "expected", "output"):
     parser.add_argument(f"--{name}", required=True)
 asked = parser.parse_args()

@@ -21,9 +21,10 @@ def build(cell: Cell, device: str, model: str, weights: str, output: str) -> dic
     if refusal:
         record["status"], record["reason"] = refusal
     else:
-        gpus.claim()
         try:
-            return record | compile_engine(cell, model, weights, output, timing_cache(output))
+            # Full TensorRT times kernels while it builds, and so wants the GPU to itself; TensorRT-RTX does not.
+            with gpus.working(alone="torch-tensorrt" in environment.versions(("torch-tensorrt",))):
+                return record | compile_engine(cell, model, weights, output, timing_cache(output))
         except Exception as error:
             record["status"] = "failed"
             record["reason"] = f"engine build: {type(error).__name__}: {' '.join(str(error).split())[:300]}"

@@ -51,7 +51,7 @@ def describe(device: str) -> dict:
         "python": platform.python_version(),
         "packages": versions(),
         "commit": commit(),
-        **gpu(next((index for index, _ in gpus.usable()), 0)),
+        **gpu(next((one.index for one in gpus.usable()), 0)),
     }
     name = description["cpu"] if device == "cpu" else description.get("gpu", "no GPU")
     return description | {"device_name": name}

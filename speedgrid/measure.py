@@ -1,12 +1,14 @@
 """Measure one cell in this process, from loading to the check of its answers, and say what happened."""
 
 import json
+import os
 import time
 import traceback
 from dataclasses import asdict, fields
 from datetime import UTC, datetime
 from importlib import import_module
 from pathlib import Path
+from statistics import median
 
 from speedgrid import backends, environment, gpus, parity, reference, timing
 from speedgrid.grid import Cell
@@ -19,8 +21,8 @@ from speedgrid.threads import physical_cores
 SETTING_NAMES = tuple(field.name for field in fields(timing.Settings))
 # How torch, CUDA, ONNX Runtime, numpy and the C++ library say that memory is used up.
 OUT_OF_MEMORY = ("outofmemory", "out of memory", "to allocate", "allocate memory", "bad_alloc")
-# Comparing outputs with the reference takes at most this long beyond one batch.
-PARITY_SECONDS = 0.25
+# Comparing outputs with the reference takes no longer than this where enough images are compared.
+PARITY_SECONDS = 0.1
 
 
 class Laps:
@@ -41,13 +43,14 @@ def measure_cell(cell: Cell, round_number: int, device: str, inputs: dict, optio
     """Return the record of one measurement; whatever goes wrong becomes a status and a reason.
 
     inputs: files: `artifact` (what the backend loads), `images`, `logits` and `expected` (the reference), `build`
-    (the record of the engine's build, or None); `died`: how an earlier try ended, where a signal killed it. options:
-    `model`, `cpu_threads` and the fields of timing.Settings.
+    (the record of the engine's build, or None); `died`: how an earlier try ended, where a signal killed it; `alone`:
+    no other cell may be loaded on the GPU. options: `model`, `cpu_threads` and the fields of timing.Settings.
+    Raises SystemExit(EX_TEMPFAIL) if memory ran out while others had some of it: to be tried again, alone.
     """
     laps = Laps()
     options = {**options, "cpu_threads": options["cpu_threads"] or physical_cores()}
     if device == "cuda":
-        gpus.claim()
+        gpus.claim(inputs.get("alone", False))
     machine = environment.describe(device)
     record = {
         "format": FORMAT,
@@ -72,6 +75,8 @@ def measure_cell(cell: Cell, round_number: int, device: str, inputs: dict, optio
         record |= {"build": build} | _measure(cell, device, inputs, options, machine, laps)
     except Exception as error:
         record["status"], record["reason"] = _explain(error)
+        if record["status"] == "out_of_memory" and gpus.crowded():
+            raise SystemExit(os.EX_TEMPFAIL) from error
         record["traceback"] = traceback.format_exc()
     return record
 
@@ -84,29 +89,21 @@ def _build_refusal(build: dict | None) -> tuple[str, str] | None:
 def _measure(cell: Cell, device: str, inputs: dict, options: dict, machine: dict, laps: Laps) -> dict:
     images, logits = reference.read(inputs["images"]), reference.read(inputs["logits"])
     expected = json.loads(Path(inputs["expected"]).read_text())
-    # Started first, so that it is ready when the model is loaded.
-    telemetry = Telemetry(machine.get("gpu_uuid") if device == "cuda" else None)
-    backend = backends.get(cell.backend)
-    for name in backend.IMPORTS[device]:
-        import_module(name)
-    laps.end("import")
-    memory = MemoryMeter(device)  # on CUDA this makes the context
-    laps.end("context")
-    session = backend.load(cell, device, inputs["artifact"], options)
-    memory.read("loaded")
-    laps.end("load")
-    session.feed(batch(images, 0, cell.batch_size))
-    with session.active():
-        session.run()  # the first call may compile and allocates
-        session.synchronize()
+    uuid = machine.get("gpu_uuid") if device == "cuda" else None
+    telemetry = Telemetry(uuid)  # its process starts while the model is loaded
+    session, memory = _load(cell, device, uuid, inputs["artifact"], options, laps)
+    _warm(session, batch(images, 0, cell.batch_size))
     laps.end("first_call")
-    telemetry.wait()
+    gpus.measure_alone()
+    laps.end("queue")
+    telemetry.start()
     laps.end("telemetry")
     samples = timing.measure(session, timing.Settings(**{name: options[name] for name in SETTING_NAMES}))
     laps.end("timing")
     readings = telemetry.stop()
     memory.read("timed")
-    compared = parity.check(session, images, logits, PARITY_SECONDS, expected[cell.precision])
+    call_seconds = median(samples.host_ms) / 1000
+    compared = parity.check(session, images, logits, PARITY_SECONDS, call_seconds, expected[cell.precision])
     laps.end("parity")
     status, reason, observed = parity.verdict(cell.precision, session.dtype, compared, expected)
     return {
@@ -117,10 +114,36 @@ def _measure(cell: Cell, device: str, inputs: dict, options: dict, machine: dict
         "details": session.details,
         "samples": samples.as_dict(),
         "seconds": laps.seconds,
-        "memory": {"peak_mb": memory.peak_mb(), "readings_mb": memory.readings},
+        "memory": memory.as_dict(),
         "telemetry": readings,
         "parity": compared.as_dict() | {"expected_snr_db": expected} if compared else None,
     }
+
+
+def _load(cell: Cell, device: str, uuid: str | None, artifact: str, options: dict, laps: Laps) -> tuple:
+    """Return the loaded session, and the meter that has seen its memory."""
+    backend = backends.get(cell.backend)
+    for name in backend.IMPORTS[device]:
+        import_module(name)
+    laps.end("import")
+    memory = MemoryMeter(device, uuid)  # on CUDA this makes the context
+    if memory.whole_device:  # which others must not change meanwhile
+        gpus.measure_alone()
+        memory = MemoryMeter(device, uuid)
+    laps.end("context")
+    session = backend.load(cell, device, artifact, options)
+    memory.read("loaded")
+    laps.end("load")
+    return session, memory
+
+
+def _warm(session, images) -> None:
+    """Run `session` on `images` once: the first call may compile, and allocates."""
+    session.feed(images)
+    with session.active():
+        session.run()
+        session.synchronize()
+    session.poison()  # so that what is compared later was written by the runs that were timed
 
 
 def _explain(error: Exception) -> tuple[str, str]:

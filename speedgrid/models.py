@@ -109,7 +109,7 @@ def classes(model: nn.Module) -> int:
     return model.get_submodule(head(model)).weight.shape[0]
 
 
-def seeded(name: str, seed: int, resolution: int, calibration_images: int = 32) -> nn.Module:
+def seeded(name: str, seed: int, resolution: int) -> nn.Module:
     """Return model `name` with seeded weights and batch-norm statistics calibrated on the seeded images.
 
     Uncalibrated random networks explode or vanish over depth and overflow in float16; calibrated ones have
@@ -123,9 +123,11 @@ def seeded(name: str, seed: int, resolution: int, calibration_images: int = 32) 
             norm.reset_running_stats()
             norm.momentum = None  # the plain average over all batches
             norm.train()
+        # As many pixels as in 32 images at 224: large images have enough for their statistics in fewer.
+        count = max(8, min(32, round(32 * (224 / resolution) ** 2)))
         with torch.inference_mode():
-            for start in range(0, calibration_images, 8):
-                model(torch.from_numpy(images(seed, resolution, start, 8)))
+            for start in range(0, count, 8):
+                model(torch.from_numpy(images(seed, resolution, start, min(8, count - start))))
     return model.eval()
 
 

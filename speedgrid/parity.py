@@ -19,6 +19,8 @@ CANDIDATES = {"float32": ("fp32", "tf32", "bf16"), "float16": ("fp16",), "bfloat
 # How far below its expected SNR the least exact candidate may lie, in dB, before the answer counts as wrong: sums in
 # half precision instead of float32, which the expectation does not have, cost up to 10 dB on ResNet-18.
 SLACK = 20.0
+# Images that are compared however long they take.
+FEWEST = 4
 
 
 @dataclass(frozen=True)
@@ -102,20 +104,24 @@ def verdict(
     return "wrong_precision", f"labelled {precision}, but {found} is that of {observed}", observed
 
 
-def check(session, images: np.ndarray, logits: np.ndarray, seconds: float, expected_db: float) -> Parity | None:
-    """Run `session` on the reference images, at least one batch, until all are done or `seconds` are over.
+def check(
+    session, images: np.ndarray, logits: np.ndarray, seconds: float, call_seconds: float, expected_db: float
+) -> Parity | None:
+    """Compare what `session` has just computed with the reference, then run it on more images until time is over.
 
+    The session must have been fed the first of `images`, poisoned, and run: its output is that of the runs before.
+    At least FEWEST images are compared, all of them if `seconds` allow; a call takes `call_seconds`.
     images: float32 [count, 3, resolution, resolution]; logits: their float64 reference outputs [count, classes].
     expected_db: SNR that the session's precision should have. None if an output is missing or not finite.
     """
-    size = session.shape[0]
-    outputs, done, deadline = [], 0, time.monotonic() + seconds
-    while done < len(logits) and (not outputs or time.monotonic() < deadline):
+    size, count, deadline = session.shape[0], len(logits), time.monotonic() + seconds - call_seconds
+    outputs, done = [session.output()[:count]], size
+    while done < count and (done < FEWEST or time.monotonic() < deadline):
         session.feed(batch(images, done, size))
         session.poison()
         with session.active():
             session.run()
-        outputs.append(session.output()[: len(logits) - done])
+        outputs.append(session.output()[: count - done])
         done += size
     found = np.concatenate(outputs)
     return compare(found, logits[: len(found)], expected_db)

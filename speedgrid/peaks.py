@@ -77,6 +77,7 @@ def measure_all(device: str, precisions: list[str]) -> dict:
         return {"gemm_tflops": dict.fromkeys(precisions), "reason": reason}
     if device == "cuda":
         gpus.claim()
+        gpus.measure_alone()
     return {
         "gemm_tflops": {precision: measure_gemm(device, precision) for precision in precisions},
         "reason": "",

@@ -8,6 +8,8 @@ from speedgrid.threads import physical_cores
 
 # Images at once: float64 convolutions gain nothing from a batch (8 at once take 10 % longer than 1 on 2 cores).
 BATCH = 1
+# References of several resolutions are computed side by side where there are cores for it.
+MOST_THREADS = 4
 # Images of the simulation: enough for a figure that is good to three decibels.
 SIMULATED = 8
 
@@ -18,7 +20,7 @@ def compute(model: str, weights: str, images: np.ndarray) -> np.ndarray:
 
     from speedgrid import models
 
-    torch.set_num_threads(physical_cores())
+    torch.set_num_threads(min(MOST_THREADS, physical_cores()))
     module = models.load(model, weights).double()
     with torch.inference_mode():
         parts = [
@@ -28,7 +30,14 @@ def compute(model: str, weights: str, images: np.ndarray) -> np.ndarray:
 
 
 def prepare(
-    model: str, weights: str, seed: int, resolution: int, count: int, images: str, logits: str, expected: str
+    model: str,
+    weights: str,
+    seed: int,
+    resolution: int,
+    count: int,
+    images: str,
+    logits: str,
+    expected: str,
 ) -> None:
     """Write `count` images, their float64 logits (.npy) and the SNR that each precision is expected to have (JSON)."""
     from speedgrid import images as pictures

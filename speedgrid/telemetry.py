@@ -1,9 +1,11 @@
 """Sample the GPU's clocks, power, temperature and utilisation in a process of its own, so that timing never waits.
 
-Run as a program, it prints one JSON line a sample until its standard input closes.
+Run as a program, it waits for a line on its standard input, then prints one JSON line a sample until that closes.
 """
 
+import contextlib
 import json
+import os
 import subprocess
 import sys
 import time
@@ -21,7 +23,7 @@ THROTTLE_REASONS = {
 
 
 class Telemetry:
-    """Sample the GPU `uuid` from the moment this is made to `stop()`. With no uuid (a CPU) nothing happens."""
+    """Sample the GPU `uuid` from `start()` to `stop()`; made earlier, it is ready. With no uuid nothing happens."""
 
     def __init__(self, uuid: str | None):
         self.process = None
@@ -33,19 +35,20 @@ class Telemetry:
                 text=True,
             )
 
-    def wait(self) -> None:
-        """Wait until sampling goes on; samples before this moment are not counted."""
+    def start(self) -> None:
+        """Begin sampling, and wait for the first sample."""
         if self.process is not None:
+            with contextlib.suppress(OSError):  # a sampler that is gone gives no samples
+                self.process.stdin.write("\n")
+                self.process.stdin.flush()
             self.process.stdout.readline()
-            self.started = time.time()
 
     def stop(self) -> dict | None:
         """Stop the sampler and return the summary of its samples, or None where there are none."""
         if self.process is None:
             return None
         lines, _ = self.process.communicate()
-        samples = [json.loads(line) for line in lines.splitlines() if line.startswith("{")]
-        return summarise([one for one in samples if one["time"] >= self.started])
+        return summarise([json.loads(line) for line in lines.splitlines() if line.startswith("{")])
 
 
 def summarise(samples: list[dict]) -> dict | None:
@@ -68,7 +71,6 @@ def summarise(samples: list[dict]) -> dict | None:
         "power_w_max": reduce("power_w", max),
         "temperature_c": reduce("temperature_c", max),
         "utilisation_percent": reduce("utilisation_percent", median),
-        "used_mb_max": reduce("used_mb", max),
         "throttled": [text for bit, text in THROTTLE_REASONS.items() if reasons & bit],
     }
 
@@ -88,19 +90,19 @@ def sample(api, handle) -> dict:
         "power_w": ask(lambda: api.nvmlDeviceGetPowerUsage(handle) / 1000),
         "temperature_c": ask(lambda: api.nvmlDeviceGetTemperature(handle, api.NVML_TEMPERATURE_GPU)),
         "utilisation_percent": ask(lambda: api.nvmlDeviceGetUtilizationRates(handle).gpu),
-        "used_mb": ask(lambda: api.nvmlDeviceGetMemoryInfo(handle).used / 1e6),
         "reasons": ask(lambda: api.nvmlDeviceGetCurrentClocksEventReasons(handle)),
     }
 
 
 def main(uuid: str) -> None:
-    """Print samples until standard input closes."""
+    """Print samples from the first line on standard input until it closes."""
     import select
 
     import pynvml
 
     pynvml.nvmlInit()
     handle = pynvml.nvmlDeviceGetHandleByUUID(uuid)
+    os.read(0, 1)
     while True:
         started = time.monotonic()
         print(json.dumps(sample(pynvml, handle)), flush=True)

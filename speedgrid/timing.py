@@ -17,6 +17,8 @@ from speedgrid.statistics import order_statistic_interval
 
 # Timed calls that a cell always gets, however slow it is: fewer give no spread at all.
 FEWEST_RUNS = 3
+# Calls of the throughput loop that a cell always gets.
+FEWEST_BACK_TO_BACK = 5
 # Two windows of warm-up calls whose medians differ by less are steady.
 STEADY = 0.02
 # The part of max_seconds that warming up may take.
@@ -174,13 +176,13 @@ def time_throughput(session, settings: Settings, samples: Samples) -> None:
     import torch
 
     seconds = min(settings.min_seconds, settings.max_seconds)
-    runs = max(20, int(seconds * 1000 / statistics.median(samples.host_ms)))
-    runs = min(runs, max(FEWEST_RUNS, int(settings.max_seconds * 1000 / statistics.median(samples.host_ms))))
+    runs = max(FEWEST_BACK_TO_BACK, int(seconds * 1000 / statistics.median(samples.host_ms)))
     before, after = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
     before.record(session.stream)
     for _ in range(runs):
         session.run()
     after.record(session.stream)
     after.synchronize()
-    samples.throughput_seconds = round(before.elapsed_time(after) / 1000, 6)
-    samples.throughput_ms, samples.throughput_runs = before.elapsed_time(after) / runs, runs
+    total = before.elapsed_time(after)
+    samples.throughput_ms, samples.throughput_runs = total / runs, runs
+    samples.throughput_seconds = round(total / 1000, 6)

@@ -1,5 +1,7 @@
 """Engines: a build that cannot be done is a record with a reason, never a crash."""
 
+from contextlib import contextmanager
+
 import pytest
 
 from speedgrid import backends, engine
@@ -58,6 +60,24 @@ def test_an_engine_that_was_built_keeps_its_file_and_says_how_long_it_took(tmp_p
     record = engine.build(CELL, "cuda", "resnet18", "none.pth", str(output))
     assert record == {"status": "ok", "reason": "", "build_seconds": 1.5}
     assert output.read_bytes() == b"engine"
+
+
+@pytest.mark.parametrize(("installed", "alone"), [("torch-tensorrt", True), ("torch-tensorrt-rtx", False)])
+def test_a_build_works_beside_others_unless_its_compiler_times_kernels(tmp_path, buildable, installed, alone):
+    steps = []
+
+    @contextmanager
+    def working(alone=False):
+        steps.append(f"alone: {alone}")
+        yield
+        steps.append("done")
+
+    buildable.setattr(engine.environment, "versions", lambda names: {name: "2" for name in names if name == installed})
+    buildable.setattr(engine, "timing_cache", lambda output: "none.cache")
+    buildable.setattr(engine, "compile_engine", lambda *_: steps.append("compiles") or {})
+    buildable.setattr(engine.gpus, "working", working)
+    engine.build(CELL, "cuda", "resnet18", "none.pth", str(tmp_path / "one.ts"))
+    assert steps == [f"alone: {alone}", "compiles", "done"]
 
 
 def test_builds_of_another_environment_share_no_timing_cache(monkeypatch):

@@ -1,6 +1,7 @@
 """What only a GPU can show: run with `pytest -m gpu` on a machine that has one."""
 
 import json
+import os
 import subprocess
 import sys
 
@@ -9,7 +10,7 @@ import pytest
 
 from speedgrid import export, reference, weights
 from speedgrid.grid import Cell
-from speedgrid.measure import measure_cell
+from speedgrid.launcher import ADDRESS_VARIABLE, client, server
 
 pytestmark = pytest.mark.gpu
 
@@ -23,11 +24,18 @@ OPTIONS = {
     "max_seconds": 5,
     "target_percent": 5,
 }
+# Gives torch a hundredth of the GPU, then runs a script as `python -m` does.
+LITTLE_MEMORY = """
+import runpy, sys, torch
+torch.cuda.set_per_process_memory_fraction(0.01)
+del sys.argv[0]
+runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
+"""
 
 
 @pytest.fixture(scope="module")
 def inputs(tmp_path_factory):
-    """Weights, images, reference outputs and ONNX files of one small resolution."""
+    """Weights, images, reference outputs and ONNX files of one small resolution; scripts start warm meanwhile."""
     folder = tmp_path_factory.mktemp("artifacts")
     paths = {
         name: str(folder / name)
@@ -38,20 +46,25 @@ def inputs(tmp_path_factory):
     reference.prepare("resnet18", paths["weights.pth"], 0, RESOLUTION, 64, *written)
     for precision in ("fp32", "fp16"):
         export.export("resnet18", paths["weights.pth"], precision, RESOLUTION, paths[f"{precision}.onnx"])
-    return folder, paths
+    launcher = server.start(["torch", "speedgrid.models", "speedgrid.measure", "onnxruntime"])
+    yield folder, paths
+    launcher.stdin.close()
 
 
-def measure(inputs, cell: Cell, artifact: str, build: str | None = None, **options) -> dict:
-    """Measure one cell in this process."""
-    _, paths = inputs
-    files = {
-        "artifact": artifact,
-        "images": paths["images.npy"],
-        "logits": paths["logits.npy"],
-        "expected": paths["expected.json"],
-        "build": build,
-    }
-    return measure_cell(cell, 1, "cuda", files, OPTIONS | options)
+def arguments(inputs, cell: Cell, artifact: str, build: str | None = None) -> list[str]:
+    """Return what measures one cell into `record.json`, for `python -m` or the launcher."""
+    folder, paths = inputs
+    given = ["scripts.time_cell", str(cell), "--device", "cuda", "--artifact", artifact]
+    for name in ("images", "logits", "expected"):
+        given += [f"--{name}", next(path for file, path in paths.items() if file.startswith(name))]
+    given += ["--build", build] if build else []
+    return [*given, "--options", json.dumps(OPTIONS), "--output", str(folder / "record.json")]
+
+
+def measure(inputs, *what) -> dict:
+    """Measure one cell in a fork of the launcher, as the workflow does."""
+    assert client.ask(os.environ[ADDRESS_VARIABLE], arguments(inputs, *what), None) == 0
+    return json.loads((inputs[0] / "record.json").read_text())
 
 
 def assert_proven(record: dict, precision: str) -> None:
@@ -63,6 +76,7 @@ def assert_proven(record: dict, precision: str) -> None:
     assert np.median(samples["device_ms"]) <= np.median(samples["host_ms"])
     assert samples["throughput_ms"] > 0
     assert record["memory"]["peak_mb"] > 20
+    assert not record["memory"]["whole_device"]
     assert record["telemetry"]["power_w"] > 0
     assert record["telemetry"]["sm_clock_mhz"] > 0
 
@@ -104,13 +118,11 @@ def test_an_engine_is_built_whole_and_its_true_precision_is_seen(inputs, precisi
         assert_proven(record, precision)
 
 
-def test_a_cell_that_is_too_large_is_an_out_of_memory_row(inputs):
-    import torch
-
-    torch.cuda.set_per_process_memory_fraction(0.01)
-    try:
-        record = measure(inputs, Cell("pytorch", "fp32", RESOLUTION, 8192), inputs[1]["weights.pth"])
-    finally:
-        torch.cuda.set_per_process_memory_fraction(1.0)
+def test_a_cell_that_is_too_large_is_tried_again_alone_and_then_an_out_of_memory_row(inputs):
+    given = arguments(inputs, Cell("pytorch", "fp32", RESOLUTION, 8192), inputs[1]["weights.pth"])
+    command = [sys.executable, "-c", LITTLE_MEMORY]
+    assert subprocess.run([*command, *given]).returncode == os.EX_TEMPFAIL
+    assert subprocess.run([*command, *given, "--alone"]).returncode == 0
+    record = json.loads((inputs[0] / "record.json").read_text())
     assert record["status"] == "out_of_memory"
     assert "memory" in record["reason"].lower()

@@ -1,26 +1,43 @@
-"""GPUs are claimed one process each, whatever the processes are."""
+"""Slots and locks of GPUs, among processes that know nothing of each other."""
 
 import os
+import re
+import select
 import subprocess
 import sys
+import tempfile
+import threading
+import time
 import types
 from pathlib import Path
 
 import pytest
 
-from speedgrid import gpus
+from speedgrid import environment, gpus
+from speedgrid.gpus import Gpu
 
 FAKE_DRIVER = """
+import types
 class NVMLError(Exception): pass
-NAMES = {names!r}
+NAMES, MEMORY = {names!r}, {memory!r}
 def nvmlInit(): pass
 def nvmlShutdown(): pass
 def nvmlDeviceGetCount(): return len(NAMES)
 def nvmlDeviceGetHandleByIndex(index): return index
 def nvmlDeviceGetUUID(handle): return f"GPU-{{handle}}{{handle}}"
 def nvmlDeviceGetName(handle): return NAMES[handle]
+def nvmlDeviceGetMemoryInfo(handle): return types.SimpleNamespace(total=MEMORY)
 """
-CLAIM_AND_WAIT = "from speedgrid import gpus; print(gpus.claim(), flush=True); input()"
+LARGE, SMALL = 80e9, 24e9  # bytes: four slots and one
+# What other processes do; each step ends with a line on their input.
+CLAIM = "print(gpus.claim(), flush=True); input()"
+CLAIM_ALONE = "print(gpus.claim(alone=True), flush=True); input()"
+MEASURE = "gpus.claim(); gpus.measure_alone(); print('measures', flush=True); input()"
+CLAIM_THEN_MEASURE = (
+    "print(gpus.claim(), flush=True); input(); gpus.measure_alone(); print('measures', flush=True); input()"
+)
+WORK = "\nwith gpus.working(): print('works', flush=True); input()"
+WORK_ALONE = "\nwith gpus.working(alone=True): print('works', flush=True); input()"
 
 
 @pytest.fixture
@@ -28,69 +45,324 @@ def machine(tmp_path, monkeypatch):
     """Pretend that this machine has GPUs of the given names; locks are in a folder of this test."""
     monkeypatch.setattr(gpus.tempfile, "tempdir", str(tmp_path))
     monkeypatch.setenv("TMPDIR", str(tmp_path))
-    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")  # so that what a test leaves there is taken back
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
     monkeypatch.setattr(gpus, "CLAIMED", {})
 
-    def make(*names):
-        code = FAKE_DRIVER.format(names=names)
+    def make(*names, memory=LARGE):
+        code = FAKE_DRIVER.format(names=names, memory=memory)
         (tmp_path / "pynvml.py").write_text(code)
         driver = types.ModuleType("pynvml")
         exec(code, driver.__dict__)
         monkeypatch.setitem(sys.modules, "pynvml", driver)
-        return tmp_path
 
     return make
 
 
-def other_process(folder):
-    """Start a process that claims a GPU and holds it until its input closes."""
-    paths = os.pathsep.join([str(folder), str(Path(__file__).parent.parent)])
-    return subprocess.Popen(
-        [sys.executable, "-c", CLAIM_AND_WAIT],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        env=os.environ | {"PYTHONPATH": paths},
-    )
+@pytest.fixture
+def start(tmp_path):
+    """Start a process of that machine; none of them lives longer than its test, or than a quarter of a minute."""
+    timers = {}
 
+    def make(code, **variables):
+        process = subprocess.Popen(
+            [sys.executable, "-c", f"from speedgrid import gpus; {code}"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env=os.environ | {"PYTHONPATH": f"{tmp_path}{os.pathsep}{Path(__file__).parent.parent}"} | variables,
+        )
+        timers[process] = threading.Timer(15, process.kill)
+        timers[process].start()
+        return process
 
-def test_a_claimed_gpu_is_the_only_one_that_cuda_sees(machine, monkeypatch):
-    machine("A", "A")
-    assert gpus.claim() == "GPU-00"
-    assert os.environ["CUDA_VISIBLE_DEVICES"] == "GPU-00"
-    assert gpus.claim() == "GPU-00"
-
-
-def test_two_processes_have_two_gpus_and_a_third_waits_for_the_first_to_end(machine):
-    folder = machine("A", "A")
-    first, second = other_process(folder), other_process(folder)
-    claimed = {first.stdout.readline().strip(): first, second.stdout.readline().strip(): second}
-    assert set(claimed) == {"GPU-00", "GPU-11"}
-    third = other_process(folder)
-    assert third.stdout.readline().startswith("All GPUs are measuring")
-    claimed["GPU-11"].kill()
-    assert third.stdout.readline().strip() == "GPU-11"
-    for process in (first, second, third):
+    yield make
+    for process, timer in timers.items():
+        timer.cancel()
         process.kill()
         process.communicate()
 
 
+def line(process):
+    """Return the next line that a process writes, or nothing if it was killed."""
+    return process.stdout.readline().strip()
+
+
+def waits(process):
+    """Say whether a process comes to wait for a lock, by the kernel's account of them (proc(5))."""
+    waiting, deadline = rf"-> FLOCK +ADVISORY +\w+ {process.pid} ", time.monotonic() + 5
+    while not (found := re.search(waiting, Path("/proc/locks").read_text())) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    return bool(found)
+
+
+def go_on(process):
+    """Let a process go on after its `input()`."""
+    process.stdin.write("\n")
+    process.stdin.flush()
+
+
+def test_a_claimed_gpu_is_the_only_one_that_cuda_sees(machine):
+    machine("A", "A")
+    assert gpus.claim() == "GPU-00"
+    assert os.environ["CUDA_VISIBLE_DEVICES"] == "GPU-00"
+
+
+def test_a_second_claim_changes_nothing(machine):
+    machine("A", "A")
+    assert gpus.claim() == gpus.claim() == "GPU-00"
+    [held] = gpus.CLAIMED.values()
+    assert len(held) == 2  # the lock and one slot
+
+
 def test_gpus_of_another_model_are_left_alone(machine):
     machine("A", "B", "A")
-    assert gpus.usable() == [(0, "GPU-00"), (2, "GPU-22")]
+    assert gpus.usable() == [Gpu(0, "GPU-00", 4), Gpu(2, "GPU-22", 4)]
 
 
-@pytest.mark.parametrize(
-    ("visible", "expected"),
-    [("1", [(1, "GPU-11")]), ("2,0", [(2, "GPU-22"), (0, "GPU-00")]), ("GPU-22", [(2, "GPU-22")]), ("7", [])],
-)
-def test_cuda_visible_devices_is_obeyed_by_number_and_by_uuid(machine, monkeypatch, visible, expected):
+@pytest.mark.parametrize(("visible", "indices"), [("1", [1]), ("2,0", [2, 0]), ("GPU-22", [2]), ("7", [])])
+def test_cuda_visible_devices_is_obeyed_by_number_and_by_uuid(machine, monkeypatch, visible, indices):
     machine("A", "A", "A")
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
-    assert gpus.usable() == expected
+    assert [gpu.index for gpu in gpus.usable()] == indices
+
+
+@pytest.mark.parametrize(("gb", "slots"), [(8, 1), (24, 1), (39.9, 1), (40, 2), (80, 4), (151, 4)])
+def test_a_gpu_has_a_slot_for_every_20_gb_at_least_one_and_at_most_four(gb, slots):
+    assert gpus.slots(round(gb * 1e9)) == slots
+
+
+def test_a_machine_is_described_by_the_first_gpu_that_may_be_used(machine, monkeypatch):
+    machine("A", "A", "A")
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2,1")
+    monkeypatch.setattr(environment, "gpu", lambda index: {"gpu": "A", "index": index})
+    assert environment.describe("cuda")["index"] == 2
 
 
 def test_without_a_gpu_nothing_is_claimed(machine):
     machine()
     assert gpus.claim() is None
     assert "CUDA_VISIBLE_DEVICES" not in os.environ
+
+
+def test_processes_are_spread_over_gpus_before_a_gpu_gets_a_second_one(machine, start):
+    machine("A", "A")
+    claimed = [line(start(CLAIM)) for _ in range(5)]
+    assert claimed == ["GPU-00", "GPU-11", "GPU-00", "GPU-11", "GPU-00"]
+
+
+def test_a_process_waits_while_all_slots_are_taken_and_gets_that_of_one_that_is_killed(machine, start):
+    machine("A", "A", memory=SMALL)
+    first, second = start(CLAIM), start(CLAIM)
+    claimed = {line(process): process for process in (first, second)}
+    assert set(claimed) == {"GPU-00", "GPU-11"}
+    third = start(CLAIM)
+    assert line(third) == "All GPUs are taken; waiting for one."
+    claimed["GPU-11"].kill()
+    assert line(third) == "GPU-11"
+
+
+def test_a_gpu_with_four_slots_has_no_room_for_a_fifth_process(machine, start):
+    machine("A")
+    assert {line(start(CLAIM)) for _ in range(4)} == {"GPU-00"}
+    assert line(start(CLAIM)).startswith("All GPUs are taken")
+
+
+def test_a_process_that_has_a_gpu_alone_leaves_no_slot_to_others(machine, start):
+    machine("A")
+    assert line(start(CLAIM_ALONE)) == "GPU-00"
+    assert line(start(CLAIM)).startswith("All GPUs are taken")
+
+
+def test_a_process_that_wants_a_gpu_alone_waits_for_whoever_has_a_slot(machine, start):
+    machine("A")
+    loaded = [start(CLAIM), start(CLAIM)]
+    assert [line(process) for process in loaded] == ["GPU-00", "GPU-00"]
+    alone = start(CLAIM_ALONE)
+    for process in loaded:
+        assert waits(alone)
+        process.kill()
+        process.wait()
+    assert line(alone) == "GPU-00"
+
+
+def test_two_that_want_a_gpu_alone_have_it_one_after_the_other(machine, start):
+    machine("A", "A")
+    first = start(CLAIM_ALONE)
+    assert line(first) == "GPU-00"
+    second = start(CLAIM_ALONE)
+    assert waits(second)
+    go_on(first)
+    assert line(second) == "GPU-00"
+
+
+@pytest.mark.parametrize(
+    ("memory", "alone", "crowded"), [(LARGE, False, True), (LARGE, True, False), (SMALL, False, False)]
+)
+def test_a_gpu_is_crowded_where_others_may_have_a_slot_of_it(machine, memory, alone, crowded):
+    machine("A", memory=memory)
+    gpus.claim(alone)
+    assert gpus.crowded() is crowded
+
+
+def test_what_was_not_claimed_is_not_crowded(machine):
+    machine("A")
+    assert not gpus.crowded()
+
+
+@pytest.mark.parametrize("gpu", ["0", "1"])
+def test_work_waits_until_no_gpu_of_the_machine_is_measured(machine, start, gpu):
+    machine("A", "A")
+    measuring = start(MEASURE, CUDA_VISIBLE_DEVICES=gpu)
+    assert line(measuring) == "measures"
+    working = start(WORK)
+    assert waits(working)
+    measuring.kill()
+    assert line(working) == "works"
+
+
+def test_measuring_waits_until_work_is_done(machine, start):
+    machine("A", "A")
+    working = start(WORK)
+    assert line(working) == "works"
+    measuring = start(MEASURE)
+    assert waits(measuring)
+    go_on(working)
+    assert line(measuring) == "measures"
+
+
+def test_measuring_does_not_wait_for_work_that_was_killed(machine, start):
+    machine("A")
+    working = start(WORK)
+    assert line(working) == "works"
+    measuring = start(MEASURE)
+    assert waits(measuring)
+    working.kill()
+    assert line(measuring) == "measures"
+
+
+def test_a_claim_waits_while_its_gpu_is_measured(machine, start):
+    machine("A")
+    measuring = start(MEASURE)
+    assert line(measuring) == "measures"
+    claiming = start(CLAIM)
+    assert waits(claiming)
+    measuring.kill()
+    assert line(claiming) == "GPU-00"
+
+
+def test_two_gpus_are_measured_at_the_same_time(machine, start):
+    machine("A", "A")
+    assert [line(start(MEASURE)) for _ in range(2)] == ["measures", "measures"]
+
+
+def test_of_two_loaded_on_one_gpu_the_second_measures_after_the_first(machine, start):
+    machine("A")
+    both = [start(CLAIM_THEN_MEASURE) for _ in range(2)]
+    assert [line(process) for process in both] == ["GPU-00", "GPU-00"]
+    go_on(both[0])
+    assert waits(both[0])  # the other one may still be loading
+    go_on(both[1])
+    [[output], _, _] = select.select([process.stdout for process in both], [], [], 10)
+    first, second = sorted(both, key=lambda process: process.stdout is not output)
+    assert line(first) == "measures"
+    assert waits(second)
+    first.kill()
+    assert line(second) == "measures"
+
+
+@pytest.mark.parametrize(
+    "close",
+    ["next(iter(gpus.CLAIMED.values()))[0].close()", "import os; os.close(gpus.HIGH_DESCRIPTOR)"],
+    ids=["low", "high"],
+)
+def test_a_gpu_is_still_had_alone_when_either_descriptor_of_its_lock_is_closed(machine, start, close):
+    machine("A")
+    measuring = start(f"gpus.claim(); gpus.measure_alone(); {close}; print('closed', flush=True); input()")
+    assert line(measuring) == "closed"
+    working = start(WORK)
+    assert waits(working)
+    measuring.kill()
+    assert line(working) == "works"
+
+
+def test_two_work_at_the_same_time(machine, start):
+    machine("A", "A")
+    assert [line(start(WORK)) for _ in range(2)] == ["works", "works"]
+
+
+def test_work_goes_on_while_a_cell_is_loaded(machine, start):
+    machine("A")
+    assert line(start(CLAIM)) == "GPU-00"
+    assert line(start(WORK)) == "works"
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [(WORK, WORK_ALONE), (WORK_ALONE, WORK), (WORK_ALONE, WORK_ALONE)],
+    ids=["shared, alone", "alone, shared", "alone, alone"],
+)
+def test_work_that_must_be_alone_shares_with_no_other(machine, start, first, second):
+    machine("A", "A")
+    before = start(first)
+    assert line(before) == "works"
+    after = start(second)
+    assert waits(after)
+    go_on(before)
+    assert line(after) == "works"
+
+
+def test_work_of_processes_that_count_gpus_in_another_order_never_ends_in_a_circle(machine, start):
+    machine("A", "A")
+    measuring = start(MEASURE, CUDA_VISIBLE_DEVICES="1")
+    assert line(measuring) == "measures"
+    one = start(WORK_ALONE, CUDA_VISIBLE_DEVICES="1,0")
+    assert waits(one)
+    other = start(WORK_ALONE, CUDA_VISIBLE_DEVICES="0,1")
+    assert waits(other)
+    measuring.kill()
+    [ready, _, _] = select.select([one.stdout, other.stdout], [], [], 2)
+    assert ready != [], "each holds a GPU that the other waits for"
+
+
+def test_work_has_one_gpu_the_same_one_throughout_a_process(machine, monkeypatch):
+    machine("A", "A")
+    seen = set()
+    for _ in range(2):
+        monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+        with gpus.working():
+            seen.add(os.environ["CUDA_VISIBLE_DEVICES"])
+    assert len(seen) == 1
+    assert seen <= {"GPU-00", "GPU-11"}
+
+
+def test_locks_of_work_that_failed_are_let_go(machine, start):
+    machine("A")
+    with pytest.raises(ZeroDivisionError), gpus.working(alone=True):
+        raise ZeroDivisionError
+    assert line(start(WORK)) == "works"
+
+
+def test_work_without_a_gpu_is_just_done(machine, tmp_path):
+    machine()
+    with gpus.working(alone=True):
+        done = True
+    assert done
+    assert "CUDA_VISIBLE_DEVICES" not in os.environ
+    assert list(tmp_path.glob("*.lock")) == []
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+def test_a_lock_file_serves_every_user_of_the_machine(machine, monkeypatch):
+    machine("A")
+    with tempfile.TemporaryDirectory(dir="/tmp") as folder:
+        os.chmod(folder, 0o1777)
+        monkeypatch.setattr(gpus.tempfile, "tempdir", folder)
+        with gpus.working():
+            pass
+        os.seteuid(65534)
+        try:
+            with gpus.working():
+                pass
+        finally:
+            os.seteuid(0)

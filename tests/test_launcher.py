@@ -46,6 +46,11 @@ else:
     print("tried", flush=True)
     os.kill(os.getpid(), getattr(signal, sys.argv[1]))
 """,
+    "crowded": """
+import sys
+print(*sys.argv[1:], flush=True)
+sys.exit(0 if "--alone" in sys.argv else 75)
+""",
     "state": "number = 0",
     "count": "import os, state; state.number += 1; print(state.number, os.getppid())",
     "noted": "import os; open('imports', 'a').write(f'{os.getpid()}\\n')",
@@ -94,6 +99,12 @@ def state(pid):
 def alive(pid):
     """Tell if a process runs; one that has ended and waits to be reaped does not."""
     return state(pid) not in "ZX"
+
+
+def children(pid):
+    """Return the processes that a process has forked and that still run."""
+    listed = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return [int(one) for one in listed if alive(int(one))]
 
 
 class Launcher:
@@ -225,7 +236,7 @@ def test_without_a_launcher_the_script_runs_in_a_fresh_process(launch, address):
     assert (client.returncode, output, errors) == (0, f"{client.pid}\n", "")
 
 
-def test_state_does_not_leak_between_forks_and_stays_in_a_kept_process_until_the_next_fork(launch):
+def test_state_does_not_leak_between_forks_and_stays_in_a_kept_process_until_it_was_idle_for_a_while(launch):
     launcher = launch("state")
     fork = f"1 {launcher.pid}\n"
 
@@ -237,7 +248,27 @@ def test_state_does_not_leak_between_forks_and_stays_in_a_kept_process_until_the
     assert kept("others") == fork
     assert kept() == f"4 {launcher.pid}\n"
     assert launcher.run("count")[1] == fork
-    assert kept() == fork  # a kept process gave its memory back before the fork, which may be a measurement
+    assert kept() == f"5 {launcher.pid}\n"
+    wait_for(lambda: not children(launcher.pid))  # it gives its memory back
+    assert kept() == fork
+
+
+def test_as_many_processes_are_kept_as_have_work_at_once(launch):
+    launcher = launch("state")
+    arguments = ("--keep", "builds", "meet")
+    clients = [launcher.begin(*arguments, "a", "b"), launcher.begin(*arguments, "b", "a")]
+    assert [client.communicate(timeout=30) for client in clients] == [("", ""), ("", "")]
+    assert len(children(launcher.pid)) == 2
+    assert launcher.run("--keep", "builds", "count") == (0, f"1 {launcher.pid}\n", "")
+    assert len(children(launcher.pid)) == 2
+
+
+@pytest.mark.parametrize("warm", [True, False], ids=["warm", "cold"])
+def test_a_script_that_others_were_in_the_way_of_runs_once_more_alone(launch, warm):
+    launcher = launch()
+    if not warm:
+        del launcher.environment[ADDRESS_VARIABLE]
+    assert launcher.run("crowded", "cell") == (0, "cell\ncell --alone\n", "")
 
 
 def test_a_kept_process_gives_each_client_its_own_output_and_exit_code(launch):

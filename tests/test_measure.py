@@ -1,6 +1,8 @@
 """One measurement: whatever happens becomes a status and a reason."""
 
+import itertools
 import json
+import os
 import re
 import sys
 import time
@@ -27,7 +29,7 @@ OPTIONS = {
     "max_seconds": 0.2,
     "target_percent": 1e9,
 }
-STEPS = ["describe", "import", "context", "load", "first_call", "telemetry", "timing", "parity"]
+STEPS = ["describe", "import", "context", "load", "first_call", "queue", "telemetry", "timing", "parity"]
 
 
 @pytest.fixture
@@ -81,6 +83,7 @@ def test_a_measurement_that_works_is_a_whole_record(backend, files, tmp_path):
     assert re.fullmatch(r".+ CPUs\), numpy [\d.]+", found["fingerprint"])
     assert found["telemetry"] is None
     assert set(found["memory"]["readings_mb"]) == {"baseline", "loaded", "timed"}
+    assert (found["memory"]["whole_device"], found["memory"]["other_processes"]) == (False, None)
     record.write_json(tmp_path / "one.json", found)
     assert record.read(tmp_path / "one.json") == json.loads(json.dumps(found))
 
@@ -172,6 +175,83 @@ def test_an_error_of_memory_is_out_of_memory(backend, files, error):
     assert (found["status"], found["reason"]) == ("out_of_memory", str(error))
 
 
+TOO_LARGE = RuntimeError("CUDA out of memory")
+
+
+def test_memory_that_ran_out_where_others_have_some_of_it_is_to_be_tried_again(backend, files, monkeypatch):
+    backend.load = raising(TOO_LARGE)
+    monkeypatch.setattr(measure.gpus, "crowded", lambda: True)
+    with pytest.raises(SystemExit) as caught:
+        measure_cell(CELL, 1, "cpu", files, OPTIONS)
+    assert caught.value.code == os.EX_TEMPFAIL
+    assert caught.value.__cause__ is TOO_LARGE
+
+
+def test_memory_that_ran_out_with_nobody_else_there_is_a_record(backend, files, monkeypatch):
+    backend.load = raising(TOO_LARGE)
+    monkeypatch.setattr(measure.gpus, "crowded", lambda: False)
+    assert measure_cell(CELL, 1, "cpu", files, OPTIONS)["status"] == "out_of_memory"
+
+
+def test_another_error_where_others_are_loaded_is_a_record(backend, files, monkeypatch):
+    backend.load = raising(RuntimeError("lost"))
+    monkeypatch.setattr(measure.gpus, "crowded", lambda: True)
+    assert measure_cell(CELL, 1, "cpu", files, OPTIONS)["status"] == "failed"
+
+
+@pytest.mark.parametrize(("asked", "alone"), [({}, False), ({"alone": False}, False), ({"alone": True}, True)])
+def test_a_cell_has_the_gpu_to_itself_from_the_start_if_it_is_asked_to(backend, files, monkeypatch, asked, alone):
+    claims = []
+    monkeypatch.setattr(measure.gpus, "claim", claims.append)
+    backend.available = lambda device: "no GPU"
+    measure_cell(CELL, 1, "cuda", files | asked, OPTIONS)
+    assert claims == [alone]
+
+
+@pytest.fixture
+def steps(backend, monkeypatch):
+    """Return the list that the steps of a measurement are then noted in."""
+    noted = []
+
+    class Telemetry:
+        def __init__(self, uuid):
+            noted.append("sampler")
+
+        def start(self):
+            noted.append("samples")
+
+        def stop(self):
+            noted.append("no more samples")
+
+    def run(logits):
+        if noted[-1] != "run":
+            noted.append("run")
+        return logits
+
+    monkeypatch.setattr(measure, "Telemetry", Telemetry)
+    monkeypatch.setattr(measure.gpus, "measure_alone", lambda: noted.append("alone"))
+    backend.load = lambda cell, *_: noted.append("load") or CornerSession(cell, spoil=run)
+    return noted
+
+
+def test_a_cell_is_loaded_and_warm_before_it_has_the_gpu_to_itself_and_then_sampled_and_timed(files, steps):
+    assert measure_cell(CELL, 1, "cpu", files, OPTIONS)["status"] == "ok"
+    assert steps == ["sampler", "load", "run", "alone", "samples", "run", "no more samples", "run"]
+
+
+def test_where_only_the_whole_device_can_be_read_nothing_else_works_while_a_cell_is_loaded(files, steps, monkeypatch):
+    class WholeDevice(measure.MemoryMeter):
+        def __init__(self, *arguments):
+            super().__init__(*arguments)
+            self.whole_device = True
+            steps.append("baseline")
+
+    monkeypatch.setattr(measure, "MemoryMeter", WholeDevice)
+    assert measure_cell(CELL, 1, "cpu", files, OPTIONS)["memory"]["whole_device"]
+    # What was read before it was alone does not count.
+    assert steps[: steps.index("load")] == ["sampler", "baseline", "alone", "baseline"]
+
+
 def too_large():
     return 2**55
 
@@ -222,6 +302,23 @@ def test_outputs_that_are_never_written_are_a_wrong_result(backend, files):
     backend.load = lambda cell, *_: CornerSession(cell, spoil=lambda logits: None)
     found = measure_cell(CELL, 1, "cpu", files, OPTIONS)
     assert (found["status"], found["parity"]) == ("wrong_result", None)
+
+
+def test_outputs_that_only_the_first_call_wrote_before_timing_are_a_wrong_result(backend, files, tmp_path):
+    calls = itertools.count()
+    backend.load = lambda cell, *_: CornerSession(cell, spoil=lambda logits: None if next(calls) else logits)
+    # One batch of answers: no other run is compared than those that were timed.
+    np.save(tmp_path / "logits.npy", np.load(files["logits"])[: CELL.batch_size])
+    found = measure_cell(CELL, 1, "cpu", files | {"logits": tmp_path / "logits.npy"}, OPTIONS)
+    assert (found["status"], found["parity"]) == ("wrong_result", None)
+
+
+def test_outputs_that_were_wrong_only_while_they_were_timed_are_a_wrong_result(backend, files):
+    session = CornerSession(CELL)
+    session.spoil = lambda logits: 0 * logits if len(session.fed) == 1 else logits
+    backend.load = lambda *_: session
+    found = measure_cell(CELL, 1, "cpu", files, OPTIONS)
+    assert (found["status"], found["parity"]["snr_db_min"]) == ("wrong_result", 0)
 
 
 def test_rounded_outputs_are_a_wrong_precision(backend, files):

@@ -219,11 +219,27 @@ def test_the_layer_that_gives_the_logits_is_found(name, head):
 
 
 def test_seeded_weights_depend_on_the_seed_alone():
-    first = models.seeded("resnet18", 0, 32, 8).state_dict()
+    first = models.seeded("resnet18", 0, 32).state_dict()
     torch.manual_seed(1234)
-    assert same(models.seeded("resnet18", 0, 32, 8).state_dict(), first)
-    other = models.seeded("resnet18", 1, 32, 8).state_dict()
+    assert same(models.seeded("resnet18", 0, 32).state_dict(), first)
+    other = models.seeded("resnet18", 1, 32).state_dict()
     assert not torch.equal(other["conv1.weight"], first["conv1.weight"])
+
+
+@pytest.mark.parametrize(
+    ("resolution", "count"), [(32, 32), (224, 32), (256, 24), (384, 11), (448, 8), (512, 8), (1024, 8)]
+)
+def test_large_images_are_calibrated_with_fewer_of_them_and_none_is_left_out(monkeypatch, resolution, count):
+    taken = []
+
+    def few_pixels(seed, resolution, start, count):
+        taken.extend(range(start, start + count))
+        return images(seed, 4, start, count)
+
+    monkeypatch.setattr(models, "images", few_pixels)
+    monkeypatch.setattr(models, "build", lambda name: nn.BatchNorm2d(3))
+    models.seeded("none", 0, resolution)
+    assert taken == list(range(count))
 
 
 def test_batch_norm_outputs_of_seeded_weights_have_ordinary_size(resnet):

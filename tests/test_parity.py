@@ -11,7 +11,7 @@ from hypothesis.extra.numpy import arrays
 
 from speedgrid import parity
 from speedgrid.grid import Cell
-from speedgrid.images import images
+from speedgrid.images import batch, images
 from speedgrid.precision import PRECISIONS
 
 REFERENCE = np.random.default_rng(0).standard_normal((6, 50))
@@ -265,44 +265,66 @@ IMAGES = images(0, 32, 0, 8)
 LOGITS = corner_logits(IMAGES)
 
 
+def timed(batch_size, spoil=lambda logits: logits):
+    """Return a session that was fed the first images, poisoned and run, as it is after it was timed."""
+    session = CornerSession(Cell("pytorch", "fp32", 32, batch_size), spoil)
+    session.feed(batch(IMAGES, 0, batch_size))
+    session.poison()
+    session.run()
+    return session
+
+
+def check(session, seconds=60.0, call_seconds=0.0):
+    return parity.check(session, IMAGES, LOGITS, seconds, call_seconds, expected_db=60.0)
+
+
 @pytest.mark.parametrize("batch_size", [1, 3, 5, 8, 33])
 def test_every_reference_image_is_compared_whatever_the_batch_size(batch_size):
-    session = CornerSession(Cell("pytorch", "fp32", 32, batch_size))
-    found = parity.check(session, IMAGES, LOGITS, expected_db=60.0, seconds=60)
+    session = timed(batch_size)
+    found = check(session)
     assert found.images == 8
     assert found.snr_db > 300  # the stand-in model copies pixels, so nothing is rounded
     assert len(session.fed) == -(-8 // batch_size)
     assert {batch.shape for batch in session.fed} == {(batch_size, 3, 32, 32)}
 
 
+def test_what_was_computed_before_is_compared_first_and_not_computed_again():
+    session = timed(5, spoil=lambda logits: 0 * logits)
+    session.spoil = lambda logits: logits
+    found = check(session)
+    assert found.snr_db_min == 0
+    assert found.relative_l2 == pytest.approx(np.linalg.norm(LOGITS[:5]) / np.linalg.norm(LOGITS))
+
+
 def test_an_error_in_the_last_part_batch_is_seen():
-    session = CornerSession(Cell("pytorch", "fp32", 32, 5))
-    session.spoil = lambda logits: logits if len(session.fed) == 1 else logits + np.array([[0], [0], [9], [0], [0]])
-    assert parity.check(session, IMAGES, LOGITS, expected_db=60.0, seconds=60).snr_db_min < 20
+    session = timed(5)
+    session.spoil = lambda logits: logits + np.array([[0], [0], [9], [0], [0]])
+    assert check(session).snr_db_min < 20
 
 
-def test_a_session_that_never_writes_its_output_is_a_wrong_result():
-    session = CornerSession(Cell("pytorch", "fp32", 32, 2), spoil=lambda logits: None)
-    session.result[...] = LOGITS[:2]  # what an earlier run left there
-    found = parity.check(session, IMAGES, LOGITS, expected_db=60.0, seconds=60)
-    assert found is None
-    assert parity.verdict("fp32", "float32", found, EXPECTED)[0] == "wrong_result"
+@pytest.mark.parametrize("written", [0, 1])
+def test_a_batch_whose_output_is_not_written_is_a_wrong_result(written):
+    calls = iter(range(9))
+    session = timed(2, spoil=lambda logits: logits if next(calls) < written else None)
+    assert check(session) is None
 
 
 def test_a_session_that_answers_every_batch_with_the_first_is_a_wrong_result():
-    session = CornerSession(Cell("pytorch", "fp32", 32, 2), spoil=lambda logits: LOGITS[:2])
-    found = parity.check(session, IMAGES, LOGITS, expected_db=60.0, seconds=60)
+    found = check(timed(2, spoil=lambda logits: LOGITS[:2]))
     assert parity.verdict("fp32", "float32", found, EXPECTED)[0] == "wrong_result"
 
 
-def test_comparing_stops_after_the_time_is_over_but_not_before_one_batch(monkeypatch):
+@pytest.mark.parametrize(("batch_size", "compared", "calls"), [(1, 4, 4), (3, 6, 2), (4, 4, 1), (5, 5, 1), (33, 8, 1)])
+def test_at_least_four_images_are_compared_however_long_they_take(batch_size, compared, calls):
+    session = timed(batch_size)
+    assert check(session, seconds=0).images == compared
+    assert len(session.fed) == calls
+
+
+@pytest.mark.parametrize(("seconds", "compared"), [(0.5, 4), (1.1, 6), (1.3, 8)])
+def test_no_call_is_begun_that_would_end_too_late(monkeypatch, seconds, compared):
     clock = Clock()
     monkeypatch.setattr(parity, "time", clock)
-
-    def slow(logits):
-        clock.advance(400)
-        return logits
-
-    session = CornerSession(Cell("pytorch", "fp32", 32, 2), spoil=slow)
-    assert parity.check(session, IMAGES, LOGITS, expected_db=60.0, seconds=0).images == 2
-    assert parity.check(session, IMAGES, LOGITS, expected_db=60.0, seconds=1).images == 6
+    session = timed(2)
+    session.spoil = lambda logits: clock.advance(400) or logits
+    assert check(session, seconds, call_seconds=0.4).images == compared

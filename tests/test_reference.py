@@ -4,6 +4,7 @@ import copy
 import json
 
 import numpy as np
+import pytest
 import torch
 
 from speedgrid import reference
@@ -18,6 +19,13 @@ def test_the_reference_is_the_model_in_float64_for_any_number_of_images(resnet, 
     assert reference_64.dtype == np.float64
     assert reference_64.shape == (10, 1000)
     np.testing.assert_allclose(reference_64, expected, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize(("cores", "threads"), [(1, 1), (3, 3), (64, 4)])
+def test_a_reference_leaves_cores_to_those_of_other_resolutions(weights, monkeypatch, cores, threads):
+    monkeypatch.setattr(reference, "physical_cores", lambda: cores)
+    reference.compute("resnet18", weights, images(0, 32, 0, 1))
+    assert torch.get_num_threads() == threads
 
 
 def test_an_array_is_read_as_it_was_written_and_stays_on_disk(tmp_path):

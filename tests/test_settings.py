@@ -140,9 +140,9 @@ def test_an_empty_configuration_gets_every_default():
     }
     assert completed["timing"] == {
         "warmup_runs": 10,
-        "timed_runs": 50,
+        "timed_runs": 20,
         "min_seconds": 0.2,
-        "max_seconds": 2,
+        "max_seconds": 1,
         "target_percent": 2,
         "rounds": 1,
         "cpu_threads": 0,

@@ -1,5 +1,10 @@
 """The telemetry of the GPU."""
 
+import json
+import os
+import select
+from pathlib import Path
+
 import pytest
 
 from speedgrid import telemetry
@@ -11,7 +16,6 @@ SAMPLES = [
         "power_w": 300.0,
         "temperature_c": 40,
         "utilisation_percent": 90,
-        "used_mb": 10.0,
         "reasons": 0,
     },
     {
@@ -19,7 +23,6 @@ SAMPLES = [
         "power_w": 500.0,
         "temperature_c": 60,
         "utilisation_percent": 100,
-        "used_mb": 30.0,
         "reasons": 0x4,
     },
     {
@@ -27,7 +30,6 @@ SAMPLES = [
         "power_w": 400.0,
         "temperature_c": 50,
         "utilisation_percent": 95,
-        "used_mb": 20.0,
         "reasons": 0x20,
     },
 ]
@@ -42,7 +44,6 @@ def test_samples_become_medians_and_extremes():
         "power_w_max": 500.0,
         "temperature_c": 60,
         "utilisation_percent": 95,
-        "used_mb_max": 30.0,
         "throttled": ["software power cap", "software thermal slowdown"],
     }
 
@@ -54,7 +55,6 @@ def test_a_quantity_that_was_never_read_stays_none():
         "sm_clock_mhz_min",
         "temperature_c",
         "utilisation_percent",
-        "used_mb_max",
     }
     assert (found["power_w"], found["samples"], found["throttled"]) == (0.0, 2, [])
 
@@ -78,7 +78,7 @@ def test_an_idle_gpu_is_not_called_throttled():
 
 def test_a_cpu_has_no_telemetry_and_starts_no_process():
     sampler = Telemetry(None)
-    sampler.wait()
+    sampler.start()
     assert sampler.process is None
     assert sampler.stop() is None
 
@@ -99,17 +99,63 @@ def sampler(monkeypatch, tmp_path):
 
 def test_a_sampler_that_dies_gives_no_readings_and_does_not_hang(sampler):
     dead = sampler("exit 1")
-    dead.wait()
+    dead.start()
     assert dead.stop() is None
 
 
-def test_samples_from_before_the_wait_was_over_are_not_counted(sampler):
-    lines = ('{"time": 1, "power_w": 900}', '{"time": 2, "power_w": 900}', '{"time": 9e12, "power_w": 300}')
-    echo = "\nsleep 0.2\n".join(f"echo '{line}'" for line in lines)
-    running = sampler(f"{echo}\necho noise\ncat > /dev/null")
-    running.wait()
+def test_the_first_sample_is_waited_for_and_not_counted(sampler):
+    script = """read line; echo '{"power_w": 900}'; cat > /dev/null; echo '{"power_w": 300}'"""
+    running = sampler(script)
+    running.start()
     found = running.stop()
     assert (found["samples"], found["power_w_max"]) == (1, 300)
+
+
+def test_what_is_no_sample_is_passed_over(sampler):
+    running = sampler("""read line; echo; cat > /dev/null; echo noise; echo '{"power_w": 300}'""")
+    running.start()
+    assert running.stop()["samples"] == 1
+
+
+FAKE_DRIVER = """
+class NVMLError(Exception): pass
+NVML_CLOCK_SM, NVML_TEMPERATURE_GPU = 1, 0
+def nvmlInit(): pass
+def nvmlDeviceGetHandleByUUID(uuid): print("ready:", uuid, flush=True)
+def nvmlDeviceGetPowerUsage(handle): return 300_000
+def refuse(*_): raise NVMLError
+def __getattr__(name): return refuse
+"""
+
+
+@pytest.fixture
+def real_sampler(monkeypatch, tmp_path):
+    """Return a Telemetry whose process is the real one, on a driver that is made up, and ready."""
+    (tmp_path / "pynvml.py").write_text(FAKE_DRIVER)
+    monkeypatch.setenv("PYTHONPATH", f"{tmp_path}{os.pathsep}{Path(__file__).parent.parent}")
+    made = Telemetry("GPU-1")
+    assert made.process.stdout.readline() == "ready: GPU-1\n"
+    yield made
+    made.process.kill()
+    made.process.wait()
+    made.process.stdout.close()
+
+
+def test_nothing_is_sampled_before_the_start(real_sampler):
+    # A sampler that does not wait would print a sample at once.
+    assert select.select([real_sampler.process.stdout], [], [], 0.1)[0] == []
+
+
+def test_samples_come_from_the_start_until_the_stop(real_sampler):
+    real_sampler.start()
+    assert json.loads(real_sampler.process.stdout.readline())["power_w"] == 300.0
+    real_sampler.stop()
+    assert real_sampler.process.returncode == 0
+
+
+def test_a_sampler_that_is_never_started_ends_with_whoever_made_it(real_sampler):
+    real_sampler.process.stdin.close()
+    assert real_sampler.process.wait(5) == 0
 
 
 class Api:
@@ -139,6 +185,5 @@ def test_a_board_that_does_not_answer_gives_none_and_power_is_in_watts():
         "power_w": 350.5,
         "temperature_c": None,
         "utilisation_percent": None,
-        "used_mb": None,
         "reasons": None,
     }

@@ -233,6 +233,8 @@ def test_throughput_is_timed_back_to_back_where_calls_overlap_their_submission(o
     assert session.calls == samples.warmup_runs + 200 + 200
 
 
-@pytest.mark.parametrize(("ms", "runs"), [(99.5, 20), (1999.5, 5)])
-def test_throughput_of_slow_calls_takes_twenty_or_what_max_seconds_allows_and_five_at_least(on_stream, ms, runs):
-    assert on_stream(ms)[0].throughput_runs == runs
+@pytest.mark.parametrize(("ms", "runs"), [(49.5, 10), (79.5, 6), (99.5, 5), (1999.5, 5)])
+def test_throughput_is_timed_for_min_seconds_and_for_five_calls_at_least(on_stream, ms, runs):
+    samples, _ = on_stream(ms)
+    assert samples.throughput_runs == runs
+    assert samples.throughput_seconds == pytest.approx((0.5 + runs * ms) / 1000)

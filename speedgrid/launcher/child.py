@@ -12,7 +12,8 @@ from speedgrid.launcher.protocol import answer, receive
 def serve_kept(channel: socket.socket, inherited: list[int]) -> int:
     """Run scripts that come over `channel` in this process, one after another, until it closes.
 
-    Descriptors of a client are closed before it is answered: whoever reads its output waits for that.
+    Descriptors of a client are closed before it is answered: whoever reads its output waits for that. One byte
+    over `channel` tells the server that this process can take the next script.
     """
     for descriptor in inherited:
         os.close(descriptor)
@@ -26,6 +27,7 @@ def serve_kept(channel: socket.socket, inherited: list[int]) -> int:
         for stream, descriptor in zip((1, 2), descriptors, strict=False):
             os.dup2(nowhere, stream)
             os.close(descriptor)
+        channel.send(b".")
         with socket.socket(fileno=descriptors[-1]) as client:
             answer(client, code)
 

@@ -2,8 +2,9 @@
 
     python -S -m speedgrid.launcher.client [--keep NAME] [--record-death] MODULE [ARGUMENT ...]
 
---keep NAME: run in one process that is kept for all scripts of that name (engine builds), not in a fresh fork.
+--keep NAME: run in a process that is kept for scripts of that name (engine builds), not in a fresh fork.
 --record-death: if a signal kills the script, run it once more with `--died REASON`, so that it can say so in a file.
+A script that ends with EX_TEMPFAIL (sysexits.h) is run once more with `--alone`: others were in its way.
 This module imports only what starts in milliseconds.
 """
 
@@ -31,14 +32,20 @@ def main(arguments: list[str]) -> int:
             record_death = True
         else:
             raise SystemExit(f"unknown option {option}; known are --keep NAME and --record-death")
-    code = ask(os.environ.get(ADDRESS_VARIABLE), arguments, keep)
-    if code is None:
-        code = run_alone(arguments)
+    code = run(arguments, keep)
+    if code == os.EX_TEMPFAIL:
+        code = run([*arguments, "--alone"], keep)
     if code < 0 and record_death and -code not in FROM_OUTSIDE:
         names = {one.value: one.name for one in signal.Signals}
         reason = f"the measuring process was killed by signal {-code} ({names.get(-code, 'real-time')})"
         code = run_alone([*arguments, "--died", reason])
     return code if code >= 0 else 128 - code
+
+
+def run(arguments: list[str], keep: str | None) -> int:
+    """Run a script warm, or in a fresh process where there is no launcher; return its exit code."""
+    code = ask(os.environ.get(ADDRESS_VARIABLE), arguments, keep)
+    return run_alone(arguments) if code is None else code
 
 
 def run_alone(arguments: list[str]) -> int:

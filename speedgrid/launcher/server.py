@@ -18,7 +18,10 @@ import socket
 import subprocess
 import sys
 import tempfile
+import time
 import traceback
+import warnings
+from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 
@@ -32,6 +35,8 @@ STARTED: list[subprocess.Popen] = []
 LONGEST_ADDRESS = 107
 # prctl(2): a child gets this signal when its parent dies, so that nothing measures on after a killed launcher.
 PR_SET_PDEATHSIG = 1
+# A kept process with nothing to do for so long ends.
+IDLE_SECONDS = 3.0
 
 
 def start(modules: list[str]) -> subprocess.Popen | None:
@@ -62,6 +67,17 @@ def start(modules: list[str]) -> subprocess.Popen | None:
     return process
 
 
+@dataclass(eq=False)
+class Kept:
+    """A process that runs scripts of one name, one after another: its number, the socket to it, if it has work."""
+
+    name: str
+    child: int
+    channel: socket.socket
+    busy: bool = False
+    idle_since: float = 0.0
+
+
 class Server:
     """Accept scripts on `address`, run each in a child, and answer with its exit code."""
 
@@ -69,20 +85,23 @@ class Server:
         self.listener, self.address, self.modules = listener, address, modules
         self.selector = selectors.DefaultSelector()
         self.clients: dict[int, socket.socket] = {}  # child -> who waits for it
-        self.kept: dict[str, tuple[int, socket.socket]] = {}  # name -> kept process and the socket to it
+        self.kept: list[Kept] = []
 
     def serve(self) -> None:
         """Serve until standard input closes; then end every child."""
+        # Libraries have started threads, which wait for work: none of them holds a lock while this process forks.
+        warnings.filterwarnings("ignore", "This process .* is multi-threaded", DeprecationWarning)
         # Snakemake's Ctrl-C reaches the whole terminal group; the end of standard input is what counts here.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         self.selector.register(sys.stdin.fileno(), selectors.EVENT_READ, self.stop)
         self.selector.register(self.listener, selectors.EVENT_READ, self.accept)
         try:
             while True:
-                for key, _ in self.selector.select():
+                for key, _ in self.selector.select(IDLE_SECONDS if self.kept else None):
                     key.data()
+                self.end_idle()
         finally:
-            for child in [*self.clients, *(child for child, _ in self.kept.values())]:
+            for child in [*self.clients, *(one.child for one in self.kept)]:
                 kill_group(child)
             shutil.rmtree(Path(self.address).parent, ignore_errors=True)
 
@@ -101,7 +120,6 @@ class Server:
         self.preload()
         name = request["keep"]
         if name is None:
-            self.end_kept()
             self.watch(self.fork(lambda: run_script(request, descriptors)), connection)
         else:
             self.hand_over(name, request, descriptors, connection)
@@ -129,11 +147,7 @@ class Server:
             return child
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
         signal.signal(signal.SIGINT, signal.SIG_DFL)
-        for connection in (
-            self.listener,
-            *self.clients.values(),
-            *(channel for _, channel in self.kept.values()),
-        ):
+        for connection in (self.listener, *self.clients.values(), *(one.channel for one in self.kept)):
             connection.close()
         code = 1
         try:
@@ -169,27 +183,47 @@ class Server:
         kill_group(child)
 
     def hand_over(self, name: str, request: dict, descriptors: list[int], connection: socket.socket) -> None:
-        """Pass a request on to the process kept for `name`, which then answers the client itself."""
-        for _ in range(2):
-            if name not in self.kept:
-                ours, theirs = socket.socketpair()
-                inherited = [ours.fileno(), connection.fileno(), *descriptors]
-                child = self.fork(lambda theirs=theirs, inherited=inherited: serve_kept(theirs, inherited))
-                self.kept[name] = child, ours
-                theirs.close()
+        """Pass a request on to an idle process kept for `name`, or a new one, which then answers the client itself."""
+        while True:
+            one = next((one for one in self.kept if one.name == name and not one.busy), None)
+            if one is None:
+                one = self.fork_kept(name, [connection.fileno(), *descriptors])
             try:
-                send(self.kept[name][1], request, [*descriptors, connection.fileno()])
+                send(one.channel, request, [*descriptors, connection.fileno()])
                 break
-            except OSError:  # it died; a new one takes over
-                self.end_kept()
+            except OSError:  # it died meanwhile; another one takes over
+                self.end(one)
+        one.busy = True
         connection.close()
 
-    def end_kept(self) -> None:
-        """Let kept processes finish and end: they hold memory on the GPU that a measurement wants for itself."""
-        for child, channel in self.kept.values():
-            channel.close()
-            os.waitpid(child, 0)
-        self.kept.clear()
+    def fork_kept(self, name: str, inherited: list[int]) -> "Kept":
+        """Start a process that is kept for scripts of `name`; it must close the `inherited` descriptors."""
+        ours, theirs = socket.socketpair()
+        inherited = [ours.fileno(), *inherited]
+        one = Kept(name, self.fork(lambda: serve_kept(theirs, inherited)), ours)
+        theirs.close()
+        self.kept.append(one)
+        self.selector.register(ours, selectors.EVENT_READ, lambda: self.hear(one))
+        return one
+
+    def hear(self, one: "Kept") -> None:
+        """Take a kept process's word that it has nothing to do any more, or note that it is dead."""
+        if not one.channel.recv(1):
+            return self.end(one)
+        one.busy, one.idle_since = False, time.monotonic()
+
+    def end_idle(self) -> None:
+        """End kept processes that had nothing to do for a while: they hold memory, on the GPU too."""
+        for one in [one for one in self.kept if not one.busy]:
+            if time.monotonic() - one.idle_since >= IDLE_SECONDS:
+                self.end(one)
+
+    def end(self, one: "Kept") -> None:
+        """Let a kept process end."""
+        self.selector.unregister(one.channel)
+        one.channel.close()
+        os.waitpid(one.child, 0)
+        self.kept.remove(one)
 
 
 def kill_group(child: int) -> None:

@@ -1,0 +1,97 @@
+"""What the benchmarks share: the records of the finished run in this folder, and measuring some of its cells again."""
+
+import base64
+import json
+import shlex
+import time
+from pathlib import Path
+from statistics import mean, median
+
+import numpy as np
+from scipy.stats import t
+
+from speedgrid.grid import Cell
+
+# A longer pause between two timings is an interrupted run, not scheduling.
+PAUSE_SECONDS = 60.0
+
+
+def jobs() -> list[tuple[tuple[float, float], dict]]:
+    """Return (start and end of its job, record) of every measured cell, from Snakemake's metadata."""
+    found = []
+    for path in sorted(Path("artifacts/timings").glob("*.json")):
+        name = base64.urlsafe_b64encode(str(path).encode()).decode()
+        metadata, record = json.loads((Path(".snakemake/metadata") / name).read_text()), json.loads(path.read_text())
+        if "samples" in record:
+            found.append(((metadata["starttime"], metadata["endtime"]), record))
+    if not found:
+        raise SystemExit("artifacts/timings holds no measured cell; run snakemake first")
+    return found
+
+
+def wall_time(times: list[tuple[float, float]]) -> float:
+    """Return the seconds in which any job ran, short gaps between them included. times: (start, end) of each job."""
+    latest, total = min(times)[0], 0.0
+    for start, end in sorted(times):
+        total += max(0.0, end - latest) if start - latest < PAUSE_SECONDS else end - start
+        latest = max(latest, end)
+    return total
+
+
+def windows(record: dict) -> float:
+    """Return the seconds in which a record's session was warmed up and timed."""
+    samples = record["samples"]
+    return samples["warmup_seconds"] + samples["timed_seconds"] + samples["throughput_seconds"]
+
+
+def latency(record: dict) -> float:
+    """Return the median latency of a record in ms."""
+    return median(record["samples"]["host_ms"])
+
+
+def cells(count: int) -> list[list[dict]]:
+    """Return the records of `count` cells, spread over the grid: for each cell one record a round."""
+    rounds: dict[str, list[dict]] = {}
+    for _, record in jobs():
+        rounds.setdefault(name(record), []).append(record)
+    chosen = np.unique(np.linspace(0, len(rounds) - 1, min(count, len(rounds))).astype(int))
+    return [list(rounds.values())[index] for index in chosen]
+
+
+def name(record: dict) -> str:
+    """Return the name of a record's cell."""
+    return str(Cell(**record["cell"]))
+
+
+def again(record: dict, folder: str) -> tuple[list[str], Path]:
+    """Return the arguments that measure a record's cell again (without `python -m`), and where the new record goes."""
+    output = Path(folder) / f"{name(record)}-{time.monotonic_ns()}.json"
+    return [*shlex.split(record["command"])[2:-1], str(output)], output  # the output is the last argument
+
+
+def expected(rounds: list[float]) -> tuple[float, float] | None:
+    """Return the 95 % interval for one more process from the latencies of at least three; None with fewer.
+
+    Student's t prediction interval on logarithms: https://en.wikipedia.org/wiki/Prediction_interval
+    """
+    if len(rounds) < 3:
+        return None
+    logs = np.log(rounds)
+    reach = t.ppf(0.975, len(logs) - 1) * logs.std(ddof=1) * np.sqrt(1 + 1 / len(logs))
+    return float(np.exp(logs.mean() - reach)), float(np.exp(logs.mean() + reach))
+
+
+def compare(kind: str, found: list[tuple[list[dict], dict]]) -> None:
+    """Print how the latencies of new records compare with the rounds of the same cells, in one ratio and in words."""
+    ratios, outside = [], []
+    for rounds, record in found:
+        before = [latency(one) for one in rounds]
+        ratios.append(latency(record) / float(np.exp(mean(np.log(before)))))
+        interval = expected(before)
+        if interval and not interval[0] <= latency(record) <= interval[1]:
+            outside.append(f"{name(record)} ({latency(record):.4g} ms, {interval[0]:.4g} to {interval[1]:.4g})")
+    print(f"latency {kind}: {median(ratios):.4f} in the median over {len(ratios)} cells")
+    known = (
+        "with fewer than three rounds there is no interval" if len(found[0][0]) < 3 else ", ".join(outside) or "none"
+    )
+    print(f"cells outside the 95 % interval of one more process: {known}")

@@ -1,0 +1,50 @@
+"""Does it matter that other cells are loaded on the GPU while one is measured?
+
+    python -m benchmarks.side_by_side [CELLS]
+
+Takes cells of a finished run (default 20, spread over the grid) and measures them once with nothing else on the GPU
+and once four at a time, as the workflow does where there are cores. Prints the ratio of latencies and of times.
+"""
+
+import json
+import os
+import sys
+import tempfile
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+from benchmarks.finished import again, cells, compare
+from speedgrid.gpus import MOST_SLOTS
+from speedgrid.launcher import ADDRESS_VARIABLE, client, server
+
+
+def measure_all(records: list[dict], folder: str, address: str, at_once: int) -> tuple[list[dict], float]:
+    """Measure the cells of `records` again, `at_once` of them loaded at a time; return (new records, seconds)."""
+    asked = [again(record, folder) for record in records]
+    started = time.perf_counter()
+    with ThreadPoolExecutor(at_once) as pool:
+        codes = list(pool.map(lambda one: client.ask(address, one[0], None), asked))
+    if any(codes):
+        raise SystemExit(f"measuring ended with {codes}")
+    return [json.loads(output.read_text()) for _, output in asked], time.perf_counter() - started
+
+
+def main(count: int) -> None:
+    """Print the comparison."""
+    chosen = cells(count)
+    process = server.start(["torch", "speedgrid.models", "speedgrid.measure", "onnxruntime"])
+    address = os.environ.pop(ADDRESS_VARIABLE)
+    first = [rounds[0] for rounds in chosen]
+    with tempfile.TemporaryDirectory() as folder:
+        measure_all(first[:1], folder, address, 1)  # the first warm start imports everything
+        alone, alone_seconds = measure_all(first, folder, address, 1)
+        together, together_seconds = measure_all(first, folder, address, MOST_SLOTS)
+    process.stdin.close()
+    beside = max(record["memory"]["other_processes"] or 0 for record in together)
+    print(f"most other processes on the GPU while a cell was measured: {beside}")
+    compare("together / alone", [([one], other) for one, other in zip(alone, together, strict=True)])
+    print(f"time alone / together: {alone_seconds / together_seconds:.2f}")
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else 20)
