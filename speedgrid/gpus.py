@@ -18,8 +18,8 @@ from speedgrid.device import nvml
 
 POLL_SECONDS = 0.2
 # Cells on one GPU at once. More gain little: an H200's driver makes one context in 0.24 s and six at once in 0.75 s.
-MOST_SLOTS = 4
-BYTES_PER_SLOT = 20e9
+MOST_SLOTS = 8
+BYTES_PER_SLOT = 16e9
 # A process's files are closed from its lowest number up or from its highest down: a lock that is let go of last,
 # after the driver has cleared up, needs a number at either end.
 HIGH_DESCRIPTOR = 900

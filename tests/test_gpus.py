@@ -28,7 +28,7 @@ def nvmlDeviceGetUUID(handle): return f"GPU-{{handle}}{{handle}}"
 def nvmlDeviceGetName(handle): return NAMES[handle]
 def nvmlDeviceGetMemoryInfo(handle): return types.SimpleNamespace(total=MEMORY)
 """
-LARGE, SMALL = 80e9, 24e9  # bytes: four slots and one
+LARGE, MEDIUM, SMALL = 64e9, 45e9, 24e9  # bytes: four slots, two and one
 # What other processes do; each step ends with a line on their input.
 CLAIM = "print(gpus.claim(), flush=True); input()"
 CLAIM_ALONE = "print(gpus.claim(alone=True), flush=True); input()"
@@ -62,7 +62,7 @@ def machine(tmp_path, monkeypatch):
 @pytest.fixture
 def start(tmp_path):
     """Start a process of that machine; none of them lives longer than its test, or than a quarter of a minute."""
-    timers = {}
+    started = []
 
     def make(code, **variables):
         process = subprocess.Popen(
@@ -72,14 +72,20 @@ def start(tmp_path):
             text=True,
             env=os.environ | {"PYTHONPATH": f"{tmp_path}{os.pathsep}{Path(__file__).parent.parent}"} | variables,
         )
-        timers[process] = threading.Timer(15, process.kill)
-        timers[process].start()
+        started.append(process)
         return process
 
+    def end():
+        for process in reversed(started):  # the last first, which would else be given what it waits for
+            process.kill()
+            process.wait()
+
+    timer = threading.Timer(15, end)
+    timer.start()
     yield make
-    for process, timer in timers.items():
-        timer.cancel()
-        process.kill()
+    timer.cancel()
+    end()
+    for process in started:
         process.communicate()
 
 
@@ -108,11 +114,9 @@ def test_a_claimed_gpu_is_the_only_one_that_cuda_sees(machine):
     assert os.environ["CUDA_VISIBLE_DEVICES"] == "GPU-00"
 
 
-def test_a_second_claim_changes_nothing(machine):
-    machine("A", "A")
-    assert gpus.claim() == gpus.claim() == "GPU-00"
-    [held] = gpus.CLAIMED.values()
-    assert len(held) == 2  # the lock and one slot
+def test_a_second_claim_takes_no_second_slot(machine, start):
+    machine("A", memory=SMALL)
+    assert line(start(f"gpus.claim(); {CLAIM}")) == "GPU-00"
 
 
 def test_gpus_of_another_model_are_left_alone(machine):
@@ -127,8 +131,15 @@ def test_cuda_visible_devices_is_obeyed_by_number_and_by_uuid(machine, monkeypat
     assert [gpu.index for gpu in gpus.usable()] == indices
 
 
-@pytest.mark.parametrize(("gb", "slots"), [(8, 1), (24, 1), (39.9, 1), (40, 2), (80, 4), (151, 4)])
-def test_a_gpu_has_a_slot_for_every_20_gb_at_least_one_and_at_most_four(gb, slots):
+@pytest.mark.parametrize("visible", ["1,1", "1,", "1,GPU-11"])
+def test_a_gpu_that_is_named_twice_is_one_gpu(machine, monkeypatch, visible):
+    machine("A", "A")
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    assert gpus.usable() == [Gpu(1, "GPU-11", 4)]
+
+
+@pytest.mark.parametrize(("gb", "slots"), [(8, 1), (24, 1), (31.9, 1), (32, 2), (80, 5), (151, 8)])
+def test_a_gpu_has_a_slot_for_every_16_gb_at_least_one_and_at_most_eight(gb, slots):
     assert gpus.slots(round(gb * 1e9)) == slots
 
 
@@ -197,7 +208,8 @@ def test_two_that_want_a_gpu_alone_have_it_one_after_the_other(machine, start):
 
 
 @pytest.mark.parametrize(
-    ("memory", "alone", "crowded"), [(LARGE, False, True), (LARGE, True, False), (SMALL, False, False)]
+    ("memory", "alone", "crowded"),
+    [(LARGE, False, True), (LARGE, True, False), (MEDIUM, False, True), (MEDIUM, True, False), (SMALL, False, False)],
 )
 def test_a_gpu_is_crowded_where_others_may_have_a_slot_of_it(machine, memory, alone, crowded):
     machine("A", memory=memory)

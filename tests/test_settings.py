@@ -140,7 +140,7 @@ def test_an_empty_configuration_gets_every_default():
     }
     assert completed["timing"] == {
         "warmup_runs": 10,
-        "timed_runs": 20,
+        "timed_runs": 10,
         "min_seconds": 0.2,
         "max_seconds": 1,
         "target_percent": 2,

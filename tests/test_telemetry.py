@@ -3,6 +3,7 @@
 import json
 import os
 import select
+import threading
 from pathlib import Path
 
 import pytest
@@ -84,7 +85,25 @@ def test_a_cpu_has_no_telemetry_and_starts_no_process():
 
 
 @pytest.fixture
-def sampler(monkeypatch, tmp_path):
+def ending():
+    """Return a function after which a Telemetry's process ends with the test, and before if it hangs."""
+    ended = []
+
+    def end_soon(made):
+        ended.append((made.process, threading.Timer(10, made.process.kill)))
+        ended[-1][1].start()
+        return made
+
+    yield end_soon
+    for process, timer in ended:
+        timer.cancel()
+        process.kill()
+        process.wait()
+        process.stdout.close()
+
+
+@pytest.fixture
+def sampler(monkeypatch, tmp_path, ending):
     """Return a Telemetry whose process is a shell script that is given."""
 
     def make(script):
@@ -92,7 +111,7 @@ def sampler(monkeypatch, tmp_path):
         program.write_text(f"#!/bin/sh\n{script}\n")
         program.chmod(0o755)
         monkeypatch.setattr(telemetry.sys, "executable", str(program))
-        return Telemetry("GPU-1")
+        return ending(Telemetry("GPU-1"))
 
     return make
 
@@ -129,16 +148,13 @@ def __getattr__(name): return refuse
 
 
 @pytest.fixture
-def real_sampler(monkeypatch, tmp_path):
+def real_sampler(monkeypatch, tmp_path, ending):
     """Return a Telemetry whose process is the real one, on a driver that is made up, and ready."""
     (tmp_path / "pynvml.py").write_text(FAKE_DRIVER)
     monkeypatch.setenv("PYTHONPATH", f"{tmp_path}{os.pathsep}{Path(__file__).parent.parent}")
-    made = Telemetry("GPU-1")
+    made = ending(Telemetry("GPU-1"))
     assert made.process.stdout.readline() == "ready: GPU-1\n"
-    yield made
-    made.process.kill()
-    made.process.wait()
-    made.process.stdout.close()
+    return made
 
 
 def test_nothing_is_sampled_before_the_start(real_sampler):
