@@ -1,6 +1,5 @@
 # What the rules share: the checked configuration, the cells, and what makes a job stale. No rules here.
 import json
-import os
 import shlex
 import sys
 from pathlib import Path
@@ -9,15 +8,6 @@ from speedgrid import backends, environment, gpus, grid, plots, precision, progr
 from speedgrid.launcher import server
 
 config.update(settings.complete(config))
-
-
-def use_gpus(limits):
-    """Use as many GPUs as `--resources gpu=N` says, one without it; return how many cells they may have loaded."""
-    used = gpus.usable()[: limits["gpu"].value if "gpu" in limits else 1]
-    if used:
-        os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(gpu.uuid for gpu in used)
-    return sum(gpu.slots for gpu in used) or 1
-
 
 DEVICE = config["device"]
 MODEL = config["model"]["name"]
@@ -35,7 +25,8 @@ shell.prefix(
     f'set -euo pipefail; warm() {{{{ {shlex.quote(sys.executable)} -S -m speedgrid.launcher.client "$@"; }}}}; '
 )
 # Cells on the GPUs at once: loaded side by side, measured one at a time on each GPU (speedgrid.gpus).
-LOADED = use_gpus(workflow.global_resources) if DEVICE == "cuda" else 1
+GPUS = workflow.global_resources["gpu"].value if "gpu" in workflow.global_resources else 1
+LOADED = gpus.use(GPUS) if DEVICE == "cuda" else 1
 # Cores that a timing takes by declaration: on the CPU all of them, so that nothing else runs.
 TIMING_THREADS = max(1, workflow.cores // LOADED)
 PRELOAD = sorted({name for backend in AXES["backend"] for name in backends.get(backend).IMPORTS.get(DEVICE, ())})

@@ -13,7 +13,6 @@ rule compile_trt:
         "logs/compile_trt/{precision}-r{resolution}-b{batch_size}.log",
     # Before everything but weights, so that no timing waits for a build.
     priority: 1
-    threads: 2
     params:
         cell="torch_tensorrt-{precision}-r{resolution}-b{batch_size}",
         model=MODEL,

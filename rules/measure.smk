@@ -62,7 +62,7 @@ rule measure_peaks:
         "artifacts/peaks.json",
     log:
         "logs/measure_peaks.log",
-    threads: TIMING_THREADS
+    threads: workflow.cores if DEVICE == "cpu" else 1
     params:
         device=DEVICE,
         precisions=AXES["precision"],

@@ -4,7 +4,7 @@
 rule prepare_weights:
     input:
         checkpoint=own_checkpoint,
-        code=code("weights", "models", "images"),
+        code=code("weights", "models", "images", "threads"),
         script="scripts/prepare_weights.py",
     output:
         weights="artifacts/weights/r{resolution}.pth",
@@ -53,7 +53,7 @@ rule compute_reference:
     log:
         "logs/compute_reference/r{resolution}.log",
     priority: 1
-    threads: 4
+    threads: 2
     params:
         model=MODEL,
         seed=config["model"]["seed"],
@@ -69,7 +69,7 @@ rule compute_reference:
 rule export_onnx:
     input:
         weights="artifacts/weights/r{resolution}.pth",
-        code=code("export", "models", "parity", "precision"),
+        code=code("export", "models", "parity", "precision", "threads"),
         script="scripts/export_onnx.py",
     output:
         onnx="artifacts/onnx/{precision}-r{resolution}.onnx",

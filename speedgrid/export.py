@@ -7,6 +7,7 @@ import torch
 from speedgrid import models, parity
 from speedgrid.images import images
 from speedgrid.precision import torch_dtype
+from speedgrid.threads import shared_cores
 
 # The first opset with bf16 convolutions is 22; 20 is what every runtime here reads.
 OPSETS = {"bf16": 22}
@@ -27,6 +28,7 @@ def export(model: str, weights: str, precision: str, resolution: int, output: st
     Batch norms are folded in float32 before the conversion, which loses least. Input `images`
     [batch, 3, resolution, resolution], output `logits` [batch, classes]. Raises ExportError.
     """
+    torch.set_num_threads(shared_cores())
     module = models.fold_batch_norm(models.load(model, weights)).to(torch_dtype(precision))
     example = torch.from_numpy(images(SEED, resolution, 0, 2)).to(torch_dtype(precision))
     opset = OPSETS.get(precision, OPSET)
@@ -63,7 +65,9 @@ def check(path: str, module, precision: str, resolution: int) -> float | None:
     batch = images(SEED, resolution, 0, 3)
     with torch.inference_mode():
         expected = module(torch.from_numpy(batch).to(torch_dtype(precision))).double().numpy()
-    session = ort.InferenceSession(path, providers=["CPUExecutionProvider"])
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = shared_cores()
+    session = ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
     given = batch.astype(np.float16 if precision == "fp16" else np.float32)
     found = parity.compare(session.run(None, {"images": given})[0].astype(np.float64), expected)
     if found is None or found.snr_db < LOWEST_SNR[precision]:

@@ -29,15 +29,15 @@ class MemoryMeter:
             self.whole_device = self.processes().get(os.getpid()) is None
         self.readings = {"baseline": self.now("VmRSS")}
 
-    def now(self, field: str) -> float:
-        """Return what this process has in use; on the CPU, a field of proc(5)'s status."""
+    def now(self, field: str) -> float | None:
+        """Return what this process has in use (None: the driver is silent); on the CPU, a field of proc(5)'s status."""
         if self.device == "cuda":
             import torch
 
             torch.cuda.synchronize()
             free, total = torch.cuda.mem_get_info()
-            used = total - free if self.whole_device else self.processes()[os.getpid()]
-            return round(used / 1e6, 3)
+            used = total - free if self.whole_device else self.processes().get(os.getpid())
+            return None if used is None else round(used / 1e6, 3)
         status = Path("/proc/self/status").read_text()
         return round(int(status.split(f"{field}:")[1].split()[0]) * 1024 / 1e6, 3)
 
@@ -70,6 +70,9 @@ class MemoryMeter:
             "other_processes": self.others(),
         }
 
-    def peak_mb(self) -> float:
-        """Return the largest reading less the baseline."""
-        return round(max(self.readings.values()) - self.readings["baseline"], 3)
+    def peak_mb(self) -> float | None:
+        """Return the largest reading less the baseline; None if there is no other reading."""
+        baseline, *later = self.readings.values()
+        if baseline is None or not any(later):
+            return None
+        return round(max(0.0, *(reading - baseline for reading in later if reading is not None)), 3)

@@ -124,10 +124,10 @@ def seeded(name: str, seed: int, resolution: int) -> nn.Module:
             norm.momentum = None  # the plain average over all batches
             norm.train()
         # As many pixels as in 32 images at 224: large images have enough for their statistics in fewer.
-        count = max(8, min(32, round(32 * (224 / resolution) ** 2)))
+        count = 8 * max(1, min(4, round(4 * (224 / resolution) ** 2)))
         with torch.inference_mode():
             for start in range(0, count, 8):
-                model(torch.from_numpy(images(seed, resolution, start, min(8, count - start))))
+                model(torch.from_numpy(images(seed, resolution, start, 8)))
     return model.eval()
 
 

@@ -1,5 +1,7 @@
 """How far a run is: timings done in it, and the time that the rest will take."""
 
+import contextlib
+import os
 import time
 from pathlib import Path
 
@@ -23,9 +25,17 @@ class Progress:
     def __format__(self, _: str) -> str:
         if not self.total:
             return ""
-        times = sorted(path.stat().st_mtime for path in self.folder.glob("*.json"))
-        done = [when for when in times if when >= self.started]
+        with os.scandir(self.folder) if self.folder.is_dir() else contextlib.nullcontext(()) as entries:
+            done = sorted(when for when in map(written, entries) if when >= self.started)
         return f" ({len(done)} of {self.total} done{left(done, self.total)})"
+
+
+def written(entry: os.DirEntry) -> float:
+    """Return when a record was written; 0 if it is not one, or gone."""
+    try:
+        return entry.stat().st_mtime if entry.name.endswith(".json") else 0.0
+    except FileNotFoundError:
+        return 0.0
 
 
 def left(done: list[float], total: int) -> str:

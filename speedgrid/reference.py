@@ -4,12 +4,10 @@ from pathlib import Path
 
 import numpy as np
 
-from speedgrid.threads import physical_cores
+from speedgrid.threads import shared_cores
 
 # Images at once: float64 convolutions gain nothing from a batch (8 at once take 10 % longer than 1 on 2 cores).
 BATCH = 1
-# References of several resolutions are computed side by side where there are cores for it.
-MOST_THREADS = 4
 # Images of the simulation: enough for a figure that is good to three decibels.
 SIMULATED = 8
 
@@ -20,7 +18,7 @@ def compute(model: str, weights: str, images: np.ndarray) -> np.ndarray:
 
     from speedgrid import models
 
-    torch.set_num_threads(min(MOST_THREADS, physical_cores()))
+    torch.set_num_threads(shared_cores())
     module = models.load(model, weights).double()
     with torch.inference_mode():
         parts = [

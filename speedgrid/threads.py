@@ -3,6 +3,11 @@
 import os
 
 
+def shared_cores() -> int:
+    """Return the threads of work that prepares measurements: several such scripts run side by side."""
+    return min(2, physical_cores())
+
+
 def physical_cores() -> int:
     """Return the physical cores that this process may use.
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import torch
 
 from speedgrid import models
+from speedgrid.threads import shared_cores
 
 
 def prepare(model: str, checkpoint: str | None, seed: int, resolution: int, output: str) -> dict:
@@ -13,6 +14,7 @@ def prepare(model: str, checkpoint: str | None, seed: int, resolution: int, outp
 
     Raises models.WeightsError if the checkpoint cannot be used.
     """
+    torch.set_num_threads(shared_cores())
     module = models.load(model, checkpoint) if checkpoint else models.seeded(model, seed, resolution)
     torch.save(module.state_dict(), output)
     return {

@@ -328,3 +328,14 @@ def test_no_call_is_begun_that_would_end_too_late(monkeypatch, seconds, compared
     session = timed(2)
     session.spoil = lambda logits: clock.advance(400) or logits
     assert check(session, seconds, call_seconds=0.4).images == compared
+
+
+@pytest.mark.parametrize(("wrong", "status"), [(0, "ok"), (1, "wrong_result"), (3, "wrong_result")])
+def test_a_few_images_that_are_far_worse_than_the_others_are_wrong_whatever_the_mean_says(wrong, status):
+    reference = np.random.default_rng(0).standard_normal((64, 100))
+    noise = np.random.default_rng(1).standard_normal(reference.shape)
+    outputs = reference + 10 ** (-60 / 20) * noise
+    outputs[:wrong] = reference[:wrong] + 10 ** (-40 / 20) * noise[:wrong]
+    found = parity.compare(outputs, reference)
+    assert parity.observe("float32", found, EXPECTED) == "tf32"  # the mean alone does not tell
+    assert parity.verdict("tf32", "float32", found, EXPECTED)[0] == status

@@ -138,7 +138,7 @@ def one_thread():
     """Compute with one thread: layers are so small here that two wait for each other, above all on a busy machine."""
     before = torch.get_num_threads()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(reference, "physical_cores", lambda: 1)
+        patch.setattr(reference, "shared_cores", lambda: 1)
         torch.set_num_threads(1)
         yield
     torch.set_num_threads(before)
