@@ -22,6 +22,7 @@ include: "rules/report.smk"
 
 
 onstart:
+    gc.enable()
     server.start(["torch", "speedgrid.models", "speedgrid.measure", *PRELOAD])
     PROGRESS.start(sum(job.rule.name == "time_cell" for job in workflow.dag.needrun_jobs()))
 

@@ -21,11 +21,11 @@ def main() -> None:
         used["launch, write, end"] = end - start - sum(record["seconds"].values())
         for step, seconds in used.items():
             steps[step].append(seconds)
-    waiting = mean(steps.pop("queue", [0.0]))
+    waiting = sum(mean(steps.pop(step, [0.0])) for step in ("claim", "queue"))
     print(f"overhead: {(wall - sum(measuring)) / len(records):.3f} s a cell, over {len(records)} cells")
     print(f"measuring windows: {mean(measuring):.3f} s a cell; all timings together: {wall:.0f} s")
     at_once = sum(end - start for start, end in times) / wall
-    print(f"jobs at once: {at_once:.1f}; a loaded cell waited {waiting:.3f} s for its turn; its other steps:")
+    print(f"jobs at once: {at_once:.1f}; a cell waited {waiting:.3f} s for its turn; its other steps:")
     for step, seconds in sorted(steps.items(), key=lambda item: -mean(item[1])):
         print(f"  {step:<26} {mean(seconds):7.3f} s")
 

@@ -1,4 +1,5 @@
 # What the rules share: the checked configuration, the cells, and what makes a job stale. No rules here.
+import gc
 import json
 import shlex
 import sys
@@ -6,6 +7,9 @@ from pathlib import Path
 
 from speedgrid import backends, environment, gpus, grid, plots, precision, progress, settings
 from speedgrid.launcher import server
+
+# A large graph of jobs is a million objects that stay; looking for garbage among them takes a sixth of `snakemake -n`.
+gc.disable()
 
 config.update(settings.complete(config))
 

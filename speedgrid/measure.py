@@ -51,19 +51,9 @@ def measure_cell(cell: Cell, round_number: int, device: str, inputs: dict, optio
     options = {**options, "cpu_threads": options["cpu_threads"] or physical_cores()}
     if device == "cuda":
         gpus.claim(inputs.get("alone", False))
+    laps.end("claim")
     machine = environment.describe(device)
-    record = {
-        "format": FORMAT,
-        "cell": asdict(cell),
-        "round": round_number,
-        "asked": {"device": device, **options},
-        "status": "ok",
-        "reason": "",
-        "measured_at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "environment": machine,
-        "fingerprint": environment.fingerprint(machine, cell.backend),
-        "command": environment.command(),
-    }
+    record = _begin(cell, round_number, device, options, machine)
     build = json.loads(Path(inputs["build"]).read_text()) if inputs.get("build") else None
     died = ("failed", inputs["died"]) if inputs.get("died") else None
     refusal = died or backends.refusal(cell, device) or _build_refusal(build)
@@ -79,6 +69,22 @@ def measure_cell(cell: Cell, round_number: int, device: str, inputs: dict, optio
             raise SystemExit(os.EX_TEMPFAIL) from error
         record["traceback"] = traceback.format_exc()
     return record
+
+
+def _begin(cell: Cell, round_number: int, device: str, options: dict, machine: dict) -> dict:
+    """Return the part of a record that every cell has, whatever happens to it."""
+    return {
+        "format": FORMAT,
+        "cell": asdict(cell),
+        "round": round_number,
+        "asked": {"device": device, **options},
+        "status": "ok",
+        "reason": "",
+        "measured_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "environment": machine,
+        "fingerprint": environment.fingerprint(machine, cell.backend),
+        "command": environment.command(),
+    }
 
 
 def _build_refusal(build: dict | None) -> tuple[str, str] | None:

@@ -2,8 +2,6 @@
 
 from pathlib import Path
 
-import numpy as np
-
 # File name -> title. Read by the workflow, so importing this module must not import matplotlib or pandas.
 TITLES = {
     "fps_over_resolution": "Throughput over resolution",
@@ -82,7 +80,7 @@ def nearest(values, wanted: int) -> int:
     return min(sorted(set(values)), key=lambda value: abs(value - wanted))
 
 
-def interval(rows, column: str) -> np.ndarray | None:
+def interval(rows, column: str) -> list | None:
     """Return the distances from each value down and up to its 95 % interval, [2, rows], or None if it has none."""
     if column == "fps":  # images/s is batch over latency, so the interval turns round
         low = 1000 * rows.batch_size / rows.latency_ms_high
@@ -91,7 +89,7 @@ def interval(rows, column: str) -> np.ndarray | None:
         low, high = rows[f"{column}_low"], rows[f"{column}_high"]
     else:
         return None
-    return np.maximum(np.array([rows[column] - low, high - rows[column]], float), 0)
+    return [(rows[column] - low).clip(lower=0), (high - rows[column]).clip(lower=0)]
 
 
 def draw(rows, axis: str, column: str, title: str):

@@ -40,6 +40,7 @@ def summarise(
         "measured_to": dates[-1],
         "statuses": dict(Counter(results["status"])),
         "gpus": len({found["environment"].get("gpu_uuid") for found in records}),
+        "loaded_beside": max(found.get("memory", {}).get("other_processes") or 0 for found in records),
         "threads": records[0]["asked"]["cpu_threads"],
         "details": details(records),
         "commands": {str(Cell(**found["cell"])): found["command"] for found in records},

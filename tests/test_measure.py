@@ -29,7 +29,7 @@ OPTIONS = {
     "max_seconds": 0.2,
     "target_percent": 1e9,
 }
-STEPS = ["describe", "import", "context", "load", "first_call", "queue", "telemetry", "timing", "parity"]
+STEPS = ["claim", "describe", "import", "context", "load", "first_call", "queue", "telemetry", "timing", "parity"]
 
 
 @pytest.fixture

@@ -150,3 +150,14 @@ def test_the_numbers_of_the_readme_are_those_of_the_example():
     example = (ROOT / "examples" / "nvidia-h200" / "report" / "report.md").read_text().splitlines()
     lines = [line for line in table.splitlines() if line.startswith("|")]
     assert [line for line in lines if line not in example] == []
+
+
+@pytest.mark.parametrize(
+    ("gpus", "beside", "words"),
+    [(1, 0, []), (1, 7, ["up to 7 other cells were loaded"]), (2, 7, ["2 GPUs of one model"])],
+)
+def test_the_report_says_how_many_gpus_measured_and_what_was_loaded_beside(tmp_path, gpus, beside, words):
+    results, run = write_run(tmp_path, make_records())
+    text = report.markdown(results, run | {"gpus": gpus, "loaded_beside": beside}, TEMPLATE)
+    assert all(one in text for one in words)
+    assert ("were loaded on the GPU" in text, "of one model" in text) == (beside > 0, gpus > 1)

@@ -55,3 +55,12 @@ def test_a_record_of_another_format_stops_the_summary_by_name(tmp_path):
     with pytest.raises(RecordError, match=r"0\.json has format 99"):
         write_run(tmp_path, [bad])
     write_json(tmp_path / "unrelated.json", {})
+
+
+def test_the_most_cells_that_were_loaded_beside_one_are_said(tmp_path):
+    records = make_records()
+    assert write_run(tmp_path, records)[1]["loaded_beside"] == 0
+    for one, others in zip(records, (None, 3, 7), strict=False):
+        one["memory"]["other_processes"] = others
+    records.append(make_refusal("pytorch-fp16-r64-b1", "failed", "boom"))
+    assert write_run(tmp_path, records)[1]["loaded_beside"] == 7
