@@ -28,3 +28,21 @@ rule aggregate:
         "Table of all cells"
     script:
         "../scripts/aggregate.py"
+
+
+rule audit:
+    input:
+        results="artifacts/results.parquet",
+        run="artifacts/run.json",
+        code=code("audit"),
+    output:
+        "artifacts/audit.json",
+    log:
+        "logs/audit.log",
+    localrule: True
+    params:
+        reference=config["report"]["reference"],
+    message:
+        "Arithmetic and physics of the table"
+    script:
+        "../scripts/audit.py"

@@ -33,6 +33,7 @@ rule render_report:
     input:
         results="artifacts/results.parquet",
         run="artifacts/run.json",
+        audit="artifacts/audit.json",
         plots=expand("report/plots/{name}.png", name=plots.TITLES),
         template="templates/report.md.j2",
         code=code("findings", "report"),

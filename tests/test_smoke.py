@@ -51,6 +51,7 @@ def test_every_rule_ran_as_often_as_the_grid_asks(smoke):
         "measure_peaks": 1,
         "time_cell": 6,
         "aggregate": 1,
+        "audit": 1,
         "draw_plots": 1,
         "render_report": 1,
     }

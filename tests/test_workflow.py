@@ -12,7 +12,7 @@ from workflow import BIN, CELLS, ROOT, SMOKE, Workflow
 pytest_plugins = ["workflow"]
 
 REPORT = {"draw_plots": 1, "render_report": 1}
-TABLE = {"aggregate": 1, **REPORT}
+TABLE = {"aggregate": 1, "audit": 1, **REPORT}
 WEIGHTS = {"prepare_weights": 1, "compute_reference": 1, "export_onnx": 1}
 
 
@@ -42,6 +42,7 @@ EDITS = {
     "template": ("templates/report.md.j2", "\nA new line.\n", {"render_report": 1}, set()),
     "plot": ("speedgrid/plots.py", "\n# edited\n", REPORT, set()),
     "findings": ("speedgrid/findings.py", "\n# edited\n", {"render_report": 1}, set()),
+    "audit": ("speedgrid/audit.py", "\n# edited\n", {"audit": 1, "render_report": 1}, set()),
     "table": ("speedgrid/table.py", "\n# edited\n", TABLE, set()),
     "timing": ("speedgrid/timing.py", "\n# edited\n", {"time_cell": 6, **TABLE}, CELLS),
     "one backend": (
@@ -210,3 +211,17 @@ def test_the_rules_are_formatted():
     command = [str(BIN / "snakefmt"), "--check", "Snakefile", "rules"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_a_table_that_cannot_be_true_stops_the_report_with_the_row_and_the_arithmetic(tree):
+    import pandas as pd
+
+    path = tree / "artifacts/results.parquet"
+    results = pd.read_parquet(path)
+    results.loc[0, "fps"] *= 2
+    results.to_parquet(path, index=False)
+    before = (tree / "report/report.md").read_text()
+    outcome = tree.snakemake(*SMOKE)
+    assert outcome.code != 0
+    assert "FPS x latency" in outcome.log  # Snakemake shows the log of a job that failed
+    assert (tree / "report/report.md").read_text() == before

@@ -1,0 +1,20 @@
+"""Check the finished table against arithmetic and physics; a violation stops the report."""
+
+import json
+from pathlib import Path
+
+import pandas as pd
+
+from speedgrid import audit
+from speedgrid.log import log_to
+from speedgrid.record import write_json
+
+log_to(snakemake.log[0])
+run = json.loads(Path(snakemake.input.run).read_text())
+flop = {int(size): count for size, count in run["flop_per_image"].items()}
+table = pd.read_parquet(snakemake.input.results)
+try:
+    rows = audit.require(table, flop, run["peaks"]["data_sheet_tflops"], snakemake.params.reference)
+except audit.AuditError as error:
+    raise SystemExit(str(error)) from None
+write_json(snakemake.output[0], {"rows_checked": rows})

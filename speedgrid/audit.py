@@ -1,0 +1,137 @@
+"""The gate between the table and the report: a figure that contradicts another, or physics, stops the report.
+
+Every check returns what it found in words, with the row and the arithmetic. The table is read as anybody would read
+it: nothing here knows how a column was computed.
+"""
+
+import itertools
+import math
+
+import pandas as pd
+
+from speedgrid.grid import Cell
+from speedgrid.record import SHOWN
+
+# Figures are float64 that follow from each other by one or two operations.
+ROUNDING = 1e-6
+# A direct convolution does so many times more multiplications than Winograd's F(2 x 2, 3 x 3), which libraries use
+# (Lavin and Gray, https://arxiv.org/abs/1509.09308): arithmetic is counted as direct, so rates may exceed the peak.
+WINOGRAD = 2.25
+# A measured matrix product is no upper bound: on a shared machine it is a rate at one moment.
+MEASURED_PEAK = 1.5
+# Speed, and what follows from it: empty in rows whose answer is not proven.
+SPEED = ("latency_ms", "ms_per_image", "fps", "throughput_fps", "tflops", "speedup")
+INTERVALS = (("latency_ms_low", "latency_ms", "latency_ms_high"), ("speedup_low", "speedup", "speedup_high"))
+PERCENTILES = ("latency_p90_ms", "latency_p95_ms", "latency_p99_ms")
+
+
+class AuditError(ValueError):
+    """A table that cannot be true; the message has the first rows that say so, and the arithmetic."""
+
+
+def require(table: pd.DataFrame, flop_per_image: dict[int, int], data_sheet: dict[str, float], reference: dict) -> int:
+    """Return how many rows with a speed were checked. Raises AuditError if any check fails.
+
+    table: as of speedgrid.table.tabulate. flop_per_image: by resolution. data_sheet: peak TFLOP/s by precision, empty
+    where the device is not known. reference: the `backend` and `precision` that speed-ups are relative to.
+    """
+    found = violations(table, flop_per_image, data_sheet, reference)
+    if found:
+        shown = "\n".join(f"  {one}" for one in found[:10])
+        raise AuditError(f"the table contradicts itself or physics in {len(found)} places:\n{shown}")
+    return int(table.latency_ms.notna().sum())
+
+
+def violations(
+    table: pd.DataFrame, flop_per_image: dict[int, int], data_sheet: dict[str, float], reference: dict
+) -> list[str]:
+    """Return what is wrong with a table, one sentence each; see `require`."""
+    found = []
+    for line in table.to_dict("records"):
+        checks = [*withheld(line)]
+        if not math.isnan(line["latency_ms"]):
+            checks += [*arithmetic(line, flop_per_image), *order(line), *physics(line, data_sheet)]
+        found += [f"{name(line)}: {one}" for one in checks]
+    return [*found, *speedups(table, reference), *duplicates(table)]
+
+
+def name(line: dict) -> str:
+    """Return the name of a row's cell."""
+    return str(Cell(line["backend"], line["precision"], line["resolution"], line["batch_size"]))
+
+
+def differ(left: float, right: float) -> bool:
+    """Say whether two figures that should be one are two; a missing figure differs from nothing."""
+    return not (math.isnan(left) or math.isnan(right) or math.isclose(left, right, rel_tol=ROUNDING))
+
+
+def withheld(line: dict):
+    """A row that is not shown, or proved nothing, has no speed."""
+    for column in SPEED:
+        if line["status"] not in SHOWN and not math.isnan(line[column]):
+            yield f"its status is {line['status']}, but it shows {column} = {line[column]:.6g}"
+
+
+def arithmetic(line: dict, flop_per_image: dict[int, int]):
+    """Rates follow from the latency."""
+    batch, latency, fps = line["batch_size"], line["latency_ms"], line["fps"]
+    if not latency > 0:
+        yield f"its latency is {latency} ms"
+        return
+    if differ(fps * latency, 1000 * batch):
+        product = f"{fps:.6g} x {latency:.6g} ms = {fps * latency:.6g}"
+        yield f"FPS x latency = {product}, not 1000 x batch size = {1000 * batch}"
+    if differ(line["ms_per_image"] * batch, latency):
+        yield f"ms/image x batch size = {line['ms_per_image']:.6g} x {batch}, not the latency of {latency:.6g} ms"
+    flop = flop_per_image[line["resolution"]]
+    if differ(line["tflops"], flop * fps / 1e12):
+        yield f"TFLOPS = {line['tflops']:.6g}, but FLOP x FPS = {flop:.6g} x {fps:.6g} = {flop * fps / 1e12:.6g} TFLOPS"
+    for share, peak in (("utilisation_percent", "tflops_peak"), ("utilisation_of_gemm_percent", "gemm_tflops")):
+        if differ(line[share] * line[peak] / 100, line["tflops"]):
+            yield f"{share} = {line[share]:.6g} % of {line[peak]:.6g} TFLOPS is not {line['tflops']:.6g} TFLOPS"
+
+
+def order(line: dict):
+    """A median lies in its interval, and percentiles rise."""
+    for columns in (*INTERVALS, PERCENTILES):
+        values = [(column, line[column]) for column in columns if not math.isnan(line[column])]
+        for (lower, small), (upper, large) in itertools.pairwise(values):
+            if small > large * (1 + ROUNDING):
+                yield f"{lower} = {small:.6g} is more than {upper} = {large:.6g}"
+
+
+def physics(line: dict, data_sheet: dict[str, float]):
+    """No row computes faster than its device can in the precision that it ran."""
+    precision = line["observed_precision"]
+    if precision in data_sheet:
+        peak, most, source = data_sheet[precision], WINOGRAD, "the data sheet's peak"
+    else:
+        peak, most, source = line["gemm_tflops"], WINOGRAD * MEASURED_PEAK, "a measured matrix product"
+    flop = line["tflops"] / line["fps"]  # in units of 1e12
+    for column in ("fps", "throughput_fps"):
+        rate = line[column] * flop
+        if rate > most * peak:
+            yield (
+                f"{column} = {line[column]:.6g} is {rate:.4g} TFLOPS in {precision}, {rate / peak:.2f} times {source} "
+                f"of {peak:.4g}; at most {most:g} times is possible"
+            )
+
+
+def speedups(table: pd.DataFrame, reference: dict):
+    """A speed-up is a ratio of two latencies of the table."""
+    is_reference = (table.backend == reference["backend"]) & (table.precision == reference["precision"])
+    base = table[is_reference].set_index(["resolution", "batch_size"]).latency_ms
+    for line in table[table.speedup.notna() & (table.latency_ms > 0)].to_dict("records"):
+        one = base.get((line["resolution"], line["batch_size"]), math.nan)
+        if math.isnan(one) or differ(line["speedup"], one / line["latency_ms"]):
+            ratio = f"{one:.6g} / {line['latency_ms']:.6g} ms = {one / line['latency_ms']:.6g}"
+            yield f"{name(line)}: its speed-up is {line['speedup']:.6g}, but reference over own latency is {ratio}"
+
+
+def duplicates(table: pd.DataFrame):
+    """Two cells never have the same latency and interval to the last digit: one was copied."""
+    columns = ["latency_ms", "latency_ms_low", "latency_ms_high"]
+    measured = table[table.latency_ms.notna() & (table.latency_ms_low < table.latency_ms_high)]
+    for values, group in measured[measured.duplicated(columns, keep=False)].groupby(columns):
+        names = " and ".join(name(line) for line in group.to_dict("records"))
+        yield f"{names} have the same latency and interval, {values[0]:.9g} ms ({values[1]:.9g} to {values[2]:.9g})"
