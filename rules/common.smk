@@ -1,6 +1,7 @@
 # What the rules share: the checked configuration, the cells, and what makes a job stale. No rules here.
 import gc
 import json
+import math
 import shlex
 import sys
 from pathlib import Path
@@ -31,8 +32,9 @@ shell.prefix(
 # Cells on the GPUs at once: loaded side by side, measured one at a time on each GPU (speedgrid.gpus).
 GPUS = workflow.global_resources["gpu"].value if "gpu" in workflow.global_resources else 1
 LOADED = gpus.use(GPUS) if DEVICE == "cuda" else 1
-# Cores that a timing takes by declaration: on the CPU all of them, so that nothing else runs.
-TIMING_THREADS = max(1, workflow.cores // LOADED)
+# Cores that a timing takes by declaration: on the CPU all of them, so that nothing else runs; on GPUs so many that no
+# more timings start than can be loaded.
+TIMING_THREADS = math.ceil(workflow.cores / LOADED)
 PRELOAD = sorted({name for backend in AXES["backend"] for name in backends.get(backend).IMPORTS.get(DEVICE, ())})
 
 
