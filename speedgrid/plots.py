@@ -100,17 +100,13 @@ def draw(rows, axis: str, column: str, title: str):
     drawn = rows[rows[column].notna()]
     for (backend, precision), line in drawn.groupby(["backend", "precision"], sort=False):
         line = line.sort_values(axis)
-        as_labelled = (line.observed_precision == precision).all()
-        axes.errorbar(
-            line[axis],
-            line[column].astype(float),
-            yerr=interval(line, column),
-            color=COLOURS.get(backend, "#555555"),
-            markerfacecolor=COLOURS.get(backend, "#555555") if as_labelled else "white",
-            capsize=3,
-            zorder=2 if as_labelled else 3,  # what ran something else stays visible over what it really is
-            **STYLES[precision],
-        )
+        colour, style = COLOURS.get(backend, "#555555"), STYLES[precision]
+        bars = interval(line, column)
+        axes.errorbar(line[axis], line[column].astype(float), yerr=bars, color=colour, capsize=3, zorder=2, **style)
+        other = line[line.observed_precision != precision]
+        # Over what it really is, which may lie at the same place.
+        hollow = {**style, "linestyle": "", "markerfacecolor": "white"}
+        axes.plot(other[axis], other[column].astype(float), color=colour, zorder=3, **hollow)
     axes.set_title(title, loc="left", fontsize=11)
     axes.set_xlabel(AXIS_LABELS[axis])
     axes.set_ylabel(AXIS_LABELS[column])

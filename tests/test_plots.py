@@ -65,9 +65,10 @@ def test_an_empty_plot_says_that_nothing_was_measured():
 def test_a_row_that_ran_another_precision_is_hollow_and_explained():
     from matplotlib import pyplot
 
-    record = make_record("pytorch-fp32-r64-b1", status="wrong_precision", observed_precision="tf32")
-    figure = plots.draw(make_table([record]), "batch_size", "fps", "title")
-    assert figure.axes[0].containers[0].lines[0].get_markerfacecolor() == "white"
+    wrong = make_record("pytorch-fp32-r64-b1", status="wrong_precision", observed_precision="tf32")
+    figure = plots.draw(make_table([wrong, make_record("pytorch-fp32-r64-b8")]), "batch_size", "fps", "title")
+    [hollow] = [line for line in figure.axes[0].lines if line.get_markerfacecolor() == "white"]
+    assert list(hollow.get_xdata()) == [1]  # the other row of the same line is not
     assert any("hollow" in text for text in texts(figure))
     pyplot.close(figure)
 
