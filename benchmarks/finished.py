@@ -2,8 +2,10 @@
 
 import base64
 import json
+import os
 import shlex
 import time
+from contextlib import contextmanager
 from pathlib import Path
 from statistics import mean, median
 
@@ -11,6 +13,7 @@ import numpy as np
 from scipy.stats import t
 
 from speedgrid.grid import Cell
+from speedgrid.launcher import ADDRESS_VARIABLE, server
 
 # A longer pause between two timings is an interrupted run, not scheduling.
 PAUSE_SECONDS = 60.0
@@ -66,7 +69,19 @@ def name(record: dict) -> str:
 def again(record: dict, folder: str) -> tuple[list[str], Path]:
     """Return the arguments that measure a record's cell again (without `python -m`), and where the new record goes."""
     output = Path(folder) / f"{name(record)}-{time.monotonic_ns()}.json"
-    return [*shlex.split(record["command"])[2:-1], str(output)], output  # the output is the last argument
+    arguments = shlex.split(record["command"])[2:]
+    arguments[arguments.index("--output") + 1] = str(output)
+    return arguments, output
+
+
+@contextmanager
+def launcher():
+    """Start a launcher as the workflow does, and yield its address."""
+    process = server.start(["torch", "speedgrid.models", "speedgrid.measure", "onnxruntime"])
+    try:
+        yield os.environ.pop(ADDRESS_VARIABLE)
+    finally:
+        process.stdin.close()
 
 
 def expected(rounds: list[float]) -> tuple[float, float] | None:

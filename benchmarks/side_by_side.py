@@ -3,19 +3,18 @@
     python -m benchmarks.side_by_side [CELLS]
 
 Takes cells of a finished run (default 20, spread over the grid) and measures them once with nothing else on the GPU
-and once four at a time, as the workflow does where there are cores. Prints the ratio of latencies and of times.
+and once eight at a time, as the workflow does where there are cores. Prints the ratio of latencies and of times.
 """
 
 import json
-import os
 import sys
 import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
 
-from benchmarks.finished import again, cells, compare
+from benchmarks.finished import again, cells, compare, launcher
 from speedgrid.gpus import MOST_SLOTS
-from speedgrid.launcher import ADDRESS_VARIABLE, client, server
+from speedgrid.launcher import client
 
 
 def measure_all(records: list[dict], folder: str, address: str, at_once: int) -> tuple[list[dict], float]:
@@ -32,14 +31,11 @@ def measure_all(records: list[dict], folder: str, address: str, at_once: int) ->
 def main(count: int) -> None:
     """Print the comparison."""
     chosen = cells(count)
-    process = server.start(["torch", "speedgrid.models", "speedgrid.measure", "onnxruntime"])
-    address = os.environ.pop(ADDRESS_VARIABLE)
     first = [rounds[0] for rounds in chosen]
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, launcher() as address:
         measure_all(first[:1], folder, address, 1)  # the first warm start imports everything
         alone, alone_seconds = measure_all(first, folder, address, 1)
         together, together_seconds = measure_all(first, folder, address, MOST_SLOTS)
-    process.stdin.close()
     beside = max(record["memory"]["other_processes"] or 0 for record in together)
     print(f"most other processes on the GPU while a cell was measured: {beside}")
     compare("together / alone", [([one], other) for one, other in zip(alone, together, strict=True)])

@@ -7,14 +7,13 @@ in a fresh process, one after the other. Prints the ratio of latencies and of ov
 """
 
 import json
-import os
 import sys
 import tempfile
 import time
 from statistics import median
 
-from benchmarks.finished import again, cells, compare, name, windows
-from speedgrid.launcher import ADDRESS_VARIABLE, client, server
+from benchmarks.finished import again, cells, compare, launcher, name, windows
+from speedgrid.launcher import client
 
 
 def measure(record: dict, folder: str, address: str | None) -> tuple[dict, float]:
@@ -32,9 +31,7 @@ def measure(record: dict, folder: str, address: str | None) -> tuple[dict, float
 def main(count: int) -> None:
     """Print the comparison."""
     chosen, cold_records, saved = cells(count), [], []
-    process = server.start(["torch", "speedgrid.models", "speedgrid.measure", "onnxruntime"])
-    address = os.environ.pop(ADDRESS_VARIABLE)
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, launcher() as address:
         measure(chosen[0][0], folder, address)  # the first warm start imports everything
         for rounds in chosen:
             warm, warm_over = measure(rounds[0], folder, address)
@@ -42,7 +39,6 @@ def main(count: int) -> None:
             cold_records.append(([*rounds, warm], cold))
             saved.append(cold_over / warm_over)
             print(f"{name(cold)}: overhead cold {cold_over:.2f} s, warm {warm_over:.2f} s", flush=True)
-    process.stdin.close()
     compare("cold / warm", cold_records)
     print(f"overhead cold / warm: {median(saved):.2f}")
 

@@ -48,7 +48,7 @@ def violations(
     """Return what is wrong with a table, one sentence each; see `require`."""
     found = []
     for line in table.to_dict("records"):
-        checks = [*withheld(line)]
+        checks = list(withheld(line))
         if not math.isnan(line["latency_ms"]):
             checks += [*arithmetic(line, flop_per_image), *order(line), *physics(line, data_sheet)]
         found += [f"{name(line)}: {one}" for one in checks]

@@ -45,3 +45,10 @@ def test_a_folder_without_a_run_is_said_to_be_one(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(SystemExit, match="run snakemake first"):
         finished.jobs()
+
+
+def test_a_cell_that_was_measured_alone_is_measured_again_so_and_into_another_file():
+    record = make_record("pytorch-fp32-r64-b1", command="python -m scripts.time_cell cell --output old.json --alone")
+    arguments, output = finished.again(record, "folder")
+    assert arguments == ["scripts.time_cell", "cell", "--output", str(output), "--alone"]
+    assert output.parent.name == "folder"

@@ -196,7 +196,7 @@ class Server:
         one.busy = True
         connection.close()
 
-    def fork_kept(self, name: str, inherited: list[int]) -> "Kept":
+    def fork_kept(self, name: str, inherited: list[int]) -> Kept:
         """Start a process that is kept for scripts of `name`; it must close the `inherited` descriptors."""
         ours, theirs = socket.socketpair()
         inherited = [ours.fileno(), *inherited]
@@ -206,7 +206,7 @@ class Server:
         self.selector.register(ours, selectors.EVENT_READ, lambda: self.hear(one))
         return one
 
-    def hear(self, one: "Kept") -> None:
+    def hear(self, one: Kept) -> None:
         """Take a kept process's word that it has nothing to do any more, or note that it is dead."""
         if not one.channel.recv(1):
             return self.end(one)
@@ -218,7 +218,7 @@ class Server:
             if time.monotonic() - one.idle_since >= IDLE_SECONDS:
                 self.end(one)
 
-    def end(self, one: "Kept") -> None:
+    def end(self, one: Kept) -> None:
         """Let a kept process end."""
         self.selector.unregister(one.channel)
         one.channel.close()
