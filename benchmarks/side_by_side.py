@@ -32,6 +32,8 @@ def main(count: int) -> None:
     """Print the comparison."""
     chosen = cells(count)
     first = [rounds[0] for rounds in chosen]
+    if first[0]["asked"]["device"] != "cuda":
+        raise SystemExit("this run was measured on the CPU, where nothing is loaded side by side")
     with tempfile.TemporaryDirectory() as folder, launcher() as address:
         measure_all(first[:1], folder, address, 1)  # the first warm start imports everything
         alone, alone_seconds = measure_all(first, folder, address, 1)
