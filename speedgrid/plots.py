@@ -98,12 +98,14 @@ def draw(rows, axis: str, column: str, title: str):
 
     figure, axes = pyplot.subplots()
     drawn = rows[rows[column].notna()]
-    for (backend, precision), line in drawn.groupby(["backend", "precision"], sort=False):
-        line = line.sort_values(axis)
+    for (backend, precision), line in rows.groupby(["backend", "precision"], sort=False):
+        if line[column].isna().all():
+            continue
+        line = line.sort_values(axis)  # with its empty cells, where it breaks: nothing may be read off there
         colour, style = COLOURS.get(backend, "#555555"), STYLES[precision]
         bars = interval(line, column)
         axes.errorbar(line[axis], line[column].astype(float), yerr=bars, color=colour, capsize=3, zorder=2, **style)
-        other = line[line.observed_precision != precision]
+        other = line[(line.observed_precision != precision) & line[column].notna()]
         # Over what it really is, which may lie at the same place.
         hollow = {**style, "linestyle": "", "markerfacecolor": "white"}
         axes.plot(other[axis], other[column].astype(float), color=colour, zorder=3, **hollow)

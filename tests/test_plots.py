@@ -54,6 +54,18 @@ def test_a_plot_has_a_line_per_backend_and_precision_with_the_values_of_the_tabl
     pyplot.close(figure)
 
 
+def test_a_line_breaks_at_a_cell_without_a_speed():
+    from matplotlib import pyplot
+
+    names = [f"pytorch-fp32-r64-b{size}" for size in (1, 4, 8)]
+    records = [make_record(name, [2.0] * 5) for name in (names[0], names[2])]
+    records.insert(1, make_refusal(names[1], "wrong_result", "noise"))
+    figure = plots.draw(make_table(records), "batch_size", "fps", "title")
+    [line] = [container.lines[0] for container in figure.axes[0].containers]
+    np.testing.assert_equal(np.array(line.get_ydata(), float), [500.0, np.nan, 4000.0])
+    pyplot.close(figure)
+
+
 def test_an_empty_plot_says_that_nothing_was_measured():
     from matplotlib import pyplot
 
