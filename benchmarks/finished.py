@@ -84,29 +84,33 @@ def launcher():
         process.stdin.close()
 
 
-def expected(rounds: list[float]) -> tuple[float, float] | None:
+def expected(rounds: list[float], together: int = 1) -> tuple[float, float] | None:
     """Return the 95 % interval for one more process from the latencies of at least three; None with fewer.
 
-    Student's t prediction interval on logarithms: https://en.wikipedia.org/wiki/Prediction_interval
+    together: of how many cells all intervals are to hold at once (Bonferroni): of 20 intervals that hold singly, one
+    is missed by chance. Student's t prediction interval on logarithms: https://en.wikipedia.org/wiki/Prediction_interval
     """
     if len(rounds) < 3:
         return None
     logs = np.log(rounds)
-    reach = t.ppf(0.975, len(logs) - 1) * logs.std(ddof=1) * np.sqrt(1 + 1 / len(logs))
+    reach = t.ppf(1 - 0.025 / together, len(logs) - 1) * logs.std(ddof=1) * np.sqrt(1 + 1 / len(logs))
     return float(np.exp(logs.mean() - reach)), float(np.exp(logs.mean() + reach))
 
 
 def compare(kind: str, found: list[tuple[list[dict], dict]]) -> None:
     """Print how the latencies of new records compare with the rounds of the same cells, in one ratio and in words."""
-    ratios, outside = [], []
+    ratios, outside, singly = [], [], 0
     for rounds, record in found:
         before = [latency(one) for one in rounds]
         ratios.append(latency(record) / float(np.exp(mean(np.log(before)))))
-        interval = expected(before)
+        interval = expected(before, len(found))
         if interval and not interval[0] <= latency(record) <= interval[1]:
             outside.append(f"{name(record)} ({latency(record):.4g} ms, {interval[0]:.4g} to {interval[1]:.4g})")
+        single = expected(before)
+        singly += single is not None and not single[0] <= latency(record) <= single[1]
     print(f"latency {kind}: {median(ratios):.4f} in the median over {len(ratios)} cells")
-    known = (
-        "with fewer than three rounds there is no interval" if len(found[0][0]) < 3 else ", ".join(outside) or "none"
-    )
-    print(f"cells outside the 95 % interval of one more process: {known}")
+    if len(found[0][0]) < 3:
+        print("no interval of one more process: that needs three rounds")
+        return
+    print(f"cells outside the 95 % intervals of one more process, all together: {', '.join(outside) or 'none'}")
+    print(f"outside the interval of its own: {singly} of {len(found)}, by chance {0.05 * len(found):.1f}")

@@ -12,7 +12,7 @@ import tempfile
 import time
 from statistics import median
 
-from benchmarks.finished import again, cells, compare, launcher, name, windows
+from benchmarks.finished import again, cells, compare, latency, launcher, name, windows
 from speedgrid.launcher import client
 
 
@@ -38,7 +38,11 @@ def main(count: int) -> None:
             cold, cold_over = measure(rounds[0], folder, None)
             cold_records.append(([*rounds, warm], cold))
             saved.append(cold_over / warm_over)
-            print(f"{name(cold)}: overhead cold {cold_over:.2f} s, warm {warm_over:.2f} s", flush=True)
+            ratio = latency(cold) / latency(warm)
+            print(
+                f"{name(cold)}: latency {ratio:.4f}, overhead cold {cold_over:.2f} s, warm {warm_over:.2f} s",
+                flush=True,
+            )
     compare("cold / warm", cold_records)
     print(f"overhead cold / warm: {median(saved):.2f}")
 
