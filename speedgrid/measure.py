@@ -11,6 +11,7 @@ from pathlib import Path
 from statistics import median
 
 from speedgrid import backends, environment, gpus, parity, reference, timing
+from speedgrid.device import nvml
 from speedgrid.grid import Cell
 from speedgrid.images import batch
 from speedgrid.memory import MemoryMeter
@@ -39,6 +40,7 @@ class Laps:
         self.last = now
 
 
+@nvml()  # opened once, however often it is asked something: opening and closing take 20 ms
 def measure_cell(cell: Cell, round_number: int, device: str, inputs: dict, options: dict) -> dict:
     """Return the record of one measurement; whatever goes wrong becomes a status and a reason.
 

@@ -122,3 +122,17 @@ def test_tensorrts_libraries_load_without_a_gpu_and_without_torch():
     done = subprocess.run([sys.executable, "-c", program], cwd=root, capture_output=True, text=True, check=True)
     installed = any(find_spec(name) for name in ("tensorrt_rtx_libs", "tensorrt_libs"))
     assert json.loads(done.stdout) == [installed, False]
+
+
+def test_cudnns_parts_are_loaded_from_the_folder_of_the_cudnn_in_use():
+    program = (
+        "import json, speedgrid.backends.cudnn_libraries; maps = open('/proc/self/maps').read().splitlines(); "
+        "print(json.dumps(sorted({line.split()[-1] for line in maps if 'libcudnn' in line})))"
+    )
+    root = Path(backends.__file__).parent.parent.parent
+    done = subprocess.run([sys.executable, "-c", program], cwd=root, capture_output=True, text=True, check=True)
+    loaded = [Path(name) for name in json.loads(done.stdout)]
+    main = [path for path in loaded if path.name.startswith("libcudnn.so")]
+    parts = {path.name.split(".")[0].removeprefix("libcudnn_") for path in loaded if path not in main}
+    assert {path.parent for path in loaded} == {path.parent for path in main}
+    assert parts >= ({"cnn", "graph", "heuristic"} if main else set())

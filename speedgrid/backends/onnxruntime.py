@@ -6,8 +6,8 @@ from speedgrid import device as devices
 from speedgrid.backends.session import HostSession, Session
 
 PACKAGES = ("onnxruntime-gpu", "onnxruntime", "torch", "nvidia-cudnn-cu13", "onnx", "onnxscript")
-CODE = ("backends/onnxruntime",)
-IMPORTS = {"cuda": ("torch", "onnxruntime"), "cpu": ("onnxruntime",)}
+CODE = ("backends/onnxruntime", "backends/cudnn_libraries")
+IMPORTS = {"cuda": ("torch", "speedgrid.backends.cudnn_libraries", "onnxruntime"), "cpu": ("onnxruntime",)}
 
 PROVIDERS = {"cuda": "CUDAExecutionProvider", "cpu": "CPUExecutionProvider"}
 

@@ -5,8 +5,8 @@ from speedgrid.backends.session import TorchSession
 from speedgrid.precision import set_torch_math, torch_dtype
 
 PACKAGES = ("torch", "torchvision", "nvidia-cudnn-cu13")
-CODE = ("backends/pytorch", "models")
-IMPORTS = {"cuda": ("torch", "torchvision"), "cpu": ("torch", "torchvision")}
+CODE = ("backends/pytorch", "backends/cudnn_libraries", "models")
+IMPORTS = {"cuda": ("torch", "speedgrid.backends.cudnn_libraries", "torchvision"), "cpu": ("torch", "torchvision")}
 
 
 def available(device: str) -> str | None:
