@@ -3,12 +3,12 @@
 
 rule aggregate:
     input:
-        timings=expand("artifacts/timings/{cell}-round{round}.json", cell=CELLS, round=ROUNDS),
+        timings=sorted(expand("artifacts/timings/{timing}.json", timing=ORDER)),
         weights=expand("artifacts/weights/r{resolution}.json", resolution=AXES["resolution"]),
         flops="artifacts/flops.json",
         peaks="artifacts/peaks.json",
         hardware="config/hardware.yaml",
-        code=code("table", "statistics", "peaks", "run"),
+        code=code("table", "statistics", "stability", "controls", "peaks", "run"),
     output:
         csv=report(
             "artifacts/results.csv",

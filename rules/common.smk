@@ -18,8 +18,10 @@ DEVICE = config["device"]
 MODEL = config["model"]["name"]
 AXES = config["grid"][DEVICE]
 CELLS = grid.cells(AXES)
-ROUNDS = range(1, config["timing"]["rounds"] + 1)
-PRIORITIES = grid.measuring_priorities(CELLS, config["model"]["seed"], len(ROUNDS))
+CONTROL = grid.control_cell(AXES, config["report"])
+ORDER = grid.measuring_order(CELLS, CONTROL, config["model"]["seed"], config["timing"]["rounds"])
+# All below 0, so that a job without a priority (0: exports) comes before any timing; higher ones start earlier.
+PRIORITIES = {timing: -position for position, timing in enumerate(ORDER, start=1)}
 # Snakemake sees neither drivers nor library versions: as params they make jobs stale.
 MACHINE = environment.describe(DEVICE)
 FINGERPRINTS = {name: environment.fingerprint(MACHINE, name) for name in AXES["backend"]}
@@ -43,7 +45,7 @@ wildcard_constraints:
     precision="|".join(precision.PRECISIONS),
     resolution=r"\d+",
     batch_size=r"\d+",
-    round=r"\d+",
+    turn=grid.TURN,
 
 
 def code(*modules):
@@ -69,8 +71,7 @@ def onnx_file(wildcards):
 
 def timing_priority(wildcards):
     """Return the job priority that puts the cells of a round in random order."""
-    cell = grid.Cell.PATTERN.format(**wildcards)
-    return PRIORITIES.get((cell, int(wildcards.round)), 0)
+    return PRIORITIES.get(f"{grid.Cell.PATTERN.format(**wildcards)}-{wildcards.turn}", 0)
 
 
 def timing_options():

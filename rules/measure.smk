@@ -24,6 +24,7 @@ rule time_cell:
             "timing",
             "memory",
             "telemetry",
+            "host",
             "gpus",
             "parity",
             "statistics",
@@ -36,9 +37,9 @@ rule time_cell:
         backend=backend_code,
         script="scripts/time_cell.py",
     output:
-        f"artifacts/timings/{grid.Cell.PATTERN}-round{{round}}.json",
+        f"artifacts/timings/{grid.Cell.PATTERN}-{{turn}}.json",
     log:
-        f"logs/time_cell/{grid.Cell.PATTERN}-round{{round}}.log",
+        f"logs/time_cell/{grid.Cell.PATTERN}-{{turn}}.log",
     priority: timing_priority
     threads: TIMING_THREADS
     params:
@@ -47,9 +48,9 @@ rule time_cell:
         options=timing_options(),
         environment=lambda wildcards: FINGERPRINTS[wildcards.backend],
     message:
-        "Timing {params.cell}, round {wildcards.round}{PROGRESS}"
+        "Timing {params.cell}, {wildcards.turn}{PROGRESS}"
     shell:
-        "warm --record-death scripts.time_cell {params.cell} --round {wildcards.round} --device {params.device}"
+        "warm --record-death scripts.time_cell {params.cell} --turn {wildcards.turn} --device {params.device}"
         " --artifact {input.artifact} --build {input.build} --images {input.images}"
         " --logits {input.logits} --expected {input.expected} --options {params.options:q} --output {output} > {log} 2>&1"
 

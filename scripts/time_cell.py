@@ -9,7 +9,7 @@ from speedgrid.record import write_json
 
 parser = argparse.ArgumentParser(description=__doc__)
 parser.add_argument("cell", type=Cell.parse, help="e.g. pytorch-fp32-r224-b1")
-parser.add_argument("--round", type=int, default=1)
+parser.add_argument("--turn", default="round1", help="which timing of this cell: round1, twin1, sentinel1 ...")
 parser.add_argument("--options", type=json.loads, required=True, help="model and timing settings, as JSON")
 parser.add_argument("--build", nargs="?", help="record of the engine's build")
 parser.add_argument("--died", help="measure nothing, and record that an earlier try ended so")
@@ -17,4 +17,4 @@ parser.add_argument("--alone", action="store_true", help="with no other cell on 
 for name in ("device", "artifact", "images", "logits", "expected", "output"):
     parser.add_argument(f"--{name}", required=True)
 asked = parser.parse_args()
-write_json(asked.output, measure_cell(asked.cell, asked.round, asked.device, vars(asked), asked.options))
+write_json(asked.output, measure_cell(asked.cell, asked.turn, asked.device, vars(asked), asked.options))

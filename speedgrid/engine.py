@@ -43,8 +43,8 @@ def timing_cache(output: str) -> str:
 def compile_engine(cell: Cell, model: str, weights: str, output: str, timing_cache: str) -> dict:
     """Compile `model` with `weights` for the cell's precision and shape and write a TorchScript file to `output`.
 
-    Returns build seconds and the share of the graph that is inside engines. Raises what torch_tensorrt raises when
-    it cannot compile.
+    Returns build seconds and the share of the graph's operations that is inside engines. Raises what torch_tensorrt
+    raises when it cannot compile.
     """
     import torch
     import torch_tensorrt
@@ -68,12 +68,20 @@ def compile_engine(cell: Cell, model: str, weights: str, output: str, timing_cac
             reuse_cached_engines=False,
         )
     build_seconds = time.perf_counter() - started
+    whole = calls(program.graph)
     del program
     names = [name for name, _ in compiled.named_children()]
+    outside = sum(calls(part.graph) for name, part in compiled.named_children() if name.startswith("_run_on_gpu"))
     torch_tensorrt.save(compiled, output, output_format="torchscript", arg_inputs=[example])
     return {
         "build_seconds": round(build_seconds, 3),
         "engines": sum(name.startswith("_run_on_acc") for name in names),
         "torch_parts": sum(name.startswith("_run_on_gpu") for name in names),
+        "coverage_percent": 100 * max(0.0, 1 - outside / whole),
         "engine_mb": round(Path(output).stat().st_size / 1e6, 3),
     }
+
+
+def calls(graph) -> int:
+    """Return how many operations a torch.fx graph calls."""
+    return sum(node.op == "call_function" for node in graph.nodes)

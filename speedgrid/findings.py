@@ -3,11 +3,15 @@
 import numpy as np
 import pandas as pd
 
-from speedgrid.plots import NAMES, nearest
+from speedgrid.grid import nearest
+from speedgrid.plots import NAMES
 from speedgrid.record import SHOWN
+from speedgrid.statistics import ratio_interval
 
-# A precision or batch size "makes a difference" from this ratio on.
+# One setting is faster than another only where the interval of their ratio excludes 1 by this factor, or by the run's
+# noise floor where that is more.
 MARGIN = 1.02
+INTERVAL = ["latency_ms", "latency_ms_low", "latency_ms_high"]
 # Throughput is saturated from the first batch size whose best successor gains less than 5 %.
 SATURATED = 1 / 1.05
 
@@ -37,32 +41,40 @@ def number(value: float) -> str:
     return f"{round(value, digits):,.{max(digits, 0)}f}"
 
 
-def ties(rows: pd.DataFrame, best) -> list[str]:
-    """Return the labels of the other rows whose latency interval overlaps that of `best`, at the same place."""
+def ties(rows: pd.DataFrame, best, margin: float) -> list[str]:
+    """Return the labels of the other rows that are not slower than `best` beyond doubt, at the same place."""
     others = rows[(rows.resolution == best.resolution) & (rows.batch_size == best.batch_size)].drop(best.name)
-    return [label(row) for _, row in others.iterrows() if row.latency_ms_low <= best.latency_ms_high]
+    return [
+        label(row)
+        for _, row in others.iterrows()
+        if ratio_interval(tuple(row[INTERVAL]), tuple(best[INTERVAL]))[1] <= margin
+    ]
 
 
-def with_ties(sentence: str, rows: pd.DataFrame, best) -> str:
+def with_ties(sentence: str, rows: pd.DataFrame, best, margin: float) -> str:
     """Add to a sentence about the best row which rows it cannot be told apart from."""
-    tied = ties(rows, best)
-    return f"{sentence} It ties with {' and '.join(tied)}: their intervals overlap." if tied else sentence
+    tied = ties(rows, best, margin)
+    if not tied:
+        return sentence
+    doubt = f"that they differ by more than {100 * (margin - 1):.1f} % is not certain"
+    return f"{sentence} It ties with {' and '.join(tied)}: {doubt}."
 
 
-def fastest(table: pd.DataFrame, resolution: int, batch_size: int) -> list[str]:
+def fastest(table: pd.DataFrame, resolution: int, batch_size: int, margin: float = MARGIN) -> list[str]:
     """Say what is fastest at the report's resolution and batch size, and where most images pass in a second."""
     rows = measured(table)
     sentences = []
     here = rows[(rows.resolution == resolution) & (rows.batch_size == batch_size)]
     if len(here):
         best = here.loc[here.latency_ms.idxmin()]
-        gain = f", {number(best.speedup)} times the reference" if best.speedup > 1 else ""
+        gain = f", {number(best.speedup)} times the reference" if best.speedup_low > margin else ""
         sentences.append(
             with_ties(
                 f"At {place(best)}, **{label(best)}** is fastest: {number(best.ms_per_image)} ms an image, "
                 f"{number(best.fps)} images/s{gain}.",
                 here,
                 best,
+                margin,
             )
         )
     if len(rows):
@@ -119,7 +131,7 @@ def batch_effect(table: pd.DataFrame, resolution: int) -> list[str]:
     return sentences
 
 
-def precision_effect(table: pd.DataFrame) -> list[str]:
+def precision_effect(table: pd.DataFrame, margin: float = MARGIN) -> list[str]:
     """Say what each precision gains over fp32 on the same backend: median and range over the cells both have."""
     rows = measured(table)
     keys = ["backend", "resolution", "batch_size"]
@@ -133,7 +145,7 @@ def precision_effect(table: pd.DataFrame) -> list[str]:
         ran = strict[(strict.backend == backend) & (strict.status == "wrong_precision")].observed_precision
         over = f"its rows labelled fp32, which ran {ran.iloc[0]}" if len(ran) else "fp32"
         middle = ratios.median()
-        if 1 / MARGIN < middle < MARGIN:
+        if 1 / margin < middle < margin:
             verdict = f"is as fast as {over}, in the median"
         else:
             verdict = f"is {number(middle)} times as fast as {over}, in the median"
@@ -144,14 +156,14 @@ def precision_effect(table: pd.DataFrame) -> list[str]:
     return sentences
 
 
-def recommendations(table: pd.DataFrame, resolution: int) -> list[str]:
+def recommendations(table: pd.DataFrame, resolution: int, margin: float = MARGIN) -> list[str]:
     """Say what to deploy at a resolution, for throughput and for latency, with the price in accuracy and memory."""
     rows = measured(table)
     rows = rows[rows.resolution == resolution]
     if rows.empty:
         return [f"Nothing was measured at {resolution} x {resolution} pixels, so there is nothing to recommend."]
     most, least = rows.loc[rows.throughput_fps.idxmax()], rows.loc[rows.latency_ms.idxmin()]
-    tied = rows[(rows.throughput_fps >= most.throughput_fps / MARGIN)].sort_values(["memory_mb", "batch_size"])
+    tied = rows[(rows.throughput_fps >= most.throughput_fps / margin)].sort_values(["memory_mb", "batch_size"])
     chosen = tied.iloc[0] if len(tied) > 1 else most
     sentences = [
         f"**For throughput** at {resolution} x {resolution} pixels: {label(chosen)} with batch size "
@@ -159,7 +171,8 @@ def recommendations(table: pd.DataFrame, resolution: int) -> list[str]:
     ]
     if len(tied) > 1:
         least_memory = "; this one needs least memory" if tied.memory_mb.notna().any() else ""
-        sentences[0] += f" {len(tied) - 1} other settings are within 2 % of the best{least_memory}."
+        others = "1 other setting is" if len(tied) == 2 else f"{len(tied) - 1} other settings are"
+        sentences[0] += f" {others} within {100 * (margin - 1):.1f} % of the best{least_memory}."
     sentences.append(
         with_ties(
             f"**For latency** at {resolution} x {resolution} pixels: {label(least)} with batch size "
@@ -167,6 +180,7 @@ def recommendations(table: pd.DataFrame, resolution: int) -> list[str]:
             f"(95 % interval {number(least.latency_ms_low)} to {number(least.latency_ms_high)}){price(least)}.",
             rows,
             least,
+            margin,
         )
     )
     return sentences
@@ -182,13 +196,19 @@ def price(row) -> str:
     return f" ({', '.join(parts)})" if parts else ""
 
 
-def compute(table: pd.DataFrame, resolution: int, batch_size: int) -> dict[str, list[str]]:
-    """Return all findings by topic, at the values of the grid that are nearest to the wanted ones."""
+def compute(
+    table: pd.DataFrame, resolution: int, batch_size: int, noise_floor_percent: float | None = None
+) -> dict[str, list[str]]:
+    """Return all findings by topic, at the values of the grid that are nearest to the wanted ones.
+
+    noise_floor_percent: by how much the run's control cell differs from itself; None where it was not measured.
+    """
+    margin = max(MARGIN, 1 + (noise_floor_percent or 0) / 100)
     resolution, batch_size = nearest(table.resolution, resolution), nearest(table.batch_size, batch_size)
     return {
-        "recommendations": recommendations(table, resolution),
-        "fastest": fastest(table, resolution, batch_size),
+        "recommendations": recommendations(table, resolution, margin),
+        "fastest": fastest(table, resolution, batch_size, margin),
         "resolution": resolution_effect(table, batch_size),
         "batch_size": batch_effect(table, resolution),
-        "precision": precision_effect(table),
+        "precision": precision_effect(table, margin),
     }

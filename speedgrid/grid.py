@@ -8,6 +8,8 @@ from dataclasses import asdict, dataclass
 from typing import ClassVar
 
 AXES = ("backend", "precision", "resolution", "batch_size")
+# What a timing is for: a round of the grid, or a control of the run (see `measuring_order`).
+TURN = r"(round|sentinel|twin)\d+"
 
 
 @dataclass(frozen=True, order=True)
@@ -42,17 +44,34 @@ def cells(axes: Mapping[str, Iterable]) -> list[Cell]:
     return [Cell(*values) for values in itertools.product(*(axes[axis] for axis in AXES))]
 
 
-def measuring_priorities(grid: Iterable[Cell], seed: int, rounds: int) -> dict[tuple[str, int], int]:
-    """Give every (cell name, round) a job priority, so that rounds follow each other, each in a fresh random order.
+def nearest(values: Iterable[int], wanted: int) -> int:
+    """Return the value that is nearest to `wanted`, the smaller one of two."""
+    return min(sorted(set(values)), key=lambda value: abs(value - wanted))
 
-    Rounds are numbered from 1. A higher priority runs earlier; all are below 0, so that a job without a
-    priority (0: exports, engines) comes before any timing. Random interleaving keeps drift of the machine from
-    favouring one backend: https://github.com/google/benchmark/blob/main/docs/random_interleaving.md
+
+def control_cell(axes: Mapping[str, Iterable], report: Mapping) -> Cell:
+    """Return the cell that controls a run: the reference at the report's resolution and batch size.
+
+    axes: the grid's. report: `reference` (backend and precision), `resolution` and `batch_size` as configured.
+    """
+    place = {axis: nearest(axes[axis], report[axis]) for axis in ("resolution", "batch_size")}
+    return Cell(report["reference"]["backend"], report["reference"]["precision"], **place)
+
+
+def measuring_order(grid: Iterable[Cell], control: Cell, seed: int, rounds: int) -> list[str]:
+    """Return the names of all timings, as TIMING, in the order in which they are to be measured.
+
+    Rounds follow each other, each in a fresh random order: random interleaving keeps drift of the machine from
+    favouring one backend (https://github.com/google/benchmark/blob/main/docs/random_interleaving.md). Two controls
+    of the run itself are among them. Turns sentinel1 to sentinel3 time the control cell first, in the middle and last,
+    which shows drift. Turns twin1, twin2 ... time it once more in each round, under another name: the two must tie,
+    and by how much they do not is the run's noise floor.
     """
     names = sorted(str(cell) for cell in grid)
     order = []
     for number in range(1, rounds + 1):
-        shuffled = names.copy()
+        shuffled = [f"{name}-round{number}" for name in names] + [f"{control}-twin{number}"]
         random.Random(f"{seed}-{number}").shuffle(shuffled)
-        order += [(name, number) for name in shuffled]
-    return {timing: -position for position, timing in enumerate(order, start=1)}
+        order += shuffled
+    order.insert(len(order) // 2, f"{control}-sentinel2")
+    return [f"{control}-sentinel1", *order, f"{control}-sentinel3"]

@@ -13,6 +13,7 @@ from statistics import median
 from speedgrid import backends, environment, gpus, parity, reference, timing
 from speedgrid.device import nvml
 from speedgrid.grid import Cell
+from speedgrid.host import HostLoad
 from speedgrid.images import batch
 from speedgrid.memory import MemoryMeter
 from speedgrid.record import FORMAT
@@ -41,12 +42,13 @@ class Laps:
 
 
 @nvml()  # opened once, however often it is asked something: opening and closing take 20 ms
-def measure_cell(cell: Cell, round_number: int, device: str, inputs: dict, options: dict) -> dict:
+def measure_cell(cell: Cell, turn: str, device: str, inputs: dict, options: dict) -> dict:
     """Return the record of one measurement; whatever goes wrong becomes a status and a reason.
 
-    inputs: files: `artifact` (what the backend loads), `images`, `logits` and `expected` (the reference), `build`
-    (the record of the engine's build, or None); `died`: how an earlier try ended, where a signal killed it; `alone`:
-    no other cell may be loaded on the GPU. options: `model`, `cpu_threads` and the fields of timing.Settings.
+    turn: what it is for, as of speedgrid.grid.TURN. inputs: files: `artifact` (what the backend loads), `images`,
+    `logits` and `expected` (the reference), `build` (the record of the engine's build, or None); `died`: how an
+    earlier try ended, where a signal killed it; `alone`: no other cell may be loaded on the GPU. options: `model`,
+    `cpu_threads` and the fields of timing.Settings.
     Raises SystemExit(EX_TEMPFAIL) if memory ran out while others had some of it: to be tried again, alone.
     """
     laps = Laps()
@@ -55,7 +57,7 @@ def measure_cell(cell: Cell, round_number: int, device: str, inputs: dict, optio
         gpus.claim(inputs.get("alone", False))
     laps.end("claim")
     machine = environment.describe(device)
-    record = _begin(cell, round_number, device, options, machine)
+    record = _begin(cell, turn, device, options, machine)
     build = json.loads(Path(inputs["build"]).read_text()) if inputs.get("build") else None
     died = ("failed", inputs["died"]) if inputs.get("died") else None
     refusal = died or backends.refusal(cell, device) or _build_refusal(build)
@@ -73,12 +75,12 @@ def measure_cell(cell: Cell, round_number: int, device: str, inputs: dict, optio
     return record
 
 
-def _begin(cell: Cell, round_number: int, device: str, options: dict, machine: dict) -> dict:
+def _begin(cell: Cell, turn: str, device: str, options: dict, machine: dict) -> dict:
     """Return the part of a record that every cell has, whatever happens to it."""
     return {
         "format": FORMAT,
         "cell": asdict(cell),
-        "round": round_number,
+        "turn": turn,
         "asked": {"device": device, **options},
         "status": "ok",
         "reason": "",
@@ -106,10 +108,14 @@ def _measure(cell: Cell, device: str, inputs: dict, options: dict, machine: dict
     laps.end("queue")
     telemetry.start()
     laps.end("telemetry")
+    host = HostLoad()
     samples = timing.measure(session, timing.Settings(**{name: options[name] for name in SETTING_NAMES}))
+    busy = host.as_dict()
     laps.end("timing")
     readings = telemetry.stop()
     memory.read("timed")
+    if device == "cuda" and memory.peak_mb() == 0:
+        raise RuntimeError("it takes no memory on the GPU, so it did not run there")
     call_seconds = median(samples.host_ms) / 1000
     compared = parity.check(session, images, logits, PARITY_SECONDS, call_seconds, expected[cell.precision])
     laps.end("parity")
@@ -124,6 +130,7 @@ def _measure(cell: Cell, device: str, inputs: dict, options: dict, machine: dict
         "seconds": laps.seconds,
         "memory": memory.as_dict(),
         "telemetry": readings,
+        "host": busy,
         "parity": compared.as_dict() | {"expected_snr_db": expected} if compared else None,
     }
 

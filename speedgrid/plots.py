@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+from speedgrid.grid import nearest
+
 # File name -> title. Read by the workflow, so importing this module must not import matplotlib or pandas.
 TITLES = {
     "fps_over_resolution": "Throughput over resolution",
@@ -73,11 +75,6 @@ def draw_all(table, reference: dict, resolution: int, batch_size: int, folder: s
         for suffix, options in (("svg", {"metadata": {"Date": None}}), ("png", {"dpi": 160})):
             figure.savefig(Path(folder) / f"{name}.{suffix}", **options)
         matplotlib.pyplot.close(figure)
-
-
-def nearest(values, wanted: int) -> int:
-    """Return the value that is nearest to `wanted`, the smaller one of two."""
-    return min(sorted(set(values)), key=lambda value: abs(value - wanted))
 
 
 def interval(rows, column: str) -> list | None:

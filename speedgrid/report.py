@@ -9,6 +9,7 @@ import yaml
 
 from speedgrid import findings, plots
 from speedgrid.findings import label, measured, number
+from speedgrid.grid import nearest
 
 # Columns of the HTML table and how they are written there.
 HTML_COLUMNS = (
@@ -45,8 +46,8 @@ def markdown(table: pd.DataFrame, run: dict, template: str | Path) -> str:
     )
     environment.filters |= {"number": number, "label": label}
     settings = run["config"]["report"]
-    resolution = plots.nearest(table.resolution, settings["resolution"])
-    batch_size = plots.nearest(table.batch_size, settings["batch_size"])
+    resolution = nearest(table.resolution, settings["resolution"])
+    batch_size = nearest(table.batch_size, settings["batch_size"])
     shown = measured(table)
     return environment.get_template(path.name).render(
         run=run,
@@ -57,7 +58,10 @@ def markdown(table: pd.DataFrame, run: dict, template: str | Path) -> str:
         batch_size=batch_size,
         speedup_over_resolution=speedups(shown[shown.batch_size == batch_size], "resolution"),
         speedup_over_batch_size=speedups(shown[shown.resolution == resolution], "batch_size"),
-        findings=findings.compute(table, resolution, batch_size),
+        findings=findings.compute(table, resolution, batch_size, run["controls"]["noise_floor_percent"]),
+        controls=run["controls"],
+        unstable=shown[shown.status == "unstable"],
+        throttled=shown[shown.throttled.notna()],
         missing=missing(table),
         relabelled=shown[shown.status == "wrong_precision"],
         plots=plots.TITLES,

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from speedgrid import peaks, record, table
+from speedgrid import controls, peaks, record, stability, table
 from speedgrid.grid import Cell
 
 
@@ -19,6 +19,8 @@ def summarise(
     command, all plain JSON values.
     """
     records = [record.read(path) for path in timings]
+    table.refuse_mixtures(records)
+    rounds = [found for found in records if found["turn"].startswith("round")]
     machine = records[0]["environment"]
     sheet = peaks.data_sheet(machine["device_name"])
     measured = json.loads(Path(gemm).read_text())
@@ -28,7 +30,7 @@ def summarise(
         "data_sheet_source": sheet["source"] if sheet else None,
     }
     flop_per_image = {int(size): count for size, count in json.loads(Path(flops).read_text()).items()}
-    results = table.tabulate(cells, records, flop_per_image, rates, config["report"]["reference"])
+    results = table.tabulate(cells, rounds, flop_per_image, rates, config["report"]["reference"])
     dates = sorted(found["measured_at"] for found in records)
     return results, {
         "machine": machine,
@@ -43,7 +45,9 @@ def summarise(
         "loaded_beside": max(found.get("memory", {}).get("other_processes") or 0 for found in records),
         "threads": records[0]["asked"]["cpu_threads"],
         "details": details(records),
-        "commands": {str(Cell(**found["cell"])): found["command"] for found in records},
+        "commands": {str(Cell(**found["cell"])): found["command"] for found in rounds},
+        "controls": control(records),
+        "neighbours": stability.neighbours(records),
     }
 
 
@@ -54,3 +58,10 @@ def details(records: list[dict]) -> dict[str, dict]:
         if "details" in one:
             found.setdefault(one["cell"]["backend"], one["details"])
     return found
+
+
+def control(records: list[dict]) -> dict:
+    """Return what the run's control cell shows, with its name (see speedgrid.controls)."""
+    cell = next((found["cell"] for found in records if found["turn"].startswith("sentinel")), None)
+    of_cell = [found for found in records if found["cell"] == cell]
+    return {"cell": str(Cell(**cell)) if cell else None, **controls.summarise(of_cell)}

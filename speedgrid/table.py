@@ -7,6 +7,7 @@ import pandas as pd
 
 from speedgrid.grid import AXES, Cell
 from speedgrid.record import SHOWN, STATUSES
+from speedgrid.stability import throttled, unstable
 from speedgrid.statistics import median_interval, percentile, ratio_interval
 
 COLUMNS = (
@@ -39,13 +40,15 @@ COLUMNS = (
     "sm_clock_mhz",
     "power_w",
     "gpu_busy_percent",
+    "throttled",
+    "coverage_percent",
     "build_seconds",
     "load_seconds",
     "rounds",
     "runs",
     "device",
 )
-TEXT_COLUMNS = {"backend", "precision", "status", "reason", "observed_precision", "device"}
+TEXT_COLUMNS = {"backend", "precision", "status", "reason", "observed_precision", "throttled", "device"}
 
 
 class TableError(ValueError):
@@ -63,7 +66,7 @@ def tabulate(
     """
     refuse_mixtures(records)
     by_cell: dict[Cell, list[dict]] = {}
-    for record in sorted(records, key=lambda record: record["round"]):
+    for record in sorted(records, key=turn_number):
         by_cell.setdefault(Cell(**record["cell"]), []).append(record)
     rows = [row(cell, by_cell.get(cell, []), flop_per_image, peaks) for cell in grid]
     table = pd.DataFrame(rows, columns=COLUMNS)
@@ -90,6 +93,11 @@ def refuse_mixtures(records: list[dict]) -> None:
                 )
 
 
+def turn_number(record: dict) -> int:
+    """Return which round a record is of."""
+    return int(record["turn"].removeprefix("round"))
+
+
 def row(cell: Cell, records: list[dict], flop_per_image: dict[int, int], peaks: dict) -> dict:
     """Return the row of one cell from the records of its rounds."""
     result: dict = {axis: getattr(cell, axis) for axis in AXES}
@@ -106,6 +114,10 @@ def row(cell: Cell, records: list[dict], flop_per_image: dict[int, int], peaks: 
     if result["status"] not in SHOWN or not measured:
         return result
     result |= speed(cell, measured)
+    if result["status"] == "ok" and (
+        reason := unstable(measured, *(result[name] for name in ("latency_ms", "latency_ms_low", "latency_ms_high")))
+    ):
+        result |= {"status": "unstable", "reason": reason}
     result |= efficiency(result, flop_per_image, peaks)
     return result | conditions(measured)
 
@@ -172,7 +184,17 @@ def conditions(records: list[dict]) -> dict:
         "sm_clock_mhz": over([reading.get("sm_clock_mhz") for reading in telemetry]),
         "power_w": over([reading.get("power_w") for reading in telemetry]),
         "gpu_busy_percent": over([reading.get("utilisation_percent") for reading in telemetry]),
+        "throttled": ", ".join(throttled(records)) or None,
+        "coverage_percent": over([coverage(record) for record in records], min),
     }
+
+
+def coverage(record: dict) -> float | None:
+    """Return the share in percent of the model that ran on the device and in the runtime that was asked for.
+
+    By the session's own account, or by that of its engine's build; None where neither tells.
+    """
+    return record["details"].get("coverage_percent", (record["build"] or {}).get("coverage_percent"))
 
 
 def add_speedups(table: pd.DataFrame, reference: dict) -> None:

@@ -67,7 +67,7 @@ def make_refusal(name: str, status: str, reason: str) -> dict:
     return {
         "format": record.FORMAT,
         "cell": asdict(cell),
-        "round": 1,
+        "turn": "round1",
         "asked": {"device": "cpu", "cpu_threads": 2},
         "status": status,
         "reason": reason,

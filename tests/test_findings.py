@@ -72,19 +72,35 @@ def tie(results, low):
     return results
 
 
-def test_rows_whose_intervals_overlap_are_a_tie(results):
-    [first, _] = findings.fastest(tie(results, 4.0), 64, 8)
-    assert first.endswith("It ties with ONNX Runtime fp32: their intervals overlap.")
+DOUBT = "that they differ by more than 2.0 % is not certain."
 
 
-def test_rows_whose_intervals_do_not_touch_are_no_tie(results):
-    assert "ties" not in findings.fastest(tie(results, 4.001), 64, 8)[0]
+def test_rows_whose_ratio_may_be_within_the_margin_are_a_tie(results):
+    [first, _] = findings.fastest(tie(results, 4.0 * 1.0199), 64, 8)
+    assert first.endswith(f"It ties with ONNX Runtime fp32: {DOUBT}")
+
+
+def test_rows_whose_ratio_is_surely_beyond_the_margin_are_no_tie(results):
+    assert "ties" not in findings.fastest(tie(results, 4.0 * 1.0201), 64, 8)[0]
+
+
+def test_a_noisy_run_has_a_wider_margin(results):
+    quiet, noisy = (findings.compute(tie(results, 4.2), 64, 8, floor)["fastest"][0] for floor in (0.5, 6.0))
+    assert "ties" not in quiet
+    assert noisy.endswith("differ by more than 6.0 % is not certain.")
+
+
+def test_a_gain_that_is_not_certain_is_not_claimed(results):
+    results["speedup_low"] = 1.01
+    assert "times the reference" not in findings.fastest(results, 64, 8)[0]
+    results["speedup_low"] = 1.03
+    assert "4.00 times the reference" in findings.fastest(results, 64, 8)[0]
 
 
 def test_several_ties_are_all_named(results):
     results["latency_ms_low"] = 0.1
     [first, _] = findings.fastest(results, 64, 8)
-    assert "It ties with PyTorch fp32 and ONNX Runtime fp32: their intervals overlap." in first
+    assert f"It ties with PyTorch fp32 and ONNX Runtime fp32: {DOUBT}" in first
 
 
 def test_a_place_without_measurements_has_no_fastest(results):
@@ -197,12 +213,12 @@ def near_ties(*memories):
 def test_of_settings_within_two_percent_the_one_with_least_memory_is_recommended():
     [first, _] = findings.recommendations(near_ties(300.0, 100.0, 200.0), 64)
     assert "PyTorch fp32 with batch size 2" in first
-    assert first.endswith("2 other settings are within 2 % of the best; this one needs least memory.")
+    assert first.endswith("2 other settings are within 2.0 % of the best; this one needs least memory.")
 
 
 def test_nothing_is_said_about_least_memory_where_memory_was_not_measured():
     [first, _] = findings.recommendations(near_ties(None, None), 64)
-    assert first.endswith("(SNR 61 dB). 1 other settings are within 2 % of the best.")
+    assert first.endswith("(SNR 61 dB). 1 other setting is within 2.0 % of the best.")
 
 
 def test_wrong_results_are_never_recommended(results):

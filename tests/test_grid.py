@@ -1,10 +1,12 @@
 """The grid: cells, their names, and the order in which they are measured."""
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from speedgrid.grid import AXES, Cell, cells, measuring_priorities
+from speedgrid.grid import AXES, TURN, Cell, cells, control_cell, measuring_order, nearest
 from speedgrid.precision import PRECISIONS
 
 BACKENDS = ("pytorch", "onnxruntime", "torch_tensorrt", "openvino")
@@ -66,30 +68,73 @@ def test_the_grid_is_the_full_product_with_the_last_axis_fastest():
 GRID = [Cell("pytorch", "fp32", 64, size) for size in range(1, 21)]
 
 
-def order(priorities):
-    """Return the timings in the order in which Snakemake starts them."""
-    return sorted(priorities, key=priorities.get, reverse=True)
+CONTROL = GRID[7]
 
 
-def test_every_timing_has_a_priority_of_its_own_below_that_of_exports():
-    priorities = measuring_priorities(GRID, seed=0, rounds=3)
-    assert set(priorities) == {(str(cell), number) for cell in GRID for number in (1, 2, 3)}
-    assert sorted(priorities.values()) == list(range(-60, 0))
+def order(seed=0, rounds=3, grid=GRID):
+    """Return what is measured, in order."""
+    return measuring_order(grid, CONTROL, seed, rounds)
+
+
+def rounds_of(timings):
+    """Return the timings that are of the grid's rounds."""
+    return [timing for timing in timings if re.search(r"-round\d+$", timing)]
+
+
+def test_every_cell_is_measured_once_a_round_and_no_timing_comes_twice():
+    timings = order()
+    assert len(timings) == len(set(timings)) == 3 * 20 + 3 + 3
+    assert set(rounds_of(timings)) == {f"{cell}-round{number}" for cell in GRID for number in (1, 2, 3)}
+    assert all(re.fullmatch(TURN, timing.rsplit("-", 1)[1]) for timing in timings)
 
 
 def test_rounds_follow_each_other_each_in_another_random_order():
-    started = order(measuring_priorities(GRID, seed=0, rounds=3))
-    assert [number for _, number in started] == [1] * 20 + [2] * 20 + [3] * 20
-    orders = [tuple(name for name, _ in started[start : start + 20]) for start in (0, 20, 40)]
-    assert len({*orders, tuple(map(str, GRID))}) == 4
+    timings = rounds_of(order())
+    thirds = [timings[:20], timings[20:40], timings[40:]]
+    names = [[timing.rsplit("-", 1)[0] for timing in third] for third in thirds]
+    assert [{timing.rsplit("-", 1)[1] for timing in third} for third in thirds] == [{"round1"}, {"round2"}, {"round3"}]
+    assert names[0] != names[1] != names[2] != sorted(names[0])
 
 
-def test_the_order_depends_on_the_seed_and_not_on_the_order_of_the_configuration():
-    first = measuring_priorities(GRID, seed=0, rounds=1)
-    assert measuring_priorities(reversed(GRID), seed=0, rounds=1) == first
-    assert measuring_priorities(GRID, seed=1, rounds=1) != first
+def test_the_control_cell_is_timed_first_in_the_middle_and_last():
+    timings = order()
+    places = [timings.index(f"{CONTROL}-sentinel{number}") for number in (1, 2, 3)]
+    assert places == [0, pytest.approx(len(timings) / 2, abs=1), len(timings) - 1]
 
 
-def test_another_round_leaves_the_order_of_the_earlier_ones():
-    one, two = (measuring_priorities(GRID, seed=0, rounds=rounds) for rounds in (1, 2))
-    assert order(two)[:20] == order(one)
+def test_the_twin_is_timed_once_a_round_beside_its_own_cell():
+    timings = order()
+    for number in (1, 2, 3):
+        others = [timings.index(f"{name}-round{number}") for name in map(str, GRID)]
+        assert min(others) - 1 <= timings.index(f"{CONTROL}-twin{number}") <= max(others) + 1
+
+
+def test_the_order_depends_on_the_seed_and_on_nothing_else():
+    assert order(grid=list(reversed(GRID))) == order()
+    assert order(seed=1) != order()
+
+
+def test_another_round_leaves_the_order_of_the_rounds_before_it():
+    one, two = (rounds_of(order(rounds=rounds)) for rounds in (1, 2))
+    assert two[: len(one)] == one
+
+
+def test_the_control_cell_is_the_reference_at_the_nearest_place_of_the_grid():
+    axes = {"backend": ["a", "b"], "precision": ["p", "q"], "resolution": [64, 256, 512], "batch_size": [8, 64]}
+    report = {"reference": {"backend": "b", "precision": "q"}, "resolution": 224, "batch_size": 32}
+    assert control_cell(axes, report) == Cell("b", "q", 256, 8)
+
+
+@pytest.mark.parametrize(
+    ("values", "wanted", "expected"),
+    [([224, 256], 224, 224), ([64, 128], 100, 128), ([64, 128], 96, 64), ([128, 64], 96, 64), ([8], 32, 8)],
+)
+def test_the_nearest_value_is_taken_and_the_smaller_of_two(values, wanted, expected):
+    assert nearest(values, wanted) == expected
+
+
+@given(st.lists(st.integers(1, 2000), min_size=1), st.integers(1, 2000))
+def test_no_value_is_nearer_than_the_nearest(values, wanted):
+    found = nearest(values, wanted)
+    assert found in values
+    assert abs(found - wanted) == min(abs(value - wanted) for value in values)

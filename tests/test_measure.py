@@ -68,12 +68,12 @@ def raising(error):
 
 
 def test_a_measurement_that_works_is_a_whole_record(backend, files, tmp_path):
-    found = measure_cell(CELL, 2, "cpu", files, OPTIONS)
+    found = measure_cell(CELL, "round2", "cpu", files, OPTIONS)
     assert (found["status"], found["reason"], found["observed_precision"]) == ("ok", "", "fp32")
     assert len(found["samples"]["host_ms"]) == 5
     assert found["samples"]["device_ms"] == []
     assert found["cell"] == {"backend": "fake", "precision": "fp32", "resolution": 32, "batch_size": 2}
-    assert found["round"] == 2
+    assert found["turn"] == "round2"
     assert found["asked"] == {"device": "cpu", **OPTIONS}
     assert found["parity"]["images"] == 5
     assert found["parity"]["expected_snr_db"] == EXPECTED
@@ -104,12 +104,12 @@ def test_steps_take_the_time_that_they_took(backend, files):
         return CornerSession(cell)
 
     backend.load = load
-    seconds = measure_cell(CELL, 1, "cpu", files, OPTIONS)["seconds"]
+    seconds = measure_cell(CELL, "round1", "cpu", files, OPTIONS)["seconds"]
     assert seconds["load"] >= 0.2 > seconds["parity"]
 
 
 def test_no_number_of_threads_means_one_for_each_core(backend, files):
-    found = measure_cell(CELL, 1, "cpu", files, OPTIONS | {"cpu_threads": 0})
+    found = measure_cell(CELL, "round1", "cpu", files, OPTIONS | {"cpu_threads": 0})
     assert found["asked"]["cpu_threads"] == physical_cores()
 
 
@@ -124,12 +124,12 @@ def test_memory_of_what_is_loaded_is_counted(backend, files):
                 self.weights.write(b"1" * 1_000_000)
 
     backend.load = lambda cell, *_: Large(cell)
-    assert 49 < measure_cell(CELL, 1, "cpu", files, OPTIONS)["memory"]["peak_mb"] < 60
+    assert 49 < measure_cell(CELL, "round1", "cpu", files, OPTIONS)["memory"]["peak_mb"] < 60
 
 
 def test_a_backend_that_raises_is_failed_with_the_reason_in_one_line(backend, files):
     backend.load = raising(RuntimeError("the driver\n   died"))
-    found = measure_cell(CELL, 1, "cpu", files, OPTIONS)
+    found = measure_cell(CELL, "round1", "cpu", files, OPTIONS)
     assert (found["status"], found["reason"]) == ("failed", "RuntimeError: the driver died")
     assert "samples" not in found
     assert "in load" in found["traceback"]
@@ -137,12 +137,12 @@ def test_a_backend_that_raises_is_failed_with_the_reason_in_one_line(backend, fi
 
 def test_an_exception_without_text_is_named(backend, files):
     backend.load = raising(KeyError())
-    assert measure_cell(CELL, 1, "cpu", files, OPTIONS)["reason"] == "KeyError: KeyError"
+    assert measure_cell(CELL, "round1", "cpu", files, OPTIONS)["reason"] == "KeyError: KeyError"
 
 
 def test_a_long_reason_is_cut(backend, files):
     backend.load = raising(RuntimeError("x" * 10_000))
-    reason = measure_cell(CELL, 1, "cpu", files, OPTIONS)["reason"]
+    reason = measure_cell(CELL, "round1", "cpu", files, OPTIONS)["reason"]
     assert len(reason) < 330
     assert reason.endswith("...")
 
@@ -158,7 +158,7 @@ def test_a_call_that_fails_during_timing_is_failed_too(backend, files):
 
     session.spoil = spoil
     backend.load = lambda *_: session
-    assert measure_cell(CELL, 1, "cpu", files, OPTIONS)["reason"] == "RuntimeError: lost"
+    assert measure_cell(CELL, "round1", "cpu", files, OPTIONS)["reason"] == "RuntimeError: lost"
 
 
 @pytest.mark.parametrize(
@@ -171,7 +171,7 @@ def test_a_call_that_fails_during_timing_is_failed_too(backend, files):
 )
 def test_an_error_of_memory_is_out_of_memory(backend, files, error):
     backend.load = raising(error)
-    found = measure_cell(CELL, 1, "cpu", files, OPTIONS)
+    found = measure_cell(CELL, "round1", "cpu", files, OPTIONS)
     assert (found["status"], found["reason"]) == ("out_of_memory", str(error))
 
 
@@ -182,7 +182,7 @@ def test_memory_that_ran_out_where_others_have_some_of_it_is_to_be_tried_again(b
     backend.load = raising(TOO_LARGE)
     monkeypatch.setattr(measure.gpus, "crowded", lambda: True)
     with pytest.raises(SystemExit) as caught:
-        measure_cell(CELL, 1, "cpu", files, OPTIONS)
+        measure_cell(CELL, "round1", "cpu", files, OPTIONS)
     assert caught.value.code == os.EX_TEMPFAIL
     assert caught.value.__cause__ is TOO_LARGE
 
@@ -190,13 +190,13 @@ def test_memory_that_ran_out_where_others_have_some_of_it_is_to_be_tried_again(b
 def test_memory_that_ran_out_with_nobody_else_there_is_a_record(backend, files, monkeypatch):
     backend.load = raising(TOO_LARGE)
     monkeypatch.setattr(measure.gpus, "crowded", lambda: False)
-    assert measure_cell(CELL, 1, "cpu", files, OPTIONS)["status"] == "out_of_memory"
+    assert measure_cell(CELL, "round1", "cpu", files, OPTIONS)["status"] == "out_of_memory"
 
 
 def test_another_error_where_others_are_loaded_is_a_record(backend, files, monkeypatch):
     backend.load = raising(RuntimeError("lost"))
     monkeypatch.setattr(measure.gpus, "crowded", lambda: True)
-    assert measure_cell(CELL, 1, "cpu", files, OPTIONS)["status"] == "failed"
+    assert measure_cell(CELL, "round1", "cpu", files, OPTIONS)["status"] == "failed"
 
 
 @pytest.mark.parametrize(("asked", "alone"), [({}, False), ({"alone": False}, False), ({"alone": True}, True)])
@@ -204,7 +204,7 @@ def test_a_cell_has_the_gpu_to_itself_from_the_start_if_it_is_asked_to(backend, 
     claims = []
     monkeypatch.setattr(measure.gpus, "claim", claims.append)
     backend.available = lambda device: "no GPU"
-    measure_cell(CELL, 1, "cuda", files | asked, OPTIONS)
+    measure_cell(CELL, "round1", "cuda", files | asked, OPTIONS)
     assert claims == [alone]
 
 
@@ -235,7 +235,7 @@ def steps(backend, monkeypatch):
 
 
 def test_a_cell_is_loaded_and_warm_before_it_has_the_gpu_to_itself_and_then_sampled_and_timed(files, steps):
-    assert measure_cell(CELL, 1, "cpu", files, OPTIONS)["status"] == "ok"
+    assert measure_cell(CELL, "round1", "cpu", files, OPTIONS)["status"] == "ok"
     assert steps == ["sampler", "load", "run", "alone", "samples", "run", "no more samples", "run"]
 
 
@@ -247,7 +247,7 @@ def test_where_only_the_whole_device_can_be_read_nothing_else_works_while_a_cell
             steps.append("baseline")
 
     monkeypatch.setattr(measure, "MemoryMeter", WholeDevice)
-    assert measure_cell(CELL, 1, "cpu", files, OPTIONS)["memory"]["whole_device"]
+    assert measure_cell(CELL, "round1", "cpu", files, OPTIONS)["memory"]["whole_device"]
     # What was read before it was alone does not count.
     assert steps[: steps.index("load")] == ["sampler", "baseline", "alone", "baseline"]
 
@@ -267,14 +267,14 @@ def too_large():
 )
 def test_real_errors_of_memory_on_a_cpu_are_out_of_memory(backend, files, allocate):
     backend.load = lambda *_: allocate()
-    assert measure_cell(CELL, 1, "cpu", files, OPTIONS)["status"] == "out_of_memory"
+    assert measure_cell(CELL, "round1", "cpu", files, OPTIONS)["status"] == "out_of_memory"
 
 
 @pytest.mark.parametrize(("function", "status"), [("available", "unavailable"), ("unsupported", "unsupported")])
 def test_a_refusal_is_a_record_with_its_reason_and_nothing_is_loaded(backend, files, function, status):
     setattr(backend, function, lambda *_: "because")
     backend.load = raising(AssertionError("loaded"))
-    found = measure_cell(CELL, 1, "cpu", files, OPTIONS)
+    found = measure_cell(CELL, "round1", "cpu", files, OPTIONS)
     assert (found["status"], found["reason"]) == (status, "because")
     assert "traceback" not in found
 
@@ -282,25 +282,25 @@ def test_a_refusal_is_a_record_with_its_reason_and_nothing_is_loaded(backend, fi
 def test_an_engine_that_was_not_built_hands_its_status_on(backend, files, tmp_path):
     build = tmp_path / "build.json"
     build.write_text(json.dumps({"status": "failed", "reason": "engine build: boom", "build_seconds": None}))
-    found = measure_cell(CELL, 1, "cpu", files | {"build": str(build)}, OPTIONS)
+    found = measure_cell(CELL, "round1", "cpu", files | {"build": str(build)}, OPTIONS)
     assert (found["status"], found["reason"]) == ("failed", "engine build: boom")
 
 
 def test_the_build_of_an_engine_is_in_the_record(backend, files, tmp_path):
     build = tmp_path / "build.json"
     build.write_text(json.dumps({"status": "ok", "reason": "", "build_seconds": 1.5}))
-    found = measure_cell(CELL, 1, "cpu", files | {"build": str(build)}, OPTIONS)
+    found = measure_cell(CELL, "round1", "cpu", files | {"build": str(build)}, OPTIONS)
     assert (found["status"], found["build"]["build_seconds"]) == ("ok", 1.5)
 
 
 def test_a_process_that_was_killed_is_a_failure_with_its_signal(backend, files):
-    found = measure_cell(CELL, 1, "cpu", files | {"died": "killed by SIGSEGV"}, OPTIONS)
+    found = measure_cell(CELL, "round1", "cpu", files | {"died": "killed by SIGSEGV"}, OPTIONS)
     assert (found["status"], found["reason"]) == ("failed", "killed by SIGSEGV")
 
 
 def test_outputs_that_are_never_written_are_a_wrong_result(backend, files):
     backend.load = lambda cell, *_: CornerSession(cell, spoil=lambda logits: None)
-    found = measure_cell(CELL, 1, "cpu", files, OPTIONS)
+    found = measure_cell(CELL, "round1", "cpu", files, OPTIONS)
     assert (found["status"], found["parity"]) == ("wrong_result", None)
 
 
@@ -309,7 +309,7 @@ def test_outputs_that_only_the_first_call_wrote_before_timing_are_a_wrong_result
     backend.load = lambda cell, *_: CornerSession(cell, spoil=lambda logits: None if next(calls) else logits)
     # One batch of answers: no other run is compared than those that were timed.
     np.save(tmp_path / "logits.npy", np.load(files["logits"])[: CELL.batch_size])
-    found = measure_cell(CELL, 1, "cpu", files | {"logits": tmp_path / "logits.npy"}, OPTIONS)
+    found = measure_cell(CELL, "round1", "cpu", files | {"logits": tmp_path / "logits.npy"}, OPTIONS)
     assert (found["status"], found["parity"]) == ("wrong_result", None)
 
 
@@ -317,13 +317,13 @@ def test_outputs_that_were_wrong_only_while_they_were_timed_are_a_wrong_result(b
     session = CornerSession(CELL)
     session.spoil = lambda logits: 0 * logits if len(session.fed) == 1 else logits
     backend.load = lambda *_: session
-    found = measure_cell(CELL, 1, "cpu", files, OPTIONS)
+    found = measure_cell(CELL, "round1", "cpu", files, OPTIONS)
     assert (found["status"], found["parity"]["snr_db_min"]) == ("wrong_result", 0)
 
 
 def test_rounded_outputs_are_a_wrong_precision(backend, files):
     backend.load = lambda cell, *_: CornerSession(cell, spoil=lambda logits: logits.astype(np.float16))
-    found = measure_cell(CELL, 1, "cpu", files, OPTIONS)
+    found = measure_cell(CELL, "round1", "cpu", files, OPTIONS)
     assert (found["status"], found["observed_precision"]) == ("wrong_precision", "tf32")
     assert "is that of tf32" in found["reason"]
 
@@ -333,7 +333,7 @@ def test_what_is_expected_of_this_model_decides_which_precision_ran(backend, fil
     # Rounding the logits alone gives 70 to 80 dB: here less than that is expected of fp32.
     expected = {"fp32": 80.0, "tf32": 20.0, "fp16": 20.0, "bf16": 5.0}
     record.write_json(tmp_path / "expected.json", expected)
-    found = measure_cell(CELL, 1, "cpu", files | {"expected": tmp_path / "expected.json"}, OPTIONS)
+    found = measure_cell(CELL, "round1", "cpu", files | {"expected": tmp_path / "expected.json"}, OPTIONS)
     assert (found["status"], found["observed_precision"]) == ("ok", "fp32")
     assert 65 < found["parity"]["snr_db"] < 85
     assert found["parity"]["expected_snr_db"] == expected
@@ -341,7 +341,7 @@ def test_what_is_expected_of_this_model_decides_which_precision_ran(backend, fil
 
 def test_outputs_of_nothing_but_zeros_are_a_wrong_result_although_they_were_timed(backend, files):
     backend.load = lambda cell, *_: CornerSession(cell, spoil=lambda logits: 0 * logits)
-    found = measure_cell(CELL, 1, "cpu", files, OPTIONS)
+    found = measure_cell(CELL, "round1", "cpu", files, OPTIONS)
     assert (found["status"], found["observed_precision"]) == ("wrong_result", None)
     assert found["parity"]["snr_db"] == 0
     assert len(found["samples"]["host_ms"]) == 5
@@ -349,7 +349,7 @@ def test_outputs_of_nothing_but_zeros_are_a_wrong_result_although_they_were_time
 
 @pytest.mark.parametrize("name", ["images", "logits", "expected"])
 def test_a_reference_that_is_not_there_is_failed_by_name(backend, files, name):
-    found = measure_cell(CELL, 1, "cpu", files | {name: "none.file"}, OPTIONS)
+    found = measure_cell(CELL, "round1", "cpu", files | {name: "none.file"}, OPTIONS)
     assert found["status"] == "failed"
     assert "none.file" in found["reason"]
 
@@ -360,7 +360,7 @@ def test_eager_pytorch_is_measured_from_weights_to_parity(weights, reference_64,
     record.write_json(tmp_path / "expected.json", expected_64)
     paths = {name: tmp_path / f"{name}.npy" for name in ("images", "logits")}
     paths |= {"artifact": weights, "expected": tmp_path / "expected.json"}
-    found = measure_cell(Cell("pytorch", "fp32", 64, 4), 1, "cpu", paths, OPTIONS | {"model": "resnet18"})
+    found = measure_cell(Cell("pytorch", "fp32", 64, 4), "round1", "cpu", paths, OPTIONS | {"model": "resnet18"})
     assert (found["status"], found["reason"], found["observed_precision"]) == ("ok", "", "fp32")
     assert found["details"]["executes_on"] == "cpu"
     assert min(found["samples"]["host_ms"]) > 0.1

@@ -5,8 +5,6 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 from builders import REFERENCE, make_record, make_records, make_refusal, make_table
-from hypothesis import given
-from hypothesis import strategies as st
 
 from speedgrid import plots
 from speedgrid.precision import PRECISIONS
@@ -91,21 +89,6 @@ def test_intervals_of_rates_turn_round():
     np.testing.assert_allclose(plots.interval(results, "latency_ms"), [[6.0], [4.0]])
     np.testing.assert_allclose(plots.interval(results, "fps"), [[100.0], [300.0]])  # 500 within 400 to 800
     assert plots.interval(results, "memory_mb") is None
-
-
-@pytest.mark.parametrize(
-    ("values", "wanted", "expected"),
-    [([224, 256], 224, 224), ([64, 128], 100, 128), ([64, 128], 96, 64), ([128, 64], 96, 64), ([8], 32, 8)],
-)
-def test_the_nearest_value_is_taken_and_the_smaller_of_two(values, wanted, expected):
-    assert plots.nearest(values, wanted) == expected
-
-
-@given(st.lists(st.integers(1, 2000), min_size=1), st.integers(1, 2000))
-def test_no_value_is_nearer_than_the_nearest(values, wanted):
-    found = plots.nearest(values, wanted)
-    assert found in values
-    assert abs(found - wanted) == min(abs(value - wanted) for value in values)
 
 
 def test_every_precision_has_a_style_of_its_own():

@@ -161,3 +161,59 @@ def test_the_report_says_how_many_gpus_measured_and_what_was_loaded_beside(tmp_p
     text = report.markdown(results, run | {"gpus": gpus, "loaded_beside": beside}, TEMPLATE)
     assert all(one in text for one in words)
     assert ("were loaded on the GPU" in text, "of one model" in text) == (beside > 0, gpus > 1)
+
+
+def control_lines(tmp_path, **changes):
+    """Return the lines about repeatability for a run with these controls."""
+    results, run = write_run(tmp_path, make_records())
+    known = {
+        "cell": "pytorch-fp32-r64-b1",
+        "sentinel": {"latency_ms": [4.0, 4.2, 4.1], "measured_at": ["", "", ""], "drift_percent": 5.0},
+        "twin": {"ratio": 0.9876, "low": 0.97, "high": 1.01, "rounds": 3, "ties": True},
+        "noise_floor_percent": 1.24,
+    }
+    text = report.markdown(results, run | {"controls": known | changes}, TEMPLATE)
+    return text.split("## How repeatable this run is")[1].split("\n## ")[0]
+
+
+def test_the_report_shows_drift_and_the_noise_floor(tmp_path):
+    text = control_lines(tmp_path)
+    assert (
+        "4.00 ms at the start of the run, 4.20 ms in the middle and 4.10 ms at the end: 5.0 % between any two" in text
+    )
+    assert "0.988 times the speed (95 % interval 0.970 to 1.010). The two tie" in text
+    assert "**Noise floor** of this run: 1.2 %" in text
+    assert "excludes 1 by 2.0 %" in text
+
+
+def test_a_noisy_run_says_so_and_claims_less(tmp_path):
+    twin = {"ratio": 0.9, "low": 0.88, "high": 0.92, "rounds": 3, "ties": False}
+    text = control_lines(tmp_path, twin=twin, noise_floor_percent=10.0)
+    assert "**They do not tie" in text
+    assert "excludes 1 by 10.0 %" in text
+
+
+def test_a_run_without_controls_says_that_it_has_none(tmp_path):
+    text = control_lines(tmp_path, sentinel=None, twin=None, noise_floor_percent=None)
+    assert text.count("is not known") == 2
+
+
+def test_unstable_and_throttled_rows_are_named_with_their_reasons(tmp_path):
+    throttling = {"throttled": ["hardware thermal slowdown"]}
+    hot = make_record("pytorch-fp32-r64-b1", [4.0] * 50, telemetry=throttling)
+    text, _, _ = render(tmp_path, [hot, *make_records()[1:]])
+    assert "**Unstable** cells: 1 of 12." in text
+    assert "pytorch fp32 at 64 pixels, batch size 1: the GPU lowered its clock (hardware thermal slowdown)" in text
+    assert "**Lowered clocks**: in 1 of 12 cells, for hardware thermal slowdown." in text
+
+
+def test_the_report_says_what_else_kept_the_machine_busy(tmp_path):
+    hosts = [
+        None,
+        {"busy_elsewhere_cores": 0.25, "stolen_cores": 0.0},
+        {"busy_elsewhere_cores": 1.0, "stolen_cores": 0.5},
+    ]
+    records = [one | {"host": host} for one, host in zip(make_records(), hosts * 4, strict=True)]
+    text, _, _ = render(tmp_path, records)
+    assert "something else kept 0.88 cores busy in the median, 1.50 at most" in text
+    assert "Neighbours" not in render(tmp_path, make_records())[0]

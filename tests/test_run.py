@@ -6,6 +6,7 @@ import pytest
 from builders import FLOP, make_record, make_records, make_refusal, write_run
 
 from speedgrid.record import RecordError, write_json
+from speedgrid.table import TableError
 
 
 def test_a_run_is_described_in_plain_json(tmp_path):
@@ -64,3 +65,26 @@ def test_the_most_cells_that_were_loaded_beside_one_are_said(tmp_path):
         one["memory"]["other_processes"] = others
     records.append(make_refusal("pytorch-fp16-r64-b1", "failed", "boom"))
     assert write_run(tmp_path, records)[1]["loaded_beside"] == 7
+
+
+def with_controls(latencies=(4.0, 4.2, 4.1), twin=4.0):
+    """Return the records of a run with its controls: one cell at the start, in the middle, at the end, and twice."""
+    name = "pytorch-fp32-r64-b1"
+    turns = {f"sentinel{number}": latency for number, latency in enumerate(latencies, start=1)} | {"twin1": twin}
+    return make_records() + [make_record(name, [ms] * 50) | {"turn": turn} for turn, ms in turns.items()]
+
+
+def test_controls_are_described_and_are_no_rows(tmp_path):
+    table, described = write_run(tmp_path, with_controls())
+    assert len(table) == 12
+    assert table.rounds.max() == 1
+    assert described["controls"]["cell"] == "pytorch-fp32-r64-b1"
+    assert described["controls"]["sentinel"]["latency_ms"] == [4.0, 4.2, 4.1]
+    assert described["controls"]["twin"]["ratio"] == 1
+
+
+def test_a_control_of_another_machine_is_refused(tmp_path):
+    records = with_controls()
+    records[-1]["environment"] = records[-1]["environment"] | {"device_name": "Other CPU"}
+    with pytest.raises(TableError, match="Other CPU"):
+        write_run(tmp_path, records)

@@ -85,7 +85,7 @@ def test_a_record_has_samples_the_environment_and_what_really_ran(records):
         assert one["parity"]["snr_db"] > 90
         assert re.match(r"[\d.]+", one["details"]["version"])[0] in one["fingerprint"]
         assert one["environment"]["device_name"] in one["fingerprint"]
-        assert one["command"].startswith(f"python -m scripts.time_cell {name} --round 1 ")
+        assert one["command"].startswith(f"python -m scripts.time_cell {name} --turn round1 ")
 
 
 def test_timings_start_warm_from_the_launcher(records):
@@ -109,7 +109,7 @@ def test_a_records_command_measures_its_cell_again_alone(smoke, records, place):
     for name, old in records.items():
         new = record.read(again / f"artifacts/timings/{name}-round1.json")
         assert new["status"] == "ok", new["reason"]
-        for key in ("cell", "round", "asked", "fingerprint", "command", "observed_precision"):
+        for key in ("cell", "turn", "asked", "fingerprint", "command", "observed_precision"):
             assert new[key] == old[key]
         assert new["samples"]["host_ms"] != old["samples"]["host_ms"]
 

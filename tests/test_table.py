@@ -154,7 +154,7 @@ def test_rounds_are_brought_together_in_medians_and_the_worst_agreement():
 
 
 def test_a_row_is_as_good_as_its_worst_round():
-    refused = make_refusal(NAME, "out_of_memory", "too large") | {"round": 2}
+    refused = make_refusal(NAME, "out_of_memory", "too large") | {"turn": "round2"}
     line = row_of(make_record(NAME), refused)
     assert (line.status, line.reason, line.rounds) == ("out_of_memory", "too large", 2)
     assert np.isnan(line.latency_ms)

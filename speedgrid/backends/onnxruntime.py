@@ -53,14 +53,18 @@ def session_options(cpu_threads: int | None = None):
     return settings
 
 
-def describe(session) -> dict:
-    """Return the runtime's version and how many nodes each execution provider took, by the session's own account."""
+def describe(session, provider: str) -> dict:
+    """Return the runtime's version and how many nodes each execution provider took, by the session's own account.
+
+    coverage_percent: the share of nodes that `provider` took.
+    """
     import onnxruntime as ort
 
     nodes = Counter()
     for graph in session.get_provider_graph_assignment_info():
         nodes[graph.ep_name] += len(graph.get_nodes())
-    return {"version": ort.__version__, "nodes_per_provider": dict(nodes)}
+    share = 100 * nodes[provider] / nodes.total()
+    return {"version": ort.__version__, "nodes_per_provider": dict(nodes), "coverage_percent": share}
 
 
 def require_provider(details: dict, provider: str) -> None:
@@ -80,7 +84,7 @@ class CpuSession(HostSession):
         )
         source, target = session.get_inputs()[0], session.get_outputs()[0]
         super().__init__(cell, classes=target.shape[1])
-        self.details = describe(session)
+        self.details = describe(session, PROVIDERS["cpu"])
         require_provider(self.details, PROVIDERS["cpu"])
         self.session, self.binding = session, session.io_binding()
         self.binding.bind_ortvalue_input(source.name, ort.OrtValue.ortvalue_from_numpy(self.input))
@@ -113,7 +117,9 @@ class CudaSession(Session):
         self.session = ort.InferenceSession(
             artifact, settings, providers=[(PROVIDERS["cuda"], provider_options)], enable_fallback=0
         )
-        self.details = describe(self.session) | {"provider_options": self.provider_options(provider_options)}
+        self.details = describe(self.session, PROVIDERS["cuda"]) | {
+            "provider_options": self.provider_options(provider_options)
+        }
         require_provider(self.details, PROVIDERS["cuda"])
         source, target = self.session.get_inputs()[0], self.session.get_outputs()[0]
         self.dtype = {"tensor(float)": "float32", "tensor(float16)": "float16"}[source.type]

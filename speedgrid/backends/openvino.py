@@ -60,6 +60,7 @@ class OpenVinoSession(HostSession):
         self.details = {
             "version": openvino.__version__,
             "executes_on": core.get_property("CPU", "FULL_DEVICE_NAME"),
+            "coverage_percent": 100.0,  # compiled for one device: what it cannot run is an error
             "nodes_per_precision": dict(precisions),
             "hints": hints,
         }

@@ -37,8 +37,15 @@ def load(cell, device: str, artifact: str, options: dict) -> TorchSession:
     session.details = {
         "version": torch.__version__,
         "executes_on": str(parameter.device),
+        "coverage_percent": share_on(module, device),
         "fp32_precision": torch.backends.fp32_precision,
         "cudnn_benchmark": torch.backends.cudnn.benchmark,
         "memory_format": "contiguous (NCHW)",
     }
     return session
+
+
+def share_on(module, device: str) -> float:
+    """Return how much of a module's parameters lies on a type of device, in percent of their elements."""
+    sizes = [(parameter.device.type == device, parameter.numel()) for parameter in module.parameters()]
+    return 100 * sum(size for there, size in sizes if there) / sum(size for _, size in sizes)

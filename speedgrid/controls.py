@@ -1,0 +1,54 @@
+"""What a run says about itself: drift from its first to its last timing, and how far two names of one cell differ."""
+
+from statistics import median
+
+import numpy as np
+
+from speedgrid.record import SHOWN
+from speedgrid.statistics import median_interval, ratio_interval
+
+
+def summarise(records: list[dict]) -> dict:
+    """Return the controls of a run from the records of its control cell, all turns (see speedgrid.grid).
+
+    sentinel: `latency_ms` at the start, in the middle and at the end, `measured_at` and `drift_percent`, the largest
+    difference between any two; None unless all three were measured. twin: `ratio` of the cell's latency under two
+    names with its 95 % interval `low`, `high`, over `rounds`, and whether it `ties`; None unless both were measured.
+    noise_floor_percent: how far that ratio is from 1; None without it.
+    """
+    usable = {record["turn"]: record for record in records if record["status"] in SHOWN and "samples" in record}
+    twin = compare(turns(usable, "round"), turns(usable, "twin"))
+    return {
+        "sentinel": drift(turns(usable, "sentinel")),
+        "twin": twin,
+        "noise_floor_percent": 100 * abs(twin["ratio"] - 1) if twin else None,
+    }
+
+
+def turns(records: dict[str, dict], kind: str) -> list[dict]:
+    """Return the records of one kind of turn, in order."""
+    names = [name for name in records if name.startswith(kind)]
+    return [records[name] for name in sorted(names, key=lambda name: int(name.removeprefix(kind)))]
+
+
+def drift(sentinels: list[dict]) -> dict | None:
+    """Compare the first, the middle and the last timing of one cell."""
+    if len(sentinels) < 3:
+        return None
+    latencies = [median(record["samples"]["host_ms"]) for record in sentinels]
+    return {
+        "latency_ms": latencies,
+        "measured_at": [record["measured_at"] for record in sentinels],
+        "drift_percent": 100 * (max(latencies) / min(latencies) - 1),
+    }
+
+
+def compare(rounds: list[dict], twins: list[dict]) -> dict | None:
+    """Compare one cell measured under two names."""
+    if not rounds or not twins:
+        return None
+    one, other = (
+        median_interval([np.array(record["samples"]["host_ms"]) for record in records]) for records in (rounds, twins)
+    )
+    ratio, low, high = ratio_interval(one, other)
+    return {"ratio": ratio, "low": low, "high": high, "rounds": len(twins), "ties": low <= 1 <= high}

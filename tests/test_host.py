@@ -1,0 +1,55 @@
+"""What else the processors did."""
+
+import subprocess
+import sys
+import time
+
+import pytest
+
+from speedgrid import host
+from speedgrid.host import HostLoad
+
+
+@pytest.fixture
+def machine(tmp_path, monkeypatch):
+    """Pretend that time and processor time are what the test says."""
+    clock = {"now": 0.0, "own": 0.0}
+    monkeypatch.setattr(host, "STAT", tmp_path / "stat")
+    monkeypatch.setattr(host.time, "perf_counter", lambda: clock["now"])
+    monkeypatch.setattr(host.time, "process_time", lambda: clock["own"])
+    monkeypatch.setattr(host.os, "sysconf", lambda name: 100)
+
+    def at(now, own, line):
+        clock.update(now=now, own=own)
+        (tmp_path / "stat").write_text(f"cpu  {line}\ncpu0 1 2 3\n")
+
+    return at
+
+
+def test_time_of_others_is_what_is_busy_and_not_our_own(machine):
+    machine(10.0, 5.0, "1000 0 500 90000 40 0 0 0 0 0")
+    load = HostLoad()
+    # In 2 s: 3 s user, 1 s system and 0.5 s in interrupts, 1.5 s of it ours; 0.4 s stolen; waiting for disks is idle.
+    machine(12.0, 6.5, "1300 0 600 91000 400 20 30 40 0 0")
+    assert load.as_dict() == {"busy_elsewhere_cores": 1.5, "stolen_cores": 0.2}
+
+
+def test_our_own_time_is_never_counted_as_less_than_nothing(machine):
+    machine(0.0, 0.0, "0 0 0 0 0 0 0 0 0 0")
+    load = HostLoad()
+    machine(1.0, 1.0, "99 0 0 0 0 0 0 0 0 0")  # ticks are coarse
+    assert load.as_dict()["busy_elsewhere_cores"] == 0
+
+
+def test_a_system_that_does_not_tell_gives_nothing(tmp_path, monkeypatch):
+    monkeypatch.setattr(host, "STAT", tmp_path / "missing")
+    assert HostLoad().as_dict() is None
+
+
+def test_a_busy_neighbour_is_seen():
+    with subprocess.Popen([sys.executable, "-c", "while True: pass"]) as neighbour:
+        load = HostLoad()
+        time.sleep(0.5)
+        found = load.as_dict()
+        neighbour.kill()
+    assert found["busy_elsewhere_cores"] + found["stolen_cores"] > 0.3

@@ -1,0 +1,71 @@
+"""Which rows cannot be repeated well."""
+
+import pytest
+from builders import make_record, make_table
+
+from speedgrid import stability
+
+NAME = "pytorch-fp32-r64-b8"
+
+
+def rounds(*latencies, **changes):
+    """Return one record for each round's latency in ms."""
+    return [
+        make_record(NAME, [latency] * 20, **changes) | {"turn": f"round{number}"}
+        for number, latency in enumerate(latencies, start=1)
+    ]
+
+
+def test_a_narrow_interval_is_stable():
+    assert stability.unstable(rounds(2.0, 2.01), 2.0, 1.81, 2.19) == ""
+
+
+@pytest.mark.parametrize(("low", "high"), [(1.79, 2.1), (1.9, 2.21)])
+def test_a_wide_interval_on_either_side_is_unstable_and_shows_its_rounds(low, high):
+    reason = stability.unstable(rounds(2.0, 2.6), 2.0, low, high)
+    assert f"from {low / 2 - 1:+.0%} to {high / 2 - 1:+.0%}" in reason
+    assert "the rounds' medians are 2, 2.6 ms" in reason
+
+
+def test_one_round_blames_its_calls():
+    assert stability.unstable(rounds(2.0), 2.0, 1.0, 3.0).endswith("its calls differ")
+
+
+def throttling(*reasons):
+    """Return telemetry that saw these reasons for a lower clock."""
+    return {"throttled": list(reasons)}
+
+
+def test_heat_makes_a_row_unstable_and_a_power_limit_does_not():
+    hot = rounds(2.0, telemetry=throttling("hardware thermal slowdown", "software power cap"))
+    assert stability.unstable(hot, 2.0, 1.99, 2.01) == "the GPU lowered its clock (hardware thermal slowdown)"
+    assert stability.unstable(rounds(2.0, telemetry=throttling("software power cap")), 2.0, 1.99, 2.01) == ""
+    assert stability.throttled(hot) == ["hardware thermal slowdown", "software power cap"]
+
+
+def test_what_else_was_running_is_said_of_unstable_rows_alone():
+    busy = rounds(2.0, 2.6, host={"busy_elsewhere_cores": 1.5, "stolen_cores": 0.25})
+    assert stability.unstable(busy, 2.0, 1.0, 3.0).endswith("up to 1.8 cores were busy with something else")
+    assert stability.unstable(busy, 2.0, 1.99, 2.01) == ""
+    idle = rounds(2.0, 2.6, host={"busy_elsewhere_cores": 0.5, "stolen_cores": 0.0})
+    assert "busy" not in stability.unstable(idle, 2.0, 1.0, 3.0)
+    assert "busy" not in stability.unstable(rounds(2.0, 2.6, host=None), 2.0, 1.0, 3.0)
+
+
+def test_an_unstable_row_is_marked_and_keeps_its_speed():
+    [line] = make_table(rounds(2.0, 2.6, 2.2)).to_dict("records")
+    assert line["status"] == "unstable"
+    assert line["latency_ms"] == pytest.approx(2.2)
+    assert line["fps"] == pytest.approx(8000 / 2.2)
+    assert line["reason"].startswith("its interval reaches from -")
+
+
+def test_a_row_that_ran_another_precision_stays_one():
+    wrong = rounds(2.0, 2.6, 2.2, status="wrong_precision", reason="labelled fp32")
+    assert make_table(wrong).status.iloc[0] == "wrong_precision"
+
+
+def test_the_table_says_why_the_gpu_lowered_its_clock():
+    table = make_table(rounds(2.0, telemetry=throttling("software power cap")))
+    assert table.throttled.iloc[0] == "software power cap"
+    assert make_table(rounds(2.0)).throttled.iloc[0] is None
