@@ -18,8 +18,7 @@ DEVICE = config["device"]
 MODEL = config["model"]["name"]
 AXES = config["grid"][DEVICE]
 CELLS = grid.cells(AXES)
-CONTROL = grid.control_cell(AXES, config["report"])
-ORDER = grid.measuring_order(CELLS, CONTROL, config["model"]["seed"], config["timing"]["rounds"])
+ORDER = grid.measuring_order(CELLS, grid.control_cell(AXES), config["model"]["seed"], config["timing"]["rounds"])
 # All below 0, so that a job without a priority (0: exports) comes before any timing; higher ones start earlier.
 PRIORITIES = {timing: -position for position, timing in enumerate(ORDER, start=1)}
 # Snakemake sees neither drivers nor library versions: as params they make jobs stale.

@@ -11,8 +11,8 @@ from speedgrid.statistics import median_interval, ratio_interval
 def summarise(records: list[dict]) -> dict:
     """Return the controls of a run from the records of its control cell, all turns (see speedgrid.grid).
 
-    sentinel: `latency_ms` at the start, in the middle and at the end, `measured_at` and `drift_percent`, the largest
-    difference between any two; None unless all three were measured. twin: `ratio` of the cell's latency under two
+    sentinel: `latency_ms` from the start to the end, `measured_at` and `drift_percent`, the largest difference between
+    any two; None unless there are three at least. twin: `ratio` of the cell's latency under two
     names with its 95 % interval `low`, `high`, over `rounds`, and whether it `ties`; None unless both were measured.
     noise_floor_percent: how far that ratio is from 1; None without it.
     """
@@ -32,7 +32,7 @@ def turns(records: dict[str, dict], kind: str) -> list[dict]:
 
 
 def drift(sentinels: list[dict]) -> dict | None:
-    """Compare the first, the middle and the last timing of one cell."""
+    """Compare the timings of one cell from the start of a run to its end."""
     if len(sentinels) < 3:
         return None
     latencies = [median(record["samples"]["host_ms"]) for record in sentinels]

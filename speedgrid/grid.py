@@ -10,6 +10,8 @@ from typing import ClassVar
 AXES = ("backend", "precision", "resolution", "batch_size")
 # What a timing is for: a round of the grid, or a control of the run (see `measuring_order`).
 TURN = r"(round|sentinel|twin)\d+"
+# Large enough to be bound by the device and not by the host, small enough to be quick.
+CONTROL_PLACE = {"resolution": 224, "batch_size": 32}
 
 
 @dataclass(frozen=True, order=True)
@@ -49,13 +51,13 @@ def nearest(values: Iterable[int], wanted: int) -> int:
     return min(sorted(set(values)), key=lambda value: abs(value - wanted))
 
 
-def control_cell(axes: Mapping[str, Iterable], report: Mapping) -> Cell:
-    """Return the cell that controls a run: the reference at the report's resolution and batch size.
+def control_cell(axes: Mapping[str, list]) -> Cell:
+    """Return the cell that controls a run: the first backend and precision of `axes`, at CONTROL_PLACE or near it.
 
-    axes: the grid's. report: `reference` (backend and precision), `resolution` and `batch_size` as configured.
+    It depends on the grid alone, so that another report needs no new measurement.
     """
-    place = {axis: nearest(axes[axis], report[axis]) for axis in ("resolution", "batch_size")}
-    return Cell(report["reference"]["backend"], report["reference"]["precision"], **place)
+    place = {axis: nearest(axes[axis], wanted) for axis, wanted in CONTROL_PLACE.items()}
+    return Cell(axes["backend"][0], axes["precision"][0], **place)
 
 
 def measuring_order(grid: Iterable[Cell], control: Cell, seed: int, rounds: int) -> list[str]:
@@ -63,15 +65,15 @@ def measuring_order(grid: Iterable[Cell], control: Cell, seed: int, rounds: int)
 
     Rounds follow each other, each in a fresh random order: random interleaving keeps drift of the machine from
     favouring one backend (https://github.com/google/benchmark/blob/main/docs/random_interleaving.md). Two controls
-    of the run itself are among them. Turns sentinel1 to sentinel3 time the control cell first, in the middle and last,
-    which shows drift. Turns twin1, twin2 ... time it once more in each round, under another name: the two must tie,
-    and by how much they do not is the run's noise floor.
+    of the run itself are among them. Turns sentinel1, sentinel2 ... time the control cell at the start, and in the
+    middle and at the end of each round, which shows drift. Turns twin1, twin2 ... time it once more in each round,
+    under another name: the two must tie, and by how much they do not is the run's noise floor.
     """
     names = sorted(str(cell) for cell in grid)
-    order = []
+    order = [f"{control}-sentinel1"]
     for number in range(1, rounds + 1):
         shuffled = [f"{name}-round{number}" for name in names] + [f"{control}-twin{number}"]
         random.Random(f"{seed}-{number}").shuffle(shuffled)
-        order += shuffled
-    order.insert(len(order) // 2, f"{control}-sentinel2")
-    return [f"{control}-sentinel1", *order, f"{control}-sentinel3"]
+        shuffled.insert(len(shuffled) // 2, f"{control}-sentinel{2 * number}")
+        order += [*shuffled, f"{control}-sentinel{2 * number + 1}"]
+    return order

@@ -31,6 +31,7 @@ def summarise(
     }
     flop_per_image = {int(size): count for size, count in json.loads(Path(flops).read_text()).items()}
     results = table.tabulate(cells, rounds, flop_per_image, rates, config["report"]["reference"])
+    commands = {str(Cell(**found["cell"])): found["command"] for found in rounds}
     dates = sorted(found["measured_at"] for found in records)
     return results, {
         "machine": machine,
@@ -45,7 +46,7 @@ def summarise(
         "loaded_beside": max(found.get("memory", {}).get("other_processes") or 0 for found in records),
         "threads": records[0]["asked"]["cpu_threads"],
         "details": details(records),
-        "commands": {str(Cell(**found["cell"])): found["command"] for found in rounds},
+        "commands": {name: commands[name] for name in map(str, cells) if name in commands},
         "controls": control(records),
         "neighbours": stability.neighbours(records),
     }

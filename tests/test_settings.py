@@ -144,7 +144,7 @@ def test_an_empty_configuration_gets_every_default():
         "min_seconds": 0.2,
         "max_seconds": 1,
         "target_percent": 2,
-        "rounds": 1,
+        "rounds": 3,
         "cpu_threads": 0,
     }
     assert completed["report"] == {

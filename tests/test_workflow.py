@@ -13,6 +13,8 @@ pytest_plugins = ["workflow"]
 
 REPORT = {"draw_plots": 1, "render_report": 1}
 TABLE = {"aggregate": 1, "audit": 1, **REPORT}
+# Timings of the control cell, which is PyTorch's and the largest here: three sentinels and a twin.
+CONTROLS = 4
 WEIGHTS = {"prepare_weights": 1, "compute_reference": 1, "export_onnx": 1}
 
 
@@ -44,7 +46,7 @@ EDITS = {
     "findings": ("speedgrid/findings.py", "\n# edited\n", {"render_report": 1}, set()),
     "audit": ("speedgrid/audit.py", "\n# edited\n", {"audit": 1, "render_report": 1}, set()),
     "table": ("speedgrid/table.py", "\n# edited\n", TABLE, set()),
-    "timing": ("speedgrid/timing.py", "\n# edited\n", {"time_cell": 6, **TABLE}, CELLS),
+    "timing": ("speedgrid/timing.py", "\n# edited\n", {"time_cell": 6 + CONTROLS, **TABLE}, CELLS),
     "one backend": (
         "speedgrid/backends/openvino.py",
         "\n# edited\n",
@@ -71,19 +73,19 @@ def test_an_edit_makes_stale_what_it_touches_and_no_more(tree, file, text, jobs,
 CHANGES = {
     "a batch size more": (
         {"grid": {"cpu": {"batch_size": [1, 2, 3]}}},
-        {"time_cell": 3, **TABLE},
+        {"time_cell": 3 + CONTROLS, **TABLE},
         {f"{backend}-fp32-r64-b3" for backend in ("pytorch", "onnxruntime", "openvino")},
     ),
     "a resolution more": (
         {"grid": {"cpu": {"resolution": [64, 96]}}},
-        {**WEIGHTS, "count_flops": 1, "time_cell": 6, **TABLE},
+        {**WEIGHTS, "count_flops": 1, "time_cell": 6 + CONTROLS, **TABLE},
         {cell.replace("r64", "r96") for cell in CELLS},
     ),
     "a backend less": ({"grid": {"cpu": {"backend": ["pytorch", "openvino"]}}}, TABLE, set()),
-    "timing settings": ({"timing": {"timed_runs": 60}}, {"time_cell": 6, **TABLE}, CELLS),
+    "timing settings": ({"timing": {"timed_runs": 60}}, {"time_cell": 6 + CONTROLS, **TABLE}, CELLS),
     "another seed": (
         {"model": {"seed": 1}},
-        {**WEIGHTS, "time_cell": 6, **TABLE},
+        {**WEIGHTS, "time_cell": 6 + CONTROLS, **TABLE},
         CELLS,
     ),
     "another reference": ({"report": {"reference": {"backend": "openvino"}}}, TABLE, set()),
@@ -99,9 +101,10 @@ def test_a_change_of_the_configuration_makes_stale_what_it_touches_and_no_more(t
 
 def test_two_rounds_are_twice_the_timings_and_the_first_one_counts(tree):
     planned = tree.plan(*SMOKE, tree.write_config("change.yaml", {"timing": {"rounds": 2}}))
-    assert planned.jobs == {"time_cell": 6, **TABLE}
-    assert set(re.findall(r"Timing (\S+), round 2$", planned.log, re.MULTILINE)) == CELLS
-    assert "round 1" not in planned.log
+    assert planned.jobs == {"time_cell": 6 + 3, **TABLE}
+    assert set(re.findall(r"Timing (\S+), round2$", planned.log, re.MULTILINE)) == CELLS
+    assert set(re.findall(r"Timing \S+, ([st]\w+)$", planned.log, re.MULTILINE)) == {"twin2", "sentinel4", "sentinel5"}
+    assert "round1" not in planned.log
 
 
 def another_version(folder, package):
@@ -116,7 +119,7 @@ def another_version(folder, package):
     ("package", "jobs", "cells"),
     [
         ("openvino", {"time_cell": 2, **TABLE}, cells_of("openvino")),
-        ("torchvision", {"time_cell": 2, **TABLE}, cells_of("pytorch")),
+        ("torchvision", {"time_cell": 2 + CONTROLS, **TABLE}, cells_of("pytorch")),
         pytest.param("psutil", {}, set(), id="psutil, which no fingerprint has"),
     ],
 )
@@ -167,7 +170,7 @@ def test_the_default_grid_for_a_gpu_is_planned_in_seconds_without_one(place):
         "export_onnx": 8,
         "compile_trt": 96,
         "measure_peaks": 1,
-        "time_cell": 288,
+        "time_cell": 3 * 288 + 3 + 7,
         **TABLE,
     }
     assert len(planned.timings) == 288
