@@ -1,13 +1,17 @@
 """What is stale when: dry-runs on copies of finished runs, and what the rules promise beside it."""
 
 import csv
+import os
 import re
 import shutil
+import signal
 import subprocess
 import time
 
 import pytest
 from workflow import BIN, CELLS, ROOT, SMOKE, Workflow
+
+from speedgrid import record
 
 pytest_plugins = ["workflow"]
 
@@ -156,6 +160,44 @@ def test_a_run_that_was_killed_goes_on_where_it_stopped(tree):
     planned = tree.plan(*SMOKE)
     assert planned.jobs == {"time_cell": 1, **TABLE}
     assert planned.timings == {"onnxruntime-fp32-r64-b2"}
+
+
+def killed_in_the_middle(tree):
+    """Measure all cells again, and kill everything with SIGKILL once some are done; return what was to be done."""
+    wanted = {file.name for file in (tree / "artifacts/timings").iterdir()}
+    shutil.rmtree(tree / "report")
+    shutil.rmtree(tree / "artifacts/timings")
+    for lost in ("results.csv", "results.parquet", "run.json"):
+        (tree / "artifacts" / lost).unlink()
+    with subprocess.Popen(
+        [BIN / "snakemake", *SMOKE],
+        cwd=tree.folder,
+        env=tree.environment(),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    ) as run:
+        while len(list((tree / "artifacts/timings").glob("*.json"))) < 3:
+            time.sleep(0.1)
+            assert run.poll() is None
+        time.sleep(0.3)  # into the next one
+        os.killpg(run.pid, signal.SIGKILL)
+    return wanted
+
+
+def test_a_run_that_is_killed_at_once_leaves_no_half_file_and_resumes_with_what_is_missing(tree):
+    wanted = killed_in_the_middle(tree)
+    time.sleep(1)  # children of the launcher end with it
+    done = {file.name for file in (tree / "artifacts/timings").glob("*.json")}
+    assert 3 <= len(done) < len(wanted)
+    assert {record.read(tree / "artifacts/timings" / name)["status"] for name in done} == {"ok"}
+    assert "--unlock" in tree.snakemake(*SMOKE).log  # Snakemake's own words
+    assert tree.snakemake("--unlock", *SMOKE).code == 0
+    resumed = tree.snakemake(*SMOKE)
+    assert resumed.code == 0, resumed.log
+    assert resumed.jobs == {"time_cell": len(wanted - done), **TABLE}
+    assert {file.name for file in (tree / "artifacts/timings").glob("*.json")} == wanted
+    assert "6 of 6 cells have a speed" in (tree / "report/report.md").read_text()
 
 
 def test_the_default_grid_for_a_gpu_is_planned_in_seconds_without_one(place):
