@@ -132,6 +132,9 @@ class Clock:
     def perf_counter_ns(self) -> int:
         return self.ns
 
+    def sleep(self, seconds: float) -> None:
+        self.advance(1000 * seconds)
+
     monotonic = perf_counter
 
 
