@@ -1,4 +1,4 @@
-"""Peak rates: data sheets and a matrix product."""
+"""Peak rates: data sheets, a matrix product and a copy."""
 
 import re
 
@@ -11,26 +11,73 @@ from speedgrid.precision import PRECISIONS
 ENTRIES = yaml.safe_load(peaks.HARDWARE_FILE.read_text())["devices"]
 
 
+# Names as NVML gives them, each with a figure that no other form factor or size of that GPU has.
+NAMES = {
+    "Tesla T4": ("bandwidth_gb_s", 320),
+    "NVIDIA GeForce RTX 2080 Ti": ("sms", 68),
+    "NVIDIA A100-SXM4-40GB": ("bandwidth_gb_s", 1555),
+    "NVIDIA A100-SXM4-80GB": ("bandwidth_gb_s", 2039),
+    "NVIDIA A100-PCIE-40GB": ("bandwidth_gb_s", 1555),
+    "NVIDIA A100 80GB PCIe": ("bandwidth_gb_s", 1935),
+    "NVIDIA A10": ("sms", 72),
+    "NVIDIA A40": ("boost_mhz", 1740),
+    "NVIDIA RTX A6000": ("boost_mhz", 1800),
+    "NVIDIA GeForce RTX 3060": ("sms", 28),
+    "NVIDIA GeForce RTX 3080": ("sms", 68),
+    "NVIDIA GeForce RTX 3090": ("sms", 82),
+    "NVIDIA L4": ("sms", 58),
+    "NVIDIA L40S": ("bandwidth_gb_s", 864),
+    "NVIDIA RTX 6000 Ada Generation": ("bandwidth_gb_s", 960),
+    "NVIDIA GeForce RTX 4070": ("sms", 46),
+    "NVIDIA GeForce RTX 4080": ("sms", 76),
+    "NVIDIA GeForce RTX 4090": ("sms", 128),
+    "NVIDIA H100 PCIe": ("sms", 114),
+    "NVIDIA H100 80GB HBM3": ("bandwidth_gb_s", 3350),
+    "NVIDIA H100 NVL": ("bandwidth_gb_s", 3938),
+    "NVIDIA H200": ("boost_mhz", 1980),
+    "NVIDIA H200 NVL": ("boost_mhz", 1785),
+    "NVIDIA B200": ("sms", 148),
+    "NVIDIA GeForce RTX 5080": ("sms", 84),
+    "NVIDIA GeForce RTX 5090": ("sms", 170),
+    "NVIDIA RTX PRO 6000 Blackwell Workstation Edition": ("boost_mhz", 2617),
+    "NVIDIA RTX PRO 6000 Blackwell Max-Q Workstation Edition": ("boost_mhz", 2288),
+}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_gpu_gets_its_own_data_sheet(name):
+    figure, value = NAMES[name]
+    assert peaks.data_sheet(name)[figure] == value
+    assert len([entry for entry in ENTRIES if re.search(entry["match"], name)]) == 1
+
+
+def test_every_entry_has_a_gpu():
+    assert {peaks.data_sheet(name)["match"] for name in NAMES} == {entry["match"] for entry in ENTRIES}
+
+
 @pytest.mark.parametrize(
-    ("name", "match"),
+    "name",
     [
-        ("NVIDIA H200", "NVIDIA H200"),
-        ("NVIDIA H100 80GB HBM3", "NVIDIA H100 80GB HBM3"),
-        ("NVIDIA H100 PCIe", "NVIDIA H100 PCIe"),
-        ("NVIDIA A100-SXM4-80GB", "NVIDIA A100"),
-        ("NVIDIA A10", "NVIDIA A10$"),
-        ("NVIDIA L4", "NVIDIA L4$"),
-        ("NVIDIA L40S", "NVIDIA L40S"),
-        ("Tesla T4", "Tesla T4"),
-        ("NVIDIA GeForce RTX 4090", "NVIDIA GeForce RTX 4090$"),
+        "NVIDIA GeForce RTX 4090 Laptop GPU",
+        "NVIDIA GeForce RTX 4090 D",
+        "NVIDIA GeForce RTX 4070 Ti",
+        "NVIDIA GeForce RTX 4080 SUPER",
+        "NVIDIA GeForce RTX 3060 Ti",
+        "NVIDIA GeForce RTX 3080 Ti",
+        "NVIDIA GeForce RTX 2080",
+        "NVIDIA A10G",
+        "NVIDIA A100-SXM4-40GB MIG 1g.5gb",
+        "NVIDIA A100-SXM-64GB",
+        "NVIDIA H100 80GB HBM2e",
+        "NVIDIA L40",
+        "NVIDIA GH200 480GB",
+        "NVIDIA GB200",
+        "NVIDIA RTX PRO 6000 Blackwell Server Edition",
+        "Quadro RTX 6000",
+        "AMD EPYC 9654 (8 CPUs)",
+        "no GPU",
+        "",
     ],
-)
-def test_a_gpu_gets_its_own_data_sheet(name, match):
-    assert peaks.data_sheet(name)["match"] == match
-
-
-@pytest.mark.parametrize(
-    "name", ["NVIDIA GeForce RTX 4090 Laptop GPU", "NVIDIA A10G", "AMD EPYC 9654 (8 CPUs)", "no GPU", ""]
 )
 def test_a_device_without_a_data_sheet_gets_none(name):
     assert peaks.data_sheet(name) is None
@@ -46,15 +93,47 @@ def test_the_longest_match_wins_in_any_order(tmp_path, monkeypatch, turn):
     assert peaks.data_sheet("GPU 8")["source"] == "GPU"
 
 
+REQUIRED = {"match", "compute_capability", "sms", "boost_mhz", "tflops", "source"}
+# Two cards of one name have different memories.
+NO_BANDWIDTH = {"NVIDIA GeForce RTX 3060", "NVIDIA GeForce RTX 3080", "NVIDIA GeForce RTX 4070"}
+
+
 @pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry["match"])
 def test_an_entry_of_the_hardware_file_is_well_formed(entry):
-    assert set(entry) == {"match", "tflops", "source"}
-    re.compile(entry["match"])
+    assert set(entry) >= REQUIRED
+    assert set(entry) <= REQUIRED | {"bandwidth_gb_s", "tensor_boost_mhz"}
+    assert entry["match"].startswith("^")
+    assert entry["match"].endswith("$")
+    assert ("bandwidth_gb_s" not in entry) == (entry["match"].strip("^$") in NO_BANDWIDTH)
+    assert 100 < entry.get("bandwidth_gb_s", 1000) <= 8000
     rates = entry["tflops"]
-    assert "fp32" in rates
-    assert set(rates) <= set(PRECISIONS)
-    assert all(0 < rate < 10_000 for rate in rates.values())
+    assert {"fp32", "fp16"} <= set(rates) <= set(PRECISIONS)
     assert len(entry["source"]) > 10
+
+
+# Dense multiply-adds a clock and SM with float32 accumulation, by compute capability. Sources: NVIDIA's architecture
+# whitepapers, and https://forums.developer.nvidia.com/t/244727 for 8.0 and 9.0.
+MULTIPLY_ADDS = {
+    7.5: {"fp32": 64, "fp16": 512},
+    8.0: {"fp32": 64, "tf32": 512, "fp16": 1024, "bf16": 1024},
+    8.6: {"fp32": 128, "tf32": 256, "fp16": 512, "bf16": 512},
+    8.9: {"fp32": 128, "tf32": 256, "fp16": 512, "bf16": 512},
+    9.0: {"fp32": 128, "tf32": 1024, "fp16": 2048, "bf16": 2048},
+    10.0: {"fp32": 128, "tf32": 2048, "fp16": 4096, "bf16": 4096},
+    12.0: {"fp32": 128, "tf32": 256, "fp16": 512, "bf16": 512},
+}
+
+
+@pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry["match"])
+def test_rates_follow_from_the_number_of_sms_and_their_clock(entry):
+    per_clock = MULTIPLY_ADDS[entry["compute_capability"]]
+    assert set(entry["tflops"]) == set(per_clock)
+    for precision, rate in entry["tflops"].items():
+        # GeForce cards accumulate in float32 at half the rate of the same chip on a professional card.
+        halved = 2 if "GeForce" in entry["match"] and precision != "fp32" else 1
+        clock = entry["boost_mhz"] if precision == "fp32" else entry.get("tensor_boost_mhz", entry["boost_mhz"])
+        derived = 2 * per_clock[precision] / halved * entry["sms"] * clock * 1e6 / 1e12
+        assert rate == pytest.approx(derived, rel=0.01), precision
 
 
 @pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry["match"])
