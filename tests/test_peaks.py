@@ -1,11 +1,13 @@
 """Peak rates: data sheets, a matrix product and a copy."""
 
 import re
+import sys
+from types import SimpleNamespace
 
 import pytest
 import yaml
 
-from speedgrid import peaks
+from speedgrid import energy, gpus, peaks
 from speedgrid.precision import PRECISIONS
 
 ENTRIES = yaml.safe_load(peaks.HARDWARE_FILE.read_text())["devices"]
@@ -158,7 +160,139 @@ def test_a_cpu_has_a_rate_in_fp32_alone(no_gpu):
     assert 0.001 < rates["gemm_tflops"]["fp32"] < 100
 
 
+def test_a_cpu_copies_and_has_no_idle_power(no_gpu, monkeypatch):
+    monkeypatch.setattr(peaks, "measure_gemm", lambda device, precision: 1.0)
+    measured = peaks.measure_all("cpu", ["fp32"])
+    assert set(measured) == {"gemm_tflops", "copy_gb_s", "cache_mb", "idle_power_w", "reason"}
+    assert 0.1 < measured["copy_gb_s"] < 5000
+    assert measured["idle_power_w"] is None
+
+
+def test_a_copy_counts_what_is_read_and_what_is_written(monkeypatch):
+    monkeypatch.setattr(peaks, "copied_bytes", lambda device: 4_000_000)
+    monkeypatch.setattr(peaks, "median_seconds", lambda call, wait, together: 0.001)
+    assert peaks.measure_copy("cpu") == 8.0
+
+
+@pytest.mark.parametrize(("seconds", "bandwidth"), [([0.001, 0.002], 8.0), ([0.004, 0.002], 4.0)])
+def test_the_faster_copy_of_a_cpu_counts(monkeypatch, seconds, bandwidth):
+    monkeypatch.setattr(peaks, "copied_bytes", lambda device: 4_000_000)
+    monkeypatch.setattr(peaks, "median_seconds", lambda call, wait, together: seconds.pop(0))
+    assert peaks.measure_copy("cpu") == bandwidth
+
+
+def make_caches(folder, caches):
+    """Write what Linux says of caches: (core, index) -> (level, cores that share it, size)."""
+    for (core, index), facts in caches.items():
+        place = folder / f"cpu{core}" / "cache" / f"index{index}"
+        place.mkdir(parents=True)
+        for name, fact in zip(("level", "shared_cpu_list", "size"), facts, strict=True):
+            if fact is not None:
+                (place / name).write_text(f"{fact}\n")
+
+
+TWO_SOCKETS = {
+    (core, index): facts
+    for core in range(4)
+    for index, facts in enumerate(
+        [(1, str(core), "32K"), (2, str(core), "1024K"), (3, "0-1" if core < 2 else "2-3", "32768K")]
+    )
+}
+
+
+@pytest.mark.parametrize(
+    ("caches", "megabytes"),
+    [
+        (TWO_SOCKETS, 2 * 33.554),
+        ({(core, 2): (2, str(core), "512K") for core in range(4)}, 4 * 0.524),
+        ({(0, 2): (2, "0", "512K"), (0, 3): (3, "0", None)}, 0.524),
+        ({}, None),
+    ],
+    ids=["two sockets", "no third level", "a size is missing", "nothing"],
+)
+def test_each_cache_of_the_last_level_counts_once(tmp_path, monkeypatch, caches, megabytes):
+    make_caches(tmp_path, caches)
+    (tmp_path / "cpufreq").mkdir()
+    monkeypatch.setattr(peaks, "CPU_CACHES", tmp_path)
+    found = peaks.last_level_cache("cpu")
+    assert found == (megabytes if megabytes is None else pytest.approx(megabytes, abs=0.002))
+
+
+def test_a_system_that_shows_no_caches_has_none(monkeypatch, tmp_path):
+    monkeypatch.setattr(peaks, "CPU_CACHES", tmp_path / "nowhere")
+    assert peaks.last_level_cache("cpu") is None
+
+
+@pytest.mark.parametrize(("cache", "expected"), [(None, 1 << 28), (32.0, 1 << 28), (1152.0, 4_608_000_000)])
+def test_no_cache_of_a_cpu_holds_the_copied_buffer(monkeypatch, cache, expected):
+    monkeypatch.setattr(peaks, "last_level_cache", lambda device: cache)
+    assert peaks.copied_bytes("cpu") == expected
+
+
+class FakeTorch:
+    """Stands in for torch on a GPU with 50 MiB of L2."""
+
+    def __init__(self, free):
+        self.cuda, self.free, self.context = self, free, False
+
+    def synchronize(self):
+        self.context = True
+
+    def mem_get_info(self):
+        return self.free, 80 << 30
+
+    def get_device_properties(self, index):
+        return SimpleNamespace(L2_cache_size=50 << 20)
+
+
+@pytest.mark.parametrize(("free", "expected"), [(80 << 30, 2 << 30), (4 << 30, 1 << 30)])
+def test_the_copied_buffer_of_a_gpu_is_2_gib_or_a_quarter_of_what_is_free(monkeypatch, free, expected):
+    monkeypatch.setitem(sys.modules, "torch", FakeTorch(free))
+    assert peaks.copied_bytes("cuda") == expected
+
+
+def test_the_cache_of_a_gpu_is_its_l2(monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch", FakeTorch(0))
+    assert peaks.last_level_cache("cuda") == 52.429
+
+
+@pytest.mark.parametrize(("power", "expected"), [(75.1234, 75.12), (None, None)])
+def test_idle_power_is_with_a_context_and_no_reading_is_none(monkeypatch, power, expected):
+    torch = FakeTorch(0)
+    asked = []
+
+    def mean_power(counter):
+        asked.append(torch.context)
+        return power
+
+    monkeypatch.setitem(sys.modules, "torch", torch)
+    monkeypatch.setattr(energy, "EnergyCounter", lambda uuid: uuid)
+    monkeypatch.setattr(energy, "mean_power", mean_power)
+    assert peaks.idle_power("GPU-1") == expected
+    assert asked == [True]
+
+
+def test_a_gpu_is_claimed_and_idle_before_it_is_measured(monkeypatch):
+    order = []
+    monkeypatch.setattr(peaks, "missing", lambda device: None)
+    monkeypatch.setattr(gpus, "claim", lambda: order.append("claim") or "GPU-1")
+    monkeypatch.setattr(gpus, "measure_alone", lambda: order.append("alone"))
+    monkeypatch.setattr(peaks, "idle_power", lambda uuid: order.append(uuid) or 75.0)
+    monkeypatch.setattr(peaks, "measure_gemm", lambda device, precision: order.append(precision) or 700.0)
+    monkeypatch.setattr(peaks, "measure_copy", lambda device: order.append("copy") or 4300.0)
+    monkeypatch.setattr(peaks, "last_level_cache", lambda device: 52.4)
+    assert peaks.measure_all("cuda", ["fp32", "fp16"]) == {
+        "gemm_tflops": {"fp32": 700.0, "fp16": 700.0},
+        "copy_gb_s": 4300.0,
+        "cache_mb": 52.4,
+        "idle_power_w": 75.0,
+        "reason": "",
+    }
+    assert order == ["claim", "alone", "GPU-1", "fp32", "fp16", "copy"]
+
+
 def test_a_gpu_that_is_not_there_gives_no_rates_and_a_reason(no_gpu):
     rates = peaks.measure_all("cuda", ["fp32", "fp16"])
     assert rates["gemm_tflops"] == {"fp32": None, "fp16": None}
     assert rates["reason"].startswith("no NVIDIA GPU")
+    assert rates["copy_gb_s"] is rates["cache_mb"] is rates["idle_power_w"] is None
