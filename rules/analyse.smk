@@ -8,7 +8,7 @@ rule aggregate:
         flops="artifacts/flops.json",
         peaks="artifacts/peaks.json",
         hardware="config/hardware.yaml",
-        code=code("table", "statistics", "peaks", "run"),
+        code=code("table", "limiter", "statistics", "peaks", "precision", "run"),
     output:
         csv=report(
             "artifacts/results.csv",

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from speedgrid.grid import AXES, Cell
+from speedgrid.limiter import limiter
 from speedgrid.record import SHOWN, STATUSES
 from speedgrid.statistics import median_interval, percentile, ratio_interval
 
@@ -39,13 +40,14 @@ COLUMNS = (
     "sm_clock_mhz",
     "power_w",
     "gpu_busy_percent",
+    "limiter",
     "build_seconds",
     "load_seconds",
     "rounds",
     "runs",
     "device",
 )
-TEXT_COLUMNS = {"backend", "precision", "status", "reason", "observed_precision", "device"}
+TEXT_COLUMNS = {"backend", "precision", "status", "reason", "observed_precision", "limiter", "device"}
 
 
 class TableError(ValueError):
@@ -53,19 +55,19 @@ class TableError(ValueError):
 
 
 def tabulate(
-    grid: Iterable[Cell], records: list[dict], flop_per_image: dict[int, int], peaks: dict, reference: dict
+    grid: Iterable[Cell], records: list[dict], arithmetic: dict[int, dict], peaks: dict, reference: dict
 ) -> pd.DataFrame:
     """Return the results, one row per cell of `grid` in its order, with COLUMNS.
 
-    flop_per_image: by resolution. peaks: `gemm_tflops` and `data_sheet_tflops`, each by precision. reference: the
-    `backend` and `precision` that speed-ups are relative to. Raises TableError if records of different machines or
-    library versions would mix.
+    arithmetic: as of speedgrid.flops.count, by resolution. peaks: `gemm_tflops` and `data_sheet_tflops`, each by
+    precision, and `copy_gb_s`. reference: the `backend` and `precision` that speed-ups are relative to. Raises
+    TableError if records of different machines or library versions would mix.
     """
     refuse_mixtures(records)
     by_cell: dict[Cell, list[dict]] = {}
     for record in sorted(records, key=lambda record: record["round"]):
         by_cell.setdefault(Cell(**record["cell"]), []).append(record)
-    rows = [row(cell, by_cell.get(cell, []), flop_per_image, peaks) for cell in grid]
+    rows = [row(cell, by_cell.get(cell, []), arithmetic, peaks) for cell in grid]
     table = pd.DataFrame(rows, columns=COLUMNS)
     # A column with no value at all would otherwise have no type.
     table = table.astype(dict.fromkeys(set(COLUMNS) - TEXT_COLUMNS - {*AXES, "rounds", "runs"}, float))
@@ -90,7 +92,7 @@ def refuse_mixtures(records: list[dict]) -> None:
                 )
 
 
-def row(cell: Cell, records: list[dict], flop_per_image: dict[int, int], peaks: dict) -> dict:
+def row(cell: Cell, records: list[dict], arithmetic: dict[int, dict], peaks: dict) -> dict:
     """Return the row of one cell from the records of its rounds."""
     result: dict = {axis: getattr(cell, axis) for axis in AXES}
     if not records:
@@ -106,7 +108,10 @@ def row(cell: Cell, records: list[dict], flop_per_image: dict[int, int], peaks: 
     if result["status"] not in SHOWN or not measured:
         return result
     result |= speed(cell, measured)
-    result |= efficiency(result, flop_per_image, peaks)
+    counted = arithmetic[cell.resolution]
+    result |= efficiency(result, counted["flop"], peaks)
+    throttled = {reason for record in measured for reason in (record["telemetry"] or {}).get("throttled", ())}
+    result["limiter"] = limiter(result, counted["layers"], peaks, throttled)
     return result | conditions(measured)
 
 
@@ -137,13 +142,13 @@ def median_of(records: list[dict], name: str) -> float | None:
     return float(np.median(medians)) if medians else None
 
 
-def efficiency(result: dict, flop_per_image: dict[int, int], peaks: dict) -> dict:
+def efficiency(result: dict, flop_per_image: int, peaks: dict) -> dict:
     """Return achieved TFLOP/s, and its share of the data-sheet peak and of the measured matrix product.
 
     Both peaks are those of the observed precision. Where no data sheet is known, the measured rate stands in.
     """
     precision = result["observed_precision"]
-    tflops = flop_per_image[result["resolution"]] * result["fps"] / 1e12
+    tflops = flop_per_image * result["fps"] / 1e12
     gemm = peaks["gemm_tflops"].get(precision)
     peak = peaks["data_sheet_tflops"].get(precision) or gemm
     return {
