@@ -34,7 +34,7 @@ rule audit:
     input:
         results="artifacts/results.parquet",
         run="artifacts/run.json",
-        code=code("audit"),
+        code=code("audit", "precision"),
     output:
         "artifacts/audit.json",
     log:
