@@ -8,7 +8,7 @@ rule aggregate:
         flops="artifacts/flops.json",
         peaks="artifacts/peaks.json",
         hardware="config/hardware.yaml",
-        code=code("table", "statistics", "stability", "controls", "peaks", "run"),
+        code=code("table", "limiter", "statistics", "stability", "controls", "peaks", "precision", "run"),
     output:
         csv=report(
             "artifacts/results.csv",
@@ -34,7 +34,7 @@ rule audit:
     input:
         results="artifacts/results.parquet",
         run="artifacts/run.json",
-        code=code("audit"),
+        code=code("audit", "precision"),
     output:
         "artifacts/audit.json",
     log:

@@ -57,7 +57,7 @@ rule time_cell:
 
 rule measure_peaks:
     input:
-        code=code("peaks", "precision", "threads"),
+        code=code("peaks", "energy", "gpus", "precision", "threads"),
         script="scripts/measure_peaks.py",
     output:
         "artifacts/peaks.json",
@@ -69,7 +69,7 @@ rule measure_peaks:
         precisions=AXES["precision"],
         environment=environment.fingerprint(MACHINE),
     message:
-        "Rate of a large matrix product on this device"
+        "What this device can do at most: matrix products and copies"
     shell:
         "warm scripts.measure_peaks --device {params.device} --precisions {params.precisions} --output {output}"
         " > {log} 2>&1"

@@ -25,7 +25,8 @@ rule prepare_weights:
 
 rule count_flops:
     input:
-        code=code("flops", "models"),
+        onnx=expand("artifacts/onnx/fp32-r{resolution}.onnx", resolution=AXES["resolution"]),
+        code=code("flops", "onnx_graph", "models"),
         script="scripts/count_flops.py",
     output:
         "artifacts/flops.json",
@@ -37,8 +38,8 @@ rule count_flops:
     message:
         "Floating-point operations of one image of {params.model}"
     shell:
-        "warm scripts.count_flops --model {params.model} --resolutions {params.resolutions} --output {output}"
-        " > {log} 2>&1"
+        "warm scripts.count_flops --model {params.model} --resolutions {params.resolutions} --onnx {input.onnx}"
+        " --output {output} > {log} 2>&1"
 
 
 rule compute_reference:

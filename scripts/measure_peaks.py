@@ -1,4 +1,4 @@
-"""Measure the rate of a large matrix product in each precision."""
+"""Measure what this device can do at most: matrix products in each precision, copies, and idle power."""
 
 import argparse
 

@@ -10,6 +10,7 @@ import math
 import pandas as pd
 
 from speedgrid.grid import Cell
+from speedgrid.precision import BYTES
 from speedgrid.record import SHOWN
 
 # Figures are float64 that follow from each other by one or two operations.
@@ -17,7 +18,8 @@ ROUNDING = 1e-6
 # A direct convolution does so many times more multiplications than Winograd's F(2 x 2, 3 x 3), which libraries use
 # (Lavin and Gray, https://arxiv.org/abs/1509.09308): arithmetic is counted as direct, so rates may exceed the peak.
 WINOGRAD = 2.25
-# A measured matrix product is no upper bound: on a shared machine it is a rate at one moment.
+# A measured matrix product or copy is no upper bound: on a shared machine it is a rate at one moment, and a copy that
+# reads what it is about to overwrite (write-allocate) moves 1.5 times the bytes that are counted.
 MEASURED_PEAK = 1.5
 # Speed, and what follows from it: empty in rows whose answer is not proven.
 SPEED = ("latency_ms", "ms_per_image", "fps", "throughput_fps", "tflops", "speedup")
@@ -29,28 +31,30 @@ class AuditError(ValueError):
     """A table that cannot be true; the message has the first rows that say so, and the arithmetic."""
 
 
-def require(table: pd.DataFrame, flop_per_image: dict[int, int], data_sheet: dict[str, float], reference: dict) -> int:
+def require(table: pd.DataFrame, arithmetic: dict[int, dict], peaks: dict, reference: dict) -> int:
     """Return how many rows with a speed were checked. Raises AuditError if any check fails.
 
-    table: as of speedgrid.table.tabulate. flop_per_image: by resolution. data_sheet: peak TFLOP/s by precision, empty
-    where the device is not known. reference: the `backend` and `precision` that speed-ups are relative to.
+    table: as of speedgrid.table.tabulate. arithmetic: as of speedgrid.flops.count, by resolution; layers are not
+    looked at. peaks: `data_sheet_tflops` by precision, empty where the device is not known, `data_sheet_gb_s`,
+    `copy_gb_s` and `cache_mb`, each of which may be None. reference: the `backend` and `precision` that speed-ups are
+    relative to.
     """
-    found = violations(table, flop_per_image, data_sheet, reference)
+    found = violations(table, arithmetic, peaks, reference)
     if found:
         shown = "\n".join(f"  {one}" for one in found[:10])
         raise AuditError(f"the table contradicts itself or physics in {len(found)} places:\n{shown}")
     return int(table.latency_ms.notna().sum())
 
 
-def violations(
-    table: pd.DataFrame, flop_per_image: dict[int, int], data_sheet: dict[str, float], reference: dict
-) -> list[str]:
+def violations(table: pd.DataFrame, arithmetic: dict[int, dict], peaks: dict, reference: dict) -> list[str]:
     """Return what is wrong with a table, one sentence each; see `require`."""
     found = []
     for line in table.to_dict("records"):
         checks = list(withheld(line))
         if not math.isnan(line["latency_ms"]):
-            checks += [*arithmetic(line, flop_per_image), *order(line), *physics(line, data_sheet)]
+            counted = arithmetic[line["resolution"]]
+            checks += [*rates(line, counted["flop"]), *order(line)]
+            checks += [*physics(line, peaks["data_sheet_tflops"]), *traffic(line, counted, peaks)]
         found += [f"{name(line)}: {one}" for one in checks]
     return [*found, *speedups(table, reference), *duplicates(table)]
 
@@ -72,7 +76,7 @@ def withheld(line: dict):
             yield f"its status is {line['status']}, but it shows {column} = {line[column]:.6g}"
 
 
-def arithmetic(line: dict, flop_per_image: dict[int, int]):
+def rates(line: dict, flop: int):
     """Rates follow from the latency."""
     batch, latency, fps = line["batch_size"], line["latency_ms"], line["fps"]
     if not latency > 0:
@@ -83,7 +87,6 @@ def arithmetic(line: dict, flop_per_image: dict[int, int]):
         yield f"FPS x latency = {product}, not 1000 x batch size = {1000 * batch}"
     if differ(line["ms_per_image"] * batch, latency):
         yield f"ms/image x batch size = {line['ms_per_image']:.6g} x {batch}, not the latency of {latency:.6g} ms"
-    flop = flop_per_image[line["resolution"]]
     if differ(line["tflops"], flop * fps / 1e12):
         yield f"TFLOPS = {line['tflops']:.6g}, but FLOP x FPS = {flop:.6g} x {fps:.6g} = {flop * fps / 1e12:.6g} TFLOPS"
     for share, peak in (("utilisation_percent", "tflops_peak"), ("utilisation_of_gemm_percent", "gemm_tflops")):
@@ -114,6 +117,31 @@ def physics(line: dict, data_sheet: dict[str, float]):
             yield (
                 f"{column} = {line[column]:.6g} is {rate:.4g} TFLOPS in {precision}, {rate / peak:.2f} times {source} "
                 f"of {peak:.4g}; at most {most:g} times is possible"
+            )
+
+
+def traffic(line: dict, counted: dict, peaks: dict):
+    """No call is faster than its weights, input and output pass between the device and its memory.
+
+    What the last-level cache holds from the call before need not pass. Nothing is known without its size.
+    """
+    sheet, copied, cache = peaks["data_sheet_gb_s"], peaks["copy_gb_s"], peaks["cache_mb"]
+    if cache is None or not (sheet or copied):
+        return
+    bandwidth = sheet or MEASURED_PEAK * copied
+    source = "the data sheet's bandwidth" if sheet else f"{MEASURED_PEAK:g} times the bandwidth of a measured copy"
+    # Of the label and of what ran the smaller: weights may be stored as either.
+    size = min(BYTES[precision] for precision in (line["precision"], line["observed_precision"]) if precision in BYTES)
+    images = line["batch_size"] * (counted["input_elements"] + counted["output_elements"])
+    megabytes = max(0.0, size * (counted["weight_elements"] + images) / 1e6 - cache)
+    floor = megabytes / bandwidth  # MB by GB/s is ms
+    for column in ("fps", "throughput_fps"):
+        rate = line[column]
+        if rate * floor > 1000 * line["batch_size"] * (1 + ROUNDING):
+            yield (
+                f"{column} = {rate:.6g} is {1000 * line['batch_size'] / rate:.4g} ms a call, but {megabytes:.4g} MB of "
+                f"weights, input and output beyond the cache's {cache:.4g} MB take {floor:.4g} ms at "
+                f"{source}, {bandwidth:.4g} GB/s"
             )
 
 

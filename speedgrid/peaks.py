@@ -1,26 +1,30 @@
-"""What a device can do at most: data-sheet rates, and the rate of a large matrix product measured on it."""
+"""What a device can do at most: data-sheet rates, and what a matrix product and a copy reach on it."""
 
 import re
 import time
+from functools import partial
+from operator import matmul
 from pathlib import Path
 from statistics import median
 
 import yaml
 
-from speedgrid import gpus
+from speedgrid import energy, gpus
 from speedgrid.device import missing
 from speedgrid.precision import set_torch_math, torch_dtype
 from speedgrid.threads import physical_cores
 
 WARMUP_SECONDS = 0.3
 MEASURE_SECONDS = 0.7
+CPU_CACHES = Path("/sys/devices/system/cpu")
 HARDWARE_FILE = Path(__file__).parent.parent / "config" / "hardware.yaml"
 
 
 def data_sheet(device_name: str) -> dict | None:
-    """Return the entry of config/hardware.yaml for a device: `tflops` by precision, `source`; None if there is none.
+    """Return the entry of config/hardware.yaml for a device, or None if there is none.
 
-    The most specific (longest) matching name wins.
+    It has `tflops` by precision and their `source`, and where it is known `bandwidth_gb_s`. The most specific
+    (longest) matching name wins.
     """
     entries = yaml.safe_load(HARDWARE_FILE.read_text())["devices"]
     matches = [entry for entry in entries if re.search(entry["match"], device_name)]
@@ -43,22 +47,23 @@ def measure_gemm(device: str, precision: str) -> float | None:
         size = 2048
         left, right = (np.random.default_rng(seed).standard_normal((size, size), dtype=np.float32) for seed in (0, 1))
         pairs = ((torch.from_numpy(left), torch.from_numpy(right)), (left, right))
-        seconds = min(time_product(*pair, wait=lambda: None, together=1) for pair in pairs)
+        products = (partial(matmul, *pair) for pair in pairs)
+        seconds = min(median_seconds(product, wait=lambda: None, together=1) for product in products)
     else:
         set_torch_math(precision)
         size = 4096 if precision == "fp32" else 8192
         left, right = (torch.randn(size, size, device=device, dtype=torch_dtype(precision)) for _ in range(2))
-        seconds = time_product(left, right, wait=torch.cuda.synchronize, together=10)
+        seconds = median_seconds(lambda: left @ right, torch.cuda.synchronize, together=10)
     return round(2 * size**3 / seconds / 1e12, 4)
 
 
-def time_product(left, right, wait, together: int) -> float:
-    """Return the median seconds of one `left @ right`, timed in groups of `together` between calls of `wait`."""
+def median_seconds(call, wait, together: int) -> float:
+    """Return the median seconds of one `call()`, timed in groups of `together` between calls of `wait`."""
 
     def once() -> float:
         before = time.perf_counter()
         for _ in range(together):
-            left @ right
+            call()
         wait()
         return (time.perf_counter() - before) / together
 
@@ -71,14 +76,89 @@ def time_product(left, right, wait, together: int) -> float:
     return median(calls)
 
 
-def measure_all(device: str, precisions: list[str]) -> dict:
-    """Return measured GEMM rates by precision, in TFLOP/s; a device that is not there gives None and a reason."""
-    if reason := missing(device):
-        return {"gemm_tflops": dict.fromkeys(precisions), "reason": reason}
+def measure_copy(device: str) -> float:
+    """Return the bandwidth in GB/s at which the device copies its memory: bytes read and bytes written, both counted.
+
+    On a GPU torch's copy; on a CPU the faster of torch's (of several threads) and numpy's (of one, past the caches).
+    """
+    import numpy as np
+    import torch
+
+    count = copied_bytes(device) // 4
     if device == "cuda":
-        gpus.claim()
+        source, target = (torch.ones(count, device=device) for _ in range(2))
+        seconds = median_seconds(lambda: target.copy_(source), torch.cuda.synchronize, together=5)
+    else:
+        torch.set_num_threads(physical_cores())
+        left, right = (np.ones(count, dtype=np.float32) for _ in range(2))
+        source, target = torch.from_numpy(left), torch.from_numpy(right)
+        copies = (lambda: target.copy_(source), lambda: np.copyto(right, left))
+        seconds = min(median_seconds(copy, wait=lambda: None, together=1) for copy in copies)
+    return round(2 * 4 * count / seconds / 1e9, 3)
+
+
+def copied_bytes(device: str) -> int:
+    """Return the size of a buffer that no cache holds: on a GPU 2 GiB, or a quarter of what is free where that is less.
+
+    On a CPU four times its cache, which is more than 1 GB on the largest ones, and 256 MiB at least.
+    """
+    if device == "cuda":
+        import torch
+
+        return min(2 << 30, torch.cuda.mem_get_info()[0] // 4)
+    return max(1 << 28, int(4e6 * (last_level_cache(device) or 0)))
+
+
+def last_level_cache(device: str) -> float | None:
+    """Return the size in MB (1e6 bytes) of the cache before the memory, or None where the system does not tell.
+
+    On a GPU its L2. On a CPU under Linux the caches of the highest level together, each once, however many cores
+    share it (https://www.kernel.org/doc/Documentation/ABI/testing/sysfs-devices-system-cpu).
+    """
+    if device == "cuda":
+        import torch
+
+        return round(torch.cuda.get_device_properties(0).L2_cache_size / 1e6, 3) or None
+    caches = set()
+    for folder in CPU_CACHES.glob("cpu[0-9]*/cache/index[0-9]*"):
+        try:
+            level, shared_by, size = (
+                (folder / name).read_text().strip() for name in ("level", "shared_cpu_list", "size")
+            )
+        except OSError:
+            continue  # some kernels and virtual machines leave one of them out
+        caches.add((int(level), shared_by, int(size.removesuffix("K")) * 1024))
+    last = max((level for level, _, _ in caches), default=None)
+    return round(sum(size for level, _, size in caches if level == last) / 1e6, 3) or None
+
+
+def idle_power(uuid: str | None) -> float | None:
+    """Return the power in W of a GPU on which this process has a context and runs nothing; None with no reading."""
+    import torch
+
+    torch.cuda.synchronize()  # makes the context, which raises the clocks of the memory
+    power = energy.mean_power(energy.EnergyCounter(uuid))
+    return None if power is None else round(power, 2)
+
+
+def measure_all(device: str, precisions: list[str]) -> dict:
+    """Return what was measured on this device; one that is not there gives None for everything, and a reason.
+
+    gemm_tflops: in TFLOP/s by precision. copy_gb_s: in GB/s. cache_mb: of the last level, in MB. idle_power_w: of a
+    GPU, in W.
+    """
+    nothing = {"gemm_tflops": dict.fromkeys(precisions), "copy_gb_s": None, "cache_mb": None, "idle_power_w": None}
+    if reason := missing(device):
+        return {**nothing, "reason": reason}
+    idle = None
+    if device == "cuda":
+        uuid = gpus.claim()
         gpus.measure_alone()
+        idle = idle_power(uuid)  # before anything warms it up
     return {
         "gemm_tflops": {precision: measure_gemm(device, precision) for precision in precisions},
+        "copy_gb_s": measure_copy(device),
+        "cache_mb": last_level_cache(device),
+        "idle_power_w": idle,
         "reason": "",
     }

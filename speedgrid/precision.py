@@ -5,6 +5,9 @@ PRECISIONS = ("fp32", "tf32", "fp16", "bf16")
 # The dtype of weights, inputs and outputs. TF32 is a way to multiply float32 numbers, not a way to store them.
 DTYPES = {"fp32": "float32", "tf32": "float32", "fp16": "float16", "bf16": "bfloat16"}
 
+# Bytes of one element of those tensors.
+BYTES = {"fp32": 4, "tf32": 4, "fp16": 2, "bf16": 2}
+
 
 def stored(precision: str) -> str:
     """Return the precision whose ONNX file serves `precision`: fp32 and tf32 share one graph of float32 tensors."""

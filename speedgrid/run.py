@@ -11,10 +11,11 @@ from speedgrid.grid import Cell
 
 
 def summarise(
-    cells: list[Cell], timings: list[str], weights: list[str], flops: str, gemm: str, config: dict
+    cells: list[Cell], timings: list[str], weights: list[str], flops: str, measured: str, config: dict
 ) -> tuple[pd.DataFrame, dict]:
     """Return (table, description) from the files of a run.
 
+    flops: the file of speedgrid.flops.count, by resolution. measured: that of speedgrid.peaks.measure_all.
     description: machine, library versions, model, weights, arithmetic, peaks, config, and for every record its
     command, all plain JSON values.
     """
@@ -22,22 +23,17 @@ def summarise(
     table.refuse_mixtures(records)
     rounds = [found for found in records if found["turn"].startswith("round")]
     machine = records[0]["environment"]
-    sheet = peaks.data_sheet(machine["device_name"])
-    measured = json.loads(Path(gemm).read_text())
-    rates = {
-        "gemm_tflops": measured["gemm_tflops"],
-        "data_sheet_tflops": sheet["tflops"] if sheet else {},
-        "data_sheet_source": sheet["source"] if sheet else None,
-    }
-    flop_per_image = {int(size): count for size, count in json.loads(Path(flops).read_text()).items()}
-    results = table.tabulate(cells, rounds, flop_per_image, rates, config["report"]["reference"])
+    ceilings = limits(json.loads(Path(measured).read_text()), peaks.data_sheet(machine["device_name"]))
+    arithmetic = {int(size): counted for size, counted in json.loads(Path(flops).read_text()).items()}
+    results = table.tabulate(cells, rounds, arithmetic, ceilings, config["report"]["reference"])
     commands = {str(Cell(**found["cell"])): found["command"] for found in rounds}
     dates = sorted(found["measured_at"] for found in records)
     return results, {
         "machine": machine,
         "weights": [json.loads(Path(path).read_text()) for path in weights],
-        "flop_per_image": flop_per_image,
-        "peaks": rates,
+        "flop_per_image": {size: counted["flop"] for size, counted in arithmetic.items()},
+        "arithmetic": {size: without_layers(counted) for size, counted in arithmetic.items()},
+        "peaks": ceilings,
         "config": config,
         "measured_from": dates[0],
         "measured_to": dates[-1],
@@ -50,6 +46,22 @@ def summarise(
         "controls": control(records),
         "neighbours": stability.neighbours(records),
     }
+
+
+def limits(measured: dict, sheet: dict | None) -> dict:
+    """Return what a device can do at most: as measured, and by its data sheet, empty or None where there is none."""
+    sheet = sheet or {}
+    return {
+        **{name: value for name, value in measured.items() if name != "reason"},
+        "data_sheet_tflops": sheet.get("tflops", {}),
+        "data_sheet_gb_s": sheet.get("bandwidth_gb_s"),
+        "data_sheet_source": sheet.get("source"),
+    }
+
+
+def without_layers(counted: dict) -> dict:
+    """Return the arithmetic of one image without that of each layer, which artifacts/flops.json has."""
+    return {name: value for name, value in counted.items() if name != "layers"}
 
 
 def details(records: list[dict]) -> dict[str, dict]:

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from speedgrid.grid import AXES, Cell
+from speedgrid.limiter import limiter
 from speedgrid.record import SHOWN, STATUSES
 from speedgrid.stability import throttled, unstable
 from speedgrid.statistics import median_interval, percentile, ratio_interval
@@ -41,6 +42,7 @@ COLUMNS = (
     "power_w",
     "gpu_busy_percent",
     "throttled",
+    "limiter",
     "coverage_percent",
     "build_seconds",
     "load_seconds",
@@ -48,7 +50,7 @@ COLUMNS = (
     "runs",
     "device",
 )
-TEXT_COLUMNS = {"backend", "precision", "status", "reason", "observed_precision", "throttled", "device"}
+TEXT_COLUMNS = {"backend", "precision", "status", "reason", "observed_precision", "throttled", "limiter", "device"}
 
 
 class TableError(ValueError):
@@ -56,19 +58,19 @@ class TableError(ValueError):
 
 
 def tabulate(
-    grid: Iterable[Cell], records: list[dict], flop_per_image: dict[int, int], peaks: dict, reference: dict
+    grid: Iterable[Cell], records: list[dict], arithmetic: dict[int, dict], peaks: dict, reference: dict
 ) -> pd.DataFrame:
     """Return the results, one row per cell of `grid` in its order, with COLUMNS.
 
-    flop_per_image: by resolution. peaks: `gemm_tflops` and `data_sheet_tflops`, each by precision. reference: the
-    `backend` and `precision` that speed-ups are relative to. Raises TableError if records of different machines or
-    library versions would mix.
+    arithmetic: as of speedgrid.flops.count, by resolution. peaks: `gemm_tflops` and `data_sheet_tflops`, each by
+    precision, and `copy_gb_s`. reference: the `backend` and `precision` that speed-ups are relative to. Raises
+    TableError if records of different machines or library versions would mix.
     """
     refuse_mixtures(records)
     by_cell: dict[Cell, list[dict]] = {}
     for record in sorted(records, key=turn_number):
         by_cell.setdefault(Cell(**record["cell"]), []).append(record)
-    rows = [row(cell, by_cell.get(cell, []), flop_per_image, peaks) for cell in grid]
+    rows = [row(cell, by_cell.get(cell, []), arithmetic, peaks) for cell in grid]
     table = pd.DataFrame(rows, columns=COLUMNS)
     # A column with no value at all would otherwise have no type.
     table = table.astype(dict.fromkeys(set(COLUMNS) - TEXT_COLUMNS - {*AXES, "rounds", "runs"}, float))
@@ -98,7 +100,7 @@ def turn_number(record: dict) -> int:
     return int(record["turn"].removeprefix("round"))
 
 
-def row(cell: Cell, records: list[dict], flop_per_image: dict[int, int], peaks: dict) -> dict:
+def row(cell: Cell, records: list[dict], arithmetic: dict[int, dict], peaks: dict) -> dict:
     """Return the row of one cell from the records of its rounds."""
     result: dict = {axis: getattr(cell, axis) for axis in AXES}
     if not records:
@@ -118,7 +120,9 @@ def row(cell: Cell, records: list[dict], flop_per_image: dict[int, int], peaks: 
         reason := unstable(measured, *(result[name] for name in ("latency_ms", "latency_ms_low", "latency_ms_high")))
     ):
         result |= {"status": "unstable", "reason": reason}
-    result |= efficiency(result, flop_per_image, peaks)
+    counted = arithmetic[cell.resolution]
+    result |= efficiency(result, counted["flop"], peaks)
+    result["limiter"] = limiter(result, counted["layers"], peaks, throttled(measured))
     return result | conditions(measured)
 
 
@@ -149,13 +153,13 @@ def median_of(records: list[dict], name: str) -> float | None:
     return float(np.median(medians)) if medians else None
 
 
-def efficiency(result: dict, flop_per_image: dict[int, int], peaks: dict) -> dict:
+def efficiency(result: dict, flop_per_image: int, peaks: dict) -> dict:
     """Return achieved TFLOP/s, and its share of the data-sheet peak and of the measured matrix product.
 
     Both peaks are those of the observed precision. Where no data sheet is known, the measured rate stands in.
     """
     precision = result["observed_precision"]
-    tflops = flop_per_image[result["resolution"]] * result["fps"] / 1e12
+    tflops = flop_per_image * result["fps"] / 1e12
     gemm = peaks["gemm_tflops"].get(precision)
     peak = peaks["data_sheet_tflops"].get(precision) or gemm
     return {

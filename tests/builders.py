@@ -11,7 +11,20 @@ from speedgrid.backends.session import HostSession
 from speedgrid.grid import Cell
 
 FLOP = {64: 10**9, 128: 4 * 10**9}
-PEAKS = {"gemm_tflops": {"fp32": 2.0, "tf32": 4.0}, "data_sheet_tflops": {"fp32": 5.0, "fp16": 10.0}}
+# One layer does all the arithmetic and has all the weights: 8 MB of float32.
+ARITHMETIC = {
+    size: {
+        "flop": flop,
+        "onnx_flop": flop,
+        "weight_elements": 2_000_000,
+        "input_elements": 3 * size**2,
+        "output_elements": 1000,
+        "layers": [{"name": "conv", "flop": flop, "weight_elements": 2_000_000, "activation_elements": 500_000}],
+    }
+    for size, flop in FLOP.items()
+}
+MEASURED = {"gemm_tflops": {"fp32": 2.0, "tf32": 4.0}, "copy_gb_s": 10.0, "cache_mb": 4.0, "idle_power_w": None}
+PEAKS = {**MEASURED, "data_sheet_tflops": {"fp32": 5.0, "fp16": 10.0}, "data_sheet_gb_s": None}
 REFERENCE = {"backend": "pytorch", "precision": "fp32"}
 # SNR in dB by precision, as it is for ResNet-18 at 224 pixels, in round numbers: limits are 90, 50 and 20 less than 40.
 EXPECTED = {"fp32": 120.0, "tf32": 60.0, "fp16": 60.0, "bf16": 40.0}
@@ -94,7 +107,7 @@ def make_records(latencies=LATENCIES) -> list[dict]:
 def make_table(records: list[dict], cells=None, reference=REFERENCE):
     """Return the table of the records' own cells, or of `cells` (names)."""
     names = cells or dict.fromkeys(str(Cell(**one["cell"])) for one in records)
-    return table.tabulate([Cell.parse(name) for name in names], records, FLOP, PEAKS, reference)
+    return table.tabulate([Cell.parse(name) for name in names], records, ARITHMETIC, PEAKS, reference)
 
 
 def write_run(folder, records: list[dict], cells=None):
@@ -104,7 +117,7 @@ def write_run(folder, records: list[dict], cells=None):
     for path, one in zip(timings, records, strict=True):
         record.write_json(path, one)
     weights = {"model": "resnet18", "resolution": 64, "source": "seeded, seed 0", "own": False}
-    for name, content in (("weights", weights), ("flops", FLOP), ("peaks", {**PEAKS, "reason": ""})):
+    for name, content in (("weights", weights), ("flops", ARITHMETIC), ("peaks", {**MEASURED, "reason": ""})):
         (folder / f"{name}.json").write_text(json.dumps(content))
     config = settings.complete({"device": "cpu", "report": {"resolution": 64, "batch_size": 8}})
     return run.summarise(
@@ -131,6 +144,9 @@ class Clock:
 
     def perf_counter_ns(self) -> int:
         return self.ns
+
+    def sleep(self, seconds: float) -> None:
+        self.advance(1000 * seconds)
 
     monotonic = perf_counter
 

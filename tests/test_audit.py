@@ -1,7 +1,7 @@
 """The gate: tables that cannot be true are found, and true ones pass."""
 
 import pytest
-from builders import FLOP, LATENCIES, PEAKS, REFERENCE, make_record, make_records, make_table
+from builders import ARITHMETIC, LATENCIES, PEAKS, REFERENCE, make_record, make_records, make_table
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -9,7 +9,9 @@ from speedgrid import audit, table
 from speedgrid.audit import AuditError
 from speedgrid.grid import Cell
 
-SHEET = PEAKS["data_sheet_tflops"]
+NO_SHEET = PEAKS | {"data_sheet_tflops": {}}
+# 8 MB of float32 weights and 0.053152 MB an image, less 4 MB of cache.
+WEIGHTS_MB, IMAGE_MB, CACHE_MB = 8.0, 4 * (3 * 64**2 + 1000) / 1e6, PEAKS["cache_mb"]
 # Changing any of these alone contradicts another figure of the row.
 LINKED = (
     "latency_ms",
@@ -23,8 +25,8 @@ LINKED = (
 ROWS = st.integers(0, len(LATENCIES) - 1)
 
 
-def violations(table, data_sheet=SHEET):
-    return audit.violations(table, FLOP, data_sheet, REFERENCE)
+def violations(table, peaks=PEAKS):
+    return audit.violations(table, ARITHMETIC, peaks, REFERENCE)
 
 
 def broken(row, column, change):
@@ -39,7 +41,7 @@ def broken(row, column, change):
 def test_whatever_was_measured_within_the_limits_of_physics_passes(latencies):
     results = make_table(make_records(dict(zip(LATENCIES, latencies, strict=True))))
     assert violations(results) == []
-    assert audit.require(results, FLOP, SHEET, REFERENCE) == len(LATENCIES)
+    assert audit.require(results, ARITHMETIC, PEAKS, REFERENCE) == len(LATENCIES)
 
 
 @given(ROWS, st.sampled_from(LINKED), st.floats(1e-3, 1e3).filter(lambda factor: abs(factor - 1) > 1e-4))
@@ -93,16 +95,86 @@ def test_nothing_computes_faster_than_winograd_at_the_peak_of_the_data_sheet(mil
 @pytest.mark.parametrize(("milliseconds", "possible"), [(1.18, False), (1.19, True)])
 def test_a_measured_peak_is_given_more_room(milliseconds, possible):
     # 8 x 10^9 FLOP at 2 TFLOPS take 4 ms, and 4 / 2.25 / 1.5 = 1.185 ms.
-    peaks = {"gemm_tflops": {"fp32": 2.0}, "data_sheet_tflops": {}}
     name = "pytorch-fp32-r64-b8"
-    results = table.tabulate([Cell.parse(name)], [make_record(name, [milliseconds] * 50)], FLOP, peaks, REFERENCE)
-    assert (violations(results, {}) == []) is possible
+    records = [make_record(name, [milliseconds] * 50)]
+    results = table.tabulate([Cell.parse(name)], records, ARITHMETIC, NO_SHEET, REFERENCE)
+    assert (violations(results, NO_SHEET) == []) is possible
 
 
 def test_tf32_that_is_counted_as_fp32_is_impossible():
     record = make_record("pytorch-fp32-r64-b8", [0.5] * 50)
     assert "in fp32" in violations(make_table([record]))[0]
     assert violations(make_table([record | {"observed_precision": "fp16"}])) == []
+
+
+def traffic_floor(batch_size, bandwidth, cache=CACHE_MB):
+    """Return the least ms of a call at 64 pixels."""
+    return max(0.0, WEIGHTS_MB + batch_size * IMAGE_MB - cache) / bandwidth
+
+
+def traffic_violations(batch_size, milliseconds, **changes):
+    """Return what is wrong with one row but its arithmetic, which a fast enough device excuses."""
+    cell = f"pytorch-fp32-r64-b{batch_size}"
+    peaks = PEAKS | {"data_sheet_tflops": {"fp32": 1e15}} | changes
+    results = table.tabulate([Cell.parse(cell)], [make_record(cell, [milliseconds] * 50)], ARITHMETIC, peaks, REFERENCE)
+    return violations(results, peaks)
+
+
+BATCHES = st.integers(1, 4096)
+BANDWIDTHS = st.floats(1, 1e4)
+
+
+@given(BATCHES, BANDWIDTHS, st.floats(0.01, 0.999))
+def test_a_call_faster_than_its_bytes_at_the_data_sheets_bandwidth_is_found(batch_size, bandwidth, share):
+    floor = traffic_floor(batch_size, bandwidth)
+    assert traffic_violations(batch_size, floor / share, data_sheet_gb_s=bandwidth) == []
+    found = traffic_violations(batch_size, floor * share, data_sheet_gb_s=bandwidth)
+    assert [one.split(" = ")[0] for one in found] == [
+        f"pytorch-fp32-r64-b{batch_size}: {column}" for column in ("fps", "throughput_fps")
+    ]
+    assert all("at the data sheet's bandwidth" in one for one in found)
+
+
+@given(BATCHES, BANDWIDTHS, st.floats(0.01, 0.999))
+def test_a_measured_copy_is_given_half_as_much_again(batch_size, bandwidth, share):
+    floor = traffic_floor(batch_size, 1.5 * bandwidth)
+    assert traffic_violations(batch_size, floor / share, copy_gb_s=bandwidth) == []
+    found = traffic_violations(batch_size, floor * share, copy_gb_s=bandwidth)
+    assert len(found) == 2
+    assert "at 1.5 times the bandwidth of a measured copy" in found[0]
+
+
+def test_the_byte_floor_gives_its_arithmetic():
+    [found, _] = traffic_violations(1, 0.2)
+    assert found == (
+        "pytorch-fp32-r64-b1: fps = 5000 is 0.2 ms a call, but 4.053 MB of weights, input and output beyond the "
+        "cache's 4 MB take 0.2702 ms at 1.5 times the bandwidth of a measured copy, 15 GB/s"
+    )
+
+
+@given(BATCHES, st.floats(1e-6, 1))
+def test_what_fits_into_the_cache_passes_at_any_speed(batch_size, milliseconds):
+    everything = WEIGHTS_MB + batch_size * IMAGE_MB
+    assert traffic_violations(batch_size, milliseconds, cache_mb=everything) == []
+
+
+@pytest.mark.parametrize("unknown", [{"cache_mb": None}, {"copy_gb_s": None}])
+def test_without_the_cache_or_any_bandwidth_there_is_no_byte_floor(unknown):
+    assert traffic_violations(1, 1e-6, **unknown) == []
+
+
+@pytest.mark.parametrize(
+    ("label", "ran", "floor"),
+    [("fp16", "fp16", 0.02), ("fp32", "fp16", 0.02), ("fp16", "fp32", 0.02), ("tf32", "tf32", 4)],
+)
+def test_half_precision_stores_half_the_bytes(label, ran, floor):
+    # 4.0266 MB beyond 4 MB of cache, or 8.0532 MB, at 1 GB/s.
+    cell = f"pytorch-{label}-r64-b1"
+    peaks = PEAKS | {"data_sheet_tflops": {ran: 1e15}, "data_sheet_gb_s": 1.0}
+    for milliseconds, possible in ((floor, False), (floor * 1.4, True)):
+        record = make_record(cell, [milliseconds] * 50, observed_precision=ran)
+        results = table.tabulate([Cell.parse(cell)], [record], ARITHMETIC, peaks, REFERENCE)
+        assert (violations(results, peaks) == []) is possible
 
 
 def test_a_cell_that_was_copied_to_another_is_found():
@@ -117,10 +189,10 @@ def test_the_error_names_ten_rows_at_most_and_says_how_many_there_are():
     table = make_table(make_records())
     table["ms_per_image"] *= 2
     with pytest.raises(AuditError, match=r"in 12 places") as caught:
-        audit.require(table, FLOP, SHEET, REFERENCE)
+        audit.require(table, ARITHMETIC, PEAKS, REFERENCE)
     assert len(str(caught.value).splitlines()) == 11
 
 
 def test_a_table_without_any_speed_passes():
     records = [make_record(name, status="failed", reason="boom") for name in LATENCIES]
-    assert audit.require(make_table(records), FLOP, SHEET, REFERENCE) == 0
+    assert audit.require(make_table(records), ARITHMETIC, PEAKS, REFERENCE) == 0

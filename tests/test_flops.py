@@ -1,8 +1,13 @@
-"""The arithmetic of one image."""
+"""The arithmetic of one image, counted twice."""
+
+import json
 
 import pytest
+import torch
+from torchvision.models import SwinTransformer, VisionTransformer
 
-from speedgrid.flops import flop_per_image
+from speedgrid import export, flops, models
+from speedgrid.flops import CountError, flop_per_image
 
 
 def test_resnet18_at_224_needs_twice_the_multiply_adds_of_the_published_figure():
@@ -22,3 +27,84 @@ def test_resnet18_costs_what_its_layers_cost(resolution):
         expected += convolution(size, 3, given, made) + 3 * convolution(size, 3, made, made)
         expected += convolution(size, 1, given, made)
     assert flop_per_image("resnet18", resolution) == expected
+
+
+def test_a_model_that_computes_its_widths_with_tensors_is_counted():
+    assert flop_per_image("regnet_x_400mf", 64) == 68_295_936
+
+
+def test_a_model_costs_less_with_fewer_classes():
+    assert flop_per_image("resnet18", 64) - flop_per_image("resnet18", 64, classes=10) == 2 * 512 * 990
+
+
+def small_vit(name, classes=10):
+    """Return torchvision's vision transformer, small and for images of 64 pixels."""
+    return VisionTransformer(64, 16, 2, 4, 32, 64, num_classes=classes).eval()
+
+
+def small_swin(name, classes=10):
+    """Return torchvision's Swin transformer, whose windows shift, in a small size."""
+    return SwinTransformer([4, 4], 16, [2, 2], [2, 4], [4, 4], num_classes=classes).eval()
+
+
+def exported(folder, name, weights):
+    """Return the path of the fp32 graph of a model at 64 pixels; `weights`: a file or a state dict."""
+    if not isinstance(weights, str):
+        torch.save(weights, folder / "weights.pth")
+        weights = str(folder / "weights.pth")
+    export.export(name, weights, "fp32", 64, str(folder / "fp32-r64.onnx"))
+    return str(folder / "fp32-r64.onnx")
+
+
+@pytest.fixture(scope="module")
+def resnet_graph(weights, tmp_path_factory):
+    return exported(tmp_path_factory.mktemp("resnet18"), "resnet18", weights)
+
+
+def test_both_counts_of_resnet18_agree_and_so_do_its_parameters(resnet_graph):
+    counted = flops.count("resnet18", 64, resnet_graph)
+    assert counted["flop"] == counted["onnx_flop"] == 297_115_648
+    # 11,689,512 parameters less 4800 scales and as many offsets of batch norms, and 1000 of the last layer.
+    assert counted["weight_elements"] == 11_689_512 - 2 * 4800 - 1000
+    assert (counted["input_elements"], counted["output_elements"]) == (3 * 64 * 64, 1000)
+    assert len(counted["layers"]) == 21
+    assert sum(layer["flop"] for layer in counted["layers"]) == counted["onnx_flop"]
+    assert sum(layer["weight_elements"] for layer in counted["layers"]) == counted["weight_elements"]
+    first = counted["layers"][0]
+    assert first["weight_elements"] == 64 * 3 * 7 * 7
+    assert first["activation_elements"] == 3 * 64 * 64 + 64 * 32 * 32
+    assert json.loads(json.dumps(counted)) == counted
+
+
+def test_both_counts_agree_on_grouped_convolutions_and_a_users_classes(tmp_path):
+    graph = exported(tmp_path, "mobilenet_v3_small", models.build("mobilenet_v3_small", 37).state_dict())
+    counted = flops.count("mobilenet_v3_small", 64, graph)
+    assert counted["flop"] == counted["onnx_flop"] == flop_per_image("mobilenet_v3_small", 64, classes=37)
+    assert counted["output_elements"] == 37
+    depthwise = [layer for layer in counted["layers"] if layer["flop"] < layer["activation_elements"] * 30]
+    assert len(depthwise) >= 11
+
+
+@pytest.mark.parametrize("build", [small_vit, small_swin])
+def test_both_counts_agree_on_attention(tmp_path, monkeypatch, build):
+    for module in (models, flops):
+        monkeypatch.setattr(module, "build", build)
+    counted = flops.count("small", 64, exported(tmp_path, "small", build("small").state_dict()))
+    assert counted["flop"] == counted["onnx_flop"]
+    # Scores and values of each head are products of activations.
+    assert len([layer for layer in counted["layers"] if layer["weight_elements"] == 0]) >= 4
+
+
+@pytest.mark.parametrize(("share", "agrees"), [(1.0099, True), (1.0101, False), (0.9901, True), (0.9899, False)])
+def test_counts_that_differ_by_more_than_a_percent_are_an_error_with_both(resnet_graph, monkeypatch, share, agrees):
+    by_torch = round(297_115_648 / share)
+    monkeypatch.setattr(flops, "flop_per_image", lambda *_, **__: by_torch)
+    if agrees:
+        assert flops.count("resnet18", 64, resnet_graph)["flop"] == by_torch
+        return
+    with pytest.raises(CountError) as caught:
+        flops.count("resnet18", 64, resnet_graph)
+    assert str(caught.value) == (
+        f"resnet18 at 64 x 64 costs {by_torch:,} FLOP an image by torch's count and 297,115,648 "
+        f"by that of {resnet_graph}; the two must agree within 1%."
+    )

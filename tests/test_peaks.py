@@ -1,36 +1,85 @@
-"""Peak rates: data sheets and a matrix product."""
+"""Peak rates: data sheets, a matrix product and a copy."""
 
 import re
+import sys
+from types import SimpleNamespace
 
 import pytest
 import yaml
 
-from speedgrid import peaks
+from speedgrid import energy, gpus, peaks
 from speedgrid.precision import PRECISIONS
 
 ENTRIES = yaml.safe_load(peaks.HARDWARE_FILE.read_text())["devices"]
 
 
+# Names as NVML gives them, each with a figure that no other form factor or size of that GPU has.
+NAMES = {
+    "Tesla T4": ("bandwidth_gb_s", 320),
+    "NVIDIA GeForce RTX 2080 Ti": ("sms", 68),
+    "NVIDIA A100-SXM4-40GB": ("bandwidth_gb_s", 1555),
+    "NVIDIA A100-SXM4-80GB": ("bandwidth_gb_s", 2039),
+    "NVIDIA A100-PCIE-40GB": ("bandwidth_gb_s", 1555),
+    "NVIDIA A100 80GB PCIe": ("bandwidth_gb_s", 1935),
+    "NVIDIA A10": ("sms", 72),
+    "NVIDIA A40": ("boost_mhz", 1740),
+    "NVIDIA RTX A6000": ("boost_mhz", 1800),
+    "NVIDIA GeForce RTX 3060": ("sms", 28),
+    "NVIDIA GeForce RTX 3080": ("sms", 68),
+    "NVIDIA GeForce RTX 3090": ("sms", 82),
+    "NVIDIA L4": ("sms", 58),
+    "NVIDIA L40S": ("bandwidth_gb_s", 864),
+    "NVIDIA RTX 6000 Ada Generation": ("bandwidth_gb_s", 960),
+    "NVIDIA GeForce RTX 4070": ("sms", 46),
+    "NVIDIA GeForce RTX 4080": ("sms", 76),
+    "NVIDIA GeForce RTX 4090": ("sms", 128),
+    "NVIDIA H100 PCIe": ("sms", 114),
+    "NVIDIA H100 80GB HBM3": ("bandwidth_gb_s", 3350),
+    "NVIDIA H100 NVL": ("bandwidth_gb_s", 3938),
+    "NVIDIA H200": ("boost_mhz", 1980),
+    "NVIDIA H200 NVL": ("boost_mhz", 1785),
+    "NVIDIA B200": ("sms", 148),
+    "NVIDIA GeForce RTX 5080": ("sms", 84),
+    "NVIDIA GeForce RTX 5090": ("sms", 170),
+    "NVIDIA RTX PRO 6000 Blackwell Workstation Edition": ("boost_mhz", 2617),
+    "NVIDIA RTX PRO 6000 Blackwell Max-Q Workstation Edition": ("boost_mhz", 2288),
+}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_gpu_gets_its_own_data_sheet(name):
+    figure, value = NAMES[name]
+    assert peaks.data_sheet(name)[figure] == value
+    assert len([entry for entry in ENTRIES if re.search(entry["match"], name)]) == 1
+
+
+def test_every_entry_has_a_gpu():
+    assert {peaks.data_sheet(name)["match"] for name in NAMES} == {entry["match"] for entry in ENTRIES}
+
+
 @pytest.mark.parametrize(
-    ("name", "match"),
+    "name",
     [
-        ("NVIDIA H200", "NVIDIA H200"),
-        ("NVIDIA H100 80GB HBM3", "NVIDIA H100 80GB HBM3"),
-        ("NVIDIA H100 PCIe", "NVIDIA H100 PCIe"),
-        ("NVIDIA A100-SXM4-80GB", "NVIDIA A100"),
-        ("NVIDIA A10", "NVIDIA A10$"),
-        ("NVIDIA L4", "NVIDIA L4$"),
-        ("NVIDIA L40S", "NVIDIA L40S"),
-        ("Tesla T4", "Tesla T4"),
-        ("NVIDIA GeForce RTX 4090", "NVIDIA GeForce RTX 4090$"),
+        "NVIDIA GeForce RTX 4090 Laptop GPU",
+        "NVIDIA GeForce RTX 4090 D",
+        "NVIDIA GeForce RTX 4070 Ti",
+        "NVIDIA GeForce RTX 4080 SUPER",
+        "NVIDIA GeForce RTX 3060 Ti",
+        "NVIDIA GeForce RTX 3080 Ti",
+        "NVIDIA GeForce RTX 2080",
+        "NVIDIA A10G",
+        "NVIDIA A100-SXM4-40GB MIG 1g.5gb",
+        "NVIDIA A100-SXM-64GB",
+        "NVIDIA H100 80GB HBM2e",
+        "NVIDIA L40",
+        "NVIDIA GH200 480GB",
+        "NVIDIA GB200",
+        "NVIDIA RTX PRO 6000 Blackwell Server Edition",
+        "Quadro RTX 6000",
+        "AMD EPYC 9654 (8 CPUs)",
+        "no GPU",
+        "",
     ],
-)
-def test_a_gpu_gets_its_own_data_sheet(name, match):
-    assert peaks.data_sheet(name)["match"] == match
-
-
-@pytest.mark.parametrize(
-    "name", ["NVIDIA GeForce RTX 4090 Laptop GPU", "NVIDIA A10G", "AMD EPYC 9654 (8 CPUs)", "no GPU", ""]
 )
 def test_a_device_without_a_data_sheet_gets_none(name):
     assert peaks.data_sheet(name) is None
@@ -46,15 +95,47 @@ def test_the_longest_match_wins_in_any_order(tmp_path, monkeypatch, turn):
     assert peaks.data_sheet("GPU 8")["source"] == "GPU"
 
 
+REQUIRED = {"match", "compute_capability", "sms", "boost_mhz", "tflops", "source"}
+# Two cards of one name have different memories.
+NO_BANDWIDTH = {"NVIDIA GeForce RTX 3060", "NVIDIA GeForce RTX 3080", "NVIDIA GeForce RTX 4070"}
+
+
 @pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry["match"])
 def test_an_entry_of_the_hardware_file_is_well_formed(entry):
-    assert set(entry) == {"match", "tflops", "source"}
-    re.compile(entry["match"])
+    assert set(entry) >= REQUIRED
+    assert set(entry) <= REQUIRED | {"bandwidth_gb_s", "tensor_boost_mhz"}
+    assert entry["match"].startswith("^")
+    assert entry["match"].endswith("$")
+    assert ("bandwidth_gb_s" not in entry) == (entry["match"].strip("^$") in NO_BANDWIDTH)
+    assert 100 < entry.get("bandwidth_gb_s", 1000) <= 8000
     rates = entry["tflops"]
-    assert "fp32" in rates
-    assert set(rates) <= set(PRECISIONS)
-    assert all(0 < rate < 10_000 for rate in rates.values())
+    assert {"fp32", "fp16"} <= set(rates) <= set(PRECISIONS)
     assert len(entry["source"]) > 10
+
+
+# Dense multiply-adds a clock and SM with float32 accumulation, by compute capability. Sources: NVIDIA's architecture
+# whitepapers, and https://forums.developer.nvidia.com/t/244727 for 8.0 and 9.0.
+MULTIPLY_ADDS = {
+    7.5: {"fp32": 64, "fp16": 512},
+    8.0: {"fp32": 64, "tf32": 512, "fp16": 1024, "bf16": 1024},
+    8.6: {"fp32": 128, "tf32": 256, "fp16": 512, "bf16": 512},
+    8.9: {"fp32": 128, "tf32": 256, "fp16": 512, "bf16": 512},
+    9.0: {"fp32": 128, "tf32": 1024, "fp16": 2048, "bf16": 2048},
+    10.0: {"fp32": 128, "tf32": 2048, "fp16": 4096, "bf16": 4096},
+    12.0: {"fp32": 128, "tf32": 256, "fp16": 512, "bf16": 512},
+}
+
+
+@pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry["match"])
+def test_rates_follow_from_the_number_of_sms_and_their_clock(entry):
+    per_clock = MULTIPLY_ADDS[entry["compute_capability"]]
+    assert set(entry["tflops"]) == set(per_clock)
+    for precision, rate in entry["tflops"].items():
+        # GeForce cards accumulate in float32 at half the rate of the same chip on a professional card.
+        halved = 2 if "GeForce" in entry["match"] and precision != "fp32" else 1
+        clock = entry["boost_mhz"] if precision == "fp32" else entry.get("tensor_boost_mhz", entry["boost_mhz"])
+        derived = 2 * per_clock[precision] / halved * entry["sms"] * clock * 1e6 / 1e12
+        assert rate == pytest.approx(derived, rel=0.01), precision
 
 
 @pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry["match"])
@@ -79,7 +160,139 @@ def test_a_cpu_has_a_rate_in_fp32_alone(no_gpu):
     assert 0.001 < rates["gemm_tflops"]["fp32"] < 100
 
 
+def test_a_cpu_copies_and_has_no_idle_power(no_gpu, monkeypatch):
+    monkeypatch.setattr(peaks, "measure_gemm", lambda device, precision: 1.0)
+    measured = peaks.measure_all("cpu", ["fp32"])
+    assert set(measured) == {"gemm_tflops", "copy_gb_s", "cache_mb", "idle_power_w", "reason"}
+    assert 0.1 < measured["copy_gb_s"] < 5000
+    assert measured["idle_power_w"] is None
+
+
+def test_a_copy_counts_what_is_read_and_what_is_written(monkeypatch):
+    monkeypatch.setattr(peaks, "copied_bytes", lambda device: 4_000_000)
+    monkeypatch.setattr(peaks, "median_seconds", lambda call, wait, together: 0.001)
+    assert peaks.measure_copy("cpu") == 8.0
+
+
+@pytest.mark.parametrize(("seconds", "bandwidth"), [([0.001, 0.002], 8.0), ([0.004, 0.002], 4.0)])
+def test_the_faster_copy_of_a_cpu_counts(monkeypatch, seconds, bandwidth):
+    monkeypatch.setattr(peaks, "copied_bytes", lambda device: 4_000_000)
+    monkeypatch.setattr(peaks, "median_seconds", lambda call, wait, together: seconds.pop(0))
+    assert peaks.measure_copy("cpu") == bandwidth
+
+
+def make_caches(folder, caches):
+    """Write what Linux says of caches: (core, index) -> (level, cores that share it, size)."""
+    for (core, index), facts in caches.items():
+        place = folder / f"cpu{core}" / "cache" / f"index{index}"
+        place.mkdir(parents=True)
+        for name, fact in zip(("level", "shared_cpu_list", "size"), facts, strict=True):
+            if fact is not None:
+                (place / name).write_text(f"{fact}\n")
+
+
+TWO_SOCKETS = {
+    (core, index): facts
+    for core in range(4)
+    for index, facts in enumerate(
+        [(1, str(core), "32K"), (2, str(core), "1024K"), (3, "0-1" if core < 2 else "2-3", "32768K")]
+    )
+}
+
+
+@pytest.mark.parametrize(
+    ("caches", "megabytes"),
+    [
+        (TWO_SOCKETS, 2 * 33.554),
+        ({(core, 2): (2, str(core), "512K") for core in range(4)}, 4 * 0.524),
+        ({(0, 2): (2, "0", "512K"), (0, 3): (3, "0", None)}, 0.524),
+        ({}, None),
+    ],
+    ids=["two sockets", "no third level", "a size is missing", "nothing"],
+)
+def test_each_cache_of_the_last_level_counts_once(tmp_path, monkeypatch, caches, megabytes):
+    make_caches(tmp_path, caches)
+    (tmp_path / "cpufreq").mkdir()
+    monkeypatch.setattr(peaks, "CPU_CACHES", tmp_path)
+    found = peaks.last_level_cache("cpu")
+    assert found == (megabytes if megabytes is None else pytest.approx(megabytes, abs=0.002))
+
+
+def test_a_system_that_shows_no_caches_has_none(monkeypatch, tmp_path):
+    monkeypatch.setattr(peaks, "CPU_CACHES", tmp_path / "nowhere")
+    assert peaks.last_level_cache("cpu") is None
+
+
+@pytest.mark.parametrize(("cache", "expected"), [(None, 1 << 28), (32.0, 1 << 28), (1152.0, 4_608_000_000)])
+def test_no_cache_of_a_cpu_holds_the_copied_buffer(monkeypatch, cache, expected):
+    monkeypatch.setattr(peaks, "last_level_cache", lambda device: cache)
+    assert peaks.copied_bytes("cpu") == expected
+
+
+class FakeTorch:
+    """Stands in for torch on a GPU with 50 MiB of L2."""
+
+    def __init__(self, free):
+        self.cuda, self.free, self.context = self, free, False
+
+    def synchronize(self):
+        self.context = True
+
+    def mem_get_info(self):
+        return self.free, 80 << 30
+
+    def get_device_properties(self, index):
+        return SimpleNamespace(L2_cache_size=50 << 20)
+
+
+@pytest.mark.parametrize(("free", "expected"), [(80 << 30, 2 << 30), (4 << 30, 1 << 30)])
+def test_the_copied_buffer_of_a_gpu_is_2_gib_or_a_quarter_of_what_is_free(monkeypatch, free, expected):
+    monkeypatch.setitem(sys.modules, "torch", FakeTorch(free))
+    assert peaks.copied_bytes("cuda") == expected
+
+
+def test_the_cache_of_a_gpu_is_its_l2(monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch", FakeTorch(0))
+    assert peaks.last_level_cache("cuda") == 52.429
+
+
+@pytest.mark.parametrize(("power", "expected"), [(75.1234, 75.12), (None, None)])
+def test_idle_power_is_with_a_context_and_no_reading_is_none(monkeypatch, power, expected):
+    torch = FakeTorch(0)
+    asked = []
+
+    def mean_power(counter):
+        asked.append(torch.context)
+        return power
+
+    monkeypatch.setitem(sys.modules, "torch", torch)
+    monkeypatch.setattr(energy, "EnergyCounter", lambda uuid: uuid)
+    monkeypatch.setattr(energy, "mean_power", mean_power)
+    assert peaks.idle_power("GPU-1") == expected
+    assert asked == [True]
+
+
+def test_a_gpu_is_claimed_and_idle_before_it_is_measured(monkeypatch):
+    order = []
+    monkeypatch.setattr(peaks, "missing", lambda device: None)
+    monkeypatch.setattr(gpus, "claim", lambda: order.append("claim") or "GPU-1")
+    monkeypatch.setattr(gpus, "measure_alone", lambda: order.append("alone"))
+    monkeypatch.setattr(peaks, "idle_power", lambda uuid: order.append(uuid) or 75.0)
+    monkeypatch.setattr(peaks, "measure_gemm", lambda device, precision: order.append(precision) or 700.0)
+    monkeypatch.setattr(peaks, "measure_copy", lambda device: order.append("copy") or 4300.0)
+    monkeypatch.setattr(peaks, "last_level_cache", lambda device: 52.4)
+    assert peaks.measure_all("cuda", ["fp32", "fp16"]) == {
+        "gemm_tflops": {"fp32": 700.0, "fp16": 700.0},
+        "copy_gb_s": 4300.0,
+        "cache_mb": 52.4,
+        "idle_power_w": 75.0,
+        "reason": "",
+    }
+    assert order == ["claim", "alone", "GPU-1", "fp32", "fp16", "copy"]
+
+
 def test_a_gpu_that_is_not_there_gives_no_rates_and_a_reason(no_gpu):
     rates = peaks.measure_all("cuda", ["fp32", "fp16"])
     assert rates["gemm_tflops"] == {"fp32": None, "fp16": None}
     assert rates["reason"].startswith("no NVIDIA GPU")
+    assert rates["copy_gb_s"] is rates["cache_mb"] is rates["idle_power_w"] is None

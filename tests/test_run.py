@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from builders import FLOP, make_record, make_records, make_refusal, write_run
+from builders import ARITHMETIC, FLOP, MEASURED, make_record, make_records, make_refusal, write_run
 
 from speedgrid.record import RecordError, write_json
 from speedgrid.table import TableError
@@ -25,6 +25,20 @@ def test_a_run_is_described_in_plain_json(tmp_path):
     assert run["commands"]["onnxruntime-fp16-r64-b8"].endswith("onnxruntime-fp16-r64-b8")
 
 
+def test_a_run_says_what_an_image_costs_but_not_each_layer(tmp_path):
+    _, run = write_run(tmp_path, make_records())
+    expected = {size: {**counted} for size, counted in ARITHMETIC.items()}
+    assert all(counted.pop("layers") for counted in expected.values())
+    assert run["arithmetic"] == expected
+
+
+def test_what_was_measured_of_the_device_is_in_the_description(tmp_path):
+    _, run = write_run(tmp_path, make_records())
+    assert {name: run["peaks"][name] for name in MEASURED} == MEASURED
+    assert run["peaks"]["data_sheet_gb_s"] is None
+    assert "reason" not in run["peaks"]
+
+
 def test_a_device_without_a_data_sheet_has_the_measured_rate_as_its_peak(tmp_path):
     table, run = write_run(tmp_path, make_records())
     assert run["peaks"]["data_sheet_tflops"] == {}
@@ -38,6 +52,7 @@ def test_a_device_with_a_data_sheet_has_its_peaks(tmp_path):
         one["environment"] = one["environment"] | {"device_name": "NVIDIA H200"}
     table, run = write_run(tmp_path, records)
     assert "H200" in run["peaks"]["data_sheet_source"]
+    assert run["peaks"]["data_sheet_gb_s"] == 4800
     assert set(table[table.precision == "fp32"].tflops_peak) == {66.9}
 
 

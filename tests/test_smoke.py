@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 from workflow import CELLS, SMOKE, Workflow
 
-from speedgrid import plots, record
+from speedgrid import limiter, plots, record
 
 pytest_plugins = ["workflow"]
 
@@ -68,6 +68,20 @@ def test_the_table_has_one_row_for_each_cell_and_all_have_a_proven_speed(table):
     assert (table[numbers] > 0).all(axis=None)
     reference = table[table.backend == "pytorch"]
     assert (reference.speedup == 1).all()
+
+
+def test_the_arithmetic_was_counted_twice_and_the_device_measured(smoke):
+    counted = json.loads((smoke.workflow / "artifacts/flops.json").read_text())
+    assert set(counted) == {"64"}
+    assert counted["64"]["flop"] == counted["64"]["onnx_flop"] == 297_115_648
+    assert len(counted["64"]["layers"]) == 21
+    measured = json.loads((smoke.workflow / "artifacts/peaks.json").read_text())
+    assert measured["copy_gb_s"] > 0.1
+    assert measured["idle_power_w"] is None
+
+
+def test_every_row_says_what_limits_it(table):
+    assert set(table.limiter) <= set(limiter.WORDS)
 
 
 def test_csv_and_parquet_hold_the_same(smoke, table):

@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pandas as pd
 import pytest
-from builders import FLOP, LATENCIES, PEAKS, REFERENCE, make_record, make_records, make_refusal, make_table
+from builders import ARITHMETIC, FLOP, LATENCIES, PEAKS, REFERENCE, make_record, make_records, make_refusal, make_table
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -110,7 +110,7 @@ def test_hand_computed_row():
 @given(st.integers(1, 1024), st.lists(st.floats(0.01, 1e4), min_size=1, max_size=40))
 def test_the_columns_of_a_row_agree_with_each_other(batch_size, host_ms):
     cell = Cell("pytorch", "fp32", 64, batch_size)
-    line = table.row(cell, [make_record(str(cell), host_ms)], FLOP, PEAKS)
+    line = table.row(cell, [make_record(str(cell), host_ms)], ARITHMETIC, PEAKS)
     assert line["fps"] * line["latency_ms"] == pytest.approx(1000 * batch_size)
     assert line["ms_per_image"] * batch_size == pytest.approx(line["latency_ms"])
     assert line["fps"] * line["ms_per_image"] == pytest.approx(1000)
@@ -197,6 +197,28 @@ def test_no_peak_gives_no_utilisation():
     line = row_of(make_record(NAME, [16.0] * 50, observed_precision="bf16"))
     assert line.tflops == 0.5
     assert line[["tflops_peak", "utilisation_percent", "utilisation_of_gemm_percent"]].isna().all()
+
+
+def test_a_row_says_in_a_word_what_limits_it():
+    # 8 x 10^9 FLOP at 2 TFLOPS take 4 ms, and 4 x (2 + 8 x 0.5) x 10^6 bytes at 10 GB/s take 2.4 ms.
+    assert row_of(make_record(NAME, [7.9] * 50)).limiter == "compute-bound"
+    assert row_of(make_record(NAME, [8.1] * 50)).limiter == "latency-bound"
+    slow = make_record(NAME, [16.0] * 50)
+    slow["samples"] |= {"device_ms": [15.0], "submit_ms": [12.5]}
+    assert row_of(slow).limiter == "host-launch-bound"
+
+
+def test_one_round_at_the_power_limit_makes_the_row_one():
+    cool = make_record(NAME, [4.0] * 50, telemetry={"throttled": []})
+    hot = make_record(NAME, [4.0] * 50, round=2, telemetry={"throttled": ["hardware slowdown", "software power cap"]})
+    assert row_of(cool, hot).limiter == "power-capped"
+    assert row_of(cool, make_record(NAME, [4.0] * 50, round=2)).limiter == "compute-bound"
+
+
+@pytest.mark.parametrize("status", STATUSES)
+def test_only_rows_with_a_speed_have_a_limiter(status):
+    line = row_of(make_record(NAME, status=status))
+    assert pd.isna(line.limiter) == (status not in SHOWN)
 
 
 def test_speed_ups_are_ratios_to_the_reference_at_the_same_place(results):

@@ -19,7 +19,7 @@ REPORT = {"draw_plots": 1, "render_report": 1}
 TABLE = {"aggregate": 1, "audit": 1, **REPORT}
 # Timings of the control cell, which is PyTorch's and the largest here: three sentinels and a twin.
 CONTROLS = 4
-WEIGHTS = {"prepare_weights": 1, "compute_reference": 1, "export_onnx": 1}
+WEIGHTS = {"prepare_weights": 1, "compute_reference": 1, "export_onnx": 1, "count_flops": 1}
 
 
 def cells_of(*words):
@@ -50,6 +50,9 @@ EDITS = {
     "findings": ("speedgrid/findings.py", "\n# edited\n", {"render_report": 1}, set()),
     "audit": ("speedgrid/audit.py", "\n# edited\n", {"audit": 1, "render_report": 1}, set()),
     "table": ("speedgrid/table.py", "\n# edited\n", TABLE, set()),
+    "counting": ("speedgrid/onnx_graph.py", "\n# edited\n", {"count_flops": 1, **TABLE}, set()),
+    "peaks": ("speedgrid/energy.py", "\n# edited\n", {"measure_peaks": 1, **TABLE}, set()),
+    "limiter": ("speedgrid/limiter.py", "\n# edited\n", TABLE, set()),
     "timing": ("speedgrid/timing.py", "\n# edited\n", {"time_cell": 6 + CONTROLS, **TABLE}, CELLS),
     "one backend": (
         "speedgrid/backends/openvino.py",
@@ -60,7 +63,7 @@ EDITS = {
     "export": (
         "speedgrid/export.py",
         "\n# edited\n",
-        {"export_onnx": 1, "time_cell": 4, **TABLE},
+        {"export_onnx": 1, "count_flops": 1, "time_cell": 4, **TABLE},
         cells_of("openvino", "onnxruntime"),
     ),
 }
@@ -82,7 +85,7 @@ CHANGES = {
     ),
     "a resolution more": (
         {"grid": {"cpu": {"resolution": [64, 96]}}},
-        {**WEIGHTS, "count_flops": 1, "time_cell": 6 + CONTROLS, **TABLE},
+        {**WEIGHTS, "time_cell": 6 + CONTROLS, **TABLE},
         {cell.replace("r64", "r96") for cell in CELLS},
     ),
     "a backend less": ({"grid": {"cpu": {"backend": ["pytorch", "openvino"]}}}, TABLE, set()),
