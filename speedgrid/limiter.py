@@ -24,8 +24,8 @@ def limiter(row: dict, layers: list[dict], peaks: dict, throttled: Iterable[str]
 
     host-launch-bound: submitting takes more than 0.8 of the time on the device. power-capped: the clocks were held
     down by the power limit. compute-bound or memory-bound: the roofline explains at least half of the time, and more
-    of it is arithmetic, or traffic. latency-bound: it does not; kernels are too small to fill the device. None without
-    the ceilings that the roofline needs.
+    of it is arithmetic, or traffic. latency-bound: it does not, because kernels are too small to fill the device or
+    reach neither ceiling by a factor of two. None without the ceilings that the roofline needs.
 
     row: of the table, with `latency_ms`, `device_ms` and `submit_ms` (None on the CPU), `batch_size` and
     `observed_precision`. layers: as of speedgrid.flops.count. peaks: the measured `gemm_tflops` by precision and

@@ -8,7 +8,7 @@ import sys
 import numpy as np
 import pytest
 
-from speedgrid import export, reference, weights
+from speedgrid import environment, export, peaks, reference, weights
 from speedgrid.grid import Cell
 from speedgrid.launcher import ADDRESS_VARIABLE, client, server
 
@@ -126,3 +126,18 @@ def test_a_cell_that_is_too_large_is_tried_again_alone_and_then_an_out_of_memory
     record = json.loads((inputs[0] / "record.json").read_text())
     assert record["status"] == "out_of_memory"
     assert "memory" in record["reason"].lower()
+
+
+def test_what_the_gpu_can_do_is_measured_and_below_its_data_sheet(tmp_path):
+    # In a process of its own, because it keeps the GPU for itself until it ends.
+    output = tmp_path / "peaks.json"
+    command = ["scripts.measure_peaks", "--device", "cuda", "--precisions", "fp32", "fp16", "--output", str(output)]
+    subprocess.run([sys.executable, "-m", *command], check=True)
+    measured = json.loads(output.read_text())
+    sheet = peaks.data_sheet(environment.describe("cuda")["device_name"])
+    for precision, rate in measured["gemm_tflops"].items():
+        assert 0 < rate <= (sheet["tflops"][precision] if sheet else 10_000)
+    assert 10 < measured["copy_gb_s"] <= (sheet or {}).get("bandwidth_gb_s", 10_000)
+    assert measured["cache_mb"] > 0.1
+    # Boards without the counter have no reading.
+    assert measured["idle_power_w"] is None or 1 < measured["idle_power_w"] < 500
