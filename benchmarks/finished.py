@@ -71,6 +71,7 @@ def again(record: dict, folder: str) -> tuple[list[str], Path]:
     output = Path(folder) / f"{name(record)}-{time.monotonic_ns()}.json"
     arguments = shlex.split(record["command"])[2:]
     arguments[arguments.index("--output") + 1] = str(output)
+    arguments = [argument for argument in arguments if argument != "--energy"]
     return arguments, output
 
 

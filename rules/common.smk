@@ -73,7 +73,13 @@ def timing_priority(wildcards):
     return PRIORITIES.get(f"{grid.Cell.PATTERN.format(**wildcards)}-{wildcards.turn}", 0)
 
 
+def energy_option(wildcards):
+    """Return the option that makes a timing measure energy: in the first round, where the configuration wants it."""
+    wanted = int(wildcards.resolution) in config["timing"]["energy_resolutions"]
+    return "--energy" if wanted and wildcards.turn == "round1" else ""
+
+
 def timing_options():
     """Return what a timing is asked for, as one JSON string."""
-    options = {name: value for name, value in config["timing"].items() if name != "rounds"}
+    options = {name: value for name, value in config["timing"].items() if name not in ("rounds", "energy_resolutions")}
     return json.dumps({"model": MODEL, **options})

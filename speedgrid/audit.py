@@ -21,6 +21,8 @@ WINOGRAD = 2.25
 # A measured matrix product or copy is no upper bound: on a shared machine it is a rate at one moment, and a copy that
 # reads what it is about to overwrite (write-allocate) moves 1.5 times the bytes that are counted.
 MEASURED_PEAK = 1.5
+# Energy and throughput are measured one after the other: clocks and power differ by this much between them.
+POWER_TIMES_TIME = 0.25
 # Speed, and what follows from it: empty in rows whose answer is not proven.
 SPEED = ("latency_ms", "ms_per_image", "fps", "throughput_fps", "tflops", "speedup")
 INTERVALS = (("latency_ms_low", "latency_ms", "latency_ms_high"), ("speedup_low", "speedup", "speedup_high"))
@@ -53,7 +55,7 @@ def violations(table: pd.DataFrame, arithmetic: dict[int, dict], peaks: dict, re
         checks = list(withheld(line))
         if not math.isnan(line["latency_ms"]):
             counted = arithmetic[line["resolution"]]
-            checks += [*rates(line, counted["flop"]), *order(line)]
+            checks += [*rates(line, counted["flop"]), *energy(line), *order(line)]
             checks += [*physics(line, peaks["data_sheet_tflops"]), *traffic(line, counted, peaks)]
         found += [f"{name(line)}: {one}" for one in checks]
     return [*found, *speedups(table, reference), *duplicates(table)]
@@ -92,6 +94,14 @@ def rates(line: dict, flop: int):
     for share, peak in (("utilisation_percent", "tflops_peak"), ("utilisation_of_gemm_percent", "gemm_tflops")):
         if differ(line[share] * line[peak] / 100, line["tflops"]):
             yield f"{share} = {line[share]:.6g} % of {line[peak]:.6g} TFLOPS is not {line['tflops']:.6g} TFLOPS"
+
+
+def energy(line: dict):
+    """Energy is power times time; its loop waits now and then, so it is no faster than the one that never does."""
+    joules, rate, watts = line["energy_mj_per_image"] / 1000, line["throughput_fps"], line["energy_power_w"]
+    if joules * rate > watts * (1 + POWER_TIMES_TIME) or joules * rate < watts * (1 - POWER_TIMES_TIME):
+        product = f"{joules:.6g} J an image x {rate:.6g} images/s = {joules * rate:.6g} W"
+        yield f"energy x rate = {product}, not the power of {watts:.6g} W"
 
 
 def order(line: dict):

@@ -13,6 +13,10 @@ POLL_SECONDS = 0.0005
 UPDATES = 20
 LEAST_SECONDS = 1.0
 MOST_SECONDS = 5.0
+# Calls of a measured session are enqueued for so long at once; between them the counter is looked at.
+CHUNK_SECONDS = 0.02
+# So long a window has 20 updates even where calls are too slow to see each of them.
+LONG_SECONDS = 3.0
 
 
 class EnergyCounter:
@@ -73,3 +77,41 @@ def mean_power(counter: EnergyCounter) -> float | None:
         changes.append(change)
     (started, first), (ended, last) = changes[0], changes[-1]
     return (last - first) / (ended - started)
+
+
+def per_call(session, counter: EnergyCounter, call_seconds: float) -> dict | None:
+    """Run a loaded session back to back over 20 updates of the counter, and return what a call takes.
+
+    call_seconds: about how long a call is. Returns `joules_per_call`, `power_w` and `seconds`, `calls` and `updates`
+    seen between the first change of the counter and the last, so that how rarely it is updated is no error. It is
+    the energy of the whole GPU, idle power included. None if the counter has no reading or is too rarely updated.
+    """
+    chunk, calls = max(1, round(CHUNK_SECONDS / call_seconds)), 0
+    latest, changes = counter.read(), []
+    end = time.perf_counter() + MOST_SECONDS
+    with session.active():
+        while latest is not None and time.perf_counter() < end and not enough(changes):
+            for _ in range(chunk):
+                session.run()
+            session.synchronize()
+            calls += chunk
+            before, latest = latest, counter.read()
+            if latest is not None and latest != before:
+                changes.append((time.perf_counter(), latest, calls))
+    if latest is None or not enough(changes):
+        return None
+    (started, first, calls_before), (ended, last, calls_after) = changes[0], changes[-1]
+    seconds, calls = ended - started, calls_after - calls_before
+    return {
+        "joules_per_call": (last - first) / calls,
+        "power_w": round((last - first) / seconds, 3),
+        "seconds": round(seconds, 6),
+        "calls": calls,
+        "updates": len(changes) - 1,
+    }
+
+
+def enough(changes: list[tuple]) -> bool:
+    """Say whether the changes of a counter, each beginning with its time, span 20 updates."""
+    seconds = changes[-1][0] - changes[0][0] if changes else 0.0
+    return (len(changes) > UPDATES and seconds >= LEAST_SECONDS) or (len(changes) > 2 and seconds >= LONG_SECONDS)

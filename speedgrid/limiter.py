@@ -4,12 +4,12 @@ from collections.abc import Iterable
 
 from speedgrid.precision import BYTES
 
-HOST_LAUNCH, POWER, COMPUTE, MEMORY, LATENCY = WORDS = (
+HOST_LAUNCH, POWER, COMPUTE, MEMORY, KERNEL = WORDS = (
     "host-launch-bound",
     "power-capped",
     "compute-bound",
     "memory-bound",
-    "latency-bound",
+    "kernel-bound",
 )
 # trtexec's share of the time on the device that submitting may take before it warns of "Enqueue Time":
 # https://github.com/NVIDIA/TensorRT/blob/main/samples/common/sampleReporting.cpp (kENQUEUE_BOUND_REPORTING_THRESHOLD)
@@ -24,7 +24,7 @@ def limiter(row: dict, layers: list[dict], peaks: dict, throttled: Iterable[str]
 
     host-launch-bound: submitting takes more than 0.8 of the time on the device. power-capped: the clocks were held
     down by the power limit. compute-bound or memory-bound: the roofline explains at least half of the time, and more
-    of it is arithmetic, or traffic. latency-bound: it does not, because kernels are too small to fill the device or
+    of it is arithmetic, or traffic. kernel-bound: it does not, because kernels are too small to fill the device or
     reach neither ceiling by a factor of two. None without the ceilings that the roofline needs.
 
     row: of the table, with `latency_ms`, `device_ms` and `submit_ms` (None on the CPU), `batch_size` and
@@ -42,7 +42,7 @@ def limiter(row: dict, layers: list[dict], peaks: dict, throttled: Iterable[str]
     arithmetic, traffic, both = roofline(layers, row["batch_size"], BYTES[precision], tflops, bandwidth)
     time = row["latency_ms"] if row["device_ms"] is None else row["device_ms"]
     if both < EXPLAINED * time:
-        return LATENCY
+        return KERNEL
     return COMPUTE if arithmetic >= traffic else MEMORY
 
 

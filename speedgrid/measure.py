@@ -12,6 +12,7 @@ from statistics import median
 
 from speedgrid import backends, environment, gpus, parity, reference, timing
 from speedgrid.device import nvml
+from speedgrid.energy import EnergyCounter, per_call
 from speedgrid.grid import Cell
 from speedgrid.host import HostLoad
 from speedgrid.images import batch
@@ -47,7 +48,8 @@ def measure_cell(cell: Cell, turn: str, device: str, inputs: dict, options: dict
 
     turn: what it is for, as of speedgrid.grid.TURN. inputs: files: `artifact` (what the backend loads), `images`,
     `logits` and `expected` (the reference), `build` (the record of the engine's build, or None); `died`: how an
-    earlier try ended, where a signal killed it; `alone`: no other cell may be loaded on the GPU. options: `model`,
+    earlier try ended, where a signal killed it; `alone`: no other cell may be loaded on the GPU; `energy`: measure
+    energy too. options: `model`,
     `cpu_threads` and the fields of timing.Settings.
     Raises SystemExit(EX_TEMPFAIL) if memory ran out while others had some of it: to be tried again, alone.
     """
@@ -114,9 +116,11 @@ def _measure(cell: Cell, device: str, inputs: dict, options: dict, machine: dict
     laps.end("timing")
     readings = telemetry.stop()
     memory.read("timed")
+    call_seconds = median(samples.host_ms) / 1000
+    used = per_call(session, EnergyCounter(uuid), call_seconds) if inputs.get("energy") else None
+    laps.end("energy")
     if device == "cuda" and memory.peak_mb() == 0:
         raise RuntimeError("it takes no memory on the GPU, so it did not run there")
-    call_seconds = median(samples.host_ms) / 1000
     compared = parity.check(session, images, logits, PARITY_SECONDS, call_seconds, expected[cell.precision])
     laps.end("parity")
     status, reason, observed = parity.verdict(cell.precision, session.dtype, compared, expected)
@@ -131,6 +135,7 @@ def _measure(cell: Cell, device: str, inputs: dict, options: dict, machine: dict
         "memory": memory.as_dict(),
         "telemetry": readings,
         "host": busy,
+        "energy": used,
         "parity": compared.as_dict() | {"expected_snr_db": expected} if compared else None,
     }
 

@@ -28,7 +28,10 @@ HTML_COLUMNS = (
     "speedup",
     "tflops",
     "utilisation_percent",
+    "limiter",
     "memory_mb",
+    "energy_mj_per_image",
+    "coverage_percent",
     "snr_db",
     "reason",
 )

@@ -40,6 +40,8 @@ COLUMNS = (
     "top1_agreement",
     "sm_clock_mhz",
     "power_w",
+    "energy_mj_per_image",
+    "energy_power_w",
     "gpu_busy_percent",
     "throttled",
     "limiter",
@@ -179,6 +181,8 @@ def conditions(records: list[dict]) -> dict:
         return float(how(present)) if present else None
 
     telemetry = [record["telemetry"] or {} for record in records]
+    energies = [record["energy"] for record in records if record.get("energy")]
+    batch_size = records[0]["cell"]["batch_size"]
     parities = [record["parity"] or {} for record in records]
     return {
         "memory_mb": over([record["memory"]["peak_mb"] for record in records]),
@@ -187,6 +191,8 @@ def conditions(records: list[dict]) -> dict:
         "load_seconds": over([record["seconds"]["load"] + record["seconds"]["first_call"] for record in records]),
         "sm_clock_mhz": over([reading.get("sm_clock_mhz") for reading in telemetry]),
         "power_w": over([reading.get("power_w") for reading in telemetry]),
+        "energy_mj_per_image": over([1000 * one["joules_per_call"] / batch_size for one in energies]),
+        "energy_power_w": over([one["power_w"] for one in energies]),
         "gpu_busy_percent": over([reading.get("utilisation_percent") for reading in telemetry]),
         "throttled": ", ".join(throttled(records)) or None,
         "coverage_percent": over([coverage(record) for record in records], min),

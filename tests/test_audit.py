@@ -196,3 +196,21 @@ def test_the_error_names_ten_rows_at_most_and_says_how_many_there_are():
 def test_a_table_without_any_speed_passes():
     records = [make_record(name, status="failed", reason="boom") for name in LATENCIES]
     assert audit.require(make_table(records), ARITHMETIC, PEAKS, REFERENCE) == 0
+
+
+def with_energy(joules_per_call, power_w):
+    """Return the table of one cell with the energy of its calls; 8 images in 4 ms are 2000 images/s."""
+    used = {"joules_per_call": joules_per_call, "power_w": power_w}
+    return make_table([make_record("pytorch-fp32-r64-b8", [4.0] * 50, energy=used)])
+
+
+@given(st.floats(1, 1000), st.floats(0.8, 1.2))
+def test_energy_that_is_power_times_time_passes(power_w, factor):
+    assert violations(with_energy(power_w * 0.004 * factor, power_w)) == []
+
+
+@given(st.floats(1, 1000), st.one_of(st.floats(0.01, 0.74), st.floats(1.26, 100)))
+def test_energy_that_is_not_power_times_time_is_found(power_w, factor):
+    [found] = violations(with_energy(power_w * 0.004 * factor, power_w))
+    assert found.startswith("pytorch-fp32-r64-b8: energy x rate = ")
+    assert found.endswith(f"not the power of {power_w:.6g} W")

@@ -1,12 +1,13 @@
 """The energy counter of a GPU, by a driver that is made up and a clock that moves only when told."""
 
+import contextlib
 import sys
 
 import pytest
 from builders import Clock
 
 from speedgrid import energy
-from speedgrid.energy import EnergyCounter, mean_power, next_change
+from speedgrid.energy import EnergyCounter, mean_power, next_change, per_call
 
 
 class FakeDriver:
@@ -117,3 +118,52 @@ def test_without_twenty_updates_in_five_seconds_there_is_no_mean_power(driver, c
         setattr(driver, name, value)
     assert mean_power(EnergyCounter("GPU-1")) is None
     assert driver.clock.perf_counter() <= 5.002
+
+
+class Busy:
+    """A session whose calls take `call_ms` on the clock, and count."""
+
+    def __init__(self, clock, call_ms):
+        self.clock, self.call_ms, self.calls = clock, call_ms, 0
+
+    @contextlib.contextmanager
+    def active(self):
+        yield self
+
+    def run(self):
+        self.clock.advance(self.call_ms)
+        self.calls += 1
+
+    def synchronize(self):
+        pass
+
+
+@pytest.mark.parametrize("call_ms", [0.1, 1.0, 7.3, 40.0])
+def test_energy_of_a_call_is_power_times_its_time(driver, call_ms):
+    driver.watts = 500.0
+    session = Busy(driver.clock, call_ms)
+    found = per_call(session, EnergyCounter("GPU-1"), call_ms / 1000)
+    assert found["joules_per_call"] == pytest.approx(0.5 * call_ms, rel=0.02)
+    assert found["power_w"] == pytest.approx(500, rel=0.02)
+    assert found["updates"] >= 20
+    assert found["seconds"] == pytest.approx(2, abs=0.05)
+    assert found["calls"] * call_ms / 1000 == pytest.approx(found["seconds"], rel=0.01)
+    assert session.calls > found["calls"]  # those before the first change do not count
+
+
+def test_calls_that_are_slower_than_updates_are_measured_over_a_longer_window(driver):
+    found = per_call(Busy(driver.clock, 450.0), EnergyCounter("GPU-1"), 0.45)
+    assert found["updates"] < 20
+    assert 3 <= found["seconds"] < 5
+    assert found["joules_per_call"] == pytest.approx(75 * 0.45, rel=0.05)
+
+
+def test_a_counter_that_is_too_rarely_updated_gives_nothing(driver):
+    driver.update_ms = 2000.0
+    assert per_call(Busy(driver.clock, 1.0), EnergyCounter("GPU-1"), 0.001) is None
+
+
+def test_a_session_on_a_gpu_without_a_counter_has_no_energy_and_does_not_run(driver):
+    session = Busy(driver.clock, 1.0)
+    assert per_call(session, EnergyCounter(None), 0.001) is None
+    assert session.calls == 0

@@ -41,12 +41,12 @@ def test_the_power_limit_counts_only_where_the_host_keeps_up():
     assert word([CONVOLUTION], 1.0, throttled=capped, submit_ms=0.9) == "host-launch-bound"
 
 
-@pytest.mark.parametrize(("device_ms", "expected"), [(1.99, "compute-bound"), (2.01, "latency-bound")])
+@pytest.mark.parametrize(("device_ms", "expected"), [(1.99, "compute-bound"), (2.01, "kernel-bound")])
 def test_arithmetic_binds_where_it_explains_half_of_the_time(device_ms, expected):
     assert word([CONVOLUTION], device_ms) == expected
 
 
-@pytest.mark.parametrize(("device_ms", "expected"), [(7.99, "memory-bound"), (8.01, "latency-bound")])
+@pytest.mark.parametrize(("device_ms", "expected"), [(7.99, "memory-bound"), (8.01, "kernel-bound")])
 def test_traffic_binds_where_it_explains_half_of_the_time(device_ms, expected):
     assert word([PRODUCT], device_ms) == expected
 
@@ -54,7 +54,7 @@ def test_traffic_binds_where_it_explains_half_of_the_time(device_ms, expected):
 def test_weights_are_read_once_a_batch():
     # 256 x 0.01 ms of arithmetic; 256 x 0.004 + 3.996 ms of traffic, where weights for each image were 1024 ms.
     assert word([PRODUCT], 10.0, batch_size=256) == "memory-bound"
-    assert word([PRODUCT], 11.0, batch_size=256) == "latency-bound"
+    assert word([PRODUCT], 11.0, batch_size=256) == "kernel-bound"
     # 1024 x 0.01 ms of arithmetic; 1024 x 0.004 + 3.996 ms of traffic.
     assert word([PRODUCT], 20.0, batch_size=1024) == "compute-bound"
 
@@ -63,18 +63,18 @@ def test_the_roofline_is_per_layer_and_the_larger_sum_gives_the_word():
     # Arithmetic 1.01 ms and traffic 4.6 ms; 1 + 4 ms where only the larger of each layer counts.
     assert limiter.roofline([CONVOLUTION, PRODUCT], 1, 4, 1.0, 1.0) == pytest.approx((1.01, 4.6, 5.0))
     assert word([CONVOLUTION, PRODUCT], 9.9) == "memory-bound"
-    assert word([CONVOLUTION, PRODUCT], 10.1) == "latency-bound"
+    assert word([CONVOLUTION, PRODUCT], 10.1) == "kernel-bound"
 
 
 def test_the_ceilings_are_those_of_the_precision_that_ran():
     # Half the arithmetic's time and half the bytes.
-    assert word([CONVOLUTION], 1.01, observed_precision="fp16") == "latency-bound"
+    assert word([CONVOLUTION], 1.01, observed_precision="fp16") == "kernel-bound"
     assert word([CONVOLUTION], 0.99, observed_precision="fp16") == "compute-bound"
     assert word([PRODUCT], 3.99, observed_precision="fp16") == "memory-bound"
-    assert word([PRODUCT], 4.01, observed_precision="fp16") == "latency-bound"
+    assert word([PRODUCT], 4.01, observed_precision="fp16") == "kernel-bound"
 
 
-@pytest.mark.parametrize(("latency_ms", "expected"), [(1.99, "compute-bound"), (2.01, "latency-bound")])
+@pytest.mark.parametrize(("latency_ms", "expected"), [(1.99, "compute-bound"), (2.01, "kernel-bound")])
 def test_on_a_cpu_the_latency_is_the_time_of_the_device(latency_ms, expected):
     assert word([CONVOLUTION], None, submit_ms=None, latency_ms=latency_ms) == expected
 

@@ -42,7 +42,7 @@ def test_the_report_answers_first_and_has_every_cell(tmp_path):
         rows = [line for line in section(text, title).splitlines() if re.match(r"\| \d+ \| \d+ \|", line)]
         assert len(rows) == 4
     assert (
-        "| 64 | 8 | 16.0 (16.0 to 16.0) | 2.00 | 500 | 500 | 0.500 | 2.00 | 25.0 | 100 | 61.0 | ok |"
+        "| 64 | 8 | 16.0 (16.0 to 16.0) | 2.00 | 500 | 500 | 0.500 | 2.00 | 25.0 | kernel | 100 | 61.0 | ok |"
         in section(text, "PyTorch, fp32").splitlines()
     )
 
@@ -216,3 +216,21 @@ def test_the_report_says_what_else_kept_the_machine_busy(tmp_path):
     text, _, _ = render(tmp_path, records)
     assert "something else kept 0.88 cores busy in the median, 1.50 at most" in text
     assert "Neighbours" not in render(tmp_path, make_records())[0]
+
+
+def test_what_limits_a_row_is_in_its_line_and_explained(tmp_path):
+    text, _, _ = render(tmp_path, make_records())
+    lines = [line for line in section(text, "PyTorch, fp32").splitlines() if line.endswith("| ok |")]
+    assert [line.split("|")[10].strip() for line in lines] == ["kernel", "kernel", "kernel", "kernel"]
+    assert "`limited by`: *compute* or *memory*" in text
+    assert "host-launch" not in text  # a CPU has no launches
+
+
+def test_energy_has_a_column_where_it_was_measured_and_only_there(tmp_path):
+    used = {"joules_per_call": 0.5, "power_w": 125.0}
+    first = make_record("pytorch-fp32-r64-b1", [4.0] * 50, energy=used)
+    text, _, _ = render(tmp_path, [first, *make_records()[1:]])
+    header = next(line for line in text.splitlines() if line.startswith("| resolution | batch size |"))
+    row = next(line for line in text.splitlines() if line.startswith("| 64 | 1 |"))
+    assert row.split("|")[header.split("|").index(" energy, mJ/image ")].strip() == "500"
+    assert "mJ/image" not in render(tmp_path, make_records())[0]

@@ -145,6 +145,7 @@ def test_an_empty_configuration_gets_every_default():
         "max_seconds": 1,
         "target_percent": 2,
         "rounds": 3,
+        "energy_resolutions": [],
         "cpu_threads": 0,
     }
     assert completed["report"] == {
@@ -194,7 +195,7 @@ def test_the_schema_is_strict_and_says_of_every_key_what_it_means_and_its_defaul
     schema = settings.read_schema()
     Draft202012Validator.check_schema(schema)
     found = dict(leaves(schema))
-    assert len(found) == 17
+    assert len(found) == 18
     assert [path for path, one in found.items() if "default" not in one or len(one["description"]) < 10] == []
     objects = [schema, *schema["properties"].values(), *schema["$defs"].values()]
     assert [one for one in objects if one.get("type") == "object" and one["additionalProperties"] is not False] == []

@@ -202,7 +202,7 @@ def test_no_peak_gives_no_utilisation():
 def test_a_row_says_in_a_word_what_limits_it():
     # 8 x 10^9 FLOP at 2 TFLOPS take 4 ms, and 4 x (2 + 8 x 0.5) x 10^6 bytes at 10 GB/s take 2.4 ms.
     assert row_of(make_record(NAME, [7.9] * 50)).limiter == "compute-bound"
-    assert row_of(make_record(NAME, [8.1] * 50)).limiter == "latency-bound"
+    assert row_of(make_record(NAME, [8.1] * 50)).limiter == "kernel-bound"
     slow = make_record(NAME, [16.0] * 50)
     slow["samples"] |= {"device_ms": [15.0], "submit_ms": [12.5]}
     assert row_of(slow).limiter == "host-launch-bound"
@@ -298,3 +298,16 @@ def test_the_default_reference_of_these_tests_is_the_schemas():
     from speedgrid.settings import complete
 
     assert complete({"device": "cpu"})["report"]["reference"] == REFERENCE
+
+
+def test_energy_is_that_of_the_round_that_measured_it_for_one_image():
+    used = {"joules_per_call": 2.0, "power_w": 500.0}
+    records = [make_record("pytorch-fp32-r64-b8", [4.0] * 50, energy=energy) for energy in (used, None)]
+    records[1]["turn"] = "round2"
+    line = row_of(*records)
+    assert line.energy_mj_per_image == 250
+    assert line.energy_power_w == 500
+
+
+def test_energy_that_was_not_measured_is_empty_and_not_nothing():
+    assert pd.isna(row_of(make_record(NAME, [8.0] * 50)).energy_mj_per_image)

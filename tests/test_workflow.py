@@ -90,6 +90,7 @@ CHANGES = {
     ),
     "a backend less": ({"grid": {"cpu": {"backend": ["pytorch", "openvino"]}}}, TABLE, set()),
     "timing settings": ({"timing": {"timed_runs": 60}}, {"time_cell": 6 + CONTROLS, **TABLE}, CELLS),
+    "energy at one resolution": ({"timing": {"energy_resolutions": [64, 96]}}, {"time_cell": 6, **TABLE}, CELLS),
     "another seed": (
         {"model": {"seed": 1}},
         {**WEIGHTS, "time_cell": 6 + CONTROLS, **TABLE},
