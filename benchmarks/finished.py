@@ -52,11 +52,14 @@ def latency(record: dict) -> float:
     return median(record["samples"]["host_ms"])
 
 
-def cells(count: int) -> list[list[dict]]:
-    """Return the records of `count` cells, spread over the grid: for each cell one record a round."""
+def cells(count: int, backend: str | None = None) -> list[list[dict]]:
+    """Return the records of `count` cells, of one backend or all, spread over the grid: for each one record a round."""
     rounds: dict[str, list[dict]] = {}
     for _, record in jobs():
-        rounds.setdefault(name(record), []).append(record)
+        if backend in (None, record["cell"]["backend"]):
+            rounds.setdefault(name(record), []).append(record)
+    if not rounds:
+        raise SystemExit(f"artifacts/timings holds no measured cell of {backend}")
     chosen = np.unique(np.linspace(0, len(rounds) - 1, min(count, len(rounds))).astype(int))
     return [list(rounds.values())[index] for index in chosen]
 

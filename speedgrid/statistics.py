@@ -1,65 +1,106 @@
-"""Statistics of raw samples: medians with intervals that hold for autocorrelated samples, and honest percentiles."""
+"""Statistics of raw samples: medians with intervals that hold for autocorrelated samples, and honest percentiles.
+
+How often the intervals contain the truth is simulated in tests/test_statistics.py.
+"""
 
 import numpy as np
-from scipy import stats
+from scipy import special
 
 LEVEL = 0.95
+# Independent samples are taken for dependent ones in a tenth of cases: one-sided, in standard errors.
+CORRELATED = float(special.ndtri(0.9))
 
 
 def autocorrelation_time(samples: np.ndarray) -> float:
     """Return the integrated autocorrelation time of a series, in samples: 1 for independent ones, n/2 at most.
 
-    Geyer's initial positive sequence (Statistical Science 7, 1992): sum the autocorrelations of adjacent pairs of
-    lags until a pair's sum is not positive. n samples are worth about n / time independent ones.
+    n samples are worth about n / time independent ones. Geyer's initial positive sequence (Statistical Science 7,
+    1992) on autocorrelations without the bias of short series; see `correlation_window`.
+    """
+    return correlation_window(samples)[0]
+
+
+def correlation_window(samples: np.ndarray) -> tuple[float, int]:
+    """Return (integrated autocorrelation time, lags that it sums) of a series; (1, 0) if it looks independent.
+
+    Autocorrelations of adjacent pairs of lags are summed until a pair's sum is not positive (Geyer 1992), up to half
+    of the series. Subtracting the mean of n samples lowers each autocorrelation by time / n (Marriott and Pope,
+    Biometrika 41, 1954), which stops the sum too early: it is added back, and the time estimated anew, a few times.
+    Where the first two lags do not stand out of the noise of an independent series, they would only add noise.
     """
     samples = np.asarray(samples, float)
     n = len(samples)
     centred = samples - samples.mean()
     variance = centred @ centred
-    if n < 4 or variance == 0:
-        return 1.0
+    if n < 6 or variance == 0:
+        return 1.0, 0
     padded = np.fft.rfft(centred, 2 * n)
-    correlation = np.fft.irfft(padded * padded.conj())[:n] / variance
-    pairs = correlation[: n // 2 * 2].reshape(-1, 2).sum(axis=1)
-    stop = np.argmax(pairs <= 0) if (pairs <= 0).any() else len(pairs)
-    return float(np.clip(2 * pairs[:stop].sum() - 1, 1.0, n / 2))
+    half = n // 2
+    correlation = np.fft.irfft(padded * padded.conj())[:half] / variance / (1 - np.arange(half) / n)
+    if correlation[1:3].sum() + 2 / n <= CORRELATED * np.sqrt(2 / n):
+        return 1.0, 0
+    time = 1.0
+    for _ in range(4):
+        unbiased = correlation + time / n
+        unbiased[0] = 1.0
+        pairs = unbiased[: half // 2 * 2].reshape(-1, 2).sum(axis=1)
+        stop = np.argmax(pairs <= 0) if (pairs <= 0).any() else len(pairs)
+        time = float(np.clip(2 * pairs[:stop].sum() - 1, 1.0, n / 2))
+    return time, 2 * int(stop) - 1
 
 
 def median_interval(rounds: list[np.ndarray]) -> tuple[float, float, float]:
     """Return (median, low, high) over rounds: the median of the rounds' medians with its 95 % interval.
 
-    Within a round: order statistics of the sample, whose ranks come from the binomial distribution at the effective
-    sample size (distribution-free). From three rounds on, Student's t over the logarithms of the rounds' medians where
-    that is wider: it contains what differs between processes. With two rounds: the hull of both rounds' intervals.
-    Samples are times, above 0.
+    With one round: order statistics of its samples, which know nothing of what differs between processes. From two
+    rounds on: Student's t over the logarithms of the rounds' medians, which contains it, and which is wide for two
+    rounds because two say little; the interval is that of their mean, widened to the median where that lies outside.
+    Where all rounds agree by chance, it is not narrower than one standard error on either side, as the samples within
+    rounds have it: 96 % of intervals then contain the truth where processes do not differ at all, 98 % where besides
+    each round is worth few independent samples. Samples are times, above 0.
     """
     medians = [float(np.median(samples)) for samples in rounds]
     middle = float(np.median(medians))
-    within = [order_statistic_interval(samples) for samples in rounds]
     if len(rounds) == 1:
-        return (middle, *within[0])
-    if len(rounds) == 2:
-        return middle, min(low for low, _ in within), max(high for _, high in within)
-    half = stats.t.ppf(0.5 + LEVEL / 2, len(medians) - 1) * stats.sem(np.log(medians))
-    inside = float(np.mean([np.log(high / low) / 2 for low, high in within])) / np.sqrt(len(rounds))
-    factor = float(np.exp(max(half, inside)))
-    return middle, middle / factor, middle * factor
+        return (middle, *order_statistic_interval(rounds[0]))
+    logs = np.log(medians)
+    error = logs.std(ddof=1) / np.sqrt(len(rounds))
+    half = max(special.stdtrit(len(rounds) - 1, 0.5 + LEVEL / 2) * error, _error_within(rounds))
+    return middle, min(middle, float(np.exp(logs.mean() - half))), max(middle, float(np.exp(logs.mean() + half)))
+
+
+def _error_within(rounds: list[np.ndarray]) -> float:
+    """Return the standard error of the mean logarithm of the rounds' medians, were all processes alike."""
+    intervals = [_central_interval(np.asarray(samples, float), 0.5, special.ndtr(1.0)) for samples in rounds]
+    return float(np.mean([np.log(high / low) / 2 for low, high in intervals]) / np.sqrt(len(rounds)))
 
 
 def order_statistic_interval(samples: np.ndarray, quantile: float = 0.5) -> tuple[float, float]:
-    """Return the 95 % interval of a quantile from order statistics, widened for autocorrelation.
+    """Return the 95 % interval of a quantile from interpolated order statistics, widened for autocorrelation.
 
-    The ranks of n_eff independent samples are taken as fractions of the sorted samples. Source: Hahn and Meeker,
-    Statistical Intervals (2nd edition), section 5.2.
+    Ranks: n * quantile, plus and minus the normal quantile times their standard deviation (Hahn and Meeker,
+    Statistical Intervals, 2nd edition, section 5.2), with interpolation between neighbours (Hettmansperger and
+    Sheather, Statistics and Probability Letters 4, 1986). What matters is how the series of "below the quantile" is
+    correlated, not that of the values, which a few outliers would hide. Its autocorrelation time is an estimate with
+    n / (2 * lags + 1) degrees of freedom (a spectrum at frequency 0 with a truncated window: Priestley, Spectral
+    Analysis and Time Series, 1981, section 6.2), so Student's t takes the place of the normal quantile.
+
+    Never wider than the range of the samples, which contains the median of fewer than six independent ones in
+    1 - 2^(1 - n) of cases: 75 % for three, 94 % for five. Too narrow where a series is much shorter than fifty
+    autocorrelation times or its correlation is too weak to be seen in few samples; more rounds show the truth then.
     """
-    ordered = np.sort(np.asarray(samples, float))
-    effective = max(2.0, len(ordered) / autocorrelation_time(samples))
-    tail = (1 - LEVEL) / 2
-    low = stats.binom.ppf(tail, round(effective), quantile) / effective
-    high = (stats.binom.ppf(1 - tail, round(effective), quantile) + 1) / effective
-    last = len(ordered) - 1
-    lower, upper = np.floor(low * len(ordered)) - 1, np.ceil(high * len(ordered)) - 1
-    return float(ordered[int(np.clip(lower, 0, last))]), float(ordered[int(np.clip(upper, 0, last))])
+    return _central_interval(np.asarray(samples, float), quantile, 0.5 + LEVEL / 2)
+
+
+def _central_interval(samples: np.ndarray, quantile: float, upper: float) -> tuple[float, float]:
+    """Return the interval of a quantile that lies below its upper end with probability `upper`, as above its lower."""
+    n, ordered = len(samples), np.sort(samples)
+    below = np.sign(samples - np.quantile(ordered, quantile))
+    time, lags = correlation_window(below)
+    reach = special.stdtrit(n / (2 * lags + 1), upper) if lags else special.ndtri(upper)
+    spread = reach * np.sqrt(n * time * quantile * (1 - quantile))
+    low, high = np.interp(n * quantile - 0.5 + np.array([-spread, spread]), np.arange(n), ordered)
+    return float(low), float(high)
 
 
 # Fewest samples for which a two-sided 95 % interval of a percentile is bounded by samples on both sides.
@@ -76,7 +117,9 @@ def percentile(samples: np.ndarray, percent: int) -> float | None:
 def ratio_interval(over: tuple[float, float, float], under: tuple[float, float, float]) -> tuple[float, float, float]:
     """Return (ratio, low, high) of two independent (value, low, high).
 
-    Half-widths are added in quadrature on a logarithmic scale.
+    Half-widths are added in quadrature on a logarithmic scale (Zou and Donner, Statistics in Medicine 27, 2008). It
+    contains the truth in 95 % of cases where each interval rests on one round of hundreds of samples, and in up to
+    99 % where it rests on 50 samples or on three rounds: each is as wide as itself demands, and both know more.
     """
     value = over[0] / under[0]
     low = np.hypot(np.log(over[0] / over[1]), np.log(under[2] / under[0]))

@@ -1,10 +1,18 @@
 """What the benchmarks reckon with."""
 
+import json
+import sys
+import time
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from builders import make_record
 
-from benchmarks import finished
+from benchmarks import agreement, finished, loaded, telemetry_cost
+from speedgrid.backends.session import HostSession
+from speedgrid.grid import Cell
+from speedgrid.timing import Settings
 
 
 def test_jobs_that_overlap_share_their_time_and_short_gaps_count_as_scheduling():
@@ -63,3 +71,131 @@ def test_a_cell_that_was_measured_alone_is_measured_again_so_and_into_another_fi
     arguments, output = finished.again(record, "folder")
     assert arguments == ["scripts.time_cell", "cell", "--output", str(output), "--alone"]
     assert output.parent.name == "folder"
+
+
+class SleepingSession(HostSession):
+    """A session whose every call takes 5 ms."""
+
+    def run(self):
+        time.sleep(0.005)
+
+
+def test_an_independent_timer_agrees_on_a_session_whose_time_is_known():
+    settings = Settings(warmup_runs=2, timed_runs=10, min_seconds=0.02, max_seconds=0.1, target_percent=50)
+    found = agreement.measure(SleepingSession(Cell.parse("pytorch-fp32-r64-b1"), 10), settings)
+    assert found["latency_ms"] == pytest.approx(5, rel=0.2)
+    assert not found["bound"]
+    assert list(found["ratios"]) == ["torch.utils.benchmark / latency"]
+    assert len(found["ratios"]["torch.utils.benchmark / latency"]) == agreement.TURNS
+    assert np.median(found["ratios"]["torch.utils.benchmark / latency"]) == pytest.approx(1, abs=0.1)
+
+
+def test_each_tool_is_compared_with_the_figure_of_its_kind(monkeypatch):
+    monkeypatch.setattr(agreement, "torch_ms", lambda session, statement: 9.0 if "synchronize" in statement else 3.0)
+    monkeypatch.setattr(agreement, "triton_ms", lambda session: 8.0)
+    samples = SimpleNamespace(host_ms=[9.0], device_ms=[4.0], submit_ms=[3.5], throughput_ms=6.0)
+    monkeypatch.setattr(agreement.timing, "measure", lambda session, settings: samples)
+    assert agreement.measure(SimpleNamespace(stream=object()), None) == {
+        "latency_ms": 9.0,
+        "bound": True,  # 3.5 of 4 ms
+        "ratios": {
+            "torch.utils.benchmark / latency": [1.0] * agreement.TURNS,
+            "torch.utils.benchmark / back to back": [0.5] * agreement.TURNS,
+            "triton.testing.do_bench / device time": [2.0] * agreement.TURNS,
+        },
+    }
+
+
+def agreeing(latency_ms, ratio, bound=False):
+    return {"latency_ms": latency_ms, "bound": bound, "ratios": {"tool / latency": [ratio, ratio, 9.0 * ratio]}}
+
+
+def test_the_worst_agreement_of_slow_cells_is_named_whether_too_long_or_too_short():
+    found = {
+        "fast": agreeing(0.9, 5.0),
+        "a": agreeing(2.0, 1.01),
+        "b": agreeing(3.0, 0.9, True),
+        "c": agreeing(4.0, 1.05),
+    }
+    assert agreement.summarise(found) == [
+        "tool / latency: 1.0100 in the median over 3 cells slower than 1 ms, worst 0.9000 (b, bound by submission)"
+    ]
+    assert agreement.summarise({"fast": found["fast"]}) == ["none of 1 cells is slower than 1 ms"]
+
+
+def test_a_benchmark_answers_where_a_fork_asks_it_to_and_nowhere_else(monkeypatch, tmp_path):
+    def ask(address, arguments, keep):
+        monkeypatch.setattr(sys, "argv", arguments)
+        return 0 if loaded.answer(lambda session, settings: [session, settings.timed_runs]) else 1
+
+    record = make_record("pytorch-fp32-r64-b1")
+    record["asked"] |= dict.fromkeys(loaded.SETTING_NAMES, 7)
+    monkeypatch.setattr(loaded, "load", lambda given: given["command"])
+    monkeypatch.setattr(loaded.client, "ask", ask)
+    assert loaded.in_fork("benchmarks.x", record, str(tmp_path), "address") == [record["command"], 7]
+    monkeypatch.setattr(sys, "argv", ["benchmarks.x", "5"])
+    assert not loaded.answer(None)
+
+
+def test_a_file_of_a_record_is_read_from_its_command():
+    record = {"command": "python -m scripts.time_cell cell --artifact a/b.pth --build --images i.npy"}
+    assert loaded.file_of(record, "artifact") == "a/b.pth"
+    assert loaded.file_of(record, "images") == "i.npy"
+
+
+def finished_run(folder, monkeypatch, names):
+    """Make `folder` the current one, with a record of each cell."""
+    (folder / "artifacts" / "timings").mkdir(parents=True)
+    (folder / ".snakemake" / "metadata").mkdir(parents=True)
+    monkeypatch.chdir(folder)
+    for name in names:
+        path = f"artifacts/timings/{name}-round1.json"
+        (folder / path).write_text(json.dumps(make_record(name)))
+        encoded = finished.base64.urlsafe_b64encode(path.encode()).decode()
+        (folder / ".snakemake" / "metadata" / encoded).write_text('{"starttime": 0, "endtime": 1}')
+
+
+def test_cells_of_one_backend_are_chosen_from_a_run(tmp_path, monkeypatch):
+    finished_run(tmp_path, monkeypatch, ["onnxruntime-fp32-r64-b1", "pytorch-fp32-r64-b1", "pytorch-fp32-r64-b8"])
+    assert [finished.name(first) for first, *_ in finished.cells(9, "pytorch")] == [
+        "pytorch-fp32-r64-b1",
+        "pytorch-fp32-r64-b8",
+    ]
+    assert len(finished.cells(9)) == 3
+    with pytest.raises(SystemExit, match="openvino"):
+        finished.cells(9, "openvino")
+
+
+def test_the_cost_of_telemetry_is_not_measured_on_a_cpu(tmp_path, monkeypatch):
+    finished_run(tmp_path, monkeypatch, ["pytorch-fp32-r64-b1"])
+    with pytest.raises(SystemExit, match="nothing to compare"):
+        telemetry_cost.main(5)
+
+
+def test_the_cost_of_telemetry_is_latency_with_it_over_latency_without(monkeypatch):
+    order = []
+
+    class Sampler:
+        def __init__(self, uuid):
+            self.uuid = uuid
+
+        def start(self):
+            order.append(self.uuid)
+
+        def stop(self):
+            return self.uuid and {}
+
+    monkeypatch.setattr(telemetry_cost, "Telemetry", Sampler)
+    monkeypatch.setattr(telemetry_cost.gpus, "claim", lambda: "GPU-1")
+    monkeypatch.setattr(
+        telemetry_cost.timing, "measure", lambda *_: SimpleNamespace(host_ms=[1.5 if order[-1] else 1.0])
+    )
+    assert telemetry_cost.measure(None, None) == [1.5] * telemetry_cost.PAIRS
+    assert order[:4] == [None, "GPU-1", "GPU-1", None]
+
+
+def test_the_interval_of_a_cost_is_students_on_logarithms():
+    # t(0.975, 2) = 4.302653; the logarithms -0.1, 0, 0.1 have the standard error 0.1 / sqrt(3).
+    value, low, high = telemetry_cost.interval(list(np.exp([-0.1, 0.0, 0.1])))
+    half = 4.302653 * 0.1 / np.sqrt(3)
+    assert (value, low, high) == pytest.approx((1.0, np.exp(-half), np.exp(half)))

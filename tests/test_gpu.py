@@ -31,6 +31,19 @@ torch.cuda.set_per_process_memory_fraction(0.01)
 del sys.argv[0]
 runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
 """
+# Loads a cell, runs it and prints the precisions that the names of its kernels show.
+SHOWN_BY_KERNELS = """
+import sys
+from speedgrid import backends, images, kernels
+from speedgrid.grid import Cell
+cell = Cell.parse(sys.argv[1])
+session = backends.get(cell.backend).load(cell, "cuda", sys.argv[2], {"model": "resnet18"})
+session.feed(images.images(0, cell.resolution, 0, cell.batch_size))
+with session.active():
+    session.run()
+    session.synchronize()
+print(*sorted(kernels.evidence(kernels.names(session))))
+"""
 
 
 @pytest.fixture(scope="module")
@@ -116,6 +129,18 @@ def test_an_engine_is_built_whole_and_its_true_precision_is_seen(inputs, precisi
         }
     else:
         assert_proven(record, precision)
+
+
+@pytest.mark.parametrize("backend", ["pytorch", "onnxruntime"])
+@pytest.mark.parametrize("precision", ["fp32", "tf32", "fp16"])
+def test_the_names_of_kernels_show_the_precision(inputs, backend, precision):
+    stored = "fp16" if precision == "fp16" else "fp32"
+    artifact = inputs[1]["weights.pth" if backend == "pytorch" else f"{stored}.onnx"]
+    command = [sys.executable, "-c", SHOWN_BY_KERNELS, str(Cell(backend, precision, RESOLUTION, 32)), artifact]
+    shown = subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()
+    # A tf32 or fp16 session may multiply in float32 where that is faster; none may do what it must not.
+    assert precision in shown
+    assert set(shown) <= {precision, "fp32"}
 
 
 def test_a_cell_that_is_too_large_is_tried_again_alone_and_then_an_out_of_memory_row(inputs):
