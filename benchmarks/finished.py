@@ -74,7 +74,7 @@ def again(record: dict, folder: str) -> tuple[list[str], Path]:
     output = Path(folder) / f"{name(record)}-{time.monotonic_ns()}.json"
     arguments = shlex.split(record["command"])[2:]
     arguments[arguments.index("--output") + 1] = str(output)
-    arguments = [argument for argument in arguments if argument != "--energy"]
+    arguments = [argument for argument in arguments if argument not in ("--energy", "--kernels")]
     return arguments, output
 
 

@@ -18,7 +18,8 @@ DEVICE = config["device"]
 MODEL = config["model"]["name"]
 AXES = config["grid"][DEVICE]
 CELLS = grid.cells(AXES)
-ORDER = grid.measuring_order(CELLS, grid.control_cell(AXES), config["model"]["seed"], config["timing"]["rounds"])
+CONTROL = grid.control_cell(AXES)
+ORDER = grid.measuring_order(CELLS, CONTROL, config["model"]["seed"], config["timing"]["rounds"])
 # All below 0, so that a job without a priority (0: exports) comes before any timing; higher ones start earlier.
 PRIORITIES = {timing: -position for position, timing in enumerate(ORDER, start=1)}
 # Snakemake sees neither drivers nor library versions: as params they make jobs stale.
@@ -73,10 +74,16 @@ def timing_priority(wildcards):
     return PRIORITIES.get(f"{grid.Cell.PATTERN.format(**wildcards)}-{wildcards.turn}", 0)
 
 
-def energy_option(wildcards):
-    """Return the option that makes a timing measure energy: in the first round, where the configuration wants it."""
-    wanted = int(wildcards.resolution) in config["timing"]["energy_resolutions"]
-    return "--energy" if wanted and wildcards.turn == "round1" else ""
+def more_options(wildcards):
+    """Return what else a timing measures: in the first round, since once is enough.
+
+    Energy where the configuration wants it; names of kernels at one batch size, since a profiler takes its time.
+    """
+    if wildcards.turn != "round1" or DEVICE != "cuda":
+        return ""
+    energy = int(wildcards.resolution) in config["timing"]["energy_resolutions"]
+    kernels = int(wildcards.batch_size) == CONTROL.batch_size
+    return " ".join(["--energy"] * energy + ["--kernels"] * kernels)
 
 
 def timing_options():

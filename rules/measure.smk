@@ -26,6 +26,7 @@ rule time_cell:
             "telemetry",
             "host",
             "energy",
+            "kernels",
             "gpus",
             "parity",
             "statistics",
@@ -47,14 +48,14 @@ rule time_cell:
         cell=grid.Cell.PATTERN,
         device=DEVICE,
         options=timing_options(),
-        energy=energy_option,
+        more=more_options,
         environment=lambda wildcards: FINGERPRINTS[wildcards.backend],
     message:
         "Timing {params.cell}, {wildcards.turn}{PROGRESS}"
     shell:
         "warm --record-death scripts.time_cell {params.cell} --turn {wildcards.turn} --device {params.device}"
         " --artifact {input.artifact} --build {input.build} --images {input.images}"
-        " --logits {input.logits} --expected {input.expected} --options {params.options:q} {params.energy} --output {output} > {log} 2>&1"
+        " --logits {input.logits} --expected {input.expected} --options {params.options:q} {params.more} --output {output} > {log} 2>&1"
 
 
 rule measure_peaks:

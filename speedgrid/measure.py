@@ -10,7 +10,7 @@ from importlib import import_module
 from pathlib import Path
 from statistics import median
 
-from speedgrid import backends, environment, gpus, parity, reference, timing
+from speedgrid import backends, environment, gpus, kernels, parity, reference, timing
 from speedgrid.device import nvml
 from speedgrid.energy import EnergyCounter, per_call
 from speedgrid.grid import Cell
@@ -48,8 +48,8 @@ def measure_cell(cell: Cell, turn: str, device: str, inputs: dict, options: dict
 
     turn: what it is for, as of speedgrid.grid.TURN. inputs: files: `artifact` (what the backend loads), `images`,
     `logits` and `expected` (the reference), `build` (the record of the engine's build, or None); `died`: how an
-    earlier try ended, where a signal killed it; `alone`: no other cell may be loaded on the GPU; `energy`: measure
-    energy too. options: `model`,
+    earlier try ended, where a signal killed it; `alone`: no other cell may be loaded on the GPU; `energy`,
+    `kernels`: measure these too. options: `model`,
     `cpu_threads` and the fields of timing.Settings.
     Raises SystemExit(EX_TEMPFAIL) if memory ran out while others had some of it: to be tried again, alone.
     """
@@ -108,21 +108,17 @@ def _measure(cell: Cell, device: str, inputs: dict, options: dict, machine: dict
     laps.end("first_call")
     gpus.measure_alone()
     laps.end("queue")
-    telemetry.start()
-    laps.end("telemetry")
-    host = HostLoad()
-    samples = timing.measure(session, timing.Settings(**{name: options[name] for name in SETTING_NAMES}))
-    busy = host.as_dict()
-    laps.end("timing")
-    readings = telemetry.stop()
+    samples, conditions = _time(session, telemetry, options, laps)
     memory.read("timed")
+    if device == "cuda" and memory.peak_mb() == 0:
+        raise RuntimeError("it takes no memory on the GPU, so it did not run there")
     call_seconds = median(samples.host_ms) / 1000
     used = per_call(session, EnergyCounter(uuid), call_seconds) if inputs.get("energy") else None
     laps.end("energy")
-    if device == "cuda" and memory.peak_mb() == 0:
-        raise RuntimeError("it takes no memory on the GPU, so it did not run there")
     compared = parity.check(session, images, logits, PARITY_SECONDS, call_seconds, expected[cell.precision])
     laps.end("parity")
+    launched = kernels.names(session) if inputs.get("kernels") and device == "cuda" else None
+    laps.end("kernels")
     status, reason, observed = parity.verdict(cell.precision, session.dtype, compared, expected)
     return {
         "status": status,
@@ -133,11 +129,22 @@ def _measure(cell: Cell, device: str, inputs: dict, options: dict, machine: dict
         "samples": samples.as_dict(),
         "seconds": laps.seconds,
         "memory": memory.as_dict(),
-        "telemetry": readings,
-        "host": busy,
+        **conditions,
         "energy": used,
+        "kernels": {"evidence": sorted(kernels.evidence(launched)), "ms": launched} if launched else None,
         "parity": compared.as_dict() | {"expected_snr_db": expected} if compared else None,
     }
+
+
+def _time(session, telemetry: Telemetry, options: dict, laps: Laps) -> tuple:
+    """Return the samples of a session, and what GPU and processors did meanwhile."""
+    telemetry.start()
+    laps.end("telemetry")
+    host = HostLoad()
+    samples = timing.measure(session, timing.Settings(**{name: options[name] for name in SETTING_NAMES}))
+    busy = host.as_dict()
+    laps.end("timing")
+    return samples, {"telemetry": telemetry.stop(), "host": busy}
 
 
 def _load(cell: Cell, device: str, uuid: str | None, artifact: str, options: dict, laps: Laps) -> tuple:

@@ -66,6 +66,7 @@ def markdown(table: pd.DataFrame, run: dict, template: str | Path) -> str:
         unstable=shown[shown.status == "unstable"],
         throttled=shown[shown.throttled.notna()],
         missing=missing(table),
+        witnesses=witnesses(table),
         relabelled=shown[shown.status == "wrong_precision"],
         plots=plots.TITLES,
         config_text=yaml.safe_dump(run["config"], sort_keys=False, default_flow_style=None, width=100),
@@ -115,6 +116,17 @@ def missing(table: pd.DataFrame) -> list[dict]:
         for (backend, precision, status, reason), group in rows.groupby(
             ["backend", "precision", "status", "reason"], sort=False
         )
+    ]
+
+
+def witnesses(table: pd.DataFrame) -> list[dict]:
+    """Return what the names of kernels say beside what the errors say, by backend and precision."""
+    rows = table[table.kernels.notna() & table.latency_ms.notna()]
+    keys = ["backend", "precision", "observed_precision", "kernels"]
+    return [
+        dict(zip(("backend", "precision", "observed", "kernels"), values, strict=True))
+        | {"cells": len(group), "batch_size": group.batch_size.iloc[0]}
+        for values, group in rows.groupby(keys, sort=False)
     ]
 
 

@@ -36,6 +36,7 @@ COLUMNS = (
     "speedup_low",
     "speedup_high",
     "observed_precision",
+    "kernels",
     "snr_db",
     "top1_agreement",
     "sm_clock_mhz",
@@ -52,7 +53,17 @@ COLUMNS = (
     "runs",
     "device",
 )
-TEXT_COLUMNS = {"backend", "precision", "status", "reason", "observed_precision", "throttled", "limiter", "device"}
+TEXT_COLUMNS = {
+    "backend",
+    "precision",
+    "status",
+    "reason",
+    "observed_precision",
+    "kernels",
+    "throttled",
+    "limiter",
+    "device",
+}
 
 
 class TableError(ValueError):
@@ -183,9 +194,11 @@ def conditions(records: list[dict]) -> dict:
     telemetry = [record["telemetry"] or {} for record in records]
     energies = [record["energy"] for record in records if record.get("energy")]
     batch_size = records[0]["cell"]["batch_size"]
+    shown = sorted({precision for record in records for precision in (record.get("kernels") or {}).get("evidence", ())})
     parities = [record["parity"] or {} for record in records]
     return {
         "memory_mb": over([record["memory"]["peak_mb"] for record in records]),
+        "kernels": ", ".join(shown) or None,
         "snr_db": over([parity.get("snr_db") for parity in parities], min),
         "top1_agreement": over([parity.get("top1_agreement") for parity in parities], min),
         "load_seconds": over([record["seconds"]["load"] + record["seconds"]["first_call"] for record in records]),

@@ -30,7 +30,7 @@ OPTIONS = {
     "target_percent": 1e9,
 }
 STEPS = ["claim", "describe", "import", "context", "load", "first_call", "queue"]
-STEPS += ["telemetry", "timing", "energy", "parity"]
+STEPS += ["telemetry", "timing", "energy", "parity", "kernels"]
 
 
 @pytest.fixture

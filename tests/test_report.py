@@ -234,3 +234,15 @@ def test_energy_has_a_column_where_it_was_measured_and_only_there(tmp_path):
     row = next(line for line in text.splitlines() if line.startswith("| 64 | 1 |"))
     assert row.split("|")[header.split("|").index(" energy, mJ/image ")].strip() == "500"
     assert "mJ/image" not in render(tmp_path, make_records())[0]
+
+
+def test_kernels_are_a_second_witness_that_may_disagree(tmp_path):
+    agreeing = make_record("onnxruntime-fp16-r64-b1", [1.0] * 50, kernels={"evidence": ["fp16"], "ms": {}})
+    other = make_record("onnxruntime-fp32-r64-b1", [2.0] * 50, kernels={"evidence": ["tf32"], "ms": {}})
+    text, _, _ = render(tmp_path, [make_record("pytorch-fp32-r64-b1", [4.0] * 50), agreeing, other])
+    assert "by their names, at batch size 1:" in text
+    assert "* onnxruntime, labelled fp16, by its error fp16: kernels of fp16 (1 cells)." in text
+    assert (
+        "* onnxruntime, labelled fp32, by its error fp32: kernels of tf32 (1 cells); **the two do not agree**." in text
+    )
+    assert "second witness" not in render(tmp_path, make_records())[0]
