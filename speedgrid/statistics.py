@@ -9,6 +9,9 @@ from scipy import special
 LEVEL = 0.95
 # Independent samples are taken for dependent ones in a tenth of cases: one-sided, in standard errors.
 CORRELATED = float(special.ndtri(0.9))
+# Fewer samples cannot show that they are independent: a timing that stops as soon as its interval is narrow would
+# stop where a few neighbours happen to agree.
+FEWEST_TO_LOOK_INDEPENDENT = 50
 
 
 def autocorrelation_time(samples: np.ndarray) -> float:
@@ -26,7 +29,7 @@ def correlation_window(samples: np.ndarray) -> tuple[float, int]:
     Autocorrelations of adjacent pairs of lags are summed until a pair's sum is not positive (Geyer 1992), up to half
     of the series. Subtracting the mean of n samples lowers each autocorrelation by time / n (Marriott and Pope,
     Biometrika 41, 1954), which stops the sum too early: it is added back, and the time estimated anew, a few times.
-    Where the first two lags do not stand out of the noise of an independent series, they would only add noise.
+    A series of 50 and more whose first two lags do not stand out of the noise of an independent one looks independent.
     """
     samples = np.asarray(samples, float)
     n = len(samples)
@@ -37,7 +40,7 @@ def correlation_window(samples: np.ndarray) -> tuple[float, int]:
     padded = np.fft.rfft(centred, 2 * n)
     half = n // 2
     correlation = np.fft.irfft(padded * padded.conj())[:half] / variance / (1 - np.arange(half) / n)
-    if correlation[1:3].sum() + 2 / n <= CORRELATED * np.sqrt(2 / n):
+    if n >= FEWEST_TO_LOOK_INDEPENDENT and correlation[1:3].sum() + 2 / n <= CORRELATED * np.sqrt(2 / n):
         return 1.0, 0
     time = 1.0
     for _ in range(4):
@@ -46,7 +49,7 @@ def correlation_window(samples: np.ndarray) -> tuple[float, int]:
         pairs = unbiased[: half // 2 * 2].reshape(-1, 2).sum(axis=1)
         stop = np.argmax(pairs <= 0) if (pairs <= 0).any() else len(pairs)
         time = float(np.clip(2 * pairs[:stop].sum() - 1, 1.0, n / 2))
-    return time, 2 * int(stop) - 1
+    return time, max(2 * int(stop) - 1, 0)
 
 
 def median_interval(rounds: list[np.ndarray]) -> tuple[float, float, float]:
@@ -86,8 +89,10 @@ def order_statistic_interval(samples: np.ndarray, quantile: float = 0.5) -> tupl
     Analysis and Time Series, 1981, section 6.2), so Student's t takes the place of the normal quantile.
 
     Never wider than the range of the samples, which contains the median of fewer than six independent ones in
-    1 - 2^(1 - n) of cases: 75 % for three, 94 % for five. Too narrow where a series is much shorter than fifty
-    autocorrelation times or its correlation is too weak to be seen in few samples; more rounds show the truth then.
+    1 - 2^(1 - n) of cases: 75 % for three, 94 % for five. Of six to 49 independent ones in more than 95 %, because
+    they cannot show that they are. Too narrow where a series is shorter than a few autocorrelation times, and where
+    measuring stopped because the interval was narrow: at a deviation of 5 % and a target of 2 % it then contains the
+    truth in 94 % of cases, in 91 % with a lag-one correlation of 0.5, in 83 % with 0.9. More rounds show the truth.
     """
     return _central_interval(np.asarray(samples, float), quantile, 0.5 + LEVEL / 2)
 

@@ -14,6 +14,7 @@ from speedgrid.statistics import (
     percentile,
     ratio_interval,
 )
+from speedgrid.timing import tight
 
 MILLISECONDS = st.floats(0.001, 1e5)
 SAMPLES = st.lists(MILLISECONDS, min_size=1, max_size=60)
@@ -94,6 +95,25 @@ def test_the_interval_of_another_quantile_covers_it_too():
 def test_of_fewer_than_six_samples_the_interval_contains_the_median_less_often_and_as_said(count):
     samples = lognormal(np.random.default_rng(0), 4000, count, 0.0)[:, 0]
     assert coverage(map(order_statistic_interval, samples)) == pytest.approx(1 - 2 ** (1 - count), abs=0.02)
+
+
+@pytest.mark.parametrize("r", [0.0, 0.5])
+@pytest.mark.parametrize("count", [10, 20, 49])
+def test_of_few_samples_the_interval_contains_the_median_in_at_least_95_percent_of_cases(count, r):
+    samples = lognormal(np.random.default_rng(1), 1000, count, r)[:, 0]
+    assert coverage(map(order_statistic_interval, samples)) >= 0.95
+
+
+@pytest.mark.parametrize(("r", "least"), [(0.0, 0.93), (0.5, 0.9), (0.9, 0.8)])
+def test_stopping_where_the_interval_is_narrow_costs_no_more_of_its_coverage_than_said(r, least):
+    # As speedgrid.timing does: from 10 samples on, look again after each quarter more, until within 2 % either way.
+    found = []
+    for samples in lognormal(np.random.default_rng(1), 400, 2000, r, width=0.05)[:, 0]:
+        count = 10
+        while count < len(samples) and not tight(samples[:count], 2):
+            count = count * 5 // 4
+        found.append(order_statistic_interval(samples[:count]))
+    assert coverage(found) >= least
 
 
 @pytest.mark.parametrize("between", [0.01, 0.05])
