@@ -74,6 +74,11 @@ def timing_priority(wildcards):
     return PRIORITIES.get(f"{grid.Cell.PATTERN.format(**wildcards)}-{wildcards.turn}", 0)
 
 
+def onnx_description(wildcards):
+    """Return the description of that file, which says whether there is one."""
+    return onnx_file(wildcards).replace(".onnx", ".json")
+
+
 def more_options(wildcards):
     """Return what else a timing measures: in the first round, since once is enough.
 

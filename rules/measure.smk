@@ -13,8 +13,13 @@ rule time_cell:
             },
         ),
         build=branch(
-            lambda wildcards: wildcards.backend == "torch_tensorrt",
-            then="artifacts/engines/{precision}-r{resolution}-b{batch_size}.json",
+            lambda wildcards: wildcards.backend,
+            cases={
+                "pytorch": [],
+                "onnxruntime": onnx_description,
+                "openvino": onnx_description,
+                "torch_tensorrt": "artifacts/engines/{precision}-r{resolution}-b{batch_size}.json",
+            },
         ),
         images="artifacts/references/images-r{resolution}.npy",
         logits="artifacts/references/logits-r{resolution}.npy",

@@ -12,5 +12,5 @@ for name in ("model", "weights", "onnx", "description"):
     parser.add_argument(f"--{name}", required=True)
 asked = parser.parse_args()
 with gpus.working():
-    description = export.export(asked.model, asked.weights, asked.precision, asked.resolution, asked.onnx)
+    description = export.attempt(asked.model, asked.weights, asked.precision, asked.resolution, asked.onnx)
 write_json(asked.description, description)

@@ -136,7 +136,7 @@ def traffic(line: dict, counted: dict, peaks: dict):
     What the last-level cache holds from the call before need not pass. Nothing is known without its size.
     """
     sheet, copied, cache = peaks["data_sheet_gb_s"], peaks["copy_gb_s"], peaks["cache_mb"]
-    if cache is None or not (sheet or copied):
+    if counted["weight_elements"] is None or cache is None or not (sheet or copied):
         return
     bandwidth = sheet or MEASURED_PEAK * copied
     source = "the data sheet's bandwidth" if sheet else f"{MEASURED_PEAK:g} times the bandwidth of a measured copy"

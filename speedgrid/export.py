@@ -1,5 +1,8 @@
 """Export a model to ONNX with a dynamic batch dimension, and prove that the file computes the same."""
 
+import traceback
+from pathlib import Path
+
 import numpy as np
 import onnx
 import torch
@@ -20,6 +23,21 @@ LOWEST_SNR = {"fp32": 100.0, "fp16": 45.0}
 
 class ExportError(RuntimeError):
     """An ONNX file that is invalid or does not compute what the model does."""
+
+
+def attempt(model: str, weights: str, precision: str, resolution: int, output: str) -> dict:
+    """Export as `export` does and return its description with `status` ok and an empty `reason`.
+
+    A model that cannot be exported leaves an empty `output`; the status is then failed, and the cells that need the
+    file show the reason.
+    """
+    try:
+        return {"status": "ok", "reason": ""} | export(model, weights, precision, resolution, output)
+    except Exception as error:
+        traceback.print_exc()
+        Path(output).write_bytes(b"")
+        reason = " ".join(str(error).split())[:300]
+        return {"status": "failed", "reason": f"ONNX export: {type(error).__name__}: {reason}"}
 
 
 def export(model: str, weights: str, precision: str, resolution: int, output: str) -> dict:

@@ -1,6 +1,7 @@
 """How much arithmetic one image costs, counted twice: by torch as it runs, and in the exported ONNX graph."""
 
 from dataclasses import asdict
+from pathlib import Path
 
 import torch
 from torch.utils.flop_counter import FlopCounterMode
@@ -23,8 +24,12 @@ def count(model: str, resolution: int, onnx_file: str) -> dict:
     flop: by torch; onnx_flop: by the graph in `onnx_file`. weight_elements: of all weights, input_elements and
     output_elements: of one image. layers: of each convolution and matrix product its `flop`, `weight_elements` (read
     once a batch) and `activation_elements` (inputs and output of one image); see speedgrid.onnx_graph. Raises
-    CountError if the two counts differ by more than 1 %.
+    CountError if the two counts differ by more than 1 %. An empty file, of a model that could not be exported, gives
+    torch's count alone; the rest is None, and layers are empty.
     """
+    if not Path(onnx_file).stat().st_size:  # the model could not be exported
+        unknown = dict.fromkeys(("onnx_flop", "weight_elements", "input_elements", "output_elements"))
+        return {"flop": flop_per_image(model, resolution), **unknown, "layers": []}
     graph = onnx_graph.read(onnx_file)
     # The user's model may tell apart any number of classes: its last layer is as large as the graph says.
     flop = flop_per_image(model, resolution, classes=graph.output_elements)

@@ -25,7 +25,7 @@ def limiter(row: dict, layers: list[dict], peaks: dict, throttled: Iterable[str]
     host-launch-bound: submitting takes more than 0.8 of the time on the device. power-capped: the clocks were held
     down by the power limit. compute-bound or memory-bound: the roofline explains at least half of the time, and more
     of it is arithmetic, or traffic. kernel-bound: it does not, because kernels are too small to fill the device or
-    reach neither ceiling by a factor of two. None without the ceilings that the roofline needs.
+    reach neither ceiling by a factor of two. None without layers or ceilings.
 
     row: of the table, with `latency_ms`, `device_ms` and `submit_ms` (None on the CPU), `batch_size` and
     `observed_precision`. layers: as of speedgrid.flops.count. peaks: the measured `gemm_tflops` by precision and
@@ -37,7 +37,7 @@ def limiter(row: dict, layers: list[dict], peaks: dict, throttled: Iterable[str]
         return POWER
     precision = row["observed_precision"]
     tflops, bandwidth = peaks["gemm_tflops"].get(precision), peaks["copy_gb_s"]
-    if not tflops or not bandwidth:
+    if not tflops or not bandwidth or not layers:
         return None
     arithmetic, traffic, both = roofline(layers, row["batch_size"], BYTES[precision], tflops, bandwidth)
     time = row["latency_ms"] if row["device_ms"] is None else row["device_ms"]

@@ -125,7 +125,7 @@ def row(cell: Cell, records: list[dict], arithmetic: dict[int, dict], peaks: dic
     measured = [record for record in records if "samples" in record]
     result["observed_precision"] = next((record["observed_precision"] for record in measured), None)
     build = next((record["build"] for record in measured if record["build"]), None)
-    result["build_seconds"] = build["build_seconds"] if build else None
+    result["build_seconds"] = build.get("build_seconds") if build else None
     if result["status"] not in SHOWN or not measured:
         return result
     result |= speed(cell, measured)

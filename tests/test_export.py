@@ -94,3 +94,19 @@ def test_weights_that_cannot_be_used_leave_no_file(tmp_path):
     with pytest.raises(models.WeightsError):
         export.export("resnet18", str(tmp_path / "other.pth"), "fp32", 64, str(tmp_path / "out.onnx"))
     assert not (tmp_path / "out.onnx").exists()
+
+
+def test_a_model_that_cannot_be_exported_is_a_failure_in_one_line_and_an_empty_file(weights, tmp_path, monkeypatch):
+    def refuse(*_, **__):
+        raise NotImplementedError("no operator\nfor this")
+
+    path = tmp_path / "fp32-r64.onnx"
+    monkeypatch.setattr(export.torch.onnx, "export", refuse)
+    found = export.attempt("resnet18", weights, "fp32", 64, str(path))
+    assert found == {"status": "failed", "reason": "ONNX export: NotImplementedError: no operator for this"}
+    assert path.read_bytes() == b""
+
+
+def test_an_export_that_works_is_ok_and_described(weights, tmp_path):
+    found = export.attempt("resnet18", weights, "fp32", 64, str(tmp_path / "fp32-r64.onnx"))
+    assert (found["status"], found["reason"], found["opset"]) == ("ok", "", 20)

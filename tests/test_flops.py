@@ -108,3 +108,16 @@ def test_counts_that_differ_by_more_than_a_percent_are_an_error_with_both(resnet
         f"resnet18 at 64 x 64 costs {by_torch:,} FLOP an image by torch's count and 297,115,648 "
         f"by that of {resnet_graph}; the two must agree within 1%."
     )
+
+
+def test_a_model_without_an_onnx_graph_is_counted_by_torch_alone(tmp_path):
+    (tmp_path / "empty.onnx").touch()
+    found = flops.count("resnet18", 224, str(tmp_path / "empty.onnx"))
+    assert found["flop"] == 3_628_146_688
+    assert found["layers"] == []
+    assert [name for name, value in found.items() if value is None] == [
+        "onnx_flop",
+        "weight_elements",
+        "input_elements",
+        "output_elements",
+    ]

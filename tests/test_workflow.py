@@ -51,7 +51,7 @@ EDITS = {
     "audit": ("speedgrid/audit.py", "\n# edited\n", {"audit": 1, "render_report": 1}, set()),
     "table": ("speedgrid/table.py", "\n# edited\n", TABLE, set()),
     "counting": ("speedgrid/onnx_graph.py", "\n# edited\n", {"count_flops": 1, **TABLE}, set()),
-    "peaks": ("speedgrid/energy.py", "\n# edited\n", {"measure_peaks": 1, **TABLE}, set()),
+    "peaks": ("speedgrid/peaks.py", "\n# edited\n", {"measure_peaks": 1, **TABLE}, set()),
     "limiter": ("speedgrid/limiter.py", "\n# edited\n", TABLE, set()),
     "timing": ("speedgrid/timing.py", "\n# edited\n", {"time_cell": 6 + CONTROLS, **TABLE}, CELLS),
     "one backend": (
@@ -90,7 +90,7 @@ CHANGES = {
     ),
     "a backend less": ({"grid": {"cpu": {"backend": ["pytorch", "openvino"]}}}, TABLE, set()),
     "timing settings": ({"timing": {"timed_runs": 60}}, {"time_cell": 6 + CONTROLS, **TABLE}, CELLS),
-    "energy at one resolution": ({"timing": {"energy_resolutions": [64, 96]}}, {"time_cell": 6, **TABLE}, CELLS),
+    "energy, which a CPU does not tell": ({"timing": {"energy_resolutions": [64]}}, TABLE, set()),
     "another seed": (
         {"model": {"seed": 1}},
         {**WEIGHTS, "time_cell": 6 + CONTROLS, **TABLE},
@@ -164,6 +164,29 @@ def test_a_run_that_was_killed_goes_on_where_it_stopped(tree):
     planned = tree.plan(*SMOKE)
     assert planned.jobs == {"time_cell": 1, **TABLE}
     assert planned.timings == {"onnxruntime-fp32-r64-b2"}
+
+
+def test_energy_at_a_resolution_times_its_cells_again_and_no_others(gpu_tree):
+    wanted = gpu_tree.write_config("change.yaml", {"timing": {"energy_resolutions": [64]}})
+    planned = gpu_tree.plan("--configfile", "config/test.yaml", wanted)
+    assert planned.jobs == {"time_cell": 3, **TABLE}
+    assert planned.timings == {f"{backend}-fp32-r64-b1" for backend in ("pytorch", "onnxruntime", "torch_tensorrt")}
+
+
+def test_a_model_that_cannot_be_exported_ends_with_a_report_that_says_so(tree):
+    code = tree / "speedgrid/export.py"
+    code.write_text(
+        code.read_text().replace(
+            "    torch.onnx.export(", '    raise RuntimeError("no operator")\n    torch.onnx.export('
+        )
+    )
+    outcome = tree.snakemake(*SMOKE)
+    assert outcome.code == 0, outcome.log
+    report = (tree / "report/report.md").read_text()
+    assert "2 of 6 cells have a speed" in report
+    for backend in ("onnxruntime", "openvino"):
+        assert f"* {backend} fp32, 2 cells: `failed`, ONNX export: RuntimeError: no operator." in report
+    assert "there is no ONNX graph to check torch's count with" in report
 
 
 def killed_in_the_middle(tree):
