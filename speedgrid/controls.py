@@ -5,7 +5,7 @@ from statistics import median
 import numpy as np
 
 from speedgrid.record import SHOWN
-from speedgrid.statistics import median_interval, ratio_interval
+from speedgrid.statistics import compare
 
 
 def summarise(records: list[dict]) -> dict:
@@ -17,7 +17,7 @@ def summarise(records: list[dict]) -> dict:
     noise_floor_percent: how far that ratio is from 1; None without it.
     """
     usable = {record["turn"]: record for record in records if record["status"] in SHOWN and "samples" in record}
-    twin = compare(turns(usable, "round"), turns(usable, "twin"))
+    twin = tie(turns(usable, "round"), turns(usable, "twin"))
     return {
         "sentinel": drift(turns(usable, "sentinel")),
         "twin": twin,
@@ -43,12 +43,9 @@ def drift(sentinels: list[dict]) -> dict | None:
     }
 
 
-def compare(rounds: list[dict], twins: list[dict]) -> dict | None:
+def tie(rounds: list[dict], twins: list[dict]) -> dict | None:
     """Compare one cell measured under two names."""
     if not rounds or not twins:
         return None
-    one, other = (
-        median_interval([np.array(record["samples"]["host_ms"]) for record in records]) for records in (rounds, twins)
-    )
-    ratio, low, high = ratio_interval(one, other)
+    ratio, low, high = compare(*([np.array(one["samples"]["host_ms"]) for one in kind] for kind in (rounds, twins)))
     return {"ratio": ratio, "low": low, "high": high, "rounds": len(twins), "ties": low <= 1 <= high}

@@ -9,7 +9,7 @@ from speedgrid.grid import AXES, Cell
 from speedgrid.limiter import limiter
 from speedgrid.record import SHOWN, STATUSES
 from speedgrid.stability import throttled, unstable
-from speedgrid.statistics import median_interval, percentile, ratio_interval
+from speedgrid.statistics import compare, median_interval, percentile
 
 COLUMNS = (
     *AXES,
@@ -87,7 +87,7 @@ def tabulate(
     table = pd.DataFrame(rows, columns=COLUMNS)
     # A column with no value at all would otherwise have no type.
     table = table.astype(dict.fromkeys(set(COLUMNS) - TEXT_COLUMNS - {*AXES, "rounds", "runs"}, float))
-    add_speedups(table, reference)
+    add_speedups(table, by_cell, reference)
     return table
 
 
@@ -220,18 +220,23 @@ def coverage(record: dict) -> float | None:
     return record["details"].get("coverage_percent", (record["build"] or {}).get("coverage_percent"))
 
 
-def add_speedups(table: pd.DataFrame, reference: dict) -> None:
+def add_speedups(table: pd.DataFrame, by_cell: dict[Cell, list[dict]], reference: dict) -> None:
     """Fill in the speed-up of every row over the reference at the same resolution and batch size.
 
     A reference row counts only if it ran what its label says.
     """
-    interval = ["latency_ms", "latency_ms_low", "latency_ms_high"]
     is_reference = (table.backend == reference["backend"]) & (table.precision == reference["precision"])
-    base = table[is_reference & table.status.isin(["ok", "unstable"])].set_index(["resolution", "batch_size"])
+    base = table[is_reference & table.status.isin(["ok", "unstable"])]
+    rounds = {(line.resolution, line.batch_size): samples_of(line, by_cell) for line in base.itertuples()}
     for index, line in table[table.latency_ms.notna()].iterrows():
-        place = (line.resolution, line.batch_size)
-        if place in base.index:
-            values = ratio_interval(tuple(base.loc[place, interval]), tuple(line[interval]))
+        if (place := (line.resolution, line.batch_size)) in rounds:
             own = line.backend == reference["backend"] and line.precision == reference["precision"]
             # The reference against itself is 1 by definition, not a measurement.
-            table.loc[index, ["speedup", "speedup_low", "speedup_high"]] = (1.0, 1.0, 1.0) if own else values
+            values = (1.0, 1.0, 1.0) if own else compare(rounds[place], samples_of(line, by_cell))
+            table.loc[index, ["speedup", "speedup_low", "speedup_high"]] = values
+
+
+def samples_of(line, by_cell: dict[Cell, list[dict]]) -> list[np.ndarray]:
+    """Return the latencies in ms of each round of a row's cell."""
+    records = by_cell[Cell(*(getattr(line, axis) for axis in AXES))]
+    return [np.array(record["samples"]["host_ms"]) for record in records if "samples" in record]

@@ -9,6 +9,7 @@ from scipy.stats import norm
 
 from speedgrid.statistics import (
     autocorrelation_time,
+    compare,
     median_interval,
     order_statistic_interval,
     percentile,
@@ -145,11 +146,39 @@ def test_the_ratio_of_two_cells_of_one_round_is_covered_in_95_percent_of_cases(c
     assert 0.93 <= coverage(ratios(np.random.default_rng(4), 800, count, r)) <= most
 
 
-@pytest.mark.parametrize(("rounds", "between"), [(3, 0.0), (3, 0.05), (5, 0.01)])
-def test_the_ratio_of_two_cells_of_few_rounds_is_covered_in_at_least_95_percent_of_cases(rounds, between):
-    # Each interval stands on its own few rounds; that two together know more than each is not used.
-    found = ratios(np.random.default_rng(5), 500, 200, 0.5, rounds=rounds, between=between, width=0.05)
-    assert 0.95 <= coverage(found) <= 0.995
+@pytest.mark.parametrize(
+    ("rounds", "between", "most"), [(3, 0.0, 0.99), (3, 0.05, 0.975), (5, 0.01, 0.975), (2, 0.05, 0.99)]
+)
+def test_the_ratio_of_two_cells_of_few_rounds_is_covered_in_95_percent_of_cases(rounds, between, most):
+    rng = np.random.default_rng(5)
+    cells = [lognormal(rng, 600, 200, 0.5, rounds=rounds, between=between, width=0.05) for _ in range(2)]
+    found = [compare(list(over), list(under)) for over, under in zip(*cells, strict=True)]
+    assert 0.93 <= coverage(found) <= most
+
+
+def test_the_ratio_over_rounds_is_narrower_than_that_of_two_intervals():
+    rng = np.random.default_rng(6)
+    over, under = ([rng.normal(scale, 0.02, 100) for scale in means] for means in ((2.0, 2.1, 2.2), (1.0, 1.1, 1.05)))
+    alone = ratio_interval(median_interval(over), median_interval(under))
+    together = compare(over, under)
+    assert together[0] == pytest.approx(alone[0])
+    assert together[2] / together[1] < alone[2] / alone[1]
+
+
+def test_the_ratio_of_single_rounds_is_that_of_their_intervals():
+    rng = np.random.default_rng(7)
+    over, under = [rng.normal(2.0, 0.02, 100)], [rng.normal(1.0, 0.02, 100)]
+    assert compare(over, under) == ratio_interval(median_interval(over), median_interval(under))
+
+
+def test_rounds_that_agree_to_the_last_digit_have_an_exact_ratio():
+    assert compare([np.full(9, 4.0)] * 3, [np.full(9, 2.0)] * 3) == pytest.approx((2.0, 2.0, 2.0))
+
+
+@given(st.lists(SAMPLES, min_size=2, max_size=4), st.lists(SAMPLES, min_size=2, max_size=4))
+def test_a_ratio_over_rounds_is_inside_its_interval(over, under):
+    value, low, high = compare([np.array(one) for one in over], [np.array(one) for one in under])
+    assert low <= value <= high
 
 
 @given(SAMPLES)
