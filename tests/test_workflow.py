@@ -246,6 +246,12 @@ def test_the_default_grid_for_a_gpu_is_planned_in_seconds_without_one(place):
     assert seconds < 12
 
 
+def test_the_quick_configuration_is_the_default_grid_in_one_round(place):
+    planned = Workflow.fresh(place).plan("--config", "device=cuda", "--configfile", "config/quick.yaml")
+    assert planned.jobs["time_cell"] == 288 + 4
+    assert len(planned.timings) == 288
+
+
 def test_a_grid_for_a_gpu_that_is_not_there_ends_well_with_a_reason_in_every_row(without_gpu):
     workflow = without_gpu.workflow
     assert without_gpu.outcome.code == 0
