@@ -68,7 +68,7 @@ def test_a_record_that_is_not_there_is_refused_by_name(tmp_path):
 )
 def test_another_format_or_status_is_refused_instead_of_guessed(tmp_path, change, named):
     record.write_json(tmp_path / "one.json", GOOD | change)
-    with pytest.raises(RecordError, match=r"this version reads format 1") as caught:
+    with pytest.raises(RecordError, match=f"this version reads format {record.FORMAT}") as caught:
         record.read(tmp_path / "one.json")
     assert named in str(caught.value)
 
