@@ -46,6 +46,18 @@ PATTERNS = (
 )
 
 
+def witness(session) -> dict:
+    """Return what the kernels of one call of `session` say, as plain JSON values.
+
+    evidence: as of `evidence`; ms: as of `names`. A profiler that fails costs a cell nothing: then `error` says why.
+    """
+    try:
+        found = names(session)
+    except Exception as error:
+        return {"evidence": [], "ms": {}, "error": f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"}
+    return {"evidence": sorted(evidence(found)), "ms": found}
+
+
 def names(session) -> dict[str, float]:
     """Run `session` once and return its CUDA kernels: the time of each on the device in ms by name, longest first.
 

@@ -117,7 +117,7 @@ def _measure(cell: Cell, device: str, inputs: dict, options: dict, machine: dict
     laps.end("energy")
     compared = parity.check(session, images, logits, PARITY_SECONDS, call_seconds, expected[cell.precision])
     laps.end("parity")
-    launched = kernels.names(session) if inputs.get("kernels") and device == "cuda" else None
+    launched = kernels.witness(session) if inputs.get("kernels") and device == "cuda" else None
     laps.end("kernels")
     status, reason, observed = parity.verdict(cell.precision, session.dtype, compared, expected)
     return {
@@ -131,7 +131,7 @@ def _measure(cell: Cell, device: str, inputs: dict, options: dict, machine: dict
         "memory": memory.as_dict(),
         **conditions,
         "energy": used,
-        "kernels": {"evidence": sorted(kernels.evidence(launched)), "ms": launched} if launched else None,
+        "kernels": launched,
         "parity": compared.as_dict() | {"expected_snr_db": expected} if compared else None,
     }
 

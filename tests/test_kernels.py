@@ -2,6 +2,7 @@
 
 import pytest
 
+from speedgrid import kernels
 from speedgrid.kernels import evidence
 
 NAMES = {
@@ -140,3 +141,17 @@ def test_a_name_that_does_not_say_is_no_evidence(name):
 def test_kernels_of_several_precisions_are_all_evidence():
     assert evidence([*NAMES, *SILENT]) == {"fp32", "tf32", "fp16", "bf16"}
     assert evidence([]) == set()
+
+
+def test_a_profiler_that_fails_costs_nothing_and_says_why(monkeypatch):
+    def refuse(session):
+        raise RuntimeError("CUPTI\nis taken")
+
+    monkeypatch.setattr(kernels, "names", refuse)
+    assert kernels.witness(None) == {"evidence": [], "ms": {}, "error": "RuntimeError: CUPTI is taken"}
+
+
+def test_a_witness_has_the_times_of_its_kernels(monkeypatch):
+    found = {"volta_h884gemm_64x64_ldg8_nn": 0.25, "elementwise_kernel": 0.125}
+    monkeypatch.setattr(kernels, "names", lambda session: found)
+    assert kernels.witness(None) == {"evidence": ["fp16"], "ms": found}
