@@ -8,7 +8,7 @@ rule aggregate:
         flops="artifacts/flops.json",
         peaks="artifacts/peaks.json",
         hardware="config/hardware.yaml",
-        code=code("table", "limiter", "statistics", "stability", "controls", "peaks", "precision", "run"),
+        code=code("table", "limiter", "statistics", "stability", "telemetry", "controls", "peaks", "precision", "run"),
     output:
         csv=report(
             "artifacts/results.csv",

@@ -4,6 +4,7 @@ from statistics import median
 
 import numpy as np
 
+from speedgrid.grid import turn_number
 from speedgrid.record import SHOWN
 from speedgrid.statistics import compare
 
@@ -12,8 +13,8 @@ def summarise(records: list[dict]) -> dict:
     """Return the controls of a run from the records of its control cell, all turns (see speedgrid.grid).
 
     sentinel: `latency_ms` from the start to the end, `measured_at` and `drift_percent`, the largest difference between
-    any two; None unless there are three at least. twin: `ratio` of the cell's latency under two
-    names with its 95 % interval `low`, `high`, over `rounds`, and whether it `ties`; None unless both were measured.
+    any two; None unless there are three at least. twin: `ratio` of the cell's latency under two names with its 95 %
+    interval `low`, `high`, over `rounds`, and whether it `ties`; None unless both were measured.
     noise_floor_percent: how far that ratio is from 1; None without it.
     """
     usable = {record["turn"]: record for record in records if record["status"] in SHOWN and "samples" in record}
@@ -27,8 +28,7 @@ def summarise(records: list[dict]) -> dict:
 
 def turns(records: dict[str, dict], kind: str) -> list[dict]:
     """Return the records of one kind of turn, in order."""
-    names = [name for name in records if name.startswith(kind)]
-    return [records[name] for name in sorted(names, key=lambda name: int(name.removeprefix(kind)))]
+    return [records[name] for name in sorted(records, key=turn_number) if name.startswith(kind)]
 
 
 def drift(sentinels: list[dict]) -> dict | None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from speedgrid import backends, environment, gpus
 from speedgrid.grid import Cell
 from speedgrid.precision import torch_dtype
+from speedgrid.record import one_line
 
 
 def build(cell: Cell, device: str, model: str, weights: str, output: str) -> dict:
@@ -27,7 +28,7 @@ def build(cell: Cell, device: str, model: str, weights: str, output: str) -> dic
                 return record | compile_engine(cell, model, weights, output, timing_cache(output))
         except Exception as error:
             record["status"] = "failed"
-            record["reason"] = f"engine build: {type(error).__name__}: {' '.join(str(error).split())[:300]}"
+            record["reason"] = f"engine build: {one_line(error)}"
             record["traceback"] = traceback.format_exc()
             traceback.print_exc()
     Path(output).write_bytes(b"")

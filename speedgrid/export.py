@@ -10,6 +10,7 @@ import torch
 from speedgrid import models, parity
 from speedgrid.images import images
 from speedgrid.precision import torch_dtype
+from speedgrid.record import one_line
 from speedgrid.threads import shared_cores
 
 # The first opset with bf16 convolutions is 22; 20 is what every runtime here reads.
@@ -36,8 +37,7 @@ def attempt(model: str, weights: str, precision: str, resolution: int, output: s
     except Exception as error:
         traceback.print_exc()
         Path(output).write_bytes(b"")
-        reason = " ".join(str(error).split())[:300]
-        return {"status": "failed", "reason": f"ONNX export: {type(error).__name__}: {reason}"}
+        return {"status": "failed", "reason": f"ONNX export: {one_line(error)}"}
 
 
 def export(model: str, weights: str, precision: str, resolution: int, output: str) -> dict:

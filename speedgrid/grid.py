@@ -46,6 +46,11 @@ def cells(axes: Mapping[str, Iterable]) -> list[Cell]:
     return [Cell(*values) for values in itertools.product(*(axes[axis] for axis in AXES))]
 
 
+def turn_number(turn: str) -> int:
+    """Return the number of a turn: 2 of round2 or twin2."""
+    return int(turn.lstrip("abcdefghijklmnopqrstuvwxyz"))
+
+
 def nearest(values: Iterable[int], wanted: int) -> int:
     """Return the value that is nearest to `wanted`, the smaller one of two."""
     return min(sorted(set(values)), key=lambda value: abs(value - wanted))

@@ -8,6 +8,8 @@ of the grid's precisions (integers, float8, float64, complex, float16 tensors in
 import re
 from collections.abc import Iterable
 
+from speedgrid.record import one_line
+
 TYPES = {"tf32": "tf32", "bf16": "bf16", "f16": "fp16", "fp16": "fp16", "f32": "fp32"}
 # Shapes of tensor-core instructions, e.g. 16 x 8 x 16, for float16 and bfloat16; 16 x 8 x 8 is for TF32 too.
 SHAPES = r"(?:884|1688|16816|161616)"
@@ -54,7 +56,7 @@ def witness(session) -> dict:
     try:
         found = names(session)
     except Exception as error:
-        return {"evidence": [], "ms": {}, "error": f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"}
+        return {"evidence": [], "ms": {}, "error": one_line(error)}
     return {"evidence": sorted(evidence(found)), "ms": found}
 
 

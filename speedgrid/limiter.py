@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 
 from speedgrid.precision import BYTES
+from speedgrid.telemetry import POWER_CAP
 
 HOST_LAUNCH, POWER, COMPUTE, MEMORY, KERNEL = WORDS = (
     "host-launch-bound",
@@ -14,7 +15,6 @@ HOST_LAUNCH, POWER, COMPUTE, MEMORY, KERNEL = WORDS = (
 # trtexec's share of the time on the device that submitting may take before it warns of "Enqueue Time":
 # https://github.com/NVIDIA/TensorRT/blob/main/samples/common/sampleReporting.cpp (kENQUEUE_BOUND_REPORTING_THRESHOLD)
 SUBMIT_SHARE = 0.8
-POWER_CAP = "software power cap"
 # A limit that explains less than half of the time is not what most of it is spent on.
 EXPLAINED = 0.5
 

@@ -26,6 +26,11 @@ class RecordError(ValueError):
     """A record that cannot be read; the message names the file."""
 
 
+def one_line(error: Exception) -> str:
+    """Return an exception's type and text in one line, for a reason."""
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
+
+
 def write_json(path: str | Path, content: dict) -> None:
     """Write `content` to `path` through a temporary file beside it, so that a killed process leaves no half file."""
     path = Path(path)

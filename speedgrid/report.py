@@ -62,7 +62,6 @@ def markdown(table: pd.DataFrame, run: dict, template: str | Path) -> str:
         speedup_over_resolution=speedups(shown[shown.batch_size == batch_size], "resolution"),
         speedup_over_batch_size=speedups(shown[shown.resolution == resolution], "batch_size"),
         findings=findings.compute(table, resolution, batch_size, run["controls"]["noise_floor_percent"]),
-        controls=run["controls"],
         unstable=shown[shown.status == "unstable"],
         throttled=shown[shown.throttled.notna()],
         missing=missing(table),

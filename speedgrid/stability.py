@@ -2,10 +2,10 @@
 
 import numpy as np
 
+from speedgrid.telemetry import POWER_CAP
+
 # A row is unstable when its 95 % interval reaches further than this from its latency on either side.
 WIDEST = 0.10
-# The GPU lowers its clock by itself under load, which is normal work; heat and faults are not.
-NORMAL = ("software power cap",)
 # So many cores busy with something else make the host's part of a latency doubtful.
 BUSY_CORES = 1.0
 
@@ -25,7 +25,7 @@ def unstable(records: list[dict], latency: float, low: float, high: float) -> st
         medians = [f"{np.median(record['samples']['host_ms']):.3g}" for record in records]
         what = f"the rounds' medians are {', '.join(medians)} ms" if len(records) > 1 else "its calls differ"
         found.append(f"its interval reaches from {low / latency - 1:+.0%} to {high / latency - 1:+.0%}: {what}")
-    if reasons := [reason for reason in throttled(records) if reason not in NORMAL]:
+    if reasons := [reason for reason in throttled(records) if reason != POWER_CAP]:
         found.append(f"the GPU lowered its clock ({', '.join(reasons)})")
     if found and (busy := busiest(records)) > BUSY_CORES:
         found.append(f"up to {busy:.1f} cores were busy with something else")

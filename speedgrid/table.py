@@ -5,7 +5,7 @@ from collections.abc import Iterable
 import numpy as np
 import pandas as pd
 
-from speedgrid.grid import AXES, Cell
+from speedgrid.grid import AXES, Cell, turn_number
 from speedgrid.limiter import limiter
 from speedgrid.record import SHOWN, STATUSES
 from speedgrid.stability import throttled, unstable
@@ -81,7 +81,7 @@ def tabulate(
     """
     refuse_mixtures(records)
     by_cell: dict[Cell, list[dict]] = {}
-    for record in sorted(records, key=turn_number):
+    for record in sorted(records, key=lambda record: turn_number(record["turn"])):
         by_cell.setdefault(Cell(**record["cell"]), []).append(record)
     rows = [row(cell, by_cell.get(cell, []), arithmetic, peaks) for cell in grid]
     table = pd.DataFrame(rows, columns=COLUMNS)
@@ -106,11 +106,6 @@ def refuse_mixtures(records: list[dict]) -> None:
                     f"{Cell(**cell)} was measured with {first!r} and {Cell(**record['cell'])} with {value!r}; "
                     "one table must not mix them: run snakemake again, which measures what is stale."
                 )
-
-
-def turn_number(record: dict) -> int:
-    """Return which round a record is of."""
-    return int(record["turn"].removeprefix("round"))
 
 
 def row(cell: Cell, records: list[dict], arithmetic: dict[int, dict], peaks: dict) -> dict:

@@ -12,9 +12,11 @@ import time
 from statistics import median
 
 INTERVAL_SECONDS = 0.05
+# The GPU lowers its clock by itself under load, which is normal work; heat and faults are not.
+POWER_CAP = "software power cap"
 # Reasons for a lower clock that make a number unrepresentative (NVML, clocks event reasons).
 THROTTLE_REASONS = {
-    0x4: "software power cap",
+    0x4: POWER_CAP,
     0x8: "hardware slowdown",
     0x20: "software thermal slowdown",
     0x40: "hardware thermal slowdown",

@@ -113,15 +113,20 @@ def test_a_machine_without_tensorrt_loads_none_of_its_libraries(monkeypatch, loa
     assert loaded() == []
 
 
+def printed_by(program):
+    """Run a program in a process of its own and return the JSON that it prints."""
+    root = Path(backends.__file__).parent.parent.parent
+    done = subprocess.run([sys.executable, "-c", program], cwd=root, capture_output=True, text=True, check=True)
+    return json.loads(done.stdout)
+
+
 def test_tensorrts_libraries_load_without_a_gpu_and_without_torch():
     program = (
         "import json, sys, speedgrid.backends.tensorrt_libraries; maps = open('/proc/self/maps').read(); "
         "print(json.dumps(['libtensorrt_rtx.so' in maps or 'libnvinfer.so' in maps, 'torch' in sys.modules]))"
     )
-    root = Path(backends.__file__).parent.parent.parent
-    done = subprocess.run([sys.executable, "-c", program], cwd=root, capture_output=True, text=True, check=True)
     installed = any(find_spec(name) for name in ("tensorrt_rtx_libs", "tensorrt_libs"))
-    assert json.loads(done.stdout) == [installed, False]
+    assert printed_by(program) == [installed, False]
 
 
 def test_cudnns_parts_are_loaded_from_the_folder_of_the_cudnn_in_use():
@@ -129,9 +134,7 @@ def test_cudnns_parts_are_loaded_from_the_folder_of_the_cudnn_in_use():
         "import json, speedgrid.backends.cudnn_libraries; maps = open('/proc/self/maps').read().splitlines(); "
         "print(json.dumps(sorted({line.split()[-1] for line in maps if 'libcudnn' in line})))"
     )
-    root = Path(backends.__file__).parent.parent.parent
-    done = subprocess.run([sys.executable, "-c", program], cwd=root, capture_output=True, text=True, check=True)
-    loaded = [Path(name) for name in json.loads(done.stdout)]
+    loaded = [Path(name) for name in printed_by(program)]
     main = [path for path in loaded if path.name.startswith("libcudnn.so")]
     parts = {path.name.split(".")[0].removeprefix("libcudnn_") for path in loaded if path not in main}
     assert {path.parent for path in loaded} == {path.parent for path in main}
