@@ -97,7 +97,7 @@ def rates(line: dict, flop: int):
 
 
 def energy(line: dict):
-    """Energy is power times time; its loop waits now and then, so it is no faster than the one that never does."""
+    """Energy is power times time: measured one after the other, they still multiply to each other."""
     joules, rate, watts = line["energy_mj_per_image"] / 1000, line["throughput_fps"], line["energy_power_w"]
     if joules * rate > watts * (1 + POWER_TIMES_TIME) or joules * rate < watts * (1 - POWER_TIMES_TIME):
         product = f"{joules:.6g} J an image x {rate:.6g} images/s = {joules * rate:.6g} W"

@@ -64,6 +64,8 @@ TEXT_COLUMNS = {
     "limiter",
     "device",
 }
+# Energy is measured after the timing, so its rate is not exactly the same.
+SAME_RATE = 0.1
 
 
 class TableError(ValueError):
@@ -131,7 +133,7 @@ def row(cell: Cell, records: list[dict], arithmetic: dict[int, dict], peaks: dic
     counted = arithmetic[cell.resolution]
     result |= efficiency(result, counted["flop"], peaks)
     result["limiter"] = limiter(result, counted["layers"], peaks, throttled(measured))
-    return result | conditions(measured)
+    return result | conditions(measured) | energy(measured, result["throughput_fps"])
 
 
 def speed(cell: Cell, records: list[dict]) -> dict:
@@ -187,8 +189,6 @@ def conditions(records: list[dict]) -> dict:
         return float(how(present)) if present else None
 
     telemetry = [record["telemetry"] or {} for record in records]
-    energies = [record["energy"] for record in records if record.get("energy")]
-    batch_size = records[0]["cell"]["batch_size"]
     shown = sorted({precision for record in records for precision in (record.get("kernels") or {}).get("evidence", ())})
     parities = [record["parity"] or {} for record in records]
     return {
@@ -199,12 +199,25 @@ def conditions(records: list[dict]) -> dict:
         "load_seconds": over([record["seconds"]["load"] + record["seconds"]["first_call"] for record in records]),
         "sm_clock_mhz": over([reading.get("sm_clock_mhz") for reading in telemetry]),
         "power_w": over([reading.get("power_w") for reading in telemetry]),
-        "energy_mj_per_image": over([1000 * one["joules_per_call"] / batch_size for one in energies]),
-        "energy_power_w": over([one["power_w"] for one in energies]),
         "gpu_busy_percent": over([reading.get("utilisation_percent") for reading in telemetry]),
         "throttled": ", ".join(throttled(records)) or None,
         "coverage_percent": over([coverage(record) for record in records], min),
     }
+
+
+def energy(records: list[dict], throughput_fps: float) -> dict:
+    """Return energy per image and the power it was measured at: of the first round whose calls ran at the row's rate.
+
+    Energy belongs to a rate: a cell that waits for its host half of the time pays for an idle GPU with each image.
+    """
+    for record in records:
+        if used := record.get("energy"):
+            batch_size = record["cell"]["batch_size"]
+            rate = used["calls"] * batch_size / used["seconds"]
+            if abs(rate / throughput_fps - 1) <= SAME_RATE:
+                joules = 1000 * used["joules_per_call"] / batch_size
+                return {"energy_mj_per_image": joules, "energy_power_w": used["power_w"]}
+    return {"energy_mj_per_image": None, "energy_power_w": None}
 
 
 def coverage(record: dict) -> float | None:

@@ -227,7 +227,7 @@ def test_what_limits_a_row_is_in_its_line_and_explained(tmp_path):
 
 
 def test_energy_has_a_column_where_it_was_measured_and_only_there(tmp_path):
-    used = {"joules_per_call": 0.5, "power_w": 125.0}
+    used = {"joules_per_call": 0.5, "power_w": 125.0, "calls": 500, "seconds": 2.0}
     first = make_record("pytorch-fp32-r64-b1", [4.0] * 50, energy=used)
     text, _, _ = render(tmp_path, [first, *make_records()[1:]])
     header = next(line for line in text.splitlines() if line.startswith("| resolution | batch size |"))

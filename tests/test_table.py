@@ -301,12 +301,20 @@ def test_the_default_reference_of_these_tests_is_the_schemas():
 
 
 def test_energy_is_that_of_the_round_that_measured_it_for_one_image():
-    used = {"joules_per_call": 2.0, "power_w": 500.0}
+    used = {"joules_per_call": 2.0, "power_w": 500.0, "calls": 500, "seconds": 2.0}
     records = [make_record("pytorch-fp32-r64-b8", [4.0] * 50, energy=energy) for energy in (used, None)]
     records[1]["turn"] = "round2"
     line = row_of(*records)
     assert line.energy_mj_per_image == 250
     assert line.energy_power_w == 500
+
+
+@pytest.mark.parametrize("calls", [400, 600])
+def test_energy_at_another_rate_than_the_rows_is_withheld(calls):
+    used = {"joules_per_call": 2.0, "power_w": 500.0, "calls": calls, "seconds": 2.0}
+    line = row_of(make_record("pytorch-fp32-r64-b8", [4.0] * 50, energy=used))  # 500 calls in 2 s
+    assert pd.isna(line.energy_mj_per_image)
+    assert pd.isna(line.energy_power_w)
 
 
 def test_energy_that_was_not_measured_is_empty_and_not_nothing():
