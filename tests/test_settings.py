@@ -142,7 +142,7 @@ def test_an_empty_configuration_gets_every_default():
         "warmup_runs": 10,
         "timed_runs": 10,
         "min_seconds": 0.2,
-        "max_seconds": 0.75,
+        "max_seconds": 0.5,
         "target_percent": 2,
         "rounds": 3,
         "energy_resolutions": [],
