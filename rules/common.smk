@@ -53,6 +53,11 @@ def code(*modules):
     return [f"speedgrid/{module}.py" for module in modules]
 
 
+def package(name):
+    """Return the files of one package of the library as input."""
+    return sorted(str(path) for path in Path("speedgrid", name).glob("*.py"))
+
+
 def backend_code(wildcards):
     """Return the library files of one backend: an edit makes its cells stale and no others."""
     return code(*backends.get(wildcards.backend).CODE)

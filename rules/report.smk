@@ -36,7 +36,9 @@ rule render_report:
         audit="artifacts/audit.json",
         plots=expand("report/plots/{name}.png", name=plots.TITLES),
         template="templates/report.md.j2",
-        code=code("findings", "report"),
+        sections=sorted(str(path) for path in Path("templates/sections").glob("*.j2")),
+        languages=sorted(str(path) for path in Path("languages").glob("*.po")),
+        code=code("report", "language", "statistics") + package("findings"),
     output:
         markdown="report/report.md",
         table=report(

@@ -25,7 +25,7 @@ MEASURED_PEAK = 1.5
 POWER_TIMES_TIME = 0.25
 # Speed, and what follows from it: empty in rows whose answer is not proven.
 SPEED = ("latency_ms", "ms_per_image", "fps", "throughput_fps", "tflops", "speedup")
-INTERVALS = (("latency_ms_low", "latency_ms", "latency_ms_high"), ("speedup_low", "speedup", "speedup_high"))
+INTERVALS = tuple((f"{name}_low", name, f"{name}_high") for name in ("latency_ms", "throughput_fps", "speedup"))
 PERCENTILES = ("latency_p90_ms", "latency_p95_ms", "latency_p99_ms")
 
 

@@ -47,9 +47,12 @@ def speaking(code: str):
         ACTIVE.pop()
 
 
-def _(text: str) -> str:
+def gettext(text: str) -> str:
     """Return `text` in the language that is spoken, placeholders untouched: format afterwards."""
     return ACTIVE[-1].gettext(text)
+
+
+_ = gettext  # as it is called where sentences are made, so that tools find them
 
 
 def ngettext(one: str, many: str, count: int) -> str:

@@ -7,8 +7,9 @@ import jinja2
 import pandas as pd
 import yaml
 
-from speedgrid import findings, plots
+from speedgrid import findings, language, plots
 from speedgrid.findings import label, measured, number
+from speedgrid.findings.words import place
 from speedgrid.grid import nearest
 
 # Columns of the HTML table and how they are written there.
@@ -37,38 +38,56 @@ HTML_COLUMNS = (
 )
 
 
-def markdown(table: pd.DataFrame, run: dict, template: str | Path) -> str:
-    """Return the report as Markdown. table: results as of speedgrid.table. run: as of speedgrid.run."""
-    path = Path(template)
+def templates(folder: Path) -> jinja2.Environment:
+    """Return what renders the templates of a folder, in the language that is spoken."""
     environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(path.parent),
+        loader=jinja2.FileSystemLoader(folder),
+        extensions=["jinja2.ext.i18n"],
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters |= {"number": number, "label": label}
+    environment.install_gettext_callables(language.gettext, language.ngettext, newstyle=True)
+    environment.filters |= {"number": number, "label": label, "place": place}
+    return environment
+
+
+def markdown(table: pd.DataFrame, run: dict, template: str | Path) -> str:
+    """Return the report as Markdown, in the language of the run's configuration.
+
+    table: results as of speedgrid.table. run: as of speedgrid.run. template: its sections lie in a folder beside it.
+    """
+    with language.speaking(run["config"]["report"]["language"]):
+        return _markdown(table, run, Path(template))
+
+
+def _markdown(table: pd.DataFrame, run: dict, path: Path) -> str:
     settings = run["config"]["report"]
     resolution = nearest(table.resolution, settings["resolution"])
     batch_size = nearest(table.batch_size, settings["batch_size"])
     shown = measured(table)
-    return environment.get_template(path.name).render(
-        run=run,
-        rendered_at=datetime.now(UTC).isoformat(timespec="minutes"),
-        table=table,
-        sections=sections(table),
-        resolution=resolution,
-        batch_size=batch_size,
-        speedup_over_resolution=speedups(shown[shown.batch_size == batch_size], "resolution"),
-        speedup_over_batch_size=speedups(shown[shown.resolution == resolution], "batch_size"),
-        findings=findings.compute(table, resolution, batch_size, run["controls"]["noise_floor_percent"]),
-        unstable=shown[shown.status == "unstable"],
-        throttled=shown[shown.throttled.notna()],
-        missing=missing(table),
-        witnesses=witnesses(table),
-        relabelled=shown[shown.status == "wrong_precision"],
-        plots=plots.TITLES,
-        config_text=yaml.safe_dump(run["config"], sort_keys=False, default_flow_style=None, width=100),
+    return (
+        templates(path.parent)
+        .get_template(path.name)
+        .render(
+            run=run,
+            rendered_at=datetime.now(UTC).isoformat(timespec="minutes"),
+            table=table,
+            sections=sections(table),
+            resolution=resolution,
+            batch_size=batch_size,
+            speedup_over_resolution=speedups(shown[shown.batch_size == batch_size], "resolution"),
+            speedup_over_batch_size=speedups(shown[shown.resolution == resolution], "batch_size"),
+            findings=findings.compute(table, run["config"], run["controls"]["noise_floor_percent"]),
+            unstable=shown[shown.status == "unstable"],
+            throttled=shown[shown.throttled.notna()],
+            missing=missing(table),
+            witnesses=witnesses(table),
+            relabelled=shown[shown.status == "wrong_precision"],
+            plots=plots.TITLES,
+            config_text=yaml.safe_dump(run["config"], sort_keys=False, default_flow_style=None, width=100),
+        )
     )
 
 
@@ -104,7 +123,9 @@ def speedup_text(row) -> str:
         return ""
     if row.speedup == row.speedup_low == row.speedup_high:
         return number(row.speedup)
-    return f"{number(row.speedup)} ({number(row.speedup_low)} to {number(row.speedup_high)})"
+    return language.gettext("{value} ({low} to {high})").format(
+        value=number(row.speedup), low=number(row.speedup_low), high=number(row.speedup_high)
+    )
 
 
 def missing(table: pd.DataFrame) -> list[dict]:

@@ -73,14 +73,19 @@ def _sentence(error: ValidationError) -> str:
     wanted = {
         "enum": lambda: f"one of {', '.join(map(str, error.validator_value))}",
         "required": lambda: f"complete: {error.message}",
-        "type": lambda: f"of type {error.validator_value}",
+        "type": lambda: f"of type {_either(error.validator_value)}",
         "minItems": lambda: f"a list of at least {error.validator_value}",
         "uniqueItems": lambda: "a list without repeats",
         "minimum": lambda: f"at least {error.validator_value}",
+        "maximum": lambda: f"at most {error.validator_value}",
         "exclusiveMinimum": lambda: f"more than {error.validator_value}",
         "pattern": lambda: f"text that matches {error.validator_value}",
     }.get(error.validator, lambda: error.message)()
     return f"config key {key} is {error.instance!r}; it must be {wanted}."
+
+
+def _either(types: str | list[str]) -> str:
+    return types if isinstance(types, str) else " or ".join(types)
 
 
 def _check_combinations(config: dict) -> None:
@@ -118,7 +123,8 @@ def document() -> str:
                 walk(child, f"{where}.")
             else:
                 values = f" One of {', '.join(map(str, child['enum']))}." if "enum" in child else ""
-                lines.append(f"| `{where}` | `{child['default']}` | {child['description']}{values} |")
+                default = "null" if child["default"] is None else child["default"]
+                lines.append(f"| `{where}` | `{default}` | {child['description']}{values} |")
 
     walk(schema, "")
     return "\n".join(lines) + "\n"

@@ -24,6 +24,8 @@ COLUMNS = (
     "ms_per_image",
     "fps",
     "throughput_fps",
+    "throughput_fps_low",
+    "throughput_fps_high",
     "device_ms",
     "submit_ms",
     "tflops",
@@ -141,7 +143,10 @@ def speed(cell: Cell, records: list[dict]) -> dict:
     rounds = [np.array(record["samples"]["host_ms"]) for record in records]
     pooled = np.concatenate(rounds)
     latency, low, high = median_interval(rounds)
-    throughput = [record["samples"]["throughput_ms"] for record in records if record["samples"]["throughput_ms"]]
+    # On the CPU a call returns when it is done: back to back is one after another.
+    back_to_back = [np.array([ms]) for record in records if (ms := record["samples"]["throughput_ms"])]
+    call, call_low, call_high = median_interval(back_to_back) if back_to_back else (latency, low, high)
+    known = len(back_to_back) != 1  # one figure of one round has no interval
     return {
         "latency_ms": latency,
         "latency_ms_low": low,
@@ -149,8 +154,9 @@ def speed(cell: Cell, records: list[dict]) -> dict:
         **{f"latency_p{percent}_ms": percentile(pooled, percent) for percent in (90, 95, 99)},
         "ms_per_image": latency / cell.batch_size,
         "fps": 1000 * cell.batch_size / latency,
-        # On the CPU a call returns when it is done: back to back is one after another.
-        "throughput_fps": 1000 * cell.batch_size / (np.median(throughput) if throughput else latency),
+        "throughput_fps": 1000 * cell.batch_size / call,
+        "throughput_fps_low": 1000 * cell.batch_size / call_high if known else None,
+        "throughput_fps_high": 1000 * cell.batch_size / call_low if known else None,
         "device_ms": median_of(records, "device_ms"),
         "submit_ms": median_of(records, "submit_ms"),
         "runs": len(pooled),

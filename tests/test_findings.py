@@ -4,12 +4,18 @@ import numpy as np
 import pytest
 from builders import make_record, make_records, make_refusal, make_table
 
-from speedgrid import findings
+from speedgrid import findings, settings
+from speedgrid.findings import causes, effects, words
 
 
 @pytest.fixture
 def results():
     return make_table(make_records())
+
+
+def config(resolution=64, batch_size=8, **more):
+    """Return a complete configuration that asks for this place."""
+    return settings.complete({"device": "cpu", "report": {"resolution": resolution, "batch_size": batch_size}, **more})
 
 
 def batch_line(*milliseconds):
@@ -48,7 +54,7 @@ def test_a_number_has_three_significant_digits_and_no_exponent(value, text):
 
 
 def test_the_fastest_at_the_wanted_place_and_the_most_images(results):
-    assert findings.fastest(results, 64, 8) == [
+    assert effects.fastest(results, 64, 8) == [
         "At 64 x 64 pixels, batch size 8, **ONNX Runtime fp16** is fastest: 0.500 ms an image, "
         "2,000 images/s, 4.00 times the reference.",
         "Most images pass with ONNX Runtime fp16 at 64 x 64 pixels, batch size 8: 2,000 images/s back to back.",
@@ -56,12 +62,12 @@ def test_the_fastest_at_the_wanted_place_and_the_most_images(results):
 
 
 def test_the_reference_itself_gains_nothing_over_itself():
-    [first, _] = findings.fastest(batch_line(4.0), 64, 1)
+    [first, _] = effects.fastest(batch_line(4.0), 64, 1)
     assert first == "At 64 x 64 pixels, batch size 1, **PyTorch fp32** is fastest: 4.00 ms an image, 250 images/s."
 
 
 def test_no_gain_is_claimed_where_the_reference_was_not_measured():
-    [first, _] = findings.fastest(make_table([make_record("onnxruntime-fp16-r64-b1", [1.0] * 50)]), 64, 1)
+    [first, _] = effects.fastest(make_table([make_record("onnxruntime-fp16-r64-b1", [1.0] * 50)]), 64, 1)
     assert "times the reference" not in first
 
 
@@ -76,50 +82,50 @@ DOUBT = "that they differ by more than 2.0 % is not certain."
 
 
 def test_rows_whose_ratio_may_be_within_the_margin_are_a_tie(results):
-    [first, _] = findings.fastest(tie(results, 4.0 * 1.0199), 64, 8)
+    [first, _] = effects.fastest(tie(results, 4.0 * 1.0199), 64, 8)
     assert first.endswith(f"It ties with ONNX Runtime fp32: {DOUBT}")
 
 
 def test_rows_whose_ratio_is_surely_beyond_the_margin_are_no_tie(results):
-    assert "ties" not in findings.fastest(tie(results, 4.0 * 1.0201), 64, 8)[0]
+    assert "ties" not in effects.fastest(tie(results, 4.0 * 1.0201), 64, 8)[0]
 
 
 def test_a_noisy_run_has_a_wider_margin(results):
-    quiet, noisy = (findings.compute(tie(results, 4.2), 64, 8, floor)["fastest"][0] for floor in (0.5, 6.0))
+    quiet, noisy = (findings.compute(tie(results, 4.2), config(), floor)["fastest"][0] for floor in (0.5, 6.0))
     assert "ties" not in quiet
     assert noisy.endswith("differ by more than 6.0 % is not certain.")
 
 
 def test_a_gain_that_is_not_certain_is_not_claimed(results):
     results["speedup_low"] = 1.01
-    assert "times the reference" not in findings.fastest(results, 64, 8)[0]
+    assert "times the reference" not in effects.fastest(results, 64, 8)[0]
     results["speedup_low"] = 1.03
-    assert "4.00 times the reference" in findings.fastest(results, 64, 8)[0]
+    assert "4.00 times the reference" in effects.fastest(results, 64, 8)[0]
 
 
 def test_several_ties_are_all_named(results):
     results["latency_ms_low"] = 0.1
-    [first, _] = findings.fastest(results, 64, 8)
-    assert f"It ties with PyTorch fp32 and ONNX Runtime fp32: {DOUBT}" in first
+    [first, _] = effects.fastest(results, 64, 8)
+    assert f"It ties with ONNX Runtime fp32 and PyTorch fp32: {DOUBT}" in first
 
 
 def test_a_place_without_measurements_has_no_fastest(results):
-    assert [one.split()[0] for one in findings.fastest(results, 96, 8)] == ["Most"]
+    assert [one.split()[0] for one in effects.fastest(results, 96, 8)] == ["Most"]
 
 
 def test_growth_with_resolution_is_a_power(results):
-    sentences = findings.resolution_effect(results, 1)
+    sentences = effects.resolution_effect(results, 1)
     assert sentences[0] == (
         "PyTorch fp32: 2.00 times the time per image from 64 to 128 pixels, growing as "
-        "resolution to the power 1.0 (arithmetic grows 4.00 times, power 2)."
+        "resolution to the power 1.0 (arithmetic grows 4.00 times, power 2.0)."
     )
     assert len(sentences) == 3
-    assert "4.00 times the time per image from 64 to 128 pixels" in findings.resolution_effect(results, 8)[0]
-    assert "to the power 2.0" in findings.resolution_effect(results, 8)[0]
+    assert "4.00 times the time per image from 64 to 128 pixels" in effects.resolution_effect(results, 8)[0]
+    assert "to the power 2.0" in effects.resolution_effect(results, 8)[0]
 
 
 def test_one_resolution_says_nothing_about_growth():
-    assert findings.resolution_effect(batch_line(1.0, 2.0), 1) == []
+    assert effects.resolution_effect(batch_line(1.0, 2.0), 1) == []
 
 
 @pytest.mark.parametrize(
@@ -142,7 +148,7 @@ def test_one_resolution_says_nothing_about_growth():
     ],
 )
 def test_saturation_over_batch_size(milliseconds, sentence):
-    assert findings.batch_effect(batch_line(*milliseconds), 64) == [sentence]
+    assert effects.batch_effect(batch_line(*milliseconds), 64) == [sentence]
 
 
 @pytest.mark.parametrize(
@@ -153,18 +159,26 @@ def test_saturation_over_batch_size(milliseconds, sentence):
     ],
 )
 def test_saturation_begins_where_more_gains_less_than_five_percent(gain, verdict):
-    assert findings.batch_effect(batch_line(4.0, 8 / gain), 64) == [f"PyTorch fp32: {verdict}"]
+    assert effects.batch_effect(batch_line(4.0, 8 / gain), 64) == [f"PyTorch fp32: {verdict}"]
 
 
 def test_one_batch_size_says_nothing_about_saturation():
-    assert findings.batch_effect(batch_line(1.0), 64) == []
+    assert effects.batch_effect(batch_line(1.0), 64) == []
 
 
 def test_the_gain_of_a_precision_is_a_median_over_the_cells_that_both_have(results):
     # Ratios 2, 15.5 / 4, 2 and 4.
-    assert findings.precision_effect(results) == [
-        "ONNX Runtime: fp16 is 2.94 times as fast as fp32, in the median (2.00 to 4.00 over 4 cells)."
+    assert effects.precision_effect(results) == [
+        "ONNX Runtime: fp16 is 2.94 times as fast as fp32, in the median (2.00 to 4.00 over 4 cells). "
+        "It is certainly faster in 4 of 4 cells, most of all at 128 x 128 pixels, batch size 8."
     ]
+
+
+def test_a_precision_matters_only_where_it_is_certainly_faster(results):
+    results.loc[(results.precision == "fp16") & (results.batch_size == 1), "latency_ms_high"] = 10.0
+    assert effects.precision_effect(results)[0].endswith(
+        "It is certainly faster in 2 of 4 cells, most of all at 128 x 128 pixels, batch size 8."
+    )
 
 
 @pytest.mark.parametrize(
@@ -177,77 +191,119 @@ def test_the_gain_of_a_precision_is_a_median_over_the_cells_that_both_have(resul
 )
 def test_a_precision_may_make_no_difference_or_be_slower(ms, verdict):
     records = [make_record("pytorch-fp32-r64-b1", [4.0] * 50), make_record("pytorch-tf32-r64-b1", [ms] * 50)]
-    assert findings.precision_effect(make_table(records)) == [f"PyTorch: tf32 {verdict}"]
+    none = "It is certainly faster in none of them."
+    assert effects.precision_effect(make_table(records)) == [f"PyTorch: tf32 {verdict} {none}"]
 
 
 def test_rows_that_ran_another_precision_are_named_as_what_they_ran():
     first = make_record("pytorch-fp32-r64-b1", [4.0] * 50, status="wrong_precision", observed_precision="tf32")
     results = make_table([first, make_record("pytorch-fp16-r64-b1", [2.0] * 50)])
     assert findings.label(results.iloc[0]) == "PyTorch fp32 (ran tf32)"
-    assert "as fast as its rows labelled fp32, which ran tf32, in" in findings.precision_effect(results)[0]
+    assert "as fast as its rows labelled fp32, which ran tf32, in" in effects.precision_effect(results)[0]
 
 
 def test_precisions_without_a_common_cell_are_not_compared():
     records = [make_record("pytorch-fp32-r64-b1"), make_record("pytorch-fp16-r64-b8")]
-    assert findings.precision_effect(make_table(records)) == []
-
-
-def test_what_to_deploy_for_throughput_and_for_latency(results):
-    assert findings.recommendations(results, 64) == [
-        "**For throughput** at 64 x 64 pixels: ONNX Runtime fp16 with batch size 8, 2,000 images/s "
-        "(100 MB, SNR 61 dB).",
-        "**For latency** at 64 x 64 pixels: ONNX Runtime fp16 with batch size 1, 1.00 ms a call "
-        "(95 % interval 1.00 to 1.00) (100 MB, SNR 61 dB).",
-    ]
-
-
-def near_ties(*memories):
-    """Return a table whose batch sizes 1, 2, 4 ... have throughputs within 2 % and these memories."""
-    records = [
-        make_record(f"pytorch-fp32-r64-b{2**i}", [4.0 * 2**i * (1 - 0.001 * i)] * 50, memory={"peak_mb": memory})
-        for i, memory in enumerate(memories)
-    ]
-    return make_table(records)
-
-
-def test_of_settings_within_two_percent_the_one_with_least_memory_is_recommended():
-    [first, _] = findings.recommendations(near_ties(300.0, 100.0, 200.0), 64)
-    assert "PyTorch fp32 with batch size 2" in first
-    assert first.endswith("2 other settings are within 2.0 % of the best; this one needs least memory.")
-
-
-def test_nothing_is_said_about_least_memory_where_memory_was_not_measured():
-    [first, _] = findings.recommendations(near_ties(None, None), 64)
-    assert first.endswith("(SNR 61 dB). 1 other setting is within 2.0 % of the best.")
+    assert effects.precision_effect(make_table(records)) == []
 
 
 def test_wrong_results_are_never_recommended(results):
     results.loc[results.precision == "fp16", "status"] = "wrong_result"
-    assert "fp16" not in str(findings.compute(results, 64, 8))
+    assert "fp16" not in str(findings.compute(results, config()))
 
 
-@pytest.mark.parametrize("records", [UNAVAILABLE, []])
+TOPICS = ("answers", "by_resolution", "fastest", "stability", "batch_size", "resolution", "precision", "idle")
+
+
+@pytest.mark.parametrize("records", [UNAVAILABLE, UNAVAILABLE[:1]], ids=["all failed", "one cell"])
 def test_nothing_measured_gives_one_sentence_that_says_so(records):
-    results = make_table(records or UNAVAILABLE[:1])
-    assert findings.compute(results, 64, 8) == {
-        "recommendations": ["Nothing was measured at 64 x 64 pixels, so there is nothing to recommend."],
-        "fastest": [],
-        "resolution": [],
-        "batch_size": [],
-        "precision": [],
+    found = findings.compute(make_table(records), config())
+    nothing = "Nothing was measured at 64 x 64 pixels, so there is nothing to recommend."
+    assert found == {topic: [] for topic in TOPICS} | {"answers": [nothing]}
+
+
+def test_one_cell_is_fastest_and_recommended_and_says_little_else():
+    found = findings.compute(batch_line(4.0), config(224, 32))
+    assert {topic: len(found[topic]) for topic in TOPICS} == {
+        "answers": 2,
+        "by_resolution": 1,
+        "fastest": 2,
+        "stability": 0,
+        "batch_size": 0,
+        "resolution": 0,
+        "precision": 0,
+        "idle": 1,
     }
 
 
-def test_one_cell_is_fastest_and_recommended_and_says_nothing_else():
-    found = findings.compute(batch_line(4.0), 224, 32)
-    assert [len(found[topic]) for topic in ("recommendations", "fastest", "resolution", "batch_size", "precision")] == [
-        2,
-        2,
-        0,
-        0,
-        0,
+def test_the_nearest_values_of_the_grid_are_taken(results):
+    assert findings.compute(results, config(100, 30)) == findings.compute(results, config(128, 8))
+
+
+def spread(results, **halves):
+    """Give each backend's cells two rounds and an interval of so many percent on either side."""
+    results["rounds"] = 2
+    for backend, half in halves.items():
+        rows = results.backend == backend
+        results.loc[rows, "latency_ms_low"] = results.latency_ms * (1 - half / 100)
+        results.loc[rows, "latency_ms_high"] = results.latency_ms * (1 + half / 100)
+    return results
+
+
+@pytest.mark.parametrize(
+    ("halves", "verdict"),
+    [
+        ({"pytorch": 4.0, "onnxruntime": 1.0}, "ONNX Runtime varies least."),
+        ({"pytorch": 1.0, "onnxruntime": 1.3}, "PyTorch varies least."),
+        ({"pytorch": 1.0, "onnxruntime": 1.2}, "PyTorch and ONNX Runtime tie for varying least."),
+    ],
+)
+def test_the_backend_that_varies_least_is_named_unless_two_vary_alike(results, halves, verdict):
+    sentences = causes.stability(spread(results, **halves))
+    assert sentences[-1] == verdict
+    assert f"PyTorch: ± {halves['pytorch']:.2f} % in the median cell, ± {halves['pytorch']:.2f} % in the worst." in (
+        sentences
+    )
+
+
+def test_the_worst_cell_of_a_backend_is_named_beside_its_median_one(results):
+    results = spread(results, pytorch=2.0, onnxruntime=2.0)
+    results.loc[results.index[0], "latency_ms_high"] = results.latency_ms[0] * 1.38
+    assert "PyTorch: ± 2.00 % in the median cell, ± 20.0 % in the worst." in causes.stability(results)
+
+
+def test_one_backend_has_no_rival_in_stability():
+    assert len(causes.stability(spread(batch_line(4.0, 8.0), pytorch=1.0))) == 1
+
+
+def test_where_the_gpu_waits_is_said_for_each_backend_and_precision(results):
+    results["device_ms"] = 1.0
+    results["limiter"] = "compute-bound"
+    waiting = (results.backend == "pytorch") & ((results.batch_size == 1) | (results.resolution == 64))
+    results.loc[waiting, "limiter"] = "host-launch-bound"
+    assert causes.idle(results) == [
+        "PyTorch fp32: in 3 of 4 cells the GPU waits for its host, up to batch size 8 at 64 pixels.",
+        "What limits the cells: compute-bound 9, host-launch-bound 3.",
     ]
 
 
-def test_the_nearest_values_of_the_grid_are_taken(results):
-    assert findings.compute(results, 100, 30) == findings.compute(results, 128, 8)
+def test_a_gpu_that_never_waits_is_said_to_be_busy(results):
+    results["device_ms"] = 1.0
+    results["limiter"] = "memory-bound"
+    assert causes.idle(results) == [
+        "Nowhere does the GPU wait for its host.",
+        "What limits the cells: memory-bound 12.",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("names", "text"),
+    [
+        (["a"], "a"),
+        (["a", "b"], "a and b"),
+        (list("abcde"), "a, b, c, d and e"),
+        (list("abcdef"), "a, b, c, d and 2 more"),
+    ],
+)
+def test_a_long_list_is_cut_and_says_how_much_is_left(names, text):
+    assert words.listed(names) == text

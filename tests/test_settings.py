@@ -22,7 +22,7 @@ def with_axis(axis, values):
 
 
 BAD = {
-    "unknown key": ({"devce": "cpu"}, ["'devce'", "the top level", "device, model, grid, timing, report"]),
+    "unknown key": ({"devce": "cpu"}, ["'devce'", "the top level", "device, model, grid, timing, budget, minimum_fps"]),
     "unknown nested key": (
         {"timing": {"timed_run": 3}},
         ["'timed_run'", "at timing", f"known keys there are {', '.join(TIMING)}."],
@@ -30,6 +30,10 @@ BAD = {
     "unknown device": ({"device": "gpu"}, ["device", "'gpu'", "one of auto, cuda, cpu"]),
     "wrong type": ({"timing": {"timed_runs": "many"}}, ["timing.timed_runs", "'many'", "of type integer"]),
     "text for a list": (with_axis("backend", "pytorch"), ["grid.cpu.backend", "'pytorch'", "of type array"]),
+    "text for a number or none": ({"minimum_fps": "many"}, ["minimum_fps", "'many'", "of type number or null"]),
+    "more than all": ({"minimum_top1_agreement": 99}, ["minimum_top1_agreement", " 99;", "at most 1"]),
+    "no budget": ({"budget": {"latency_ms": 0}}, ["budget.latency_ms", " 0;", "more than 0"]),
+    "language without a catalogue": ({"report": {"language": "de"}}, ["report.language", "'de'", "one of en, ru"]),
     "truth value": (with_axis("batch_size", [True]), ["grid.cpu.batch_size.0", "True", "of type integer"]),
     "text for a section": ({"model": "resnet18"}, ["model", "'resnet18'", "of type object"]),
     "empty section": ({"grid": None}, ["grid", "None", "of type object"]),
@@ -148,7 +152,10 @@ def test_an_empty_configuration_gets_every_default():
         "energy_resolutions": [],
         "cpu_threads": 0,
     }
+    assert completed["budget"] == {"latency_ms": None, "memory_mb": None}
+    assert completed["minimum_fps"] is completed["minimum_top1_agreement"] is None
     assert completed["report"] == {
+        "language": "en",
         "reference": {"backend": "pytorch", "precision": "fp32"},
         "resolution": 224,
         "batch_size": 32,
@@ -195,7 +202,7 @@ def test_the_schema_is_strict_and_says_of_every_key_what_it_means_and_its_defaul
     schema = settings.read_schema()
     Draft202012Validator.check_schema(schema)
     found = dict(leaves(schema))
-    assert len(found) == 18
+    assert len(found) == 23
     assert [path for path, one in found.items() if "default" not in one or len(one["description"]) < 10] == []
     objects = [schema, *schema["properties"].values(), *schema["$defs"].values()]
     assert [one for one in objects if one.get("type") == "object" and one["additionalProperties"] is not False] == []
@@ -217,7 +224,8 @@ def test_the_document_has_a_line_with_default_and_meaning_for_every_key_of_a_com
     assert {len(one) for one in cells} == {5}
     documented = {key: default for _, key, default, meaning, _ in cells if len(meaning) > 10}
     defaults = dict(values(complete({"device": "cpu"}))) | {"device": "auto"}
-    assert documented == {f"`{key}`": f"`{value}`" for key, value in defaults.items()}
+    written = {key: "null" if value is None else value for key, value in defaults.items()}
+    assert documented == {f"`{key}`": f"`{value}`" for key, value in written.items()}
     assert len(lines) == len(defaults)
 
 

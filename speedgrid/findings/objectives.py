@@ -1,0 +1,58 @@
+"""What one can want of a setting, and when one setting is better than another beyond doubt."""
+
+from typing import NamedTuple
+
+import pandas as pd
+
+from speedgrid.statistics import ratio_interval
+
+# One setting is better than another only where the interval of their ratio excludes 1 by this factor, or by the run's
+# noise floor where that is more.
+MARGIN = 1.02
+
+
+class Objective(NamedTuple):
+    """A column of the table, and whether more of it is better or less."""
+
+    column: str
+    largest: bool
+
+
+OBJECTIVES = {
+    "throughput": Objective("throughput_fps", largest=True),
+    "latency": Objective("latency_ms", largest=False),
+    "energy": Objective("energy_mj_per_image", largest=False),
+}
+
+
+def margin_of(noise_floor_percent: float | None) -> float:
+    """Return the ratio below which two settings of a run are not told apart."""
+    return max(MARGIN, 1 + (noise_floor_percent or 0) / 100)
+
+
+def interval(row, objective: Objective) -> tuple[float, float, float]:
+    """Return (value, low, high) of a row; one that was measured only once has no other interval than its value."""
+    value = row[objective.column]
+    low, high = (row.get(f"{objective.column}_{end}", float("nan")) for end in ("low", "high"))
+    return (value, value, value) if pd.isna(low) or pd.isna(high) else (value, low, high)
+
+
+def advantage(row, over, objective: Objective) -> tuple[float, float, float]:
+    """Return how many times better `row` is than `over`, with its 95 % interval; above 1 is better."""
+    pair = (interval(row, objective), interval(over, objective))
+    return ratio_interval(*(pair if objective.largest else reversed(pair)))
+
+
+def best(rows: pd.DataFrame, objective: Objective):
+    """Return the best row; None if no row has a value."""
+    values = rows[objective.column].dropna()
+    if values.empty:
+        return None
+    return rows.loc[values.idxmax() if objective.largest else values.idxmin()]
+
+
+def ties(rows: pd.DataFrame, winner, objective: Objective, margin: float) -> pd.DataFrame:
+    """Return the other rows that `winner` is not better than beyond doubt, the best first."""
+    others = rows[rows[objective.column].notna()].drop(winner.name)
+    doubtful = [name for name, row in others.iterrows() if advantage(winner, row, objective)[1] <= margin]
+    return others.loc[doubtful].sort_values(objective.column, ascending=not objective.largest, kind="stable")
