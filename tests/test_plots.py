@@ -12,6 +12,7 @@ from drawing import draw, make_material, texts
 from speedgrid import language, plots
 from speedgrid.plots.lines import draw as draw_line
 from speedgrid.plots.lines import interval
+from speedgrid.plots.material import Material
 from speedgrid.precision import PRECISIONS
 
 NOTHING = [make_refusal(f"pytorch-fp32-r64-b{size}", "unavailable", "no GPU") for size in (1, 8)]
@@ -69,6 +70,15 @@ def test_a_plot_with_nothing_to_draw_says_so(tmp_path, name):
     figure = draw(name, make_material(tmp_path, NOTHING))
     assert WORDS[name] in texts(figure)
     assert any(plots.TITLES[name] in text for text in texts(figure))
+
+
+@pytest.mark.parametrize("name", plots.TITLES)
+def test_every_plot_of_the_example_can_be_drawn_again_from_its_folder(name):
+    folder = Path(__file__).parent.parent / "examples" / "nvidia-h200"
+    files = [folder / file for file in ("results.csv", "rounds.csv", "run.json", "flops.json")]
+    figure = draw(name, Material.read(*files))
+    assert WORDS[name] not in texts(figure)
+    assert any(axes.has_data() for axes in figure.axes)
 
 
 def test_every_plot_has_one_title_one_drawer_and_one_caption():

@@ -39,7 +39,7 @@ def draw_front(material, title: str):
     axes.set(xscale="log", yscale="log")
     best = front(drawn)
     axes.step(best.latency_ms, best.fps, where="post", color=GREY, linewidth=1.2, alpha=0.8, zorder=1)
-    draw_points(axes, drawn.drop(best.index), alpha=0.35)
+    draw_points(axes, drawn.drop(best.index), alpha=0.5)
     draw_points(axes, best, alpha=1.0)
     for row in best.itertuples():
         place = {"xytext": (-4, 4), "ha": "right", "va": "bottom"}
