@@ -41,7 +41,7 @@ example:
 	mkdir -p examples/$(NAME)
 	rm -rf examples/$(NAME)/report
 	cp -r report examples/$(NAME)/report
-	cp artifacts/results.csv artifacts/run.json examples/$(NAME)/
+	cp artifacts/results.csv artifacts/rounds.csv artifacts/run.json artifacts/flops.json examples/$(NAME)/
 
 clean:
 	rm -rf artifacts logs report report.html .snakemake

@@ -8,7 +8,18 @@ rule aggregate:
         flops="artifacts/flops.json",
         peaks="artifacts/peaks.json",
         hardware="config/hardware.yaml",
-        code=code("table", "limiter", "statistics", "stability", "telemetry", "controls", "peaks", "precision", "run"),
+        code=code(
+            "table",
+            "limiter",
+            "statistics",
+            "stability",
+            "telemetry",
+            "controls",
+            "peaks",
+            "precision",
+            "rounds",
+            "run",
+        ),
     output:
         csv=report(
             "artifacts/results.csv",
@@ -18,6 +29,7 @@ rule aggregate:
         ),
         parquet="artifacts/results.parquet",
         run="artifacts/run.json",
+        rounds="artifacts/rounds.csv",
     log:
         "logs/aggregate.log",
     localrule: True

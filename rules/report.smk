@@ -4,7 +4,21 @@
 rule draw_plots:
     input:
         results="artifacts/results.parquet",
-        code=code("plots"),
+        rounds="artifacts/rounds.csv",
+        run="artifacts/run.json",
+        flops="artifacts/flops.json",
+        code=code(
+            "plots/__init__",
+            "plots/material",
+            "plots/style",
+            "plots/lines",
+            "plots/pareto",
+            "plots/roofline",
+            "plots/heatmap",
+            "plots/builds",
+            "plots/repeats",
+            "rounds",
+        ),
     output:
         **{
             name: report(
@@ -19,10 +33,6 @@ rule draw_plots:
     log:
         "logs/draw_plots.log",
     localrule: True
-    params:
-        reference=config["report"]["reference"],
-        resolution=config["report"]["resolution"],
-        batch_size=config["report"]["batch_size"],
     message:
         "Plots"
     script:

@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-import pandas as pd
-
 from speedgrid import plots
 from speedgrid.log import log_to
+from speedgrid.plots.material import Material
 
 log_to(snakemake.log[0])
-folder = Path(snakemake.output.png[0]).parent
-plots.draw_all(pd.read_parquet(snakemake.input.results), **snakemake.params, folder=folder)
+inputs = snakemake.input
+material = Material.read(inputs.results, inputs.rounds, inputs.run, inputs.flops)
+plots.draw_all(material, Path(snakemake.output.png[0]).parent)

@@ -1,42 +1,104 @@
 """The plots of the report."""
 
+import re
+from pathlib import Path
 from xml.etree import ElementTree
 
 import numpy as np
 import pytest
-from builders import REFERENCE, make_record, make_records, make_refusal, make_table
+from builders import make_record, make_records, make_refusal, make_table
+from drawing import draw, make_material, texts
 
-from speedgrid import plots
+from speedgrid import language, plots
+from speedgrid.plots.lines import draw as draw_line
+from speedgrid.plots.lines import interval
+from speedgrid.plots.material import Material
 from speedgrid.precision import PRECISIONS
 
-
-def texts(figure):
-    """Return every text in a figure."""
-    return [one.get_text() for one in figure.findobj(lambda artist: hasattr(artist, "get_text"))]
-
-
-TABLES = {
+NOTHING = [make_refusal(f"pytorch-fp32-r64-b{size}", "unavailable", "no GPU") for size in (1, 8)]
+RUNS = {
     "normal": make_records(),
-    "nothing measured": [make_refusal(f"pytorch-fp32-r64-b{size}", "unavailable", "no GPU") for size in (1, 8)],
+    "one cell": [make_record("pytorch-fp32-r64-b1", [2.0] * 5)],
+    "nothing measured": NOTHING,
+}
+# What each plot says where there is nothing to draw.
+WORDS = {
+    **dict.fromkeys(plots.TITLES, "nothing was measured here"),
+    "roofline": "no cell has both a speed and a count of its layers",
+    "build_time": "no engine was built",
+    "drift": "the control cell was not measured",
+    "round_spread": "no cell was measured in two rounds",
 }
 
 
-@pytest.mark.parametrize("records", TABLES.values(), ids=TABLES)
-def test_every_plot_is_written_as_svg_and_png(tmp_path, records):
-    plots.draw_all(make_table(records), REFERENCE, 64, 8, tmp_path)
-    assert {path.name for path in tmp_path.iterdir()} == {
+@pytest.fixture
+def spoken(monkeypatch):
+    """Return the list of every text that is looked up in the catalogue."""
+    heard = []
+    monkeypatch.setattr(
+        language, "ACTIVE", [type("Spy", (), {"gettext": lambda _, text: heard.append(text) or text})()]
+    )
+    return heard
+
+
+@pytest.mark.parametrize("records", RUNS.values(), ids=RUNS)
+def test_every_plot_is_written_as_svg_and_png(tmp_path, records, spoken):
+    folder = tmp_path / "plots"
+    folder.mkdir()
+    plots.draw_all(make_material(tmp_path, records), folder)
+    assert {path.name for path in folder.iterdir()} == {
         f"{name}.{kind}" for name in plots.TITLES for kind in ("svg", "png")
     }
     for name in plots.TITLES:
-        assert ElementTree.parse(tmp_path / f"{name}.svg").getroot().tag.endswith("svg")
-        assert (tmp_path / f"{name}.png").read_bytes().startswith(b"\x89PNG")
+        assert ElementTree.parse(folder / f"{name}.svg").getroot().tag.endswith("svg")
+        assert (folder / f"{name}.png").read_bytes().startswith(b"\x89PNG")
+    assert set(plots.TITLES.values()) <= set(spoken)
+
+
+def test_the_same_run_gives_the_same_bytes(tmp_path):
+    material = make_material(tmp_path, make_records())
+    folders = [tmp_path / name for name in ("first", "second")]
+    for folder in folders:
+        folder.mkdir()
+        plots.draw_all(material, folder)
+    for path in folders[0].iterdir():
+        assert path.read_bytes() == (folders[1] / path.name).read_bytes(), path.name
+
+
+@pytest.mark.parametrize("name", plots.TITLES)
+def test_a_plot_with_nothing_to_draw_says_so(tmp_path, name):
+    figure = draw(name, make_material(tmp_path, NOTHING))
+    assert WORDS[name] in texts(figure)
+    assert any(plots.TITLES[name] in text for text in texts(figure))
+
+
+@pytest.mark.parametrize("name", plots.TITLES)
+def test_every_plot_of_the_example_can_be_drawn_again_from_its_folder(name):
+    folder = Path(__file__).parent.parent / "examples" / "nvidia-h200"
+    files = [folder / file for file in ("results.csv", "rounds.csv", "run.json", "flops.json")]
+    figure = draw(name, Material.read(*files))
+    assert WORDS[name] not in texts(figure)
+    assert any(axes.has_data() for axes in figure.axes)
+
+
+def test_every_plot_has_one_title_one_drawer_and_one_caption():
+    assert list(plots.DRAWERS) == list(plots.TITLES)
+    captions = Path(__file__).parent.parent / "templates" / "captions"
+    assert {path.stem for path in captions.glob("*.rst")} == {*plots.TITLES, "results", "workflow"}
+
+
+def test_every_file_of_the_package_is_an_input_of_its_rule():
+    root = Path(__file__).parent.parent
+    rule = (root / "rules" / "report.smk").read_text().split("rule render_report")[0]
+    files = {f"plots/{path.stem}" for path in (root / "speedgrid" / "plots").glob("*.py")}
+    assert files <= set(re.findall(r'"(plots/\w+)"', rule))
 
 
 def test_a_plot_has_a_line_per_backend_and_precision_with_the_values_of_the_table():
     from matplotlib import pyplot
 
     results = make_table(make_records())
-    figure = plots.draw(results[results.resolution == 64], "batch_size", "fps", "title")
+    figure = draw_line(results[results.resolution == 64], "batch_size", "fps", "title")
     lines = [container.lines[0] for container in figure.axes[0].containers]
     assert [(list(line.get_xdata()), list(line.get_ydata())) for line in lines] == [
         ([1, 8], [250.0, 500.0]),
@@ -58,7 +120,7 @@ def test_a_line_breaks_at_a_cell_without_a_speed():
     names = [f"pytorch-fp32-r64-b{size}" for size in (1, 4, 8)]
     records = [make_record(name, [2.0] * 5) for name in (names[0], names[2])]
     records.insert(1, make_refusal(names[1], "wrong_result", "noise"))
-    figure = plots.draw(make_table(records), "batch_size", "fps", "title")
+    figure = draw_line(make_table(records), "batch_size", "fps", "title")
     [line] = [container.lines[0] for container in figure.axes[0].containers]
     np.testing.assert_equal(np.array(line.get_ydata(), float), [500.0, np.nan, 4000.0])
     pyplot.close(figure)
@@ -67,7 +129,7 @@ def test_a_line_breaks_at_a_cell_without_a_speed():
 def test_an_empty_plot_says_that_nothing_was_measured():
     from matplotlib import pyplot
 
-    figure = plots.draw(make_table(TABLES["nothing measured"]), "batch_size", "fps", "title")
+    figure = draw_line(make_table(NOTHING), "batch_size", "fps", "title")
     assert "nothing was measured here" in texts(figure)
     pyplot.close(figure)
 
@@ -76,7 +138,7 @@ def test_a_row_that_ran_another_precision_is_hollow_and_explained():
     from matplotlib import pyplot
 
     wrong = make_record("pytorch-fp32-r64-b1", status="wrong_precision", observed_precision="tf32")
-    figure = plots.draw(make_table([wrong, make_record("pytorch-fp32-r64-b8")]), "batch_size", "fps", "title")
+    figure = draw_line(make_table([wrong, make_record("pytorch-fp32-r64-b8")]), "batch_size", "fps", "title")
     [hollow] = [line for line in figure.axes[0].lines if line.get_markerfacecolor() == "white"]
     assert list(hollow.get_xdata()) == [1]  # the other row of the same line is not
     assert any("hollow" in text for text in texts(figure))
@@ -86,9 +148,9 @@ def test_a_row_that_ran_another_precision_is_hollow_and_explained():
 def test_intervals_of_rates_turn_round():
     results = make_table([make_record("pytorch-fp32-r64-b8", [16.0] * 50)])
     results[["latency_ms_low", "latency_ms_high"]] = [10.0, 20.0]
-    np.testing.assert_allclose(plots.interval(results, "latency_ms"), [[6.0], [4.0]])
-    np.testing.assert_allclose(plots.interval(results, "fps"), [[100.0], [300.0]])  # 500 within 400 to 800
-    assert plots.interval(results, "memory_mb") is None
+    np.testing.assert_allclose(interval(results, "latency_ms"), [[6.0], [4.0]])
+    np.testing.assert_allclose(interval(results, "fps"), [[100.0], [300.0]])  # 500 within 400 to 800
+    assert interval(results, "memory_mb") is None
 
 
 def test_every_precision_has_a_style_of_its_own():

@@ -46,7 +46,7 @@ def gpu_tree(without_gpu, place):
 
 EDITS = {
     "template": ("templates/report.md.j2", "\nA new line.\n", {"render_report": 1}, set()),
-    "plot": ("speedgrid/plots.py", "\n# edited\n", REPORT, set()),
+    "plot": ("speedgrid/plots/lines.py", "\n# edited\n", REPORT, set()),
     "findings": ("speedgrid/findings.py", "\n# edited\n", {"render_report": 1}, set()),
     "audit": ("speedgrid/audit.py", "\n# edited\n", {"audit": 1, "render_report": 1}, set()),
     "table": ("speedgrid/table.py", "\n# edited\n", TABLE, set()),

@@ -1,0 +1,69 @@
+"""The plots of the report, each drawn by the function that DRAWERS names.
+
+The workflow reads TITLES and NAMES, so importing this package must not import matplotlib or pandas.
+"""
+
+from importlib import import_module
+from pathlib import Path
+
+from speedgrid.plots.style import COLOURS, NAMES, SETTINGS, STYLES
+
+__all__ = ["COLOURS", "DRAWERS", "NAMES", "STYLES", "TITLES", "draw_all"]
+
+
+def N_(text: str) -> str:
+    """Mark a text for the catalogue that is translated where it is drawn."""
+    return text
+
+
+# File name -> title, in the order of the report.
+TITLES = {
+    "fps_over_latency": N_("Throughput over latency"),
+    "fps_over_resolution": N_("Throughput over resolution"),
+    "fps_over_batch_size": N_("Throughput over batch size"),
+    "latency_over_batch_size": N_("Latency over batch size"),
+    "speedup_over_resolution": N_("Speed-up over resolution"),
+    "speedup_over_batch_size": N_("Speed-up over batch size"),
+    "memory_over_batch_size": N_("Memory over batch size"),
+    "energy_over_batch_size": N_("Energy over batch size"),
+    "roofline": N_("Roofline"),
+    "utilisation_map": N_("Utilisation of the device"),
+    "build_time": N_("Build time"),
+    "drift": N_("Drift of the control cell"),
+    "round_spread": N_("Spread between rounds"),
+}
+# File name -> module and function, which takes the Material of a run and the title and returns a figure.
+DRAWERS = {
+    "fps_over_latency": ("pareto", "draw_front"),
+    "fps_over_resolution": ("lines", "draw_fps_over_resolution"),
+    "fps_over_batch_size": ("lines", "draw_fps_over_batch_size"),
+    "latency_over_batch_size": ("lines", "draw_latency_over_batch_size"),
+    "speedup_over_resolution": ("lines", "draw_speedup_over_resolution"),
+    "speedup_over_batch_size": ("lines", "draw_speedup_over_batch_size"),
+    "memory_over_batch_size": ("lines", "draw_memory_over_batch_size"),
+    "energy_over_batch_size": ("lines", "draw_energy_over_batch_size"),
+    "roofline": ("roofline", "draw_roofline"),
+    "utilisation_map": ("heatmap", "draw_utilisation"),
+    "build_time": ("builds", "draw_builds"),
+    "drift": ("repeats", "draw_drift"),
+    "round_spread": ("repeats", "draw_spread"),
+}
+
+
+def draw_all(material, folder: str | Path) -> None:
+    """Write every plot of TITLES to `folder` as SVG and PNG, in the language that is spoken.
+
+    material: a speedgrid.plots.material.Material.
+    """
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    for name, (module, function) in DRAWERS.items():
+        draw = getattr(import_module(f"speedgrid.plots.{module}"), function)
+        with matplotlib.rc_context(SETTINGS):
+            figure = draw(material, TITLES[name])
+            for suffix, options in (("svg", {"metadata": {"Date": None}}), ("png", {"dpi": 160})):
+                figure.savefig(Path(folder) / f"{name}.{suffix}", **options)
+        pyplot.close(figure)

@@ -1,0 +1,29 @@
+"""What tests of plots share: the material of a made-up run, and one figure of it."""
+
+import json
+from importlib import import_module
+
+from builders import ARITHMETIC, write_run
+from matplotlib import pyplot
+
+from speedgrid import plots, rounds
+from speedgrid.plots.material import Material
+
+
+def make_material(folder, records, **changes) -> Material:
+    """Return what a run with these records is drawn from; `changes` replace keys of its description."""
+    table, run = write_run(folder, records)
+    return Material(table, rounds.tabulate(records), run | changes, json.loads(json.dumps(ARITHMETIC)))
+
+
+def draw(name: str, material: Material):
+    """Return the figure of one plot, as draw_all draws it; pyplot no longer keeps it."""
+    module, function = plots.DRAWERS[name]
+    figure = getattr(import_module(f"speedgrid.plots.{module}"), function)(material, plots.TITLES[name])
+    pyplot.close(figure)
+    return figure
+
+
+def texts(figure) -> list[str]:
+    """Return every text in a figure."""
+    return [one.get_text() for one in figure.findobj(lambda artist: hasattr(artist, "get_text"))]
