@@ -37,6 +37,7 @@ LOADED = gpus.use(GPUS) if DEVICE == "cuda" else 1
 # Cores that a timing takes by declaration: on the CPU all of them, so that nothing else runs; on GPUs so many that no
 # more timings start than can be loaded.
 TIMING_THREADS = math.ceil(workflow.cores / LOADED)
+LANGUAGES = sorted(str(path) for path in Path("languages").glob("*.po"))
 PRELOAD = sorted({name for backend in AXES["backend"] for name in backends.get(backend).IMPORTS.get(DEVICE, ())})
 
 

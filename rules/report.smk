@@ -7,18 +7,8 @@ rule draw_plots:
         rounds="artifacts/rounds.csv",
         run="artifacts/run.json",
         flops="artifacts/flops.json",
-        code=code(
-            "plots/__init__",
-            "plots/material",
-            "plots/style",
-            "plots/lines",
-            "plots/pareto",
-            "plots/roofline",
-            "plots/heatmap",
-            "plots/builds",
-            "plots/repeats",
-            "rounds",
-        ),
+        languages=LANGUAGES,
+        code=code("language", "rounds") + package("plots"),
     output:
         **{
             name: report(
@@ -47,7 +37,7 @@ rule render_report:
         plots=expand("report/plots/{name}.png", name=plots.TITLES),
         template="templates/report.md.j2",
         sections=sorted(str(path) for path in Path("templates/sections").glob("*.j2")),
-        languages=sorted(str(path) for path in Path("languages").glob("*.po")),
+        languages=LANGUAGES,
         code=code("report", "language", "statistics") + package("findings"),
     output:
         markdown="report/report.md",

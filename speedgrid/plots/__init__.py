@@ -6,14 +6,10 @@ The workflow reads TITLES and NAMES, so importing this package must not import m
 from importlib import import_module
 from pathlib import Path
 
+from speedgrid.language import N_, speaking
 from speedgrid.plots.style import COLOURS, NAMES, SETTINGS, STYLES
 
 __all__ = ["COLOURS", "DRAWERS", "NAMES", "STYLES", "TITLES", "draw_all"]
-
-
-def N_(text: str) -> str:
-    """Mark a text for the catalogue that is translated where it is drawn."""
-    return text
 
 
 # File name -> title, in the order of the report.
@@ -51,7 +47,7 @@ DRAWERS = {
 
 
 def draw_all(material, folder: str | Path) -> None:
-    """Write every plot of TITLES to `folder` as SVG and PNG, in the language that is spoken.
+    """Write every plot of TITLES to `folder` as SVG and PNG, in the language of the run's configuration.
 
     material: a speedgrid.plots.material.Material.
     """
@@ -62,7 +58,7 @@ def draw_all(material, folder: str | Path) -> None:
 
     for name, (module, function) in DRAWERS.items():
         draw = getattr(import_module(f"speedgrid.plots.{module}"), function)
-        with matplotlib.rc_context(SETTINGS):
+        with matplotlib.rc_context(SETTINGS), speaking(material.run["config"]["report"]["language"]):
             figure = draw(material, TITLES[name])
             for suffix, options in (("svg", {"metadata": {"Date": None}}), ("png", {"dpi": 160})):
                 figure.savefig(Path(folder) / f"{name}.{suffix}", **options)
