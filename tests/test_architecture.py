@@ -126,6 +126,9 @@ def test_the_library_files_that_rules_name_exist():
     named |= {module for name in BACKENDS for module in backends.get(name).CODE}
     assert "timing" in named
     assert [module for module in named if not (ROOT / "speedgrid" / f"{module}.py").exists()] == []
+    packages = {name for path in RULES for name in re.findall(r'package\("(\w+)"\)', path.read_text())}
+    assert {"findings", "plots"} <= packages
+    assert [name for name in packages if not (ROOT / "speedgrid" / name / "__init__.py").exists()] == []
 
 
 @pytest.mark.parametrize("name", BACKENDS)

@@ -1,6 +1,5 @@
 """The plots of the report."""
 
-import re
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -35,9 +34,8 @@ WORDS = {
 def spoken(monkeypatch):
     """Return the list of every text that is looked up in the catalogue."""
     heard = []
-    monkeypatch.setattr(
-        language, "ACTIVE", [type("Spy", (), {"gettext": lambda _, text: heard.append(text) or text})()]
-    )
+    spy = type("Spy", (), {"gettext": lambda _, text: heard.append(text) or text})()
+    monkeypatch.setattr(language, "translations", lambda code: spy)
     return heard
 
 
@@ -90,8 +88,7 @@ def test_every_plot_has_one_title_one_drawer_and_one_caption():
 def test_every_file_of_the_package_is_an_input_of_its_rule():
     root = Path(__file__).parent.parent
     rule = (root / "rules" / "report.smk").read_text().split("rule render_report")[0]
-    files = {f"plots/{path.stem}" for path in (root / "speedgrid" / "plots").glob("*.py")}
-    assert files <= set(re.findall(r'"(plots/\w+)"', rule))
+    assert 'package("plots")' in rule
 
 
 def test_a_plot_has_a_line_per_backend_and_precision_with_the_values_of_the_table():
