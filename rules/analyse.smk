@@ -17,7 +17,12 @@ rule aggregate:
             labels={"table": "All cells", "format": "CSV"},
         ),
         parquet="artifacts/results.parquet",
-        run="artifacts/run.json",
+        run=report(
+            "artifacts/run.json",
+            caption="../templates/captions/run.rst",
+            category="The run",
+            labels={"file": "Machine, versions, settings, commands", "format": "JSON"},
+        ),
     log:
         "logs/aggregate.log",
     localrule: True
@@ -36,7 +41,12 @@ rule audit:
         run="artifacts/run.json",
         code=code("audit", "precision"),
     output:
-        "artifacts/audit.json",
+        report(
+            "artifacts/audit.json",
+            caption="../templates/captions/audit.rst",
+            category="The run",
+            labels={"file": "Audit of the table", "format": "JSON"},
+        ),
     log:
         "logs/audit.log",
     localrule: True
