@@ -14,14 +14,14 @@ rule aggregate:
             "artifacts/results.csv",
             caption="../templates/captions/results.rst",
             category="Tables",
-            labels={"table": "All cells", "format": "CSV"},
+            labels={"table": "All cells, every column (CSV)"},
         ),
         parquet="artifacts/results.parquet",
         run=report(
             "artifacts/run.json",
             caption="../templates/captions/run.rst",
             category="The run",
-            labels={"file": "Machine, versions, settings, commands", "format": "JSON"},
+            labels={"file": "Machine, versions, settings, commands (JSON)"},
         ),
     log:
         "logs/aggregate.log",
@@ -45,7 +45,7 @@ rule audit:
             "artifacts/audit.json",
             caption="../templates/captions/audit.rst",
             category="The run",
-            labels={"file": "Audit of the table", "format": "JSON"},
+            labels={"file": "Audit of the table (JSON)"},
         ),
     log:
         "logs/audit.log",

@@ -42,13 +42,13 @@ rule render_pages:
             "report/explorer.html",
             caption="../templates/captions/explorer.rst",
             category="Answer",
-            labels={"answer": "Explorer", "format": "HTML"},
+            labels={"answer": "Explorer of all cells"},
         ),
         table=report(
             "report/results.html",
             caption="../templates/captions/results_page.rst",
             category="Tables",
-            labels={"table": "All cells, to sort and filter", "format": "HTML"},
+            labels={"table": "All cells, to sort and filter"},
         ),
     log:
         "logs/render_pages.log",
@@ -73,7 +73,7 @@ rule render_report:
             "report/report.md",
             caption="../templates/captions/report.rst",
             category="Answer",
-            labels={"answer": "Report", "format": "Markdown"},
+            labels={"answer": "Report (Markdown)"},
         ),
     log:
         "logs/render_report.log",

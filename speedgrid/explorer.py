@@ -21,6 +21,7 @@ from speedgrid.pages import render, title
 from speedgrid.plots import COLOURS, NAMES
 from speedgrid.record import STATUSES
 
+# Those of speedgrid.plots, by the names that Vega gives them.
 SHAPES = {"fp32": "circle", "tf32": "square", "fp16": "triangle-up", "bf16": "diamond"}
 # Apart for anybody, like the colours of the backends: https://jfly.uni-koeln.de/color/, greys where nothing was to run.
 STATUS_COLOURS = {

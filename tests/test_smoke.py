@@ -194,7 +194,8 @@ def test_snakemakes_own_report_has_every_plot_and_table_and_needs_no_new_run_for
     html = copy / "report.html"
     assert html.stat().st_size > 1_000_000
     text = html.read_text()
-    missing = [word for word in ("Plots", "Tables", *plots.TITLES.values()) if f'"{word}"' not in text]
+    words = ("Answer", "Plots", "Tables", "The run", *plots.TITLES.values())
+    missing = [word for word in words if f'"{word}"' not in text]
     assert missing == []
     assert "This caption was edited." in text
 
