@@ -36,12 +36,14 @@ lock: setup
 docs: setup
 	python -m scripts.document_config README.md
 
-# Copy what a finished run wrote, untouched, e.g. make example NAME=nvidia-h200
+# Copy what a finished run wrote, untouched, with Snakemake's report of it, e.g.
+# make example NAME=nvidia-h200 CONFIG=examples/nvidia-h200/config.yaml
 example:
 	mkdir -p examples/$(NAME)
 	rm -rf examples/$(NAME)/report
 	cp -r report examples/$(NAME)/report
 	cp artifacts/results.csv artifacts/rounds.csv artifacts/run.json artifacts/flops.json examples/$(NAME)/
+	snakemake --report examples/$(NAME)/report.html $(if $(CONFIG),--configfile $(CONFIG))
 
 clean:
 	rm -rf artifacts logs report report.html .snakemake

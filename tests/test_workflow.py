@@ -15,7 +15,8 @@ from speedgrid import record
 
 pytest_plugins = ["workflow"]
 
-REPORT = {"draw_plots": 1, "render_report": 1}
+PAGES = {"render_pages": 1, "render_report": 1}
+REPORT = {"draw_plots": 1, **PAGES}
 TABLE = {"aggregate": 1, "audit": 1, **REPORT}
 # Timings of the control cell, which is PyTorch's and the largest here: three sentinels and a twin.
 CONTROLS = 4
@@ -47,8 +48,11 @@ def gpu_tree(without_gpu, place):
 EDITS = {
     "template": ("templates/report.md.j2", "\nA new line.\n", {"render_report": 1}, set()),
     "plot": ("speedgrid/plots/lines.py", "\n# edited\n", REPORT, set()),
-    "findings": ("speedgrid/findings.py", "\n# edited\n", {"render_report": 1}, set()),
-    "audit": ("speedgrid/audit.py", "\n# edited\n", {"audit": 1, "render_report": 1}, set()),
+    "page": ("templates/explorer.html.j2", "\n<!-- edited -->\n", PAGES, set()),
+    "findings": ("speedgrid/findings/effects.py", "\n# edited\n", PAGES, set()),
+    "section": ("templates/sections/answer.md.j2", "\nA new line.\n", {"render_report": 1}, set()),
+    "language": ("languages/ru.po", "\n# edited\n", REPORT, set()),
+    "audit": ("speedgrid/audit.py", "\n# edited\n", {"audit": 1, **PAGES}, set()),
     "table": ("speedgrid/table.py", "\n# edited\n", TABLE, set()),
     "counting": ("speedgrid/onnx_graph.py", "\n# edited\n", {"count_flops": 1, **TABLE}, set()),
     "peaks": ("speedgrid/peaks.py", "\n# edited\n", {"measure_peaks": 1, **TABLE}, set()),

@@ -1,0 +1,343 @@
+"""The HTML pages and Snakemake's own report, in a real browser that has no network."""
+
+import os
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+from builders import LATENCIES, make_record, make_refusal, write_run
+from workflow import SMOKE
+
+from speedgrid import explorer, plots, results_page
+from speedgrid.precision import PRECISIONS
+from speedgrid.record import STATUSES
+
+pytest_plugins = ["workflow"]
+
+TEMPLATES = Path(__file__).parent.parent / "templates"
+WITHHELD = "onnxruntime-fp32-r64-b8"
+RELABELLED = "onnxruntime-fp16-r64-b1"
+REASON = "an answer <b>far</b> from float64"
+# What Snakemake's report holds at least: category -> entries.
+ENTRIES = {
+    "Answer": {"Explorer of all cells", "Report (Markdown)"},
+    "Plots": set(plots.TITLES.values()),
+    "Tables": {"All cells, every column (CSV)", "All cells, to sort and filter"},
+    "The run": {"Audit of the table (JSON)", "Machine, versions, settings, commands (JSON)"},
+}
+
+
+def a_run(folder):
+    """Return (table, run) of 14 cells: 12 have a speed, one ran another precision, one is wrong, one has no device."""
+    records = {name: make_record(name, [ms, 1.1 * ms] * 30) for name, ms in LATENCIES.items()}
+    records[WITHHELD] = make_record(WITHHELD, [15.5] * 50, status="wrong_result", reason=REASON)
+    records[RELABELLED] |= {"status": "wrong_precision", "observed_precision": "bf16"}
+    records["openvino-fp32-r64-b1"] = make_refusal("openvino-fp32-r64-b1", "unavailable", "not here")
+    records["pytorch-fp32-r64-b64"] = make_record("pytorch-fp32-r64-b64", [2500.0, 2600.0] * 30)
+    return write_run(folder, list(records.values()))
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """Return Chromium, which CI must have and a user need not."""
+    path = shutil.which("chromium") or shutil.which("google-chrome")
+    if not path:
+        say = pytest.fail if os.environ.get("SPEEDGRID_CHROMIUM_REQUIRED") else pytest.skip
+        say("this machine has neither chromium nor google-chrome")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        # Root, as in a container, has no sandbox.
+        running = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"] * (os.geteuid() == 0))
+        yield running
+        running.close()
+
+
+@pytest.fixture
+def visit(browser):
+    """Return a function that opens a file; afterwards nothing must have been asked of a network or gone wrong."""
+    context = browser.new_context(offline=True, viewport={"width": 1400, "height": 1000})
+    context.set_default_timeout(8000)
+    asked, errors = [], []
+
+    def opened(path):
+        page = context.new_page()
+        page.on("request", lambda request: asked.append(request.url))
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
+        page.goto(path.as_uri())
+        return page
+
+    yield opened
+    context.close()
+    assert [url[:80] for url in asked if not url.startswith(("file:", "data:", "blob:"))] == []
+    assert asked
+    assert errors == []
+
+
+@pytest.fixture(scope="module")
+def pages(tmp_path_factory):
+    """Return (folder with both pages, table) of a run."""
+    folder = tmp_path_factory.mktemp("pages")
+    table, run = a_run(folder)
+    (folder / "explorer.html").write_text(explorer.page(table, run, TEMPLATES / "explorer.html.j2"))
+    (folder / "results.html").write_text(results_page.page(table, run, TEMPLATES / "results.html.j2"))
+    return folder, table
+
+
+def points(page):
+    return page.locator("#chart path[aria-roledescription=point]")
+
+
+def fields(page):
+    return page.locator("#chart .mark-rect path")
+
+
+def choose(page, name, label):
+    """Choose an entry of one of the explorer's lists, and wait until Vega has drawn it."""
+    page.locator(f"select[name={name}]").select_option(label=label)
+    page.wait_for_timeout(150)
+
+
+def explore(visit, pages):
+    """Open the explorer with every resolution shown."""
+    page = visit(pages[0] / "explorer.html")
+    points(page).first.wait_for()
+    choose(page, "only_resolution", "all")
+    return page
+
+
+def pointed_at(page, mark):
+    """Return what the page says about a mark, name by name."""
+    mark.hover()
+    shown = page.locator("#vg-tooltip-element.visible")
+    shown.wait_for()
+    rows = [row.locator("td").all_inner_texts() for row in shown.locator("tr").all()]
+    return {name.strip(): text.strip() for name, text in rows}
+
+
+def test_the_explorer_draws_a_point_for_each_row_with_a_speed_and_a_field_for_each_cell(visit, pages):
+    page = explore(visit, pages)
+    table = pages[1]
+    assert table.latency_ms.notna().sum() == 12
+    assert points(page).count() == 12
+    assert fields(page).count() == len(table) == 14
+
+
+def test_the_explorer_begins_at_the_reports_resolution(visit, pages):
+    page = visit(pages[0] / "explorer.html")
+    points(page).first.wait_for()
+    assert page.locator("select[name=only_resolution] option:checked").inner_text() == "64"
+    assert points(page).count() == (pages[1].query("resolution == 64").latency_ms.notna()).sum() == 6
+
+
+FILTERS = [
+    ("only_backend", "ONNX Runtime", "backend == 'onnxruntime'"),
+    ("only_precision", "fp16", "precision == 'fp16'"),
+    ("only_batch_size", "8", "batch_size == 8"),
+    ("only_status", "wrong_precision", "status == 'wrong_precision'"),
+    ("only_status", "unavailable", "status == 'unavailable'"),
+]
+
+
+def test_a_filter_leaves_its_rows_in_both_views(visit, pages):
+    page = explore(visit, pages)
+    for name, label, wanted in FILTERS:
+        rows = pages[1].query(wanted)
+        choose(page, name, label)
+        assert points(page).count() == rows.latency_ms.notna().sum() < 12
+        assert fields(page).count() == len(rows)
+        choose(page, name, "all")
+    assert points(page).count() == 12
+
+
+def test_over_resolution_the_batch_size_is_held_and_back_again(visit, pages):
+    page = explore(visit, pages)
+    choose(page, "over", "resolution, pixels")
+    chosen = {name: page.locator(f"select[name=only_{name}] option:checked") for name in ("resolution", "batch_size")}
+    assert {name: option.inner_text() for name, option in chosen.items()} == {"resolution": "all", "batch_size": "8"}
+    assert points(page).count() == pages[1].query("batch_size == 8").latency_ms.notna().sum() == 5
+    choose(page, "over", "batch size")
+    assert {name: option.inner_text() for name, option in chosen.items()} == {"resolution": "64", "batch_size": "all"}
+
+
+def test_pointing_at_a_mark_tells_its_figures_and_their_intervals(visit, pages):
+    page = explore(visit, pages)
+    choose(page, "only_backend", "PyTorch")
+    choose(page, "only_batch_size", "64")
+    row = pages[1].query("batch_size == 64").iloc[0]
+    told = pointed_at(page, points(page).first)
+    assert told["setting"] == "PyTorch fp32"
+    assert told["latency, ms"] == f"{row.latency_ms:,.0f} ({row.latency_ms_low:,.0f} to {row.latency_ms_high:,.0f})"
+    low, high = 64_000 / row.latency_ms_high, 64_000 / row.latency_ms_low
+    assert low < high
+    assert told["images/s"] == f"{row.fps:.1f} ({low:.1f} to {high:.1f})"
+    assert (told["status"], told["reason"]) == (row.status, row.reason)
+
+
+def test_what_is_shown_is_where_its_figure_says(visit, pages):
+    page = explore(visit, pages)
+    choose(page, "only_backend", "PyTorch")
+    choose(page, "only_batch_size", "1")
+    for figure, higher in (("latency of one call, ms", 128), ("images/s, one call at a time", 64)):
+        choose(page, "figure", figure)
+        assert figure in page.locator("#chart").inner_text()
+        heights = {pointed_at(page, point)["resolution"]: point.bounding_box()["y"] for point in points(page).all()}
+        assert min(heights, key=heights.get) == str(higher)  # the page's y axis points down
+
+
+def test_a_row_without_a_speed_is_in_the_map_with_its_reason_and_in_no_chart(visit, pages):
+    page = explore(visit, pages)
+    choose(page, "only_status", "wrong_result")
+    assert points(page).count() == 0
+    assert page.locator("#chart path[aria-roledescription='rule mark']").count() == 0
+    told = pointed_at(page, fields(page).first)
+    assert told["setting"] == "ONNX Runtime fp32"
+    assert (told["status"], told["reason"]) == ("wrong_result", REASON)
+    assert "15.5" not in told.values()
+
+
+def test_a_row_that_ran_another_precision_is_hollow(visit, pages):
+    page = explore(visit, pages)
+    choose(page, "only_precision", "fp16")
+    filled = {pointed_at(page, point)["ran"]: point.get_attribute("fill-opacity") for point in points(page).all()}
+    assert filled["bf16"] == "0"
+    assert float(filled["fp16"]) > 0.5
+
+
+def test_a_page_on_which_nothing_was_measured_opens_and_has_every_cell(visit, tmp_path):
+    names = [f"pytorch-fp32-r64-b{size}" for size in (1, 8)]
+    table, run = write_run(tmp_path, [make_refusal(name, "unavailable", "no GPU") for name in names])
+    path = tmp_path / "explorer.html"
+    path.write_text(explorer.page(table, run, TEMPLATES / "explorer.html.j2"))
+    page = visit(path)
+    fields(page).first.wait_for()
+    assert (points(page).count(), fields(page).count()) == (0, 2)
+    assert "0 of 2 cells have a speed" in page.locator("body").inner_text()
+
+
+def test_the_explorer_fits_a_narrow_window(visit, pages):
+    page = visit(pages[0] / "explorer.html")
+    page.set_viewport_size({"width": 400, "height": 800})
+    page.reload()
+    points(page).first.wait_for()
+    assert page.evaluate("document.documentElement.scrollWidth") <= 400
+
+
+def test_the_same_table_gives_the_same_bytes(tmp_path):
+    table, run = a_run(tmp_path)
+    for make, template in ((explorer.page, "explorer.html.j2"), (results_page.page, "results.html.j2")):
+        assert make(table, run, TEMPLATES / template) == make(table.copy(), run, TEMPLATES / template)
+
+
+def test_every_precision_has_a_shape_and_every_status_a_colour():
+    assert len({explorer.SHAPES[precision] for precision in PRECISIONS}) == len(PRECISIONS)
+    assert len({explorer.STATUS_COLOURS[status] for status in STATUSES}) == len(STATUSES)
+
+
+def column(page, name):
+    """Return the visible fields of one column from top to bottom."""
+    names = page.locator("th button").all_inner_texts()
+    return page.locator(f"tbody tr:not([hidden]) td:nth-child({names.index(name) + 1})").all_inner_texts()
+
+
+def header(page, name):
+    return page.get_by_role("button", name=name, exact=True)
+
+
+def test_a_click_on_a_header_sorts_numbers_as_numbers_and_again_the_other_way_with_empty_last(visit, pages):
+    page = visit(pages[0] / "results.html")
+    whole = len(column(page, "latency_ms"))
+    for order in ("ascending", "descending"):
+        header(page, "latency_ms").click()
+        assert page.locator(f"th[aria-sort={order}]").all_inner_texts() == ["latency_ms"]
+        texts = column(page, "latency_ms")
+        assert texts[-2:] == ["", ""]
+        numbers = [float(text.replace(",", "")) for text in texts[:-2]]
+        assert numbers == sorted(numbers, reverse=order == "descending")
+        assert "2,550" in texts  # which as text would come before 4
+        assert len(texts) == whole == 14
+    header(page, "status").click()
+    assert column(page, "status") == sorted(column(page, "status"))
+    assert page.locator("th:not([aria-sort=none])").count() == 1
+
+
+def test_the_table_can_be_sorted_with_the_keyboard_alone(visit, pages):
+    page = visit(pages[0] / "results.html")
+    page.locator("#wanted").focus()
+    page.keyboard.press("Tab")  # the table, which scrolls
+    names = page.locator("th button").all_inner_texts()
+    for _ in range(names.index("batch_size") + 1):
+        page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    page.keyboard.press("Enter")
+    assert column(page, "batch_size")[0] == "64"
+    assert column(page, "batch_size")[-1] == "1"
+
+
+def test_words_filter_the_table_and_every_row_without_a_speed_is_found_with_its_reason(visit, pages):
+    page = visit(pages[0] / "results.html")
+    wanted = page.get_by_role("searchbox")
+    assert page.locator("#count").inner_text() == "14 of 14 rows"
+    for words, statuses in (("WRONG_RESULT", ["wrong_result"]), ("openvino unavailable", ["unavailable"])):
+        wanted.fill(words)
+        assert column(page, "status") == statuses
+        assert page.locator("#count").inner_text() == "1 of 14 rows"
+        assert column(page, "latency_ms") == [""]
+    assert column(page, "reason") == ["not here"]
+    wanted.fill("wrong_result")
+    assert column(page, "reason") == [REASON]
+    wanted.fill("onnxruntime nonsense")
+    assert column(page, "status") == []
+    wanted.fill("")
+    assert len(column(page, "status")) == 14
+
+
+@pytest.fixture(scope="module")
+def report(smoke):
+    """Return Snakemake's own report of the smoke run."""
+    path = smoke.workflow.folder.with_name("report.html")
+    outcome = smoke.workflow.snakemake("--report", str(path), *SMOKE)
+    assert outcome.code == 0, outcome.log
+    return path
+
+
+def listed(page, category):
+    """Open a category of Snakemake's report from its menu and return the labels of its entries."""
+    page.locator("nav nav a").first.click()
+    page.locator("nav li", has_text=re.compile(f"^{category}$")).click()
+    page.locator("nav tbody tr").first.wait_for()
+    return page.locator("nav tbody tr td:first-child").all_inner_texts()
+
+
+def test_snakemakes_report_has_every_entry_in_its_category_and_each_opens_with_a_caption(visit, report):
+    page = visit(report)
+    opened = 0
+    for category, entries in ENTRIES.items():
+        labels = listed(page, category)
+        assert entries <= set(labels)
+        for label in labels:
+            listed(page, category)
+            view, about = page.locator("nav tbody tr", has_text=label).locator("a").all()
+            if not view.get_attribute("download"):
+                view.click()
+                page.locator("iframe, #app img[src^='data:image']").last.wait_for()
+                opened += 1
+            about.click()
+            assert len(page.locator("nav .prose").inner_text()) > 40, label
+    assert opened >= 2 + len(plots.TITLES)
+
+
+def test_the_explorer_works_inside_snakemakes_report(visit, report):
+    page = visit(report)
+    listed(page, "Answer")
+    page.locator("nav tbody tr", has_text="Explorer").locator("a").first.click()
+    inside = page.frame_locator("iframe")
+    points(inside).first.wait_for()
+    assert points(inside).count() == fields(inside).count() == 6
+
+
+def test_the_first_page_of_snakemakes_report_says_what_is_in_each_category(visit, report):
+    page = visit(report)
+    assert page.locator(".prose li strong").all_inner_texts() == sorted(ENTRIES)
