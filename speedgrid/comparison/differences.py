@@ -33,24 +33,27 @@ def accuracy(cells: pd.DataFrame) -> pd.DataFrame:
 
 
 # Of a description, what tells two settings apart; commands and results are not settings.
-SETTINGS = ("machine", "config", "weights", "gpus", "loaded_beside", "threads", "details")
+SETTINGS = ("machine", "config", "gpus", "loaded_beside", "threads", "details")
 
 
 def environment(a: dict, b: dict) -> list[tuple[str, str, str]]:
     """Return (key, in A, in B) of everything in two descriptions of runs that differs; "-" where it is not there."""
-    left, right = (dict(flat({key: run.get(key) for key in SETTINGS})) for run in (a, b))
+    left, right = (dict(settings(run)) for run in (a, b))
     keys = dict.fromkeys([*left, *right])
     return [(key, left.get(key, "-"), right.get(key, "-")) for key in keys if left.get(key) != right.get(key)]
 
 
+def settings(run: dict):
+    """Yield (dotted key, text) of what a run depended on."""
+    yield from flat({key: run[key] for key in SETTINGS if key in run})
+    for one in run["weights"]:
+        yield f"weights.{one['resolution']}", f"{one['source']}, sha256 {str(one.get('sha256'))[:12]}"
+
+
 def flat(value, path: str = ""):
-    """Yield (dotted key, text) of every value in nested dictionaries, and in lists of them."""
-    if isinstance(value, list) and value and all(isinstance(one, dict) for one in value):
-        value = {str(one.get("resolution", number)): one for number, one in enumerate(value)}
+    """Yield (dotted key, text) of every value in nested dictionaries."""
     if isinstance(value, dict):
         for key, one in value.items():
             yield from flat(one, f"{path}.{key}" if path else str(key))
-    elif isinstance(value, list):
-        yield path, ", ".join(map(str, value))
     else:
-        yield path, str(value)
+        yield path, ", ".join(map(str, value)) if isinstance(value, list) else str(value)
