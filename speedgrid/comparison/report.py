@@ -196,8 +196,8 @@ def method(comparison: Comparison) -> list[str]:
         ).format(low=band[0], high=band[1]),
         _(
             "Many cells are looked at, so both kinds of p-values are corrected over the grid (Benjamini and Hochberg "
-            "1995): of the cells called FASTER or SLOWER, {share} % at most are wrong in the long run. No correction of "
-            "that kind fits intervals: theirs are narrower than a verdict needs."
+            "1995): of the cells called FASTER or SLOWER, {share} % at most are wrong in the long run. No such "
+            "correction fits intervals: theirs are narrower than a verdict needs."
         ).format(share=f"{100 * verdicts.FALSE_DISCOVERIES:.0f}"),
         _(
             "`clock` is the SM clock in A over that in B, and `cycles` what is left of the ratio, because a time is "
