@@ -8,6 +8,7 @@ from speedgrid.comparison import noise, verdicts
 from speedgrid.comparison.differences import LOST, fate
 from speedgrid.comparison.load import ComparisonError, Result
 from speedgrid.grid import AXES, Cell
+from speedgrid.limiter import HOST_LAUNCH
 from speedgrid.record import SHOWN
 
 # Columns of the table of compared cells, and of its CSV.
@@ -103,7 +104,9 @@ def decide(a: Result, b: Result, names, threshold: float) -> pd.DataFrame:
     """Return ratio, interval, p-values and verdict of the cells `names`."""
     known_a, known_b = noise.moderate((rounds(a), a.table.limiter), (rounds(b), b.table.limiter))
     ratios = b.table.latency_ms[names] / a.table.latency_ms[names]
-    found = verdicts.decide({name: (known_a[name], known_b[name]) for name in names}, ratios.to_dict(), threshold)
+    waiting = {name for one in (a, b) for name in one.table.index[one.table.limiter == HOST_LAUNCH]}
+    pairs = {name: (known_a[name], known_b[name]) for name in names}
+    found = verdicts.decide(pairs, ratios.to_dict(), threshold, waiting)
     return found.rename(columns={"low": "ratio_low", "high": "ratio_high"})
 
 

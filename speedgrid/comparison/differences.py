@@ -11,7 +11,7 @@ AGREEMENT_CHANGE = 1e-9
 
 
 def fate(cells: pd.DataFrame) -> pd.Series:
-    """Return for each cell of both what became of it: LOST, CHANGED, GAINED, or None if its status is what it was.
+    """Return for each cell of both whose status or precision changed what became of it: LOST, GAINED or CHANGED.
 
     LOST: it has no speed any more, or one of another precision than it is labelled with.
     """
@@ -22,7 +22,7 @@ def fate(cells: pd.DataFrame) -> pd.Series:
         (before < 2) & (after < 2) & (cells.observed_precision_a != cells.observed_precision_b)
     )
     words = np.select([after > before, after < before, other], [LOST, GAINED, CHANGED], "")
-    return pd.Series(words, cells.index).replace("", None)
+    return pd.Series(words, cells.index)[words != ""]
 
 
 def accuracy(cells: pd.DataFrame) -> pd.DataFrame:

@@ -6,6 +6,7 @@ Nothing is unpacked: the members of an archive are read where they are.
 import io
 import json
 import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -72,7 +73,7 @@ def _root(path: Path) -> Path | zipfile.Path:
 def _text(path: Path | zipfile.Path) -> str:
     try:
         return path.read_text(encoding="utf-8")
-    except (OSError, ValueError, zipfile.BadZipFile, zipfile.zlib.error) as error:
+    except (OSError, ValueError, zipfile.BadZipFile, zlib.error) as error:
         raise ComparisonError(f"{path} cannot be read ({error}); it is damaged.") from error
 
 

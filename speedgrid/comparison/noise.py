@@ -20,12 +20,13 @@ from speedgrid.statistics import LEVEL, order_statistic_interval
 
 # No clock knows more: rounds that agree to the last digit do so by chance. Of logarithms, squared.
 SMALLEST = 1e-4**2
-# Fewer cells than this say nothing about others.
-FEWEST_CELLS = 10
+# Fewer variances than this, two of a cell of both runs, say nothing about others.
+FEWEST = 24
 # A cell with a variance that one like the others has less often than this is left as it is.
 UNLIKE = 0.01
-# Quartiles of n cells are uncertain by about this over the root of n, as a share of the distance between them.
-DOUBT = 1.2
+# The quartiles of n variances are taken for farther apart than they are by this over n, so that few cells do not seem
+# to agree by chance: grids of 6 to 288 cells, none of which has changed, then have a false alarm in 5 % of comparisons.
+DOUBT = 12
 QUARTILES = (0.25, 0.75)
 
 
@@ -121,16 +122,15 @@ def prior(variances: np.ndarray, freedom: np.ndarray) -> tuple[float, float]:
 
     variances, freedom: [cells], estimates above 0 with their degrees of freedom. Were the true variances scaled inverse
     chi-square, the estimates would be `variance` times F(freedom, degrees): the two are chosen so that its quartiles
-    are those of the estimates, which a quarter of strange cells on either side does not move. Taken for farther apart
-    than they are by their standard error, so that few cells do not seem to agree by chance.
+    are those of the estimates, which some strange cells do not move.
     """
     from scipy import optimize, stats
 
-    if len(variances) < FEWEST_CELLS:
+    if len(variances) < FEWEST:
         return 0.0, 0.0
     usual = np.bincount(freedom.astype(int)).argmax()
     alike = variances[freedom == usual]
-    seen = np.log(np.divide(*np.quantile(alike, QUARTILES)[::-1])) * (1 + DOUBT / np.sqrt(len(alike)))
+    seen = np.log(np.divide(*np.quantile(alike, QUARTILES)[::-1])) * (1 + DOUBT / len(alike))
 
     def surplus(logarithm: float) -> float:
         low, high = stats.f.ppf(QUARTILES, usual, np.exp(logarithm))

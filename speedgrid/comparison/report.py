@@ -52,7 +52,7 @@ def markdown(comparison: Comparison, table: str, picture: str | None) -> str:
         regressions=[sentence(row, fates.get(name)) for name, row in comparison.regressions.iterrows()],
         compared=compared.iterrows(),
         clocks=compared.clock_ratio.notna().any(),
-        fates=[(name, cells.loc[name], fates[name]) for name in fates.dropna().index],
+        fates=[(name, cells.loc[name], fates[name]) for name in fates.index],
         only=[(word, one_sided(cells[cells.verdict == word])) for word in (ONLY_A, ONLY_B)],
         accuracy=list(differences.accuracy(cells).iterrows()),
         environment=differences.environment(comparison.a.run, comparison.b.run),
@@ -195,9 +195,9 @@ def method(comparison: Comparison) -> list[str]:
             "UNDECIDED, never SAME."
         ).format(low=band[0], high=band[1]),
         _(
-            "Many cells are looked at, so both kinds of p-values are corrected over the grid (Benjamini and Hochberg "
-            "1995): of the cells called FASTER or SLOWER, {share} % at most are wrong in the long run. No such "
-            "correction fits intervals: theirs are narrower than a verdict needs."
+            "Many cells are looked at, so both kinds of p-values are corrected (Benjamini and Hochberg 1995), apart "
+            "for cells that wait for their host: of the cells called FASTER or SLOWER, {share} % at most are wrong in "
+            "the long run. No such correction fits intervals: theirs are narrower than a verdict needs."
         ).format(share=f"{100 * verdicts.FALSE_DISCOVERIES:.0f}"),
         _(
             "`clock` is the SM clock in A over that in B, and `cycles` what is left of the ratio, because a time is "

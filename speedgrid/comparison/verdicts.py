@@ -16,17 +16,21 @@ EQUIVALENCE = (1 - LEVEL) / 2
 CLOSE = 1.01
 
 
-def decide(cells: dict[str, tuple[Rounds, Rounds]], ratios: dict[str, float], threshold: float) -> pd.DataFrame:
+def decide(
+    cells: dict[str, tuple[Rounds, Rounds]], ratios: dict[str, float], threshold: float, waiting=()
+) -> pd.DataFrame:
     """Return `ratio`, `low`, `high`, `p_differs`, `p_same` and `verdict` of each cell, B over A in time.
 
     cells: moderated rounds in A and B. ratios: of the cells' latencies, which the intervals are widened to contain.
-    threshold: the band of SAME reaches from 1 / (1 + threshold) to 1 + threshold.
+    threshold: the band of SAME reaches from 1 / (1 + threshold) to 1 + threshold. waiting: the cells that wait for
+    their host.
 
     FASTER and SLOWER: Welch's t-test on the moderated variances, of "the ratio is 1". SAME: two one-sided t-tests of
     "it lies outside the band" (TOST: Schuirmann, Journal of Pharmacokinetics and Biopharmaceutics 15, 1987). Both
-    families of p-values are corrected over the grid by Benjamini and Hochberg, so decisions are made on them, and the
-    intervals, which no such correction fits, are those of each cell by itself: wherever a verdict is reached, its
-    interval excludes 1, or lies within the band.
+    families of p-values are corrected by Benjamini and Hochberg, apart for cells that wait for their host, which can
+    hardly be told and would take evidence from the others (Sun et al., Genetic Epidemiology 30, 2006). Decisions are
+    made on them, and the intervals, which no such correction fits, are those of each cell by itself: wherever a verdict
+    is reached, its interval excludes 1, or lies within the band.
     """
     from scipy.stats import false_discovery_control
 
@@ -35,10 +39,10 @@ def decide(cells: dict[str, tuple[Rounds, Rounds]], ratios: dict[str, float], th
         index=list(cells),
         columns=["ratio", "low", "high", "p_differs", "p_same"],
     ).astype(float)
-    known = found.p_differs.notna()
-    for name in ("p_differs", "p_same"):
-        if known.any():
-            found.loc[known, name] = false_discovery_control(found.loc[known, name])
+    for group in (found.index.isin(waiting), ~found.index.isin(waiting)):
+        if (known := group & found.p_differs.notna()).any():
+            for name in ("p_differs", "p_same"):
+                found.loc[known, name] = false_discovery_control(found.loc[known, name])
     differs = (found.p_differs < FALSE_DISCOVERIES) & ((found.low > 1) | (found.high < 1))
     found["verdict"] = np.select(
         [
