@@ -126,6 +126,29 @@ def test_two_runs_of_the_same_thing_hardly_ever_differ_and_close_no_gate():
     assert different <= 6 * CELLS * 0.003
 
 
+@pytest.mark.parametrize("count", [6, 12, 36])
+def test_small_grids_of_which_nothing_has_changed_seldom_raise_an_alarm(count):
+    random = np.random.default_rng(count)
+    limiters = pd.Series({str(cell): HOST_LAUNCH if cell < count // 6 else KERNEL for cell in range(count)})
+    alarms = 0
+    for _ in range(200):
+        between = random.uniform(0.005, 0.01, count)
+        pair = []
+        for _side in "ab":
+            jumps = np.log(1.6) * (random.random((count, 3)) < 0.5) + random.normal(0, 0.03, (count, 3))
+            logs = random.normal(0, 1, (count, 3)) * between[:, None]
+            logs[: count // 6] = jumps[: count // 6]
+            rounds = {str(cell): Rounds(one.mean(), one.var(ddof=1), 2, 3) for cell, one in enumerate(logs)}
+            pair.append((rounds, limiters))
+        a, b = noise.moderate(*pair)
+        ratios = {cell: float(np.exp(b[cell].centre - a[cell].centre)) for cell in a}
+        waiting = set(limiters.index[limiters == HOST_LAUNCH])
+        verdict = verdicts.decide({cell: (a[cell], b[cell]) for cell in a}, ratios, 0.05, waiting).verdict
+        alarms += verdict.isin([verdicts.FASTER, verdicts.SLOWER]).any()
+    # 5 % by design; 200 comparisons know it to within 3 %.
+    assert alarms / 200 <= 0.08
+
+
 def test_a_run_against_itself_has_no_difference_at_all():
     run = Grid(7).measure()
     verdict = cells.compare(run, run, 0.05).cells.verdict

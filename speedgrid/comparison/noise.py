@@ -126,10 +126,10 @@ def prior(variances: np.ndarray, freedom: np.ndarray) -> tuple[float, float]:
     """
     from scipy import optimize, stats
 
-    if len(variances) < FEWEST:
-        return 0.0, 0.0
-    usual = np.bincount(freedom.astype(int)).argmax()
+    usual = np.bincount(freedom.astype(int), minlength=1).argmax()
     alike = variances[freedom == usual]
+    if len(alike) < FEWEST:
+        return 0.0, 0.0
     seen = np.log(np.divide(*np.quantile(alike, QUARTILES)[::-1])) * (1 + DOUBT / len(alike))
 
     def surplus(logarithm: float) -> float:
