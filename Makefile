@@ -4,7 +4,7 @@ BIN := $(VENV)/bin
 UV_VERSION := $(shell sed -n 's/^uv==\([^ ]*\).*/\1/p' envs/requirements.txt)
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: report test check setup lock docs example clean
+.PHONY: report test check setup lock docs example archive compare clean
 
 report: setup
 	snakemake
@@ -44,6 +44,19 @@ example:
 	cp -r report examples/$(NAME)/report
 	cp artifacts/results.csv artifacts/rounds.csv artifacts/run.json artifacts/flops.json examples/$(NAME)/
 	snakemake --report examples/$(NAME)/report.html $(if $(CONFIG),--configfile $(CONFIG))
+
+# Keep a finished run, with its raw samples, in one file, e.g. make archive NAME=before-the-update
+archive: setup
+	@test -n "$(NAME)" || { echo "make archive needs NAME=, the file to write without .speedgrid.zip."; exit 2; }
+	@python -m scripts.archive "$(NAME)"
+
+# What changed from A to B, archives or folders, e.g. make compare A=before-the-update.speedgrid.zip B=. THRESHOLD=5
+# fails where a cell is slower by THRESHOLD percent or has lost its speed. Make turns any failure into exit code 2:
+# python -m scripts.compare tells a regression, 1, from results that cannot be compared, 2.
+THRESHOLD ?= 5
+compare: setup
+	@test -n "$(A)" -a -n "$(B)" || { echo "make compare needs A= and B=, each an archive or a folder with a result."; exit 2; }
+	@python -m scripts.compare "$(A)" "$(B)" --threshold-percent "$(THRESHOLD)"
 
 clean:
 	rm -rf artifacts logs report report.html .snakemake

@@ -1,0 +1,21 @@
+"""Compare two results. Exit code 0; 1 if B has a regression; 2 if they cannot be compared."""
+
+import argparse
+import sys
+
+parser = argparse.ArgumentParser(prog="python -m scripts.compare", description=__doc__)
+parser.add_argument("a", help="what was: an archive of `make archive`, or a folder with artifacts/ or results.csv")
+parser.add_argument("b", help="what is now")
+parser.add_argument("--threshold-percent", type=float, default=5, help="a regression is so much slower (5)")
+parser.add_argument("--output", default="report/comparison.md", help="the report; .csv, .svg and .png lie beside it")
+asked = parser.parse_args()
+
+from speedgrid.comparison import cells, load, report  # noqa: E402 - a second, which a usage error need not pay
+
+try:
+    found = cells.compare(load.read(asked.a), load.read(asked.b), asked.threshold_percent / 100)
+    written = report.write(found, asked.output)
+except load.ComparisonError as error:
+    parser.exit(2, f"{error}\n")
+print(*report.summary(found), f"See {', '.join(map(str, written))}.", sep="\n")
+sys.exit(1 if len(found.regressions) else 0)

@@ -1,0 +1,134 @@
+"""Read a result that is to be compared: a folder in which speedgrid ran, one of examples/, or an archive.
+
+Nothing is unpacked: the members of an archive are read where they are.
+"""
+
+import io
+import json
+import zipfile
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from speedgrid.grid import AXES, Cell, turn_number
+from speedgrid.record import FORMAT
+
+# What a table has to have here; older tables may lack other columns.
+NEEDED = (*AXES, "status", "reason", "latency_ms", "latency_ms_low", "latency_ms_high", "rounds", "observed_precision")
+OPTIONAL = ("limiter", "sm_clock_mhz", "snr_db", "top1_agreement")
+# The share by which a latency in the table may differ from that of the samples beside it: what decimals lose.
+ROUNDING = 1e-6
+
+
+class ComparisonError(ValueError):
+    """Results that cannot be compared; the message names the file, and what would be right."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """One result: its table, [cells] by name, its description, and for each cell the samples of its rounds in ms.
+
+    samples: empty where only the table is there, with its intervals.
+    """
+
+    name: str
+    table: pd.DataFrame
+    run: dict
+    samples: dict[str, list[np.ndarray]]
+
+
+def read(source: str | Path) -> Result:
+    """Return the result in a folder or an archive. Raises ComparisonError if there is none that can be read."""
+    root = _root(Path(source))
+    base = root / "artifacts" if (root / "artifacts" / "results.csv").is_file() else root
+    for name in ("results.csv", "run.json"):
+        if not (base / name).is_file():
+            raise ComparisonError(
+                f"{source} has no {name}, neither in it nor in its artifacts/; give an archive of `make archive`, a "
+                "folder in which speedgrid ran, or one like examples/nvidia-h200."
+            )
+    table = _table(base / "results.csv")
+    run = _parse(base / "run.json")
+    if absent := [key for key in ("machine", "weights", "config", "controls") if key not in run]:
+        raise ComparisonError(f"{base / 'run.json'} has no {absent[0]!r}; it is not the description of a run.")
+    samples = _samples(base / "timings") if (base / "timings").is_dir() else {}
+    _refuse_strangers(table, samples, base)
+    return Result(str(source), table, run, samples)
+
+
+def _root(path: Path) -> Path | zipfile.Path:
+    if path.is_dir():
+        return path
+    if not path.is_file():
+        raise ComparisonError(f"{path} is not there; give a folder or an archive of `make archive`.")
+    try:
+        return zipfile.Path(zipfile.ZipFile(path))
+    except zipfile.BadZipFile as error:
+        raise ComparisonError(f"{path} is neither a folder nor an archive of `make archive` ({error}).") from error
+
+
+def _text(path: Path | zipfile.Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, ValueError, zipfile.BadZipFile, zlib.error) as error:
+        raise ComparisonError(f"{path} cannot be read ({error}); it is damaged.") from error
+
+
+def _parse(path: Path | zipfile.Path) -> dict:
+    text = _text(path)
+    try:
+        content = json.loads(text)
+    except ValueError as error:
+        raise ComparisonError(f"{path} is not JSON ({error}); it is damaged.") from error
+    if not isinstance(content, dict):
+        raise ComparisonError(f"{path} is a JSON {type(content).__name__}; it must be an object.")
+    return content
+
+
+def _table(path: Path | zipfile.Path) -> pd.DataFrame:
+    try:
+        table = pd.read_csv(io.StringIO(_text(path)))
+    except pd.errors.ParserError as error:
+        raise ComparisonError(f"{path} is not a table ({error}).") from error
+    if absent := [column for column in NEEDED if column not in table]:
+        raise ComparisonError(f"{path} has no column {absent[0]!r}; it is not a table that speedgrid wrote.")
+    table = table.assign(**{column: np.nan for column in OPTIONAL if column not in table})
+    names = [str(Cell(*values)) for values in table[list(AXES)].itertuples(index=False)]
+    if len(set(names)) < len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ComparisonError(f"{path} has {twice} twice; a table has one row for each cell.")
+    return table.set_axis(names)
+
+
+def _samples(folder: Path | zipfile.Path) -> dict[str, list[np.ndarray]]:
+    """Return the latencies of each cell's rounds in ms, in order."""
+    found: dict[str, dict[int, np.ndarray]] = {}
+    for path in folder.iterdir():
+        if not path.name.endswith(".json") or path.name.startswith("."):
+            continue
+        record = _parse(path)
+        if record.get("format") != FORMAT:
+            raise ComparisonError(
+                f"{path} is a record of format {record.get('format')!r}; this version compares format {FORMAT}: "
+                "use the version of speedgrid that wrote it, or only its results.csv and run.json."
+            )
+        if record["turn"].startswith("round") and "samples" in record:
+            rounds = found.setdefault(str(Cell(**record["cell"])), {})
+            rounds[turn_number(record["turn"])] = np.array(record["samples"]["host_ms"], float)
+    return {cell: [rounds[number] for number in sorted(rounds)] for cell, rounds in found.items()}
+
+
+def _refuse_strangers(table: pd.DataFrame, samples: dict[str, list[np.ndarray]], base: Path | zipfile.Path) -> None:
+    """Refuse samples that are not those of the table: measuring went on after it was written."""
+    if not samples:
+        return
+    for cell, latency in table.latency_ms.dropna().items():
+        found = np.median([np.median(one) for one in samples[cell]]) if cell in samples else np.nan
+        if not abs(found / latency - 1) < ROUNDING:
+            raise ComparisonError(
+                f"{base / 'timings'} has {found:.6g} ms for {cell} and {base / 'results.csv'} has {latency:.6g} ms; "
+                "they must be of one run: run snakemake, which aggregates what was measured."
+            )

@@ -1,0 +1,48 @@
+"""Results as the workflow writes them, and the command that compares two; for tests of comparisons and archives."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+from builders import make_record, make_refusal, write_run
+
+from speedgrid.record import write_json
+
+ROOT = Path(__file__).parent.parent
+LATENCIES = {"pytorch-fp32-r64-b1": 4.0, "pytorch-fp32-r64-b8": 16.0, "onnxruntime-fp32-r64-b1": 2.0}
+
+
+def write_result(folder: Path, factor: float = 1.0, seed: int = 0, lost=()) -> Path:
+    """Write a result of two backends in three rounds to `folder`, as the workflow does."""
+    random = np.random.default_rng(seed)
+    records = []
+    for name, latency in LATENCIES.items():
+        for number in (1, 2, 3):
+            level = latency * factor * np.exp(random.normal(0, 0.002))
+            samples = list(level * np.exp(random.normal(0, 0.002, 50)))
+            one = make_refusal(name, "failed", "died") if name in lost else make_record(name, samples)
+            records.append(one | {"turn": f"round{number}"})
+    scratch = folder / "scratch"
+    scratch.mkdir(parents=True)
+    table, description = write_run(scratch, records)
+    for one in records:
+        cell = one["cell"]
+        name = f"{cell['backend']}-{cell['precision']}-r{cell['resolution']}-b{cell['batch_size']}-{one['turn']}.json"
+        write_json(folder / "artifacts" / "timings" / name, one)
+    table.to_csv(folder / "artifacts" / "results.csv", index=False)
+    write_json(folder / "artifacts" / "run.json", description)
+    shutil.rmtree(scratch)
+    return folder
+
+
+def compare(*arguments) -> subprocess.CompletedProcess:
+    """Run the command that compares two results."""
+    return subprocess.run(
+        [sys.executable, "-m", "scripts.compare", *map(str, arguments)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )

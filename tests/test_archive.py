@@ -1,0 +1,134 @@
+"""A whole result in one file: what goes in comes out, and nothing else is touched."""
+
+import subprocess
+import sys
+import zipfile
+
+import numpy as np
+import pytest
+import yaml
+from results import ROOT, compare, write_result
+
+from speedgrid import archive, settings
+from speedgrid.comparison import load
+
+
+@pytest.fixture
+def finished(tmp_path):
+    """Return a folder with a finished run and its report."""
+    folder = write_result(tmp_path / "run", seed=3)
+    (folder / "report" / "plots").mkdir(parents=True)
+    (folder / "report" / "report.md").write_text("# report\n")
+    (folder / "report" / "plots" / "fps.svg").write_text("<svg/>")
+    (folder / "artifacts" / "engines").mkdir()
+    (folder / "artifacts" / "engines" / "large.ts").write_bytes(b"0" * 1000)
+    return folder
+
+
+def run(*arguments) -> subprocess.CompletedProcess:
+    return subprocess.run(
+        [sys.executable, "-m", "scripts.archive", *map(str, arguments)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_an_archive_holds_the_result_and_gives_it_back(finished, tmp_path):
+    done = run(tmp_path / "kept", "--folder", finished)
+    path = tmp_path / "kept.speedgrid.zip"
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == str(path)
+    before, after = load.read(finished), load.read(path)
+    assert before.samples.keys() == after.samples.keys()
+    assert len(after.samples) == 3
+    for cell, rounds in before.samples.items():
+        assert len(rounds) == 3
+        for one, other in zip(rounds, after.samples[cell], strict=True):
+            np.testing.assert_array_equal(one, other)
+    assert before.table.equals(after.table)
+    assert before.run == after.run
+
+
+def test_an_archive_unpacked_is_a_folder_like_the_one_it_was_made_of(finished, tmp_path):
+    path = archive.write(finished, str(tmp_path / "kept"))
+    with zipfile.ZipFile(path) as packed:
+        assert packed.testzip() is None
+        names = set(packed.namelist())
+        files = {str(one.relative_to(finished)) for one in finished.rglob("*") if one.is_file()}
+        assert names == files - {"artifacts/engines/large.ts"} | {"config.yaml"}
+        for name in names - {"config.yaml"}:
+            assert packed.read(name) == (finished / name).read_bytes()
+        config = yaml.safe_load(packed.read("config.yaml"))
+    assert config == load.read(path).run["config"]
+    assert settings.complete(config) == config  # so that --configfile takes it
+
+
+def test_archives_are_compared_with_folders(finished, tmp_path):
+    path = archive.write(finished, str(tmp_path / "kept"))
+    other = write_result(tmp_path / "other", factor=1.1, seed=4)
+    output = ("--output", tmp_path / "comparison.md")
+    assert compare(path, other, *output).returncode == 1
+    assert compare(other, path, *output).returncode == 0
+    assert compare(path, finished, *output).returncode == 0
+
+
+def test_an_archive_is_never_overwritten(finished, tmp_path):
+    path = archive.write(finished, str(tmp_path / "kept"))
+    content = path.read_bytes()
+    done = run(path, "--folder", finished)  # with its suffix it is the same name
+    assert done.returncode == 2
+    assert done.stderr == f"{path} is there already; an archive is not overwritten: take another name.\n"
+    assert path.read_bytes() == content
+
+
+def test_a_result_without_samples_or_one_that_cannot_be_read_is_not_kept(finished, tmp_path):
+    assert "an archive holds raw samples: measure first." in run(tmp_path / "kept", "--folder", tmp_path).stderr
+    (finished / "artifacts" / "run.json").write_text("{")
+    done = run(tmp_path / "kept", "--folder", finished)
+    assert done.returncode == 2
+    assert "run.json is not JSON" in done.stderr
+    assert list(tmp_path.glob("*kept*")) == []
+
+
+def test_an_archive_that_cannot_be_finished_leaves_nothing(finished, tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr(zipfile.ZipFile, "write", full)
+    with pytest.raises(OSError, match="no space"):
+        archive.write(finished, str(tmp_path / "kept"))
+    assert {one.name for one in tmp_path.iterdir()} == {"run"}
+
+
+def test_nothing_in_an_archive_is_written_anywhere(finished, tmp_path):
+    path = archive.write(finished, str(tmp_path / "place" / "kept"))
+    with zipfile.ZipFile(path, "a") as packed:
+        packed.writestr("../outside.json", "{}")
+        packed.writestr("/artifacts/timings/absolute.json", "{}")
+    before = {one for one in tmp_path.rglob("*")}
+    assert len(load.read(path).samples) == 3
+    assert {one for one in tmp_path.rglob("*")} == before
+
+
+def test_a_damaged_archive_is_refused_by_name(finished, tmp_path):
+    path = archive.write(finished, str(tmp_path / "kept"))
+    with zipfile.ZipFile(path) as packed:
+        place = packed.getinfo("artifacts/timings/pytorch-fp32-r64-b1-round1.json").header_offset + 200
+    content = bytearray(path.read_bytes())
+    content[place] ^= 0xFF
+    path.write_bytes(content)
+    done = compare(path, finished, "--output", tmp_path / "comparison.md")
+    assert done.returncode == 2
+    assert "pytorch-fp32-r64-b1-round1.json cannot be read" in done.stderr
+    path.write_bytes(content[:1000])
+    assert "is neither a folder nor an archive" in compare(path, finished).stderr
+
+
+def test_a_record_of_another_format_in_an_archive_is_named(finished, tmp_path):
+    path = archive.write(finished, str(tmp_path / "kept"))
+    with zipfile.ZipFile(path, "a") as packed:
+        packed.writestr("artifacts/timings/old-round1.json", '{"format": 1}')
+    with pytest.raises(load.ComparisonError, match=r"old-round1\.json is a record of format 1"):
+        load.read(path)
