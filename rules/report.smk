@@ -37,7 +37,7 @@ rule render_pages:
         explorer="templates/explorer.html.j2",
         table="templates/results.html.j2",
         languages=LANGUAGES,
-        code=code("explorer", "results_page", "pages", "language") + package("findings") + package("plots"),
+        code=code("explorer", "results_page", "pages", "templates", "language") + package("findings") + package("plots"),
     output:
         explorer=report(
             "report/explorer.html",
@@ -70,7 +70,7 @@ rule render_report:
         template="templates/report.md.j2",
         sections=sorted(str(path) for path in Path("templates/sections").glob("*.j2")),
         languages=LANGUAGES,
-        code=code("report", "language", "statistics") + package("findings"),
+        code=code("report", "templates", "language", "statistics") + package("findings"),
     output:
         report(
             "report/report.md",

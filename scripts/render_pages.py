@@ -6,11 +6,13 @@ from pathlib import Path
 import pandas as pd
 
 from speedgrid import explorer, results_page
+from speedgrid.language import speaking
 from speedgrid.log import log_to
 
 log_to(snakemake.log[0])
 inputs, outputs = snakemake.input, snakemake.output
 results = pd.read_parquet(inputs.results)
 run = json.loads(Path(inputs.run).read_text())
-Path(outputs.explorer).write_text(explorer.page(results, run, inputs.explorer))
-Path(outputs.table).write_text(results_page.page(results, run, inputs.table))
+with speaking(run["config"]["report"]["language"]):
+    Path(outputs.explorer).write_text(explorer.page(results, run, inputs.explorer))
+    Path(outputs.table).write_text(results_page.page(results, run, inputs.table))

@@ -2,23 +2,15 @@
 
 from pathlib import Path
 
-import jinja2
-
 from speedgrid.language import ACTIVE, SOURCE, _
+from speedgrid.templates import environment
 
 
 def render(template: str | Path, **texts) -> str:
     """Return a page from a Jinja template; texts are escaped. Raises jinja2.UndefinedError for one that is missing."""
     path = Path(template)
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(path.parent),
-        undefined=jinja2.StrictUndefined,
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    return environment.get_template(path.name).render(language=ACTIVE[-1].info().get("language", SOURCE), **texts)
+    made = environment(path.parent, escape=True)
+    return made.get_template(path.name).render(language=ACTIVE[-1].info().get("language", SOURCE), **texts)
 
 
 def title(run: dict) -> str:

@@ -3,7 +3,6 @@
 from datetime import UTC, datetime
 from pathlib import Path
 
-import jinja2
 import pandas as pd
 import yaml
 
@@ -11,21 +10,7 @@ from speedgrid import findings, language, plots
 from speedgrid.findings import label, measured, number
 from speedgrid.findings.words import place
 from speedgrid.grid import nearest
-
-
-def templates(folder: Path) -> jinja2.Environment:
-    """Return what renders the templates of a folder, in the language that is spoken."""
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(folder),
-        extensions=["jinja2.ext.i18n"],
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    environment.install_gettext_callables(language.gettext, language.ngettext, newstyle=True)
-    environment.filters |= {"number": number, "label": label, "place": place}
-    return environment
+from speedgrid.templates import environment
 
 
 def markdown(table: pd.DataFrame, run: dict, template: str | Path) -> str:
@@ -42,27 +27,25 @@ def _markdown(table: pd.DataFrame, run: dict, path: Path) -> str:
     resolution = nearest(table.resolution, settings["resolution"])
     batch_size = nearest(table.batch_size, settings["batch_size"])
     shown = measured(table)
-    return (
-        templates(path.parent)
-        .get_template(path.name)
-        .render(
-            run=run,
-            rendered_at=datetime.now(UTC).isoformat(timespec="minutes"),
-            table=table,
-            sections=sections(table),
-            resolution=resolution,
-            batch_size=batch_size,
-            speedup_over_resolution=speedups(shown[shown.batch_size == batch_size], "resolution"),
-            speedup_over_batch_size=speedups(shown[shown.resolution == resolution], "batch_size"),
-            findings=findings.compute(table, run["config"], run["controls"]["noise_floor_percent"]),
-            unstable=shown[shown.status == "unstable"],
-            throttled=shown[shown.throttled.notna()],
-            missing=missing(table),
-            witnesses=witnesses(table),
-            relabelled=shown[shown.status == "wrong_precision"],
-            plots=plots.TITLES,
-            config_text=yaml.safe_dump(run["config"], sort_keys=False, default_flow_style=None, width=100),
-        )
+    made = environment(path.parent)
+    made.filters |= {"number": number, "label": label, "place": place}
+    return made.get_template(path.name).render(
+        run=run,
+        rendered_at=datetime.now(UTC).isoformat(timespec="minutes"),
+        table=table,
+        sections=sections(table),
+        resolution=resolution,
+        batch_size=batch_size,
+        speedup_over_resolution=speedups(shown[shown.batch_size == batch_size], "resolution"),
+        speedup_over_batch_size=speedups(shown[shown.resolution == resolution], "batch_size"),
+        findings=findings.compute(table, run["config"], run["controls"]["noise_floor_percent"]),
+        unstable=shown[shown.status == "unstable"],
+        throttled=shown[shown.throttled.notna()],
+        missing=missing(table),
+        witnesses=witnesses(table),
+        relabelled=shown[shown.status == "wrong_precision"],
+        plots=plots.TITLES,
+        config_text=yaml.safe_dump(run["config"], sort_keys=False, default_flow_style=None, width=100),
     )
 
 

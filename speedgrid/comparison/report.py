@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-import jinja2
 import pandas as pd
 
 from speedgrid.comparison import differences, plot, verdicts
@@ -10,6 +9,7 @@ from speedgrid.comparison.cells import NOT_COMPARED, ONLY_A, ONLY_B, Comparison
 from speedgrid.comparison.load import ComparisonError
 from speedgrid.findings import number
 from speedgrid.language import _, ngettext
+from speedgrid.templates import environment
 
 TEMPLATE = Path(__file__).parents[2] / "templates" / "comparison.md.j2"
 
@@ -33,19 +33,12 @@ def write(comparison: Comparison, output: str | Path) -> list[Path]:
 
 def markdown(comparison: Comparison, table: str, picture: str | None) -> str:
     """Return the report as Markdown. table, picture: names of the files beside it."""
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(TEMPLATE.parent),
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    environment.globals["_"] = _
-    environment.filters |= {"number": number, "ratio": ratio, "inline": inline}
+    made = environment(TEMPLATE.parent)
+    made.filters |= {"number": number, "ratio": ratio, "inline": inline}
     cells = comparison.cells
     fates = differences.fate(cells)
     compared = cells[cells.verdict.isin(verdicts.VERDICTS)]
-    return environment.get_template(TEMPLATE.name).render(
+    return made.get_template(TEMPLATE.name).render(
         a=comparison.a,
         b=comparison.b,
         summary=summary(comparison),
