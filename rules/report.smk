@@ -34,9 +34,11 @@ rule render_report:
         results="artifacts/results.parquet",
         run="artifacts/run.json",
         audit="artifacts/audit.json",
+        published="artifacts/published.json",
         plots=expand("report/plots/{name}.png", name=plots.TITLES),
         template="templates/report.md.j2",
-        code=code("findings", "report"),
+        parts="templates/published.md.j2",
+        code=code("findings", "report", "published/section", "published/words", "published/beside", "published/layout"),
     output:
         markdown="report/report.md",
         table=report(

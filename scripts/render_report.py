@@ -11,5 +11,6 @@ from speedgrid.log import log_to
 log_to(snakemake.log[0])
 results = pd.read_parquet(snakemake.input.results)
 run = json.loads(Path(snakemake.input.run).read_text())
-Path(snakemake.output.markdown).write_text(report.markdown(results, run, snakemake.input.template))
+published = json.loads(Path(snakemake.input.published).read_text())
+Path(snakemake.output.markdown).write_text(report.markdown(results, run, snakemake.input.template, published))
 Path(snakemake.output.table).write_text(report.html_table(results, run))

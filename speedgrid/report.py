@@ -10,6 +10,7 @@ import yaml
 from speedgrid import findings, plots
 from speedgrid.findings import label, measured, number
 from speedgrid.grid import nearest
+from speedgrid.published import section
 
 # Columns of the HTML table and how they are written there.
 HTML_COLUMNS = (
@@ -37,8 +38,11 @@ HTML_COLUMNS = (
 )
 
 
-def markdown(table: pd.DataFrame, run: dict, template: str | Path) -> str:
-    """Return the report as Markdown. table: results as of speedgrid.table. run: as of speedgrid.run."""
+def markdown(table: pd.DataFrame, run: dict, template: str | Path, published: list[dict] = ()) -> str:
+    """Return the report as Markdown.
+
+    table: results as of speedgrid.table. run: as of speedgrid.run. published: as of speedgrid.published.verdict.audit.
+    """
     path = Path(template)
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(path.parent),
@@ -68,6 +72,7 @@ def markdown(table: pd.DataFrame, run: dict, template: str | Path) -> str:
         witnesses=witnesses(table),
         relabelled=shown[shown.status == "wrong_precision"],
         plots=plots.TITLES,
+        published=section.compose(published, table, run),
         config_text=yaml.safe_dump(run["config"], sort_keys=False, default_flow_style=None, width=100),
     )
 

@@ -22,7 +22,7 @@ def with_axis(axis, values):
 
 
 BAD = {
-    "unknown key": ({"devce": "cpu"}, ["'devce'", "the top level", "device, model, grid, timing, report"]),
+    "unknown key": ({"devce": "cpu"}, ["'devce'", "the top level", "device, model, grid, timing, published, report"]),
     "unknown nested key": (
         {"timing": {"timed_run": 3}},
         ["'timed_run'", "at timing", f"known keys there are {', '.join(TIMING)}."],
@@ -195,7 +195,7 @@ def test_the_schema_is_strict_and_says_of_every_key_what_it_means_and_its_defaul
     schema = settings.read_schema()
     Draft202012Validator.check_schema(schema)
     found = dict(leaves(schema))
-    assert len(found) == 18
+    assert len(found) == 19
     assert [path for path, one in found.items() if "default" not in one or len(one["description"]) < 10] == []
     objects = [schema, *schema["properties"].values(), *schema["$defs"].values()]
     assert [one for one in objects if one.get("type") == "object" and one["additionalProperties"] is not False] == []

@@ -1,35 +1,52 @@
 """The section of the report on published tables: finished text and tables, which its template only lays out."""
 
-from collections import defaultdict
+from collections import Counter
+from statistics import median
 
 import pandas as pd
 
+from speedgrid.audit import WINOGRAD
 from speedgrid.findings import number
 from speedgrid.language import _, ngettext
 from speedgrid.published import beside, words
-from speedgrid.published.checks import NAMES
+from speedgrid.published.checks import BOUNDS, NAMES
 from speedgrid.published.layout import cell, name, pivot, place, table
 from speedgrid.published.verdict import VERDICTS
 
 # Up to so many rows a table has one line for each; longer ones are brought together, and unfold.
 SHORT = 12
+# So many rows that are off by one factor are no coincidence.
+ALIKE = 3
 
 
-def sections(published: list[dict], results: pd.DataFrame, run: dict) -> list[dict]:
-    """Return one section for each published table: `title`, `facts`, `findings` (both sentences) and `tables`.
+def compose(published: list[dict], results: pd.DataFrame, run: dict) -> dict:
+    """Return the section: `title`, `about` (a paragraph), and `parts`, one for each table; empty where there is none.
 
     published: as of speedgrid.published.verdict.audit. results: as of speedgrid.table; run: as of speedgrid.run, with
-    which they are compared. Each table has a `caption`, a `head`, `rows` of text, and `folded`.
+    which they are compared. Each part has a `title`, `facts` and `findings` (both sentences), and `tables`, each with
+    a `caption`, a `head`, `rows` of text, and whether it is `folded`.
     """
-    return [
-        {
-            "title": one["title"],
-            "facts": facts(one),
-            "findings": findings(one),
-            "tables": [*verdicts(one), *beside.tables(one, results, run, SHORT)],
-        }
-        for one in published
-    ]
+    if not published:
+        return {}
+    return {
+        "title": _("Published tables, audited"),
+        "about": _(
+            "A printed figure stands for every number that rounds to it. A row is *inconsistent* if its figures "
+            "contradict each other or the peak that its table states, and *impossible* if it is faster than "
+            "{times} times the data sheet's peak in its precision (Winograd's convolutions need so many times fewer "
+            "multiplications). Neither says which of its figures is wrong. What would explain it is named only where "
+            "undoing it makes the arithmetic fit."
+        ).format(times=f"{WINOGRAD:g}"),
+        "parts": [
+            {
+                "title": one["title"],
+                "facts": facts(one),
+                "findings": findings(one),
+                "tables": [*verdicts(one), *beside.tables(one, results, run, SHORT)],
+            }
+            for one in published
+        ],
+    }
 
 
 def facts(one: dict) -> list[str]:
@@ -52,25 +69,31 @@ def facts(one: dict) -> list[str]:
             counts=", ".join(f"**{words.verdict(verdict)}** {count}" for verdict, count in counts.items() if count)
         )
     )
+    if stated := dict.fromkeys(row["figures"]["tflops_peak"] for row in rows if "tflops_peak" in row["figures"]):
+        line = _("The table states a peak of {stated}; the data sheet's, in TFLOPS: {sheet}.")
+        sheet = ", ".join(f"{precision} {rate:g}" for precision, rate in one["peaks"].items()) or _("not known")
+        lines.append(line.format(stated=", ".join(stated), sheet=sheet))
+    return lines + unjudged(one)
+
+
+def unjudged(one: dict) -> list[str]:
+    """Say which columns, rows and cells of a table could not be judged."""
+    lines = []
     if one["unknown"]:
         headers = ", ".join(f"`{header}`" for header in one["unknown"])
         lines.append(_("Columns that are not understood, and not judged: {headers}.").format(headers=headers))
-    reasons = defaultdict(int)
-    for row in rows:
-        for reason in row["unknown"]:
-            reasons[reason] += 1
-    lines += [
-        ngettext(
+    reasons = Counter(reason for row in one["rows"] for reason in row["unknown"])
+    for reason, count in reasons.items():
+        text = ngettext(
             "Not held against the device, {count} row: {reason}.",
             "Not held against the device, {count} rows: {reason}.",
             count,
-        ).format(count=count, reason=words.unknown(reason))
-        for reason, count in reasons.items()
-    ]
-    unreadable = [(place(row), header, text) for row in rows for header, text in row["unreadable"].items()]
-    lines += [
-        _("{place}: `{header}` is {text!r}, no number.").format(place=p, header=h, text=t) for p, h, t in unreadable
-    ]
+        )
+        lines.append(text.format(count=count, reason=words.unknown(reason)))
+    for row in one["rows"]:
+        for header, text in row["unreadable"].items():
+            line = _("{place}: `{header}` is `{text}`, no number.")
+            lines.append(line.format(place=place(row), header=header, text=text))
     return lines
 
 
@@ -84,7 +107,7 @@ def findings(one: dict) -> list[str]:
     """Say what does not hold, where it is worst, and what would explain it in how many rows."""
     lines = []
     for check, letter in letters(one).items():
-        rows = [(row, _failed(row, check)) for row in one["rows"] if _failed(row, check)]
+        rows = [(row, found) for row in one["rows"] if (found := _failed(row, check))]
         row, worst = max(rows, key=lambda pair: max(pair[1]["ratio"], 1 / (pair[1]["ratio"] or 1e-9)))
         lines.append(
             ngettext(
@@ -98,21 +121,37 @@ def findings(one: dict) -> list[str]:
                 place=place(row),
                 arithmetic=words.arithmetic(check, worst["figures"]),
             )
-            + explained(check, [row for row, _ in rows])
+            + alike([found["ratio"] for row, found in rows])
+            + explained(check, [row for row, found in rows])
+            + no_faster(check, one["peaks"])
         )
     return lines
 
 
+def alike(ratios: list[float]) -> str:
+    """Say where a check is missed by one and the same factor: that is no accident."""
+    middle = median(ratios)
+    if len(ratios) < ALIKE or any(abs(one / middle - 1) > 0.01 for one in ratios):
+        return ""
+    return " " + _("It is the same factor in all of them, {factor}.").format(factor=number(middle))
+
+
+def no_faster(check: str, peaks: dict[str, float]) -> str:
+    """Say where TF32, which is what most tables mean by fp32, cannot be why they are too fast."""
+    if check not in BOUNDS or "tf32" not in peaks or peaks["tf32"] > peaks["fp32"]:
+        return ""
+    return " " + _("TF32 does not explain it: on this device it is no faster than fp32.")
+
+
 def explained(check: str, rows: list[dict]) -> str:
     """Say what would explain a check that does not hold, and in how many of its rows."""
-    found = defaultdict(int)
+    found = Counter()
     for row in rows:
-        for text in {words.slip(one["name"], one["about"]) for one in row["suggestions"] if check in one["mended"]}:
-            found[text] += 1
+        found.update({words.slip(one["name"], one["about"]) for one in row["suggestions"] if check in one["mended"]})
     if not found:
         return " " + _("None of the slips that were tried explains it.")
     parts = []
-    for text, count in sorted(found.items(), key=lambda pair: -pair[1]):
+    for text, count in found.most_common():
         part = _("{slip} ({count} of {total} rows").format(slip=text, count=count, total=len(rows))
         parts.append(part + (_(", which may be chance)") if count < len(rows) / 4 else ")"))
     return " " + _("It would fit if {slips}.").format(slips=_("; or if ").join(parts))

@@ -18,8 +18,9 @@ def audit(tables: list[Table], flop_of: Callable[[str, int], int | None]) -> lis
     flop_of: the operations of one image of a model at a resolution, as 2 x multiply-adds, or None where they are not
     known. Each table has what is known of it, `columns` (header to quantity), `unknown` (headers), `peaks` (data-sheet
     TFLOP/s by precision; empty where the device is not in config/hardware.yaml), and `rows`. Each row has its axes,
-    `verdict`, `checked` and `failed` (checks with their figures), `suggestions`, `unknown` (why a check of physics
-    could not be made), `unreadable` (header to text), and `derived`: latency_ms, ms_per_image, fps and tflops.
+    `figures` (as printed), `verdict`, `checked` and `failed` (checks with their figures), `suggestions`, `unknown` (why
+    a check of physics could not be made), `unreadable` (header to text), and `derived`: latency_ms, ms_per_image, fps
+    and tflops.
     """
     return [_table(table, flop_of) for table in tables]
 
@@ -66,6 +67,7 @@ def _row(row: Row) -> dict:
     return axes | {
         "model": row.model,
         "device": row.device,
+        "figures": {name: figure.text for name, figure in row.figures.items()},
         "verdict": verdict(made),
         "checked": [one.name for one in made],
         "failed": [{"name": one.name, "figures": one.figures, "ratio": round(one.ratio, 6)} for one in failed],

@@ -94,10 +94,10 @@ def slip(name: str, about: dict) -> str:
     if name == "thousand":
         return _("{columns} is off by a thousand, a unit").format(columns=columns)
     if about["way"] == "too_fast":
-        return _(
-            "the batch size was counted twice, or the time of an image taken for that of a batch ({columns})"
-        ).format(columns=columns)
-    return _("the time of a batch was taken for that of an image ({columns})").format(columns=columns)
+        text = _("the batch size was counted twice, or the time of an image taken for that of a batch ({columns})")
+    else:
+        text = _("the time of a batch was taken for that of an image ({columns})")
+    return text.format(columns=columns)
 
 
 def unknown(reason: str) -> str:
