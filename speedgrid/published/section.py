@@ -149,7 +149,7 @@ def explained(check: str, rows: list[dict]) -> str:
     for row in rows:
         found.update({words.slip(one["name"], one["about"]) for one in row["suggestions"] if check in one["mended"]})
     if not found:
-        return " " + _("None of the slips that were tried explains it.")
+        return " " + _("No slip that was tried explains it.")
     parts = []
     for text, count in found.most_common():
         part = _("{slip} ({count} of {total} rows").format(slip=text, count=count, total=len(rows))

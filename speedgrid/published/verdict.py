@@ -26,7 +26,8 @@ def audit(tables: list[Table], flop_of: Callable[[str, int], int | None]) -> lis
 
 
 def _table(table: Table, flop_of: Callable[[str, int], int | None]) -> dict:
-    sheets = {row.device: (data_sheet(row.device) or {}) if row.device else {} for row in table.rows}
+    devices = {table.device, *(row.device for row in table.rows)}
+    sheets = {device: (data_sheet(device) if device else None) or {} for device in devices}
     rows = [
         replace(
             row,
@@ -37,11 +38,9 @@ def _table(table: Table, flop_of: Callable[[str, int], int | None]) -> dict:
     ]
     references = _references(rows)
     about = {name: getattr(table, name) for name in ("file", "title", "device", "source", "origin", "columns")}
-    sheet = (data_sheet(table.device) or {}) if table.device else {}
     return about | {
         "unknown": table.unknown,
-        "peaks": sheet.get("tflops", {}),
-        "peaks_source": sheet.get("source"),
+        "peaks": sheets[table.device].get("tflops", {}),
         "rows": [_row(replace(row, reference_ms=references.get(_place(row)))) for row in rows],
     }
 
