@@ -18,6 +18,7 @@ include: "rules/model.smk"
 include: "rules/compile.smk"
 include: "rules/measure.smk"
 include: "rules/analyse.smk"
+include: "rules/published.smk"
 include: "rules/report.smk"
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from speedgrid import backends, environment, gpus, grid, plots, precision, progress, settings
 from speedgrid.launcher import server
+from speedgrid.published import source
 
 # A large graph of jobs is a million objects that stay; looking for garbage among them takes a sixth of `snakemake -n`.
 gc.disable()

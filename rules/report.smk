@@ -65,12 +65,13 @@ rule render_report:
         results="artifacts/results.parquet",
         run="artifacts/run.json",
         audit="artifacts/audit.json",
+        published="artifacts/published.json",
         plots=expand("report/plots/{name}.png", name=plots.TITLES),
         pages=["report/explorer.html", "report/results.html"],
         template="templates/report.md.j2",
         sections=sorted(str(path) for path in Path("templates/sections").glob("*.j2")),
         languages=LANGUAGES,
-        code=code("report", "templates", "language", "statistics") + package("findings"),
+        code=code("report", "templates", "language", "statistics") + package("findings") + package("published"),
     output:
         report(
             "report/report.md",

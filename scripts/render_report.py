@@ -11,4 +11,5 @@ from speedgrid.log import log_to
 log_to(snakemake.log[0])
 results = pd.read_parquet(snakemake.input.results)
 run = json.loads(Path(snakemake.input.run).read_text())
-Path(snakemake.output[0]).write_text(report.markdown(results, run, snakemake.input.template))
+published = json.loads(Path(snakemake.input.published).read_text())
+Path(snakemake.output[0]).write_text(report.markdown(results, run, snakemake.input.template, published))

@@ -10,19 +10,21 @@ from speedgrid import findings, language, plots
 from speedgrid.findings import label, measured, number
 from speedgrid.findings.words import place
 from speedgrid.grid import nearest
+from speedgrid.published import section
 from speedgrid.templates import environment
 
 
-def markdown(table: pd.DataFrame, run: dict, template: str | Path) -> str:
+def markdown(table: pd.DataFrame, run: dict, template: str | Path, published: list[dict] = ()) -> str:
     """Return the report as Markdown, in the language of the run's configuration.
 
     table: results as of speedgrid.table. run: as of speedgrid.run. template: its sections lie in a folder beside it.
+    published: as of speedgrid.published.verdict.audit.
     """
     with language.speaking(run["config"]["report"]["language"]):
-        return _markdown(table, run, Path(template))
+        return _markdown(table, run, Path(template), published)
 
 
-def _markdown(table: pd.DataFrame, run: dict, path: Path) -> str:
+def _markdown(table: pd.DataFrame, run: dict, path: Path, published: list[dict]) -> str:
     settings = run["config"]["report"]
     resolution = nearest(table.resolution, settings["resolution"])
     batch_size = nearest(table.batch_size, settings["batch_size"])
@@ -45,6 +47,7 @@ def _markdown(table: pd.DataFrame, run: dict, path: Path) -> str:
         witnesses=witnesses(table),
         relabelled=shown[shown.status == "wrong_precision"],
         plots=plots.TITLES,
+        published=section.compose(published, table, run),
         config_text=yaml.safe_dump(run["config"], sort_keys=False, default_flow_style=None, width=100),
     )
 

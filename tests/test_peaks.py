@@ -30,6 +30,7 @@ NAMES = {
     "NVIDIA L4": ("sms", 58),
     "NVIDIA L40S": ("bandwidth_gb_s", 864),
     "NVIDIA RTX 6000 Ada Generation": ("bandwidth_gb_s", 960),
+    "NVIDIA GeForce RTX 4060 Laptop GPU": ("sms", 24),
     "NVIDIA GeForce RTX 4070": ("sms", 46),
     "NVIDIA GeForce RTX 4080": ("sms", 76),
     "NVIDIA GeForce RTX 4090": ("sms", 128),
@@ -97,7 +98,12 @@ def test_the_longest_match_wins_in_any_order(tmp_path, monkeypatch, turn):
 
 REQUIRED = {"match", "compute_capability", "sms", "boost_mhz", "tflops", "source"}
 # Two cards of one name have different memories.
-NO_BANDWIDTH = {"NVIDIA GeForce RTX 3060", "NVIDIA GeForce RTX 3080", "NVIDIA GeForce RTX 4070"}
+NO_BANDWIDTH = {
+    "NVIDIA GeForce RTX 3060",
+    "NVIDIA GeForce RTX 3080",
+    "NVIDIA GeForce RTX 4060 Laptop GPU",
+    "NVIDIA GeForce RTX 4070",
+}
 
 
 @pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry["match"])

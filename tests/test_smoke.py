@@ -53,6 +53,7 @@ def test_every_rule_ran_as_often_as_the_grid_asks(smoke):
         "time_cell": 6 + 4,  # and the controls of the run
         "aggregate": 1,
         "audit": 1,
+        "audit_published": 1,
         "draw_plots": 1,
         "render_pages": 1,
         "render_report": 1,

@@ -20,7 +20,7 @@ REPORT = {"draw_plots": 1, **PAGES}
 TABLE = {"aggregate": 1, "audit": 1, **REPORT}
 # Timings of the control cell, which is PyTorch's and the largest here: three sentinels and a twin.
 CONTROLS = 4
-WEIGHTS = {"prepare_weights": 1, "compute_reference": 1, "export_onnx": 1, "count_flops": 1}
+WEIGHTS = {"prepare_weights": 1, "compute_reference": 1, "export_onnx": 1, "count_flops": 1, "audit_published": 1}
 
 
 def cells_of(*words):
@@ -52,10 +52,23 @@ EDITS = {
     "findings": ("speedgrid/findings/effects.py", "\n# edited\n", PAGES, set()),
     "section": ("templates/sections/answer.md.j2", "\nA new line.\n", {"render_report": 1}, set()),
     "language": ("languages/ru.po", "\n# edited\n", REPORT, set()),
-    "audit": ("speedgrid/audit.py", "\n# edited\n", {"audit": 1, **PAGES}, set()),
+    "audit": ("speedgrid/audit.py", "\n# edited\n", {"audit": 1, "audit_published": 1, **PAGES}, set()),
+    "published section": ("speedgrid/published/words.py", "\n# edited\n", {"render_report": 1}, set()),
+    "published table": (
+        "config/published/resnet18-fp16-batch33.csv",
+        "pytorch,fp32,224,1,2.0,2.0,500,1.0\n",
+        {"audit_published": 1, "render_report": 1},
+        set(),
+    ),
+    "published source": (
+        "config/published/resnet18-fp16-batch33.yaml",
+        "device: NVIDIA H200\n",
+        {"audit_published": 1, "render_report": 1},
+        set(),
+    ),
     "table": ("speedgrid/table.py", "\n# edited\n", TABLE, set()),
-    "counting": ("speedgrid/onnx_graph.py", "\n# edited\n", {"count_flops": 1, **TABLE}, set()),
-    "peaks": ("speedgrid/peaks.py", "\n# edited\n", {"measure_peaks": 1, **TABLE}, set()),
+    "counting": ("speedgrid/onnx_graph.py", "\n# edited\n", {"count_flops": 1, "audit_published": 1, **TABLE}, set()),
+    "peaks": ("speedgrid/peaks.py", "\n# edited\n", {"measure_peaks": 1, "audit_published": 1, **TABLE}, set()),
     "limiter": ("speedgrid/limiter.py", "\n# edited\n", TABLE, set()),
     "timing": ("speedgrid/timing.py", "\n# edited\n", {"time_cell": 6 + CONTROLS, **TABLE}, CELLS),
     "one backend": (
@@ -67,7 +80,7 @@ EDITS = {
     "export": (
         "speedgrid/export.py",
         "\n# edited\n",
-        {"export_onnx": 1, "count_flops": 1, "time_cell": 4, **TABLE},
+        {"export_onnx": 1, "count_flops": 1, "audit_published": 1, "time_cell": 4, **TABLE},
         cells_of("openvino", "onnxruntime"),
     ),
 }
@@ -239,6 +252,7 @@ def test_the_default_grid_for_a_gpu_is_planned_in_seconds_without_one(place):
     assert planned.jobs == {
         "prepare_weights": 4,
         "count_flops": 1,
+        "audit_published": 1,
         "compute_reference": 4,
         "export_onnx": 8,
         "compile_trt": 96,

@@ -1,0 +1,33 @@
+# Tables that others published, held against arithmetic and physics.
+
+
+rule audit_published:
+    input:
+        tables=source.files(config["published"]),
+        flops="artifacts/flops.json",
+        hardware="config/hardware.yaml",
+        code=code(
+            "published/verdict",
+            "published/checks",
+            "published/hypotheses",
+            "published/source",
+            "published/columns",
+            "published/quantities",
+            "audit",
+            "peaks",
+            "flops",
+        ),
+        script="scripts/audit_published.py",
+    output:
+        "artifacts/published.json",
+    log:
+        "logs/audit_published.log",
+    localrule: True
+    params:
+        published=json.dumps(config["published"]),
+        model=MODEL,
+    message:
+        "Arithmetic and physics of published tables"
+    shell:
+        "warm scripts.audit_published {params.published:q} --model {params.model} --flops {input.flops}"
+        " --output {output} > {log} 2>&1"

@@ -1,0 +1,124 @@
+"""What would explain a row that does not hold: slips that tables are known to have, each tried on the numbers.
+
+A slip is named only where undoing it makes the arithmetic fit: a check that failed holds then, and none that held
+fails.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from speedgrid.published.checks import BOUNDS, NAMES, check
+from speedgrid.published.quantities import Figure
+from speedgrid.published.source import Row
+
+# Each follows from those before it, and a slip in one is passed on: +1 rises with speed, -1 falls.
+CHAIN = {"ms_per_image": -1, "fps": 1, "tflops": 1, "utilisation_percent": 1}
+COMPUTING = ({"tflops": 1}, {"tflops": 1, "utilisation_percent": 1})
+# Of what a row labelled so may have run instead, the likeliest first: TF32 is the default of most runtimes.
+FASTER = {"fp32": ("tf32", "fp16", "bf16"), "tf32": ("fp16", "bf16")}
+
+
+@dataclass(frozen=True)
+class Slip:
+    """One slip, undone: its name, what is said of it, and the row as it would be without it.
+
+    Any figure fits below a bound if it is divided by enough, so that a bound alone is no reason to name a slip, but
+    where `by_bounds` is not None and all of these checks hold.
+    """
+
+    name: str
+    about: dict
+    row: Row
+    by_bounds: tuple[str, ...] | None = None
+
+
+def explain(row: Row) -> list[dict]:
+    """Return the slips that make most of a row's failed checks hold: `name`, `about` and the checks that are `mended`.
+
+    Speed-ups are left out, because they hang on another row too.
+    """
+    before = _failed(row)
+    found = []
+    for slip in slips(row) if before else ():
+        after = _failed(slip.row)
+        mended = before - after
+        fits = slip.by_bounds is not None and not after & set(slip.by_bounds)
+        if after < before and (fits or mended - set(BOUNDS)):
+            found.append((slip, mended))
+    most = max((len(mended) for _, mended in found), default=0)
+    best = [(slip, mended) for slip, mended in found if len(mended) == most]
+    named = {}
+    for slip, mended in best:  # of one slip in several columns the fewest
+        named.setdefault((slip.name, slip.about.get("way")), {"name": slip.name, "about": slip.about, "mended": mended})
+    return [one | {"mended": sorted(one["mended"])} for one in named.values()]
+
+
+def _failed(row: Row) -> set[str]:
+    return {one.name for one in check(row) if not one.holds and one.name != "speedup"}
+
+
+def slips(row: Row) -> Iterator[Slip]:
+    """Yield the row without each slip that it could have."""
+    yield from precisions(row)
+    yield from batches(row)
+    yield from operations(row)
+    yield from units(row)
+    yield Slip("cut_off", {}, replace(row, figures={name: one.cut_off() for name, one in row.figures.items()}))
+
+
+def precisions(row: Row) -> Iterator[Slip]:
+    """It ran in a faster precision than its label: its peak is another one, and its use a share of that."""
+    own = row.data_sheet.get(row.precision)
+    for precision in FASTER.get(row.precision, ()):
+        peak = row.data_sheet.get(precision)
+        if not own or not peak or peak <= own:
+            continue
+        # Its own peak, with no allowance: tensor cores have no use for Winograd.
+        figures = row.figures | {"tflops_peak": Figure(f"{peak:g}", peak, 0.0)}
+        stated = row.figures.get("tflops_peak")
+        if stated and stated.value and "utilisation_percent" in figures:
+            figures["utilisation_percent"] = figures["utilisation_percent"].times(stated.value / peak)
+        elif not stated:
+            figures.pop("utilisation_percent", None)
+        ran = replace(row, precision=precision, figures=figures)
+        yield Slip("precision", {"ran": precision, "label": row.precision}, ran, by_bounds=BOUNDS)
+        if not _failed(ran) & set(BOUNDS):
+            return  # what is faster still would fit as well, and say less
+
+
+def batches(row: Row) -> Iterator[Slip]:
+    """The time of a batch was taken for that of an image, or the batch size counted twice, from some figure on."""
+    if not row.batch_size or row.batch_size == 1:
+        return
+    chain = [name for name in CHAIN if name in row.figures]
+    runs = [chain[i:j] for i in range(len(chain)) for j in range(i + 1, len(chain) + 1)]
+    more = [[name] for name in ("latency_ms", "calls_per_s", "throughput_fps") if name in row.figures]
+    for run in sorted([*runs, *more], key=len):
+        for way, factor in (("too_fast", 1 / row.batch_size), ("too_slow", row.batch_size)):
+            factors = {name: factor ** CHAIN.get(name, -1 if name == "latency_ms" else 1) for name in run}
+            about = {"columns": run, "way": way, "batch": str(row.batch_size)}
+            alone = len([name for name in run if name != "utilisation_percent"]) <= 1
+            yield Slip("batch", about, row.scaled(factors), by_bounds=NAMES if alone else None)
+
+
+def operations(row: Row) -> Iterator[Slip]:
+    """Multiply-adds were counted as one operation, or as two that had been doubled before; or those of another size."""
+    stated = "gflop_per_image" in row.figures
+    for way, factor in (("macs", 2.0), ("doubled", 0.5)):
+        for names in COMPUTING if "tflops" in row.figures else ():
+            yield Slip("macs", {"way": way}, row.scaled(dict.fromkeys(names, factor)))
+            if stated:
+                yield Slip("macs", {"way": way}, row.scaled(dict.fromkeys((*names, "gflop_per_image"), factor)))
+        if stated:
+            yield Slip("macs", {"way": way}, row.scaled({"gflop_per_image": factor}))
+
+
+def units(row: Row) -> Iterator[Slip]:
+    """A share stands for a percentage, or one unit for another that is a thousand times as large."""
+    for factor in (100.0, 0.01):
+        yield Slip("percent", {"way": str(factor)}, row.scaled({"utilisation_percent": factor}))
+    for factor in (1000.0, 0.001):
+        for names in ({"latency_ms": 1}, {"ms_per_image": 1}, *COMPUTING):
+            if set(names) <= set(row.figures):
+                undone = row.scaled(dict.fromkeys(names, factor))
+                yield Slip("thousand", {"way": str(factor), "columns": list(names)}, undone)

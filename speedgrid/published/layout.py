@@ -1,0 +1,51 @@
+"""Rows of published tables as tables of text."""
+
+from collections.abc import Callable
+
+from speedgrid.language import _
+from speedgrid.plots import NAMES
+
+
+def plain(text: str | None) -> str:
+    """Return a name without what writers differ in: case, spaces, dashes."""
+    return "".join(one for one in (text or "").lower() if one.isalnum())
+
+
+def name(row: dict) -> str:
+    """Name a row's backend and precision."""
+    known = {plain(key): label for key, label in NAMES.items()}
+    backend = known.get(plain(row["backend"]), row["backend"] or "")
+    return cell(f"{backend} {row['precision'] or ''}".strip())
+
+
+def place(row: dict) -> str:
+    """Name a row, in full."""
+    parts = [name(row)]
+    if row["resolution"]:
+        parts.append(_("{size} x {size} pixels").format(size=row["resolution"]))
+    if row["batch_size"]:
+        parts.append(_("batch size {size}").format(size=row["batch_size"]))
+    return ", ".join(part for part in parts if part) or _("line {line}").format(line=row["line"])
+
+
+def cell(value) -> str:
+    """Return a value as the text of a cell; a stroke would end the cell."""
+    return "" if value is None else str(value).replace("|", "\\|")
+
+
+def table(caption: str, head: list[str], rows: list[list[str]], folded: bool = False) -> dict:
+    """Return a table for the template, without the columns that are empty in every row."""
+    filled = [index for index in range(len(head)) if any(row[index] for row in rows)]
+    lines = [[row[index] for index in filled] for row in rows]
+    return {"caption": caption, "head": [head[index] for index in filled], "rows": lines, "folded": folded}
+
+
+def pivot(caption: str, rows: list[dict], text: Callable[[dict], str]) -> dict:
+    """Return a table with one column for each batch size, and a text for each row."""
+    sizes = sorted({row["batch_size"] for row in rows}, key=lambda size: size or 0)
+    lines = {}
+    for row in rows:
+        line = lines.setdefault((name(row), cell(row["resolution"])), {})
+        line[row["batch_size"]] = "; ".join(one for one in (line.get(row["batch_size"]), text(row)) if one)
+    head = ["", _("resolution"), *(cell(size) for size in sizes)]
+    return table(caption, head, [[*key, *(line.get(size, "") for size in sizes)] for key, line in lines.items()])

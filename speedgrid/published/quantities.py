@@ -1,0 +1,92 @@
+"""Printed figures as intervals: a figure stands for every number that prints so.
+
+Interval arithmetic (Moore, Interval Analysis, 1966) keeps rounding from looking like a contradiction: figures that
+follow from one true value have intervals that overlap, however coarsely each was rounded.
+"""
+
+import re
+from dataclasses import dataclass, replace
+from decimal import Decimal
+
+# Figures are sums and products of decimal fractions that binary numbers do not hold exactly.
+SLACK = 1e-9
+NUMBER = re.compile(r"(?P<number>[+-]?(\d{1,3}(,\d{3})+|\d+)?(\.\d*)?([eE][+-]?\d+)?)\s*(x|×|%)?")
+# A whole number that ends in zeros may be rounded, to no less than this many digits: 1900 stands for 1850 to 1950.
+KEPT_DIGITS = 2
+
+
+@dataclass(frozen=True)
+class Interval:
+    """All numbers from low to high, both included; never below 0."""
+
+    low: float
+    high: float
+
+    def __mul__(self, other: "Interval") -> "Interval":
+        return Interval(self.low * other.low, self.high * other.high)
+
+    def __truediv__(self, other: "Interval") -> "Interval":
+        return Interval(
+            self.low / other.high if other.high else 0.0,
+            self.high / other.low if other.low else float("inf"),
+        )
+
+    def overlaps(self, other: "Interval") -> bool:
+        """Say whether one number can be both."""
+        return self.low <= other.high * (1 + SLACK) and other.low <= self.high * (1 + SLACK)
+
+    def above(self, other: "Interval") -> bool:
+        """Say whether every number here is more than any there."""
+        return self.low > other.high * (1 + SLACK)
+
+    @property
+    def middle(self) -> float:
+        return (self.low + self.high) / 2
+
+
+def exactly(value: float) -> Interval:
+    """Return the interval of one number."""
+    return Interval(value, value)
+
+
+def within(value: float, share: float) -> Interval:
+    """Return the interval of a number that is known to a share of it on either side."""
+    return Interval(value * (1 - share), value * (1 + share))
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A figure of a table: its text as printed, and in the unit of its quantity its value and half its last digit."""
+
+    text: str
+    value: float
+    half: float
+
+    @property
+    def interval(self) -> Interval:
+        """Return what prints so when it is rounded."""
+        return Interval(max(0.0, self.value - self.half), max(0.0, self.value + self.half))
+
+    def times(self, factor: float) -> "Figure":
+        """Return the figure that many times as large."""
+        return replace(self, value=self.value * factor, half=self.half * factor)
+
+    def cut_off(self) -> "Figure":
+        """Return what prints so when the other digits are cut off and nothing is rounded."""
+        return replace(self, value=self.value + self.half)
+
+
+def printed(text: str, factor: float = 1.0) -> Figure | None:
+    """Read a figure as it is printed, times `factor` for its unit; None for what is no number.
+
+    Commas between thousands, an exponent, and a sign of times or percent after it are understood.
+    """
+    found = NUMBER.fullmatch(text.strip())
+    if not found or not re.search(r"\d", re.split("[eE]", found["number"])[0]):
+        return None
+    number = Decimal(found["number"].replace(",", ""))
+    _, digits, exponent = number.as_tuple()
+    if "." not in text and "e" not in text.lower():
+        zeros = len(digits) - len("".join(map(str, digits)).rstrip("0"))
+        exponent += max(0, min(zeros, len(digits) - KEPT_DIGITS))
+    return Figure(text.strip(), float(number) * factor, 0.5 * 10.0**exponent * factor)

@@ -1,0 +1,187 @@
+"""The section of the report on published tables: finished text and tables, which its template only lays out."""
+
+from collections import Counter
+from statistics import median
+
+import pandas as pd
+
+from speedgrid.audit import WINOGRAD
+from speedgrid.findings import number
+from speedgrid.language import _, ngettext
+from speedgrid.published import beside, words
+from speedgrid.published.checks import BOUNDS, NAMES
+from speedgrid.published.layout import cell, name, pivot, place, table
+from speedgrid.published.verdict import VERDICTS
+
+# Up to so many rows a table has one line for each; longer ones are brought together, and unfold.
+SHORT = 12
+# So many rows that are off by one factor are no coincidence.
+ALIKE = 3
+
+
+def compose(published: list[dict], results: pd.DataFrame, run: dict) -> dict:
+    """Return the section: `title`, `about` (a paragraph), and `parts`, one for each table; empty where there is none.
+
+    published: as of speedgrid.published.verdict.audit. results: as of speedgrid.table; run: as of speedgrid.run, with
+    which they are compared. Each part has a `title`, `facts` and `findings` (both sentences), and `tables`, each with
+    a `caption`, a `head`, `rows` of text, and whether it is `folded`.
+    """
+    if not published:
+        return {}
+    return {
+        "title": _("Published tables, audited"),
+        "about": _(
+            "A printed figure stands for every number that rounds to it. A row is *inconsistent* if its figures "
+            "contradict each other or the peak that its table states, and *impossible* if it is faster than "
+            "{times} times the data sheet's peak in its precision (Winograd's convolutions need so many times fewer "
+            "multiplications). Neither says which of its figures is wrong. What would explain it is named only where "
+            "undoing it makes the arithmetic fit."
+        ).format(times=f"{WINOGRAD:g}"),
+        "parts": [
+            {
+                "title": one["title"],
+                "facts": facts(one),
+                "findings": findings(one),
+                "tables": [*verdicts(one), *beside.tables(one, results, run, SHORT)],
+            }
+            for one in published
+        ],
+    }
+
+
+def facts(one: dict) -> list[str]:
+    """Say where a table is from, what came of its rows, and what could not be checked."""
+    rows = one["rows"]
+    device = one["device"] or _("a device that it does not name")
+    lines = [
+        ngettext("`{file}`: {count} row, on {device}.", "`{file}`: {count} rows, on {device}.", len(rows)).format(
+            file=one["file"], count=len(rows), device=device
+        )
+    ]
+    lines.append(
+        _("Source: {source}.").format(source=one["source"])
+        if one["source"]
+        else _("Source: not known; {origin}.").format(origin=one["origin"] or _("none was given"))
+    )
+    counts = {verdict: sum(row["verdict"] == verdict for row in rows) for verdict in VERDICTS}
+    lines.append(
+        _("Rows by verdict: {counts}.").format(
+            counts=", ".join(f"**{words.verdict(verdict)}** {count}" for verdict, count in counts.items() if count)
+        )
+    )
+    if stated := dict.fromkeys(row["figures"]["tflops_peak"] for row in rows if "tflops_peak" in row["figures"]):
+        line = _("The table states a peak of {stated}; the data sheet's, in TFLOPS: {sheet}.")
+        sheet = ", ".join(f"{precision} {rate:g}" for precision, rate in one["peaks"].items()) or _("not known")
+        lines.append(line.format(stated=", ".join(stated), sheet=sheet))
+    return lines + unjudged(one)
+
+
+def unjudged(one: dict) -> list[str]:
+    """Say which columns, rows and cells of a table could not be judged."""
+    lines = []
+    if one["unknown"]:
+        headers = ", ".join(f"`{header}`" for header in one["unknown"])
+        lines.append(_("Columns that are not understood, and not judged: {headers}.").format(headers=headers))
+    reasons = Counter(reason for row in one["rows"] for reason in row["unknown"])
+    for reason, count in reasons.items():
+        text = ngettext(
+            "Not held against the device, {count} row: {reason}.",
+            "Not held against the device, {count} rows: {reason}.",
+            count,
+        )
+        lines.append(text.format(count=count, reason=words.unknown(reason)))
+    for row in one["rows"]:
+        for header, text in row["unreadable"].items():
+            line = _("{place}: `{header}` is `{text}`, no number.")
+            lines.append(line.format(place=place(row), header=header, text=text))
+    return lines
+
+
+def letters(one: dict) -> dict[str, str]:
+    """Return a letter for each check that does not hold somewhere in a table."""
+    failed = {check["name"] for row in one["rows"] for check in row["failed"]}
+    return {check: chr(ord("a") + index) for index, check in enumerate(check for check in NAMES if check in failed)}
+
+
+def findings(one: dict) -> list[str]:
+    """Say what does not hold, where it is worst, and what would explain it in how many rows."""
+    lines = []
+    for check, letter in letters(one).items():
+        rows = [(row, found) for row in one["rows"] if (found := _failed(row, check))]
+        row, worst = max(rows, key=lambda pair: max(pair[1]["ratio"], 1 / (pair[1]["ratio"] or 1e-9)))
+        lines.append(
+            ngettext(
+                "**{letter}** {title}, in {count} row. {place}: {arithmetic}.",
+                "**{letter}** {title}, in {count} rows. Furthest off is {place}: {arithmetic}.",
+                len(rows),
+            ).format(
+                letter=letter,
+                title=words.title(check),
+                count=len(rows),
+                place=place(row),
+                arithmetic=words.arithmetic(check, worst["figures"]),
+            )
+            + alike([found["ratio"] for row, found in rows])
+            + explained(check, [row for row, found in rows])
+            + no_faster(check, one["peaks"])
+        )
+    return lines
+
+
+def alike(ratios: list[float]) -> str:
+    """Say where a check is missed by one and the same factor: that is no accident."""
+    middle = median(ratios)
+    if len(ratios) < ALIKE or any(abs(one / middle - 1) > 0.01 for one in ratios):
+        return ""
+    return " " + _("It is the same factor in all of them, {factor}.").format(factor=number(middle))
+
+
+def no_faster(check: str, peaks: dict[str, float]) -> str:
+    """Say where TF32, which is what most tables mean by fp32, cannot be why they are too fast."""
+    if check not in BOUNDS or "tf32" not in peaks or peaks["tf32"] > peaks["fp32"]:
+        return ""
+    return " " + _("TF32 does not explain it: on this device it is no faster than fp32.")
+
+
+def explained(check: str, rows: list[dict]) -> str:
+    """Say what would explain a check that does not hold, and in how many of its rows."""
+    found = Counter()
+    for row in rows:
+        found.update({words.slip(one["name"], one["about"]) for one in row["suggestions"] if check in one["mended"]})
+    if not found:
+        return " " + _("No slip that was tried explains it.")
+    parts = []
+    for text, count in found.most_common():
+        part = _("{slip} ({count} of {total} rows").format(slip=text, count=count, total=len(rows))
+        parts.append(part + (_(", which may be chance)") if count < len(rows) / 4 else ")"))
+    return " " + _("It would fit if {slips}.").format(slips=_("; or if ").join(parts))
+
+
+def verdicts(one: dict) -> list[dict]:
+    """Return the verdicts as tables: one line a row, and before it, where that is long, one cell a row."""
+    code = letters(one)
+    lines = [
+        [
+            name(row),
+            cell(row["resolution"]),
+            cell(row["batch_size"]),
+            number(row["derived"]["fps"]),
+            words.verdict(row["verdict"]),
+            "; ".join(f"{code[c['name']]}: {words.arithmetic(c['name'], c['figures'])}" for c in row["failed"]),
+            "; ".join(words.slip(s["name"], s["about"]) for s in row["suggestions"]),
+        ]
+        for row in one["rows"]
+    ]
+    head = ["", _("resolution"), _("batch size"), "FPS", _("verdict"), _("arithmetic"), _("would fit if")]
+    if len(lines) <= SHORT:
+        return [table(_("The verdict on each row:"), head, lines)]
+
+    def text(row: dict) -> str:
+        return " ".join([words.verdict(row["verdict"]), *sorted(code[check["name"]] for check in row["failed"])])
+
+    short = pivot(_("The verdict on each row, by batch size; letters as above:"), one["rows"], text)
+    return [short, table(_("Each row with its arithmetic"), head, lines, folded=True)]
+
+
+def _failed(row: dict, check: str) -> dict | None:
+    return next((one for one in row["failed"] if one["name"] == check), None)

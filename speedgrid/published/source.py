@@ -1,0 +1,159 @@
+"""Read a published table: a CSV file, and what is known of it beyond its figures."""
+
+import csv
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import yaml
+
+from speedgrid.published import columns
+from speedgrid.published.quantities import Figure, Interval, printed
+
+# What is known of a table. Where a table has a column of that name, each row says for itself.
+ABOUT = ("title", "source", "origin")
+CONSTANTS = ("device", "model", "backend", "precision", "resolution", "batch_size")
+EMPTY = {"", "-", "–", "—", "n/a", "na", "nan", "none", "null"}
+
+
+class PublishedError(ValueError):
+    """A published table that cannot be read; the message names the file, what it has and what would be right."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of a table, with what is known of its device and model from elsewhere.
+
+    figures: by quantity of speedgrid.published.columns. flop: of one image, 2 x multiply-adds, or None.
+    data_sheet: TFLOP/s by precision, empty where the device is not known. reference_ms: time per image of the row that
+    speed-ups are relative to, or None.
+    """
+
+    line: int
+    backend: str | None = None
+    precision: str | None = None
+    resolution: int | None = None
+    batch_size: int | None = None
+    model: str | None = None
+    device: str | None = None
+    figures: dict[str, Figure] = field(default_factory=dict)
+    unreadable: dict[str, str] = field(default_factory=dict)
+    flop: int | None = None
+    data_sheet: dict[str, float] = field(default_factory=dict)
+    reference_ms: Interval | None = None
+
+    def get(self, name: str) -> Interval | None:
+        """Return what a figure stands for, or None if the row does not have it."""
+        return self.figures[name].interval if name in self.figures else None
+
+    def text(self, name: str) -> str:
+        """Return a figure as the table prints it."""
+        return self.figures[name].text
+
+    def scaled(self, factors: dict[str, float]) -> "Row":
+        """Return the row with some figures that many times as large."""
+        changed = {name: self.figures[name].times(factor) for name, factor in factors.items() if name in self.figures}
+        return replace(self, figures=self.figures | changed)
+
+
+@dataclass(frozen=True)
+class Table:
+    """A published table. columns: header to quantity or axis. unknown: headers that are not understood."""
+
+    file: str
+    title: str
+    device: str | None
+    source: str | None
+    origin: str | None
+    columns: dict[str, str]
+    unknown: list[str]
+    rows: list[Row]
+
+
+def entries(published: list) -> list[dict]:
+    """Return the configured tables as dictionaries with `file`; a path alone is one with nothing else known."""
+    return [{"file": one} if isinstance(one, str) else dict(one) for one in published]
+
+
+def files(published: list) -> list[str]:
+    """Return the files that the audit reads: each table, and the description beside it where there is one."""
+    paths = [Path(one["file"]) for one in entries(published)]
+    return [str(path) for path in [*paths, *(sidecar(path) for path in paths if sidecar(path).exists())]]
+
+
+def sidecar(path: str | Path) -> Path:
+    """Return where the description of a table is, if it has one: x.yaml beside x.csv."""
+    return Path(path).with_suffix(".yaml")
+
+
+def read(entry: dict, model: str) -> Table:
+    """Read one table. entry: `file`, and what is known of it; it goes before the file x.yaml beside x.csv.
+
+    model: of tables that do not name one. Raises PublishedError if there is nothing in the file to audit.
+    """
+    file = Path(entry["file"])
+    about = describe(entry)
+    try:
+        with file.open(newline="", encoding="utf-8-sig") as text:
+            reader = csv.DictReader(text)
+            headers = [header for header in reader.fieldnames or [] if header and header.strip()]
+            lines = list(reader)
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise PublishedError(f"published table {file} cannot be read: {error}; it must be a CSV file.") from None
+    meanings, used = {}, set()
+    for header in headers:
+        column = columns.understand(header)
+        if column and column.name not in used:  # of two columns of one meaning the first
+            meanings[header] = column
+            used.add(column.name)
+    if not used & set(columns.QUANTITIES):
+        raise PublishedError(
+            f"published table {file} has the columns {', '.join(headers) or '(none)'}; "
+            "one of them must be a speed with its unit, such as fps, ms_per_image or latency (ms)."
+        )
+    return Table(
+        file=str(file),
+        title=about.get("title") or file.stem,
+        device=about.get("device"),
+        source=about.get("source"),
+        origin=about.get("origin"),
+        columns={header: column.name for header, column in meanings.items()},
+        unknown=[header for header in headers if header not in meanings],
+        rows=[_row(number, line, meanings, {"model": model} | about) for number, line in enumerate(lines, start=2)],
+    )
+
+
+def describe(entry: dict) -> dict:
+    """Return what is known of a table from its entry and the file beside it. Raises PublishedError for other keys."""
+    beside = sidecar(entry["file"])
+    found = (yaml.safe_load(beside.read_text()) or {}) if beside.exists() else {}
+    if not isinstance(found, dict) or set(found) - {*ABOUT, *CONSTANTS}:
+        wrong = next((str(key) for key in found if key not in (*ABOUT, *CONSTANTS)), "no mapping")
+        raise PublishedError(
+            f"{beside} has {wrong!r}; it describes a published table by {', '.join((*ABOUT, *CONSTANTS))}."
+        )
+    return {key: value for key, value in (found | entry).items() if key != "file" and value is not None}
+
+
+def _row(number: int, line: dict, meanings: dict[str, columns.Column], about: dict) -> Row:
+    axes = {key: str(about[key]) for key in CONSTANTS if key in about}
+    figures, unreadable = {}, {}
+    for header, column in meanings.items():
+        text = (line.get(header) or "").strip()
+        if text.lower() in EMPTY:
+            continue
+        if column.name in columns.AXES:
+            axes[column.name] = text
+        elif figure := printed(text, column.factor):
+            figures[column.name] = figure
+        else:
+            unreadable[header] = text
+    precision = axes.pop("precision", None)
+    return Row(
+        line=number,
+        **{key: axes.get(key) for key in ("backend", "model", "device")},
+        precision=precision and columns.precision(precision),
+        resolution=columns.side(axes.get("resolution", "")),
+        batch_size=columns.whole(printed(axes.get("batch_size", ""))),
+        figures=figures,
+        unreadable=unreadable,
+    )

@@ -1,0 +1,173 @@
+"""Headers and figures of published tables, in the conventions that people use."""
+
+import pytest
+
+from speedgrid.published import columns, quantities, source
+
+UNDERSTOOD = {
+    "ms_per_image": ("ms_per_image", 1),
+    "ms/image": ("ms_per_image", 1),
+    "us/img": ("ms_per_image", 1e-3),
+    "s/image": ("ms_per_image", 1e3),
+    "time per image (µs)": ("ms_per_image", 1e-3),
+    "image time [ns]": ("ms_per_image", 1e-6),
+    "ms_per_batch": ("latency_ms", 1),
+    "ms/iter": ("latency_ms", 1),
+    "latency_ms": ("latency_ms", 1),
+    "latency (us)": ("latency_ms", 1e-3),
+    "Latency [s]": ("latency_ms", 1e3),
+    "median latency (msec)": ("latency_ms", 1),
+    "mean inference time (seconds)": ("latency_ms", 1e3),
+    "batch time (ms)": ("latency_ms", 1),
+    "FPS": ("fps", 1),
+    "img/s": ("fps", 1),
+    "images/sec": ("fps", 1),
+    "samples_per_second": ("fps", 1),
+    "it/s": ("calls_per_s", 1),
+    "batches/s": ("calls_per_s", 1),
+    "iterations per second": ("calls_per_s", 1),
+    "qps": ("throughput_calls_per_s", 1),
+    "Throughput (queries/s)": ("throughput_calls_per_s", 1),
+    "infer/s": ("throughput_fps", 1),
+    "inferences/sec": ("throughput_fps", 1),
+    "Throughput (img/s)": ("throughput_fps", 1),
+    "throughput_fps": ("throughput_fps", 1),
+    "tflops": ("tflops", 1),
+    "GFLOPS": ("tflops", 1e-3),
+    "gflop/s": ("tflops", 1e-3),
+    "achieved TFLOP/s": ("tflops", 1),
+    "tflops_peak": ("tflops_peak", 1),
+    "peak (GFLOPS)": ("tflops_peak", 1e-3),
+    "gflop_per_image": ("gflop_per_image", 1),
+    "GMACs": ("gflop_per_image", 2),
+    "MMACs": ("gflop_per_image", 2e-3),
+    "MFLOP/image": ("gflop_per_image", 1e-3),
+    "utilisation_percent": ("utilisation_percent", 1),
+    "Utilization (%)": ("utilisation_percent", 1),
+    "% of peak": ("utilisation_percent", 1),
+    "MFU (0..1)": ("utilisation_percent", 100),
+    "utilisation (share)": ("utilisation_percent", 100),
+    "speedup": ("speedup", 1),
+    "Speed-up over PyTorch": ("speedup", 1),
+    "Batch Size": ("batch_size", 1),
+    "bs": ("batch_size", 1),
+    "image size": ("resolution", 1),
+    "dtype": ("precision", 1),
+    "framework": ("backend", 1),
+    "GPU": ("device", 1),
+}
+
+
+@pytest.mark.parametrize(("header", "meaning"), UNDERSTOOD.items())
+def test_a_header_says_what_its_column_holds_and_in_which_unit(header, meaning):
+    column = columns.understand(header)
+    assert column.name == meaning[0]
+    assert column.factor == pytest.approx(meaning[1])
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        *("latency", "throughput", "ms", "GFLOPs", "MFLOPs", "utilisation", "s", "rate", "peak", "speed", "accuracy"),
+        *("latency_p95_ms", "latency_ms_low", "memory_mb", "energy_mj_per_image", "device_ms", "build time"),
+    ],
+)
+def test_a_header_that_is_unknown_or_could_mean_two_things_means_nothing(header):
+    assert columns.understand(header) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "low", "high"),
+    [
+        ("0.1", 0.05, 0.15),
+        ("0.10", 0.095, 0.105),
+        ("179", 178.5, 179.5),
+        ("1900", 1850, 1950),
+        ("1,900", 1850, 1950),
+        ("1900.0", 1899.95, 1900.05),
+        ("1000", 950, 1050),
+        ("1.6e3", 1550, 1650),
+        ("10.5x", 10.45, 10.55),
+        ("93 %", 92.5, 93.5),
+        ("0.0", 0, 0.05),
+        ("64", 63.5, 64.5),
+    ],
+)
+def test_a_printed_figure_stands_for_what_rounds_to_it(text, low, high):
+    interval = quantities.printed(text).interval
+    assert (interval.low, interval.high) == pytest.approx((low, high))
+
+
+@pytest.mark.parametrize("text", ["", "OOM", "~17", "1.2.3", "x", "%", ".", "e5", "12 ms", "1,23"])
+def test_what_is_no_number_is_not_read_as_one(text):
+    assert quantities.printed(text) is None
+
+
+def test_a_unit_scales_the_figure_and_its_rounding():
+    interval = quantities.printed("500", 1e-3).interval
+    assert (interval.low, interval.high) == pytest.approx((0.495, 0.505))
+
+
+@pytest.mark.parametrize(
+    ("text", "side"), [("224", 224), ("224x224", 224), ("224 px", 224), ("224x256", None), ("", None)]
+)
+def test_a_resolution_is_the_side_of_a_square(text, side):
+    assert columns.side(text) == side
+
+
+@pytest.mark.parametrize(("text", "name"), [("float16", "fp16"), ("Half", "fp16"), ("FP-32", "fp32"), ("amp", "amp")])
+def test_a_precision_has_one_name(text, name):
+    assert columns.precision(text) == name
+
+
+def write(folder, text, name="table.csv"):
+    path = folder / name
+    path.write_text(text)
+    return {"file": str(path)}
+
+
+def test_a_table_is_read_with_what_is_known_of_it_and_its_unknown_columns_are_named(tmp_path):
+    entry = write(tmp_path, "﻿batch size,FPS,accuracy,latency\n8,1600,0.7,OOM\n16,OOM,-,\n")
+    (tmp_path / "table.yaml").write_text("title: A title\ndevice: NVIDIA L4\nprecision: half\nresolution: 224\n")
+    table = source.read(entry | {"device": "NVIDIA H200"}, "resnet18")
+    assert (table.title, table.device, table.source) == ("A title", "NVIDIA H200", None)
+    assert table.unknown == ["accuracy", "latency"]
+    assert table.columns == {"batch size": "batch_size", "FPS": "fps"}
+    first, second = table.rows
+    assert (first.precision, first.resolution, first.batch_size, first.model) == ("fp16", 224, 8, "resnet18")
+    assert first.figures["fps"].value == 1600
+    assert second.unreadable == {"FPS": "OOM"}
+    assert (first.line, second.line) == (2, 3)
+
+
+def test_the_columns_of_a_table_go_before_what_is_said_of_all_of_it(tmp_path):
+    entry = write(tmp_path, "model,device,fps\nresnet50,NVIDIA L4,10\n,,20\n")
+    first, second = source.read(entry | {"device": "NVIDIA H200"}, "resnet18").rows
+    assert (first.model, first.device) == ("resnet50", "NVIDIA L4")
+    assert (second.model, second.device) == ("resnet18", "NVIDIA H200")
+
+
+def test_a_table_without_a_speed_is_refused_in_one_sentence(tmp_path):
+    entry = write(tmp_path, "latency,batch\n1,8\n")
+    with pytest.raises(source.PublishedError, match=r"table\.csv has the columns latency, batch; one of them must be"):
+        source.read(entry, "resnet18")
+
+
+def test_a_file_that_is_no_text_is_refused_in_one_sentence(tmp_path):
+    (tmp_path / "table.csv").write_bytes(b"fps\n\xff\xfe\n")
+    with pytest.raises(source.PublishedError, match=r"table\.csv cannot be read: .*; it must be a CSV file\.$"):
+        source.read({"file": str(tmp_path / "table.csv")}, "resnet18")
+
+
+def test_an_unknown_key_beside_a_table_is_refused_in_one_sentence(tmp_path):
+    entry = write(tmp_path, "fps\n1\n")
+    (tmp_path / "table.yaml").write_text("gpu: NVIDIA L4\n")
+    with pytest.raises(source.PublishedError, match=r"table\.yaml has 'gpu'; it describes a published table by title,"):
+        source.read(entry, "resnet18")
+
+
+def test_the_files_of_the_audit_are_the_tables_and_the_descriptions_that_exist(tmp_path):
+    entry = write(tmp_path, "fps\n1\n")
+    assert source.files([entry["file"]]) == [entry["file"]]
+    (tmp_path / "table.yaml").write_text("device: NVIDIA L4\n")
+    assert source.files([entry]) == [entry["file"], str(tmp_path / "table.yaml")]
