@@ -4,7 +4,7 @@ BIN := $(VENV)/bin
 UV_VERSION := $(shell sed -n 's/^uv==\([^ ]*\).*/\1/p' envs/requirements.txt)
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: report test check setup lock docs example archive compare clean
+.PHONY: report test check setup lock docs example redraw archive compare clean
 
 report: setup
 	snakemake
@@ -57,6 +57,11 @@ THRESHOLD ?= 5
 compare: setup
 	@test -n "$(A)" -a -n "$(B)" || { echo "make compare needs A= and B=, each an archive or a folder with a result."; exit 2; }
 	@python -m scripts.compare "$(A)" "$(B)" --threshold-percent "$(THRESHOLD)"
+
+# The report of committed results again, after a change of template or plot: make redraw NAME=nvidia-h200
+redraw: setup
+	rm -rf examples/$(NAME)/report
+	python -m scripts.redraw examples/$(NAME)
 
 clean:
 	rm -rf artifacts logs report report.html .snakemake

@@ -1,0 +1,47 @@
+"""Write a report again from the results of a finished run, with no device: after a change of template, or elsewhere."""
+
+from pathlib import Path
+
+from speedgrid import audit, explorer, plots, report, results_page, settings
+from speedgrid.language import speaking
+from speedgrid.plots.material import Material
+from speedgrid.published import arithmetic, source, verdict
+
+TEMPLATES = Path(__file__).parents[1] / "templates"
+NEEDED = ("results.csv", "rounds.csv", "run.json", "flops.json")
+
+
+class RedrawError(ValueError):
+    """A folder without the results of a run; the message names what is missing."""
+
+
+def redraw(results: str | Path, output: str | Path) -> Path:
+    """Write report.md, its pages and its plots to `output` from the folder `results`; return the report's path.
+
+    results: holds the files of NEEDED, as an example and `artifacts/` do. The table is audited first. Raises
+    RedrawError if a file is missing, speedgrid.audit.AuditError if the table cannot be true.
+    """
+    folder, output = Path(results), Path(output)
+    if missing := [name for name in NEEDED if not (folder / name).exists()]:
+        raise RedrawError(f"{folder} has no {', '.join(missing)}; a report is drawn from {', '.join(NEEDED)}.")
+    material = Material.read(*(folder / name for name in NEEDED))
+    # A run of an older version does not know the newer keys.
+    run, table = material.run | {"config": settings.complete(material.run["config"])}, material.table
+    counted = {int(size): one for size, one in run["arithmetic"].items()}
+    audit.require(table, counted, run["peaks"], run["config"]["report"]["reference"])
+    (output / "plots").mkdir(parents=True, exist_ok=True)
+    plots.draw_all(Material(table, material.rounds, run, material.arithmetic), output / "plots")
+    with speaking(run["config"]["report"]["language"]):
+        (output / "explorer.html").write_text(explorer.page(table, run, TEMPLATES / "explorer.html.j2"))
+        (output / "results.html").write_text(results_page.page(table, run, TEMPLATES / "results.html.j2"))
+    written = output / "report.md"
+    written.write_text(report.markdown(table, run, TEMPLATES / "report.md.j2", audited(run, material.arithmetic)))
+    return written
+
+
+def audited(run: dict, arithmetic_by_size: dict[str, dict]) -> list[dict]:
+    """Return the verdicts on the published tables that a run's configuration names."""
+    model = run["config"]["model"]["name"]
+    counted = {(model, int(size)): one["flop"] for size, one in arithmetic_by_size.items()}
+    tables = [source.read(entry, model) for entry in source.entries(run["config"]["published"])]
+    return verdict.audit(tables, arithmetic.Counter(counted))
