@@ -10,6 +10,6 @@ cells = [Cell.parse(name) for name in params.cells]
 table, description = run.summarise(cells, inputs.timings, inputs.weights, inputs.flops, inputs.peaks, params.config)
 timings = rounds.tabulate(map(record.read, inputs.timings))
 timings.to_csv(snakemake.output.rounds, index=False, float_format="%.7g")
-table.to_csv(snakemake.output.csv, index=False)
+table.to_csv(snakemake.output.csv, index=False, float_format="%.10g")
 table.to_parquet(snakemake.output.parquet, index=False)
 record.write_json(snakemake.output.run, description)

@@ -67,10 +67,14 @@ def page(table: pd.DataFrame, run: dict, template: str | Path) -> str:
         ).format(shown=int(table.latency_ms.notna().sum()), cells=len(table)),
         unable=_("This page draws with JavaScript, which is switched off here."),
         held=held,
-        specification=chart(table, settings["reference"], held["resolution"]).to_dict(),
-        # Less than half as long; without a time, so that the same table gives the same bytes.
-        program=base64.b64encode(gzip.compress(vl_convert.javascript_bundle().encode(), mtime=0)).decode(),
+        specification=packed(json.dumps(chart(table, settings["reference"], held["resolution"]).to_dict())),
+        program=packed(vl_convert.javascript_bundle()),
     )
+
+
+def packed(text: str) -> str:
+    """Return a text compressed, as text: a half to a fifth as long. The same text gives the same bytes."""
+    return base64.b64encode(gzip.compress(text.encode(), mtime=0)).decode()
 
 
 def chart(table: pd.DataFrame, reference: dict, resolution: int) -> altair.VConcatChart:

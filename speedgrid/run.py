@@ -16,8 +16,8 @@ def summarise(
     """Return (table, description) from the files of a run.
 
     flops: the file of speedgrid.flops.count, by resolution. measured: that of speedgrid.peaks.measure_all.
-    description: machine, library versions, model, weights, arithmetic, peaks, config, and for every record its
-    command, all plain JSON values.
+    description: machine, library versions, model, weights, arithmetic, peaks, config, and of each backend one cell's
+    command (every record has its own), all plain JSON values.
     """
     records = [record.read(path) for path in timings]
     table.refuse_mixtures(records)
@@ -26,7 +26,9 @@ def summarise(
     ceilings = limits(json.loads(Path(measured).read_text()), peaks.data_sheet(machine["device_name"]))
     arithmetic = {int(size): counted for size, counted in json.loads(Path(flops).read_text()).items()}
     results = table.tabulate(cells, rounds, arithmetic, ceilings, config["report"]["reference"])
-    commands = {str(Cell(**found["cell"])): found["command"] for found in rounds}
+    commands: dict[str, tuple[str, str]] = {}
+    for found in rounds:
+        commands.setdefault(found["cell"]["backend"], (str(Cell(**found["cell"])), found["command"]))
     dates = sorted(found["measured_at"] for found in records)
     return results, {
         "machine": machine,
@@ -42,7 +44,7 @@ def summarise(
         "loaded_beside": max(found.get("memory", {}).get("other_processes") or 0 for found in records),
         "threads": records[0]["asked"]["cpu_threads"],
         "details": details(records),
-        "commands": {name: commands[name] for name in map(str, cells) if name in commands},
+        "commands": dict(commands.values()),
         "controls": control(records),
         "neighbours": stability.neighbours(records),
     }

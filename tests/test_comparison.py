@@ -20,7 +20,7 @@ EXAMPLE = ROOT / "examples" / "nvidia-h200"
 RUN = {
     "machine": {"device_name": "Test GPU", "packages": {"torch": "2.0"}},
     "weights": [{"model": "resnet18", "resolution": 224, "source": "seeded, seed 0", "sha256": "a1"}],
-    "config": {"timing": {"rounds": 3}},
+    "config": {"timing": {"rounds": 3}, "report": {"language": "en"}},
     "controls": {"cell": None, "sentinel": None, "twin": None, "noise_floor_percent": None},
     "measured_from": "2026-01-02T03:04:05+00:00",
     "measured_to": "2026-01-02T04:04:05+00:00",

@@ -7,6 +7,7 @@ import pytest
 from builders import make_record, make_records, make_refusal, write_run
 
 from speedgrid import language, report, settings
+from speedgrid.findings import number
 from speedgrid.language import ROOT, _, ngettext, speaking
 
 TRANSLATED = [code for code in language.codes() if code != language.SOURCE]
@@ -99,11 +100,18 @@ RUNS = {
 @pytest.mark.parametrize("records", RUNS.values(), ids=RUNS)
 def test_the_report_has_the_same_figures_in_every_language(tmp_path, code, records):
     written = reports(tmp_path, records)
+    written["ru"] = written["ru"].replace("\u00a0", ",")  # between thousands
     numbers = {
         one: Counter(re.findall(r"\d+(?:[.,]\d+)*", re.sub(r"(rendered|составлен) [^;.]+|language: ..", "", text)))
         for one, text in written.items()
     }
     assert numbers[code] == numbers["en"]
+
+
+def test_thousands_stand_apart_by_a_space_where_a_comma_would_be_a_decimal_mark():
+    assert number(1234.5) == "1,230"
+    with speaking("ru"):
+        assert number(1234.5) == "1\u00a0230"
 
 
 def test_a_russian_report_has_no_english_sentences(tmp_path):

@@ -82,7 +82,7 @@ def test_every_plot_of_the_example_can_be_drawn_again_from_its_folder(name):
 def test_every_plot_has_one_title_one_drawer_and_one_caption():
     assert list(plots.DRAWERS) == list(plots.TITLES)
     captions = Path(__file__).parent.parent / "templates" / "captions"
-    assert {path.stem for path in captions.glob("*.rst")} == {*plots.TITLES, "results", "workflow"}
+    assert set(plots.TITLES) <= {path.stem for path in captions.glob("*.rst")}
 
 
 def test_every_file_of_the_package_is_an_input_of_its_rule():

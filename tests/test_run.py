@@ -22,7 +22,8 @@ def test_a_run_is_described_in_plain_json(tmp_path):
     )
     assert run["statuses"] == {"ok": 12}
     assert run["threads"] == 2
-    assert run["commands"]["onnxruntime-fp16-r64-b8"].endswith("onnxruntime-fp16-r64-b8")
+    assert list(run["commands"]) == ["pytorch-fp32-r64-b1", "onnxruntime-fp32-r64-b1"]
+    assert all(command.endswith(name) for name, command in run["commands"].items())
 
 
 def test_a_run_says_what_an_image_costs_but_not_each_layer(tmp_path):

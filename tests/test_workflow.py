@@ -107,6 +107,8 @@ CHANGES = {
     ),
     "a backend less": ({"grid": {"cpu": {"backend": ["pytorch", "openvino"]}}}, TABLE, set()),
     "timing settings": ({"timing": {"timed_runs": 60}}, {"time_cell": 6 + CONTROLS, **TABLE}, CELLS),
+    "a demand": ({"budget": {"latency_ms": 5}}, TABLE, set()),
+    "the language": ({"report": {"language": "ru"}}, TABLE, set()),
     "energy, which a CPU does not tell": ({"timing": {"energy_resolutions": [64]}}, TABLE, set()),
     "another seed": (
         {"model": {"seed": 1}},

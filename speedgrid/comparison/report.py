@@ -8,7 +8,7 @@ from speedgrid.comparison import differences, plot, verdicts
 from speedgrid.comparison.cells import NOT_COMPARED, ONLY_A, ONLY_B, Comparison
 from speedgrid.comparison.load import ComparisonError
 from speedgrid.findings import number
-from speedgrid.language import _, ngettext
+from speedgrid.language import SOURCE, _, ngettext, speaking
 from speedgrid.templates import environment
 
 TEMPLATE = Path(__file__).parents[2] / "templates" / "comparison.md.j2"
@@ -17,7 +17,8 @@ TEMPLATE = Path(__file__).parents[2] / "templates" / "comparison.md.j2"
 def write(comparison: Comparison, output: str | Path) -> list[Path]:
     """Write the report to `output`, and its table and plot beside it under the same name; return all paths.
 
-    Raises ComparisonError if `output` is not named as Markdown is."""
+    It is in the language of B's configuration. Raises ComparisonError if `output` is not named as Markdown is.
+    """
     output = Path(output)
     if output.suffix != ".md":
         raise ComparisonError(
@@ -26,8 +27,9 @@ def write(comparison: Comparison, output: str | Path) -> list[Path]:
     output.parent.mkdir(parents=True, exist_ok=True)
     table = output.with_suffix(".csv")
     comparison.cells.to_csv(table, index=False)
-    plots = plot.draw(comparison, output.with_suffix(""))
-    output.write_text(markdown(comparison, table.name, plots[-1].name if plots else None))
+    with speaking(comparison.b.run["config"]["report"].get("language", SOURCE)):
+        plots = plot.draw(comparison, output.with_suffix(""))
+        output.write_text(markdown(comparison, table.name, plots[-1].name if plots else None))
     return [output, table, *plots]
 
 

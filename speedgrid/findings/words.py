@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 
+from speedgrid import language
 from speedgrid.language import _
 from speedgrid.plots import NAMES
 from speedgrid.record import SHOWN
@@ -44,12 +45,12 @@ def place(row) -> str:
 
 
 def number(value: float) -> str:
-    """Write a number with three significant digits, and no exponent."""
+    """Write a number with three significant digits, and no exponent, thousands apart as the language has them."""
     if value is None or not np.isfinite(value):
         return ""
     value = float(f"{value:.3g}")
     digits = 2 - int(np.floor(np.log10(abs(value)))) if value else 0
-    return f"{round(value, digits):,.{max(digits, 0)}f}"
+    return f"{round(value, digits):,.{max(digits, 0)}f}".replace(",", language.thousands())
 
 
 def listed(names: list[str], most: int = 4) -> str:

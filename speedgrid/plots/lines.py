@@ -4,7 +4,7 @@ from functools import partial
 
 from speedgrid.language import _
 from speedgrid.plots import style
-from speedgrid.plots.style import GREY, STYLES
+from speedgrid.plots.style import GREY, STYLES, grouped
 
 # Values that span doublings are read on a logarithmic axis; the others start at 0.
 LOGARITHMIC = {"latency_ms", "energy_mj_per_image"}
@@ -96,6 +96,6 @@ def scale(axes, axis: str, column: str, ticks: list[int]) -> None:
         style.tick_decades(axes.yaxis)
     else:
         axes.set_ylim(bottom=0)
-        axes.yaxis.set_major_formatter("{x:,.6g}")
+        axes.yaxis.set_major_formatter(grouped)
     if column == "speedup":
         axes.axhline(1, color=GREY, linewidth=0.8)

@@ -3,7 +3,7 @@
 The workflow reads this module, so importing it must not import matplotlib or pandas.
 """
 
-from speedgrid.language import _
+from speedgrid.language import _, thousands
 
 # Okabe and Ito's colours, which people with any colour vision tell apart (https://jfly.uni-koeln.de/color/).
 COLOURS = {"pytorch": "#D55E00", "onnxruntime": "#0072B2", "torch_tensorrt": "#009E73", "openvino": "#CC79A7"}
@@ -35,6 +35,11 @@ SETTINGS = {
 }
 # Neighbours nearer than this would print over each other on a logarithmic axis: 32 and 33.
 NEAR = 1.1
+
+
+def grouped(value: float, _position=None) -> str:
+    """Write the number of a tick, thousands apart as the language has them."""
+    return f"{value:,.10g}".replace(",", thousands())
 
 
 def colour(backend: str) -> str:
@@ -79,7 +84,7 @@ def tick_decades(axis) -> None:
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
     axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
+    axis.set_major_formatter(FuncFormatter(grouped))
     axis.set_minor_formatter(NullFormatter())
 
 
