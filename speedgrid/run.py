@@ -26,9 +26,8 @@ def summarise(
     ceilings = limits(json.loads(Path(measured).read_text()), peaks.data_sheet(machine["device_name"]))
     arithmetic = {int(size): counted for size, counted in json.loads(Path(flops).read_text()).items()}
     results = table.tabulate(cells, rounds, arithmetic, ceilings, config["report"]["reference"])
-    commands: dict[str, tuple[str, str]] = {}
-    for found in rounds:
-        commands.setdefault(found["cell"]["backend"], (str(Cell(**found["cell"])), found["command"]))
+    commands = {str(Cell(**found["cell"])): found["command"] for found in rounds}
+    first = {cell.backend: str(cell) for cell in reversed(cells) if str(cell) in commands}
     dates = sorted(found["measured_at"] for found in records)
     return results, {
         "machine": machine,
@@ -44,7 +43,7 @@ def summarise(
         "loaded_beside": max(found.get("memory", {}).get("other_processes") or 0 for found in records),
         "threads": records[0]["asked"]["cpu_threads"],
         "details": details(records),
-        "commands": dict(commands.values()),
+        "commands": {name: commands[name] for name in reversed(first.values())},
         "controls": control(records),
         "neighbours": stability.neighbours(records),
     }

@@ -498,6 +498,7 @@ def test_a_report_keeps_its_name_from_its_table(tmp_path):
 )
 def test_make_says_what_it_needs(target, sentence):
     # Setting up is not what is looked at here.
-    done = subprocess.run(["make", "-o", "setup", target, "A=x"], cwd=ROOT, capture_output=True, text=True, check=False)
+    command = ["make", "--no-print-directory", "-o", "setup", target, "A=x"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert done.stdout.startswith(sentence)
