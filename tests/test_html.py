@@ -10,6 +10,7 @@ from builders import LATENCIES, make_record, make_refusal, write_run
 from workflow import SMOKE
 
 from speedgrid import explorer, plots, results_page
+from speedgrid.language import speaking
 from speedgrid.precision import PRECISIONS
 from speedgrid.record import STATUSES
 
@@ -261,6 +262,18 @@ def test_a_click_on_a_header_sorts_numbers_as_numbers_and_again_the_other_way_wi
     header(page, "status").click()
     assert column(page, "status") == sorted(column(page, "status"))
     assert page.locator("th:not([aria-sort=none])").count() == 1
+
+
+def test_numbers_are_sorted_as_numbers_in_a_language_with_a_space_between_thousands_too(visit, tmp_path):
+    table, run = a_run(tmp_path)
+    with speaking("ru"):
+        (tmp_path / "results.html").write_text(results_page.page(table, run, TEMPLATES / "results.html.j2"))
+    page = visit(tmp_path / "results.html")
+    header(page, "latency_ms").click()
+    texts = column(page, "latency_ms")[:-2]
+    numbers = [float(re.sub(r"\s", "", text)) for text in texts]
+    assert numbers == sorted(numbers)
+    assert max(numbers) == 2550
 
 
 def test_the_table_can_be_sorted_with_the_keyboard_alone(visit, pages):

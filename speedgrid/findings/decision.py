@@ -38,6 +38,7 @@ def recommendation(name: str, rows: pd.DataFrame, everything: pd.DataFrame, refe
         return ""
     parts = [
         headline(name, winner),
+        preference(winner, rows, objective, margin),
         *gains(name, winner, everything, reference, margin),
         price(winner),
         payback(name, winner, everything, reference),
@@ -52,7 +53,7 @@ def chosen(name: str, rows: pd.DataFrame, margin: float):
     if winner is None or name != "throughput":
         return winner
     close = rows[rows.throughput_fps >= winner.throughput_fps / margin]
-    return close.sort_values(["memory_mb", "batch_size"], kind="stable").iloc[0] if len(close) > 1 else winner
+    return close.sort_values(["memory_mb", "batch_size"], kind="stable").iloc[0] if close.memory_mb.any() else winner
 
 
 def headline(name: str, row) -> str:
@@ -71,6 +72,16 @@ def headline(name: str, row) -> str:
         ),
     }[name]
     return sentence.format(resolution=row.resolution, setting=setting(row), figure=number(value), between=between)
+
+
+def preference(winner, rows: pd.DataFrame, objective, margin: float) -> str:
+    """Say why the row with the best figure is not the one that is recommended; empty where it is."""
+    top = best(rows, objective)
+    if top.name == winner.name:
+        return ""
+    return _("{setting} has {figure}: of the settings within {margin} % of it, this one takes least memory.").format(
+        setting=setting(top), figure=number(top[objective.column]), margin=f"{100 * (margin - 1):.1f}"
+    )
 
 
 def gains(name: str, winner, rows: pd.DataFrame, reference: dict, margin: float) -> list[str]:
