@@ -8,6 +8,7 @@ rule audit_published:
         hardware="config/hardware.yaml",
         code=code(
             "published/verdict",
+            "published/arithmetic",
             "published/checks",
             "published/hypotheses",
             "published/source",

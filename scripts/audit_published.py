@@ -4,7 +4,8 @@ import argparse
 import json
 from pathlib import Path
 
-from speedgrid.published import arithmetic, source, verdict
+from speedgrid.published.source import PublishedError
+from speedgrid.published.verdict import audit_all
 from speedgrid.record import write_json
 
 parser = argparse.ArgumentParser(description=__doc__)
@@ -13,9 +14,8 @@ parser.add_argument("--model", required=True, help="of tables that do not name o
 parser.add_argument("--flops", required=True, help="what is counted already, of that model")
 parser.add_argument("--output", required=True)
 asked = parser.parse_args()
-counted = {(asked.model, int(size)): one["flop"] for size, one in json.loads(Path(asked.flops).read_text()).items()}
 try:
-    tables = [source.read(entry, asked.model) for entry in source.entries(asked.published)]
-except source.PublishedError as error:
+    verdicts = audit_all(asked.published, asked.model, json.loads(Path(asked.flops).read_text()))
+except PublishedError as error:
     raise SystemExit(str(error)) from None
-write_json(asked.output, verdict.audit(tables, arithmetic.Counter(counted)))
+write_json(asked.output, verdicts)

@@ -5,7 +5,7 @@ from pathlib import Path
 from speedgrid import audit, explorer, plots, report, results_page, settings
 from speedgrid.language import speaking
 from speedgrid.plots.material import Material
-from speedgrid.published import arithmetic, source, verdict
+from speedgrid.published.verdict import audit_all
 
 TEMPLATES = Path(__file__).parents[1] / "templates"
 NEEDED = ("results.csv", "rounds.csv", "run.json", "flops.json")
@@ -35,13 +35,6 @@ def redraw(results: str | Path, output: str | Path) -> Path:
         (output / "explorer.html").write_text(explorer.page(table, run, TEMPLATES / "explorer.html.j2"))
         (output / "results.html").write_text(results_page.page(table, run, TEMPLATES / "results.html.j2"))
     written = output / "report.md"
-    written.write_text(report.markdown(table, run, TEMPLATES / "report.md.j2", audited(run, material.arithmetic)))
+    published = audit_all(run["config"]["published"], run["config"]["model"]["name"], material.arithmetic)
+    written.write_text(report.markdown(table, run, TEMPLATES / "report.md.j2", published))
     return written
-
-
-def audited(run: dict, arithmetic_by_size: dict[str, dict]) -> list[dict]:
-    """Return the verdicts on the published tables that a run's configuration names."""
-    model = run["config"]["model"]["name"]
-    counted = {(model, int(size)): one["flop"] for size, one in arithmetic_by_size.items()}
-    tables = [source.read(entry, model) for entry in source.entries(run["config"]["published"])]
-    return verdict.audit(tables, arithmetic.Counter(counted))

@@ -5,7 +5,8 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from speedgrid.peaks import data_sheet
-from speedgrid.published import checks, hypotheses
+from speedgrid.published import checks, hypotheses, source
+from speedgrid.published.arithmetic import Counter
 from speedgrid.published.quantities import Interval, exactly
 from speedgrid.published.source import Row, Table
 
@@ -23,6 +24,17 @@ def audit(tables: list[Table], flop_of: Callable[[str, int], int | None]) -> lis
     and tflops.
     """
     return [_table(table, flop_of) for table in tables]
+
+
+def audit_all(published: list, model: str, counted: dict[str, dict]) -> list[dict]:
+    """Return the verdicts on all tables that a configuration names, as of `audit`.
+
+    published: its list of files, or of objects with `file`. model: of tables that do not name one. counted: as of
+    speedgrid.flops.count for that model, by resolution as text. Raises speedgrid.published.source.PublishedError for a
+    table that cannot be read.
+    """
+    known = {(model, int(size)): one["flop"] for size, one in counted.items()}
+    return audit([source.read(entry, model) for entry in source.entries(published)], Counter(known))
 
 
 def _table(table: Table, flop_of: Callable[[str, int], int | None]) -> dict:
