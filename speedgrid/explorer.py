@@ -15,6 +15,7 @@ import pandas as pd
 import vl_convert
 
 from speedgrid.findings import number
+from speedgrid.findings.words import with_interval
 from speedgrid.grid import AXES, nearest
 from speedgrid.language import _
 from speedgrid.pages import render, title
@@ -149,7 +150,7 @@ def marked(row: dict) -> dict:
     for name in FIGURES:
         low, high = interval(row, name)
         known |= {f"{name}_value": row[name], f"{name}_low": low, f"{name}_high": high}
-        known[f"{name}_text"] = written(row[name], low, high)
+        known[f"{name}_text"] = with_interval(row[name], low, high)
     return known | {"snr_db_text": number(row["snr_db"])}
 
 
@@ -163,13 +164,6 @@ def interval(row: dict, name: str) -> tuple[float | None, float | None]:
     if name == "ms_per_image":
         return row["latency_ms_low"] / row["batch_size"], row["latency_ms_high"] / row["batch_size"]
     return row.get(f"{name}_low"), row.get(f"{name}_high")
-
-
-def written(value: float, low: float | None, high: float | None) -> str:
-    """Write a figure with its interval, where it has them; the reference over itself is 1 and nothing else."""
-    if pd.isna(value) or pd.isna(low) or low == high:
-        return number(value)
-    return _("{value} ({low} to {high})").format(value=number(value), low=number(low), high=number(high))
 
 
 def tooltip(table: pd.DataFrame, figures: bool) -> list[altair.Tooltip]:

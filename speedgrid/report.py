@@ -8,7 +8,7 @@ import yaml
 
 from speedgrid import findings, language, plots
 from speedgrid.findings import label, measured, number
-from speedgrid.findings.words import place
+from speedgrid.findings.words import place, with_interval
 from speedgrid.grid import nearest
 from speedgrid.published import section
 from speedgrid.templates import environment
@@ -80,13 +80,7 @@ def speedups(rows: pd.DataFrame, axis: str) -> dict:
 
 def speedup_text(row) -> str:
     """Write a speed-up with its interval; the reference itself is exactly 1."""
-    if pd.isna(row.speedup):
-        return ""
-    if row.speedup == row.speedup_low == row.speedup_high:
-        return number(row.speedup)
-    return language.gettext("{value} ({low} to {high})").format(
-        value=number(row.speedup), low=number(row.speedup_low), high=number(row.speedup_high)
-    )
+    return "" if pd.isna(row.speedup) else with_interval(row.speedup, row.speedup_low, row.speedup_high)
 
 
 def missing(table: pd.DataFrame) -> list[dict]:

@@ -37,12 +37,17 @@ def write_result(folder: Path, factor: float = 1.0, seed: int = 0, lost=()) -> P
     return folder
 
 
-def compare(*arguments) -> subprocess.CompletedProcess:
-    """Run the command that compares two results."""
+def run_script(name: str, *arguments) -> subprocess.CompletedProcess:
+    """Run one of the commands, e.g. "compare", and return what it wrote and its exit code."""
     return subprocess.run(
-        [sys.executable, "-m", "scripts.compare", *map(str, arguments)],
+        [sys.executable, "-m", f"scripts.{name}", *map(str, arguments)],
         cwd=ROOT,
         capture_output=True,
         text=True,
         check=False,
     )
+
+
+def compare(*arguments) -> subprocess.CompletedProcess:
+    """Run the command that compares two results."""
+    return run_script("compare", *arguments)

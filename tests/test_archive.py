@@ -1,13 +1,11 @@
 """A whole result in one file: what goes in comes out, and nothing else is touched."""
 
-import subprocess
-import sys
 import zipfile
 
 import numpy as np
 import pytest
 import yaml
-from results import ROOT, compare, write_result
+from results import compare, run_script, write_result
 
 from speedgrid import archive, settings
 from speedgrid.comparison import load
@@ -25,14 +23,8 @@ def finished(tmp_path):
     return folder
 
 
-def run(*arguments) -> subprocess.CompletedProcess:
-    return subprocess.run(
-        [sys.executable, "-m", "scripts.archive", *map(str, arguments)],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+def run(*arguments):
+    return run_script("archive", *arguments)
 
 
 def test_an_archive_holds_the_result_and_gives_it_back(finished, tmp_path):

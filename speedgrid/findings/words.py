@@ -59,3 +59,10 @@ def listed(names: list[str], most: int = 4) -> str:
     if len(shown) == 1:
         return shown[0]
     return _("{first} and {last}").format(first=", ".join(shown[:-1]), last=shown[-1])
+
+
+def with_interval(value: float, low: float | None, high: float | None) -> str:
+    """Write a figure with its interval, where it has them; the reference over itself is 1 and nothing else."""
+    if pd.isna(value) or pd.isna(low) or low == high:
+        return number(value)
+    return _("{value} ({low} to {high})").format(value=number(value), low=number(low), high=number(high))
