@@ -4,7 +4,9 @@
 rule aggregate:
     input:
         timings=sorted(expand("artifacts/timings/{timing}.json", timing=ORDER)),
-        weights=expand("artifacts/weights/r{resolution}.json", resolution=AXES["resolution"]),
+        weights=expand(
+            "artifacts/weights/{model}-r{resolution}.json", model=AXES["model"], resolution=AXES["resolution"]
+        ),
         flops="artifacts/flops.json",
         peaks="artifacts/peaks.json",
         hardware="config/hardware.yaml",

@@ -16,8 +16,7 @@ gc.disable()
 config.update(settings.complete(config))
 
 DEVICE = config["device"]
-MODEL = config["model"]["name"]
-AXES = config["grid"][DEVICE]
+AXES = {"model": config["models"], **config["grid"][DEVICE]}
 CELLS = grid.cells(AXES)
 CONTROL = grid.control_cell(AXES)
 ORDER = grid.measuring_order(CELLS, CONTROL, config["model"]["seed"], config["timing"]["rounds"])
@@ -43,6 +42,7 @@ PRELOAD = sorted({name for backend in AXES["backend"] for name in backends.get(b
 
 
 wildcard_constraints:
+    model="|".join(AXES["model"]),
     backend="|".join(AXES["backend"]),
     precision="|".join(precision.PRECISIONS),
     resolution=r"\d+",
@@ -66,14 +66,14 @@ def backend_code(wildcards):
 
 
 def own_checkpoint(wildcards):
-    """Return the user's checkpoint for a resolution where there is one."""
-    path = config["model"]["weights"].format(model=MODEL, resolution=wildcards.resolution)
+    """Return the user's checkpoint for a model and resolution where there is one."""
+    path = config["model"]["weights"].format(model=wildcards.model, resolution=wildcards.resolution)
     return path if Path(path).exists() else []
 
 
 def onnx_file(wildcards):
     """Return the ONNX file that serves a cell: fp32 and tf32 share one graph of float32 tensors."""
-    return f"artifacts/onnx/{precision.stored(wildcards.precision)}-r{wildcards.resolution}.onnx"
+    return f"artifacts/onnx/{wildcards.model}-{precision.stored(wildcards.precision)}-r{wildcards.resolution}.onnx"
 
 
 def timing_priority(wildcards):
@@ -101,4 +101,4 @@ def more_options(wildcards):
 def timing_options():
     """Return what a timing is asked for, as one JSON string."""
     options = {name: value for name, value in config["timing"].items() if name not in ("rounds", "energy_resolutions")}
-    return json.dumps({"model": MODEL, **options})
+    return json.dumps(options)

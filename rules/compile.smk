@@ -1,25 +1,24 @@
-# Engines that are compiled ahead of time, one for each (precision, resolution, batch size).
+# Engines that are compiled ahead of time, one for each (model, precision, resolution, batch size).
 
 
 rule compile_trt:
     input:
-        weights="artifacts/weights/r{resolution}.pth",
+        weights="artifacts/weights/{model}-r{resolution}.pth",
         code=code("engine", "models", "precision"),
         script="scripts/compile_trt.py",
     output:
-        engine="artifacts/engines/{precision}-r{resolution}-b{batch_size}.ts",
-        build="artifacts/engines/{precision}-r{resolution}-b{batch_size}.json",
+        engine="artifacts/engines/{model}-{precision}-r{resolution}-b{batch_size}.ts",
+        build="artifacts/engines/{model}-{precision}-r{resolution}-b{batch_size}.json",
     log:
-        "logs/compile_trt/{precision}-r{resolution}-b{batch_size}.log",
+        "logs/compile_trt/{model}-{precision}-r{resolution}-b{batch_size}.log",
     # Before everything but weights, so that no timing waits for a build.
     priority: 1
     params:
-        cell="torch_tensorrt-{precision}-r{resolution}-b{batch_size}",
-        model=MODEL,
+        cell="{model}-torch_tensorrt-{precision}-r{resolution}-b{batch_size}",
         device=DEVICE,
         environment=FINGERPRINTS.get("torch_tensorrt"),
     message:
-        "Engine in {wildcards.precision} at {wildcards.resolution} x {wildcards.resolution}, batch size {wildcards.batch_size}"
+        "Engine of {wildcards.model} in {wildcards.precision} at {wildcards.resolution} x {wildcards.resolution}, batch size {wildcards.batch_size}"
     shell:
-        "warm --keep compile_trt scripts.compile_trt {params.cell} --model {params.model} --device {params.device}"
+        "warm --keep compile_trt scripts.compile_trt {params.cell} --model {wildcards.model} --device {params.device}"
         " --weights {input.weights} --engine {output.engine} --build {output.build} > {log} 2>&1"

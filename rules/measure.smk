@@ -6,10 +6,10 @@ rule time_cell:
         artifact=branch(
             lambda wildcards: wildcards.backend,
             cases={
-                "pytorch": "artifacts/weights/r{resolution}.pth",
+                "pytorch": "artifacts/weights/{model}-r{resolution}.pth",
                 "onnxruntime": onnx_file,
                 "openvino": onnx_file,
-                "torch_tensorrt": "artifacts/engines/{precision}-r{resolution}-b{batch_size}.ts",
+                "torch_tensorrt": "artifacts/engines/{model}-{precision}-r{resolution}-b{batch_size}.ts",
             },
         ),
         build=branch(
@@ -18,12 +18,12 @@ rule time_cell:
                 "pytorch": [],
                 "onnxruntime": onnx_description,
                 "openvino": onnx_description,
-                "torch_tensorrt": "artifacts/engines/{precision}-r{resolution}-b{batch_size}.json",
+                "torch_tensorrt": "artifacts/engines/{model}-{precision}-r{resolution}-b{batch_size}.json",
             },
         ),
         images="artifacts/references/images-r{resolution}.npy",
-        logits="artifacts/references/logits-r{resolution}.npy",
-        expected="artifacts/references/expected-r{resolution}.json",
+        logits="artifacts/references/logits-{model}-r{resolution}.npy",
+        expected="artifacts/references/expected-{model}-r{resolution}.json",
         code=code(
             "measure",
             "timing",

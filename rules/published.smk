@@ -26,7 +26,7 @@ rule audit_published:
     localrule: True
     params:
         published=json.dumps(config["published"]),
-        model=MODEL,
+        model=AXES["model"][0],
     message:
         "Arithmetic and physics of published tables"
     shell:

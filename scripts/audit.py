@@ -11,10 +11,9 @@ from speedgrid.record import write_json
 
 log_to(snakemake.log[0])
 run = json.loads(Path(snakemake.input.run).read_text())
-arithmetic = {int(size): counted for size, counted in run["arithmetic"].items()}
 table = pd.read_parquet(snakemake.input.results)
 try:
-    rows = audit.require(table, arithmetic, run["peaks"], snakemake.params.reference)
+    rows = audit.require(table, run["arithmetic"], run["peaks"], snakemake.params.reference)
 except audit.AuditError as error:
     raise SystemExit(str(error)) from None
 write_json(snakemake.output[0], {"rows_checked": rows})

@@ -11,7 +11,7 @@ from speedgrid.record import write_json
 parser = argparse.ArgumentParser(description=__doc__)
 parser.add_argument("published", type=json.loads, help="JSON list of files, or of objects with `file`")
 parser.add_argument("--model", required=True, help="of tables that do not name one")
-parser.add_argument("--flops", required=True, help="what is counted already, of that model")
+parser.add_argument("--flops", required=True, help="what is counted already")
 parser.add_argument("--output", required=True)
 asked = parser.parse_args()
 try:

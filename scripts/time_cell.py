@@ -8,9 +8,9 @@ from speedgrid.measure import measure_cell
 from speedgrid.record import write_json
 
 parser = argparse.ArgumentParser(description=__doc__)
-parser.add_argument("cell", type=Cell.parse, help="e.g. pytorch-fp32-r224-b1")
+parser.add_argument("cell", type=Cell.parse, help="e.g. resnet18-pytorch-fp32-r224-b1")
 parser.add_argument("--turn", default="round1", help="which timing of this cell: round1, twin1, sentinel1 ...")
-parser.add_argument("--options", type=json.loads, required=True, help="model and timing settings, as JSON")
+parser.add_argument("--options", type=json.loads, required=True, help="timing settings, as JSON")
 parser.add_argument("--build", nargs="?", help="record of the engine's build")
 parser.add_argument("--died", help="measure nothing, and record that an earlier try ended so")
 for name, text in (("energy", "measure energy"), ("kernels", "name kernels"), ("alone", "nothing else on the GPU")):

@@ -9,7 +9,7 @@ import math
 
 import pandas as pd
 
-from speedgrid.grid import Cell
+from speedgrid.grid import AXES, Cell
 from speedgrid.precision import BYTES
 from speedgrid.record import SHOWN
 
@@ -33,13 +33,12 @@ class AuditError(ValueError):
     """A table that cannot be true; the message has the first rows that say so, and the arithmetic."""
 
 
-def require(table: pd.DataFrame, arithmetic: dict[int, dict], peaks: dict, reference: dict) -> int:
+def require(table: pd.DataFrame, arithmetic: dict[str, dict[str, dict]], peaks: dict, reference: dict) -> int:
     """Return how many rows with a speed were checked. Raises AuditError if any check fails.
 
-    table: as of speedgrid.table.tabulate. arithmetic: as of speedgrid.flops.count, by resolution; layers are not
-    looked at. peaks: `data_sheet_tflops` by precision, empty where the device is not known, `data_sheet_gb_s`,
-    `copy_gb_s` and `cache_mb`, each of which may be None. reference: the `backend` and `precision` that speed-ups are
-    relative to.
+    table: as of speedgrid.table.tabulate. arithmetic: as of speedgrid.flops.count_all; layers are not looked at. peaks:
+    `data_sheet_tflops` by precision, empty where the device is not known, `data_sheet_gb_s`, `copy_gb_s` and
+    `cache_mb`, each of which may be None. reference: the `backend` and `precision` that speed-ups are relative to.
     """
     found = violations(table, arithmetic, peaks, reference)
     if found:
@@ -48,13 +47,13 @@ def require(table: pd.DataFrame, arithmetic: dict[int, dict], peaks: dict, refer
     return int(table.latency_ms.notna().sum())
 
 
-def violations(table: pd.DataFrame, arithmetic: dict[int, dict], peaks: dict, reference: dict) -> list[str]:
+def violations(table: pd.DataFrame, arithmetic: dict[str, dict[str, dict]], peaks: dict, reference: dict) -> list[str]:
     """Return what is wrong with a table, one sentence each; see `require`."""
     found = []
     for line in table.to_dict("records"):
         checks = list(withheld(line))
         if not math.isnan(line["latency_ms"]):
-            counted = arithmetic[line["resolution"]]
+            counted = arithmetic[line["model"]][str(line["resolution"])]
             checks += [*rates(line, counted["flop"]), *energy(line), *order(line)]
             checks += [*physics(line, peaks["data_sheet_tflops"]), *traffic(line, counted, peaks)]
         found += [f"{name(line)}: {one}" for one in checks]
@@ -63,7 +62,7 @@ def violations(table: pd.DataFrame, arithmetic: dict[int, dict], peaks: dict, re
 
 def name(line: dict) -> str:
     """Return the name of a row's cell."""
-    return str(Cell(line["backend"], line["precision"], line["resolution"], line["batch_size"]))
+    return str(Cell(*(line[axis] for axis in AXES)))
 
 
 def differ(left: float, right: float) -> bool:
@@ -158,9 +157,10 @@ def traffic(line: dict, counted: dict, peaks: dict):
 def speedups(table: pd.DataFrame, reference: dict):
     """A speed-up is a ratio of two latencies of the table."""
     is_reference = (table.backend == reference["backend"]) & (table.precision == reference["precision"])
-    base = table[is_reference].set_index(["resolution", "batch_size"]).latency_ms
+    place = ["model", "resolution", "batch_size"]
+    base = table[is_reference].set_index(place).latency_ms
     for line in table[table.speedup.notna() & (table.latency_ms > 0)].to_dict("records"):
-        one = base.get((line["resolution"], line["batch_size"]), math.nan)
+        one = base.get(tuple(line[axis] for axis in place), math.nan)
         if math.isnan(one) or differ(line["speedup"], one / line["latency_ms"]):
             ratio = f"{one:.6g} / {line['latency_ms']:.6g} ms = {one / line['latency_ms']:.6g}"
             yield f"{name(line)}: its speed-up is {line['speedup']:.6g}, but reference over own latency is {ratio}"

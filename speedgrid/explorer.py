@@ -91,6 +91,7 @@ def chart(table: pd.DataFrame, reference: dict, resolution: int) -> altair.VConc
         choice("over", _("over"), places, "batch_size"),
     ]
     names = {
+        "model": _("model"),
         "backend": _("backend"),
         "precision": _("precision"),
         "resolution": _("resolution"),

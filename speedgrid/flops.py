@@ -1,5 +1,7 @@
 """How much arithmetic one image costs, counted twice: by torch as it runs, and in the exported ONNX graph."""
 
+import itertools
+from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
 
@@ -16,6 +18,19 @@ TOLERANCE = 0.01
 
 class CountError(RuntimeError):
     """Two counts of one model's arithmetic that do not agree; the message has both."""
+
+
+def count_all(
+    models: Iterable[str], resolutions: Iterable[int], onnx_files: Iterable[str]
+) -> dict[str, dict[str, dict]]:
+    """Return `count` of each model at each resolution, by model and by resolution as text, as JSON has it.
+
+    onnx_files: one for each pair, the resolutions of the first model first.
+    """
+    counted: dict[str, dict[str, dict]] = {}
+    for (model, resolution), onnx_file in zip(itertools.product(models, resolutions), onnx_files, strict=True):
+        counted.setdefault(model, {})[str(resolution)] = count(model, resolution, onnx_file)
+    return counted
 
 
 def count(model: str, resolution: int, onnx_file: str) -> dict:

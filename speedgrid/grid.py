@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import ClassVar
 
-AXES = ("backend", "precision", "resolution", "batch_size")
+AXES = ("model", "backend", "precision", "resolution", "batch_size")
 # What a timing is for: a round of the grid, or a control of the run (see `measuring_order`).
 TURN = r"(round|sentinel|twin)\d+"
 # Large enough to be bound by the device and not by the host, small enough to be quick.
@@ -18,12 +18,14 @@ CONTROL_PLACE = {"resolution": 224, "batch_size": 32}
 class Cell:
     """One configuration to measure; the only place that knows how a cell is written in a file name.
 
+    model: as torchvision calls it, one word.
     resolution: height and width of the square input, in pixels.
     batch_size: images per call.
     """
 
-    PATTERN: ClassVar[str] = "{backend}-{precision}-r{resolution}-b{batch_size}"
+    PATTERN: ClassVar[str] = "{model}-{backend}-{precision}-r{resolution}-b{batch_size}"
 
+    model: str
     backend: str
     precision: str
     resolution: int
@@ -32,17 +34,17 @@ class Cell:
     @classmethod
     def parse(cls, name: str) -> "Cell":
         """Read a cell from its name. Raises ValueError when the name is not one that `str(cell)` gives."""
-        match = re.fullmatch(r"(?P<backend>\w+)-(?P<precision>\w+)-r(?P<resolution>\d+)-b(?P<batch_size>\d+)", name)
+        match = re.fullmatch(r"(\w+)-(\w+)-(\w+)-r(\d+)-b(\d+)", name)
         if not match:
-            raise ValueError(f"cell name {name!r} does not read as {cls.PATTERN}, e.g. pytorch-fp32-r224-b1")
-        return cls(match["backend"], match["precision"], int(match["resolution"]), int(match["batch_size"]))
+            raise ValueError(f"cell name {name!r} does not read as {cls.PATTERN}, e.g. resnet18-pytorch-fp32-r224-b1")
+        return cls(*match.groups()[:3], int(match[4]), int(match[5]))
 
     def __str__(self) -> str:
         return self.PATTERN.format(**asdict(self))
 
 
 def cells(axes: Mapping[str, Iterable]) -> list[Cell]:
-    """Return the full product of the four axes, the last axis fastest."""
+    """Return the full product of the axes, the last axis fastest."""
     return [Cell(*values) for values in itertools.product(*(axes[axis] for axis in AXES))]
 
 
@@ -57,12 +59,12 @@ def nearest(values: Iterable[int], wanted: int) -> int:
 
 
 def control_cell(axes: Mapping[str, list]) -> Cell:
-    """Return the cell that controls a run: the first backend and precision of `axes`, at CONTROL_PLACE or near it.
+    """Return the cell that controls a run: first model, backend and precision of `axes`, at CONTROL_PLACE or near it.
 
     It depends on the grid alone, so that another report needs no new measurement.
     """
     place = {axis: nearest(axes[axis], wanted) for axis, wanted in CONTROL_PLACE.items()}
-    return Cell(axes["backend"][0], axes["precision"][0], **place)
+    return Cell(axes["model"][0], axes["backend"][0], axes["precision"][0], **place)
 
 
 def measuring_order(grid: Iterable[Cell], control: Cell, seed: int, rounds: int) -> list[str]:

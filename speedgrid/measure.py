@@ -49,7 +49,7 @@ def measure_cell(cell: Cell, turn: str, device: str, inputs: dict, options: dict
     turn: what it is for, as of speedgrid.grid.TURN. inputs: files: `artifact` (what the backend loads), `images`,
     `logits` and `expected` (the reference), `build` (the record of the engine's build, or None); `died`: how an
     earlier try ended, where a signal killed it; `alone`: no other cell may be loaded on the GPU; `energy`,
-    `kernels`: measure these too. options: `model`, `cpu_threads` and the fields of timing.Settings.
+    `kernels`: measure these too. options: `cpu_threads` and the fields of timing.Settings.
     Raises SystemExit(EX_TEMPFAIL) if memory ran out while others had some of it: to be tried again, alone.
     """
     laps = Laps()

@@ -29,7 +29,7 @@ def build(name: str, classes: int = 1000) -> nn.Module:
     if name not in known:
         near = ", ".join(difflib.get_close_matches(name, known, n=3)) or "resnet18"
         raise WeightsError(
-            f"config key model.name is {name!r}; it must be a torchvision classification model, such as {near}."
+            f"config key models has {name!r}; its entries must be torchvision classification models, such as {near}."
         )
     return zoo.get_model(name, weights=None, num_classes=classes).eval()
 
@@ -94,7 +94,7 @@ def load(name: str, path: str | Path) -> nn.Module:
         detail = f"first difference: {' / '.join(odd)}" if odd else str(error).splitlines()[-1].strip()
         raise WeightsError(
             f"{path} does not hold weights of {name} ({detail}); "
-            f"set model.name to its architecture or give weights of {name}."
+            f"put its architecture into models or give weights of {name}."
         ) from error
     return model.float().eval()
 

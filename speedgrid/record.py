@@ -19,7 +19,7 @@ STATUSES = (
 # Those whose speed is shown; wrong_precision is a true speed of what `observed_precision` says.
 SHOWN = ("ok", "unstable", "wrong_precision")
 # The record's layout; a reader that finds another number says so instead of guessing.
-FORMAT = 2
+FORMAT = 3
 
 
 class RecordError(ValueError):

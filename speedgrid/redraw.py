@@ -27,14 +27,13 @@ def redraw(results: str | Path, output: str | Path) -> Path:
     material = Material.read(*(folder / name for name in NEEDED))
     # A run of an older version does not know the newer keys.
     run, table = material.run | {"config": settings.complete(material.run["config"])}, material.table
-    counted = {int(size): one for size, one in run["arithmetic"].items()}
-    audit.require(table, counted, run["peaks"], run["config"]["report"]["reference"])
+    audit.require(table, run["arithmetic"], run["peaks"], run["config"]["report"]["reference"])
     (output / "plots").mkdir(parents=True, exist_ok=True)
     plots.draw_all(Material(table, material.rounds, run, material.arithmetic), output / "plots")
     with speaking(run["config"]["report"]["language"]):
         (output / "explorer.html").write_text(explorer.page(table, run, TEMPLATES / "explorer.html.j2"))
         (output / "results.html").write_text(results_page.page(table, run, TEMPLATES / "results.html.j2"))
     written = output / "report.md"
-    published = audit_all(run["config"]["published"], run["config"]["model"]["name"], material.arithmetic)
+    published = audit_all(run["config"]["published"], run["config"]["models"][0], material.arithmetic)
     written.write_text(report.markdown(table, run, TEMPLATES / "report.md.j2", published))
     return written

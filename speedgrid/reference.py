@@ -27,24 +27,13 @@ def compute(model: str, weights: str, images: np.ndarray) -> np.ndarray:
     return torch.cat(parts).numpy()
 
 
-def prepare(
-    model: str,
-    weights: str,
-    seed: int,
-    resolution: int,
-    count: int,
-    images: str,
-    logits: str,
-    expected: str,
-) -> None:
-    """Write `count` images, their float64 logits (.npy) and the SNR that each precision is expected to have (JSON)."""
-    from speedgrid import images as pictures
+def prepare(model: str, weights: str, images: str, logits: str, expected: str) -> None:
+    """Write the float64 logits of `images` (.npy both) and the SNR that each precision is expected to have (JSON)."""
     from speedgrid.record import write_json
     from speedgrid.rounding import expected_snr
 
-    made = pictures.images(seed, resolution, 0, count)
+    made = np.load(images)
     answers = compute(model, weights, made)
-    np.save(images, made)
     np.save(logits, answers)
     write_json(expected, expected_snr(model, weights, made[:SIMULATED], answers[:SIMULATED]))
 

@@ -10,6 +10,7 @@ from speedgrid.pages import render, title
 
 # Columns of the page; those in which no row has a value are left out.
 COLUMNS = (
+    "model",
     "backend",
     "precision",
     "observed_precision",

@@ -15,8 +15,8 @@ def summarise(
 ) -> tuple[pd.DataFrame, dict]:
     """Return (table, description) from the files of a run.
 
-    flops: the file of speedgrid.flops.count, by resolution. measured: that of speedgrid.peaks.measure_all.
-    description: machine, library versions, model, weights, arithmetic, peaks, config, and of each backend one cell's
+    flops: the file of speedgrid.flops.count_all. measured: that of speedgrid.peaks.measure_all.
+    description: machine, library versions, weights, arithmetic, peaks, config, and of each backend one cell's
     command (every record has its own), all plain JSON values.
     """
     records = [record.read(path) for path in timings]
@@ -24,7 +24,7 @@ def summarise(
     rounds = [found for found in records if found["turn"].startswith("round")]
     machine = records[0]["environment"]
     ceilings = limits(json.loads(Path(measured).read_text()), peaks.data_sheet(machine["device_name"]))
-    arithmetic = {int(size): counted for size, counted in json.loads(Path(flops).read_text()).items()}
+    arithmetic = json.loads(Path(flops).read_text())
     results = table.tabulate(cells, rounds, arithmetic, ceilings, config["report"]["reference"])
     commands = {str(Cell(**found["cell"])): found["command"] for found in rounds}
     first = {cell.backend: str(cell) for cell in reversed(cells) if str(cell) in commands}
@@ -32,8 +32,7 @@ def summarise(
     return results, {
         "machine": machine,
         "weights": [json.loads(Path(path).read_text()) for path in weights],
-        "flop_per_image": {size: counted["flop"] for size, counted in arithmetic.items()},
-        "arithmetic": {size: without_layers(counted) for size, counted in arithmetic.items()},
+        "arithmetic": without_layers(arithmetic),
         "peaks": ceilings,
         "config": config,
         "measured_from": dates[0],
@@ -60,9 +59,12 @@ def limits(measured: dict, sheet: dict | None) -> dict:
     }
 
 
-def without_layers(counted: dict) -> dict:
-    """Return the arithmetic of one image without that of each layer, which artifacts/flops.json has."""
-    return {name: value for name, value in counted.items() if name != "layers"}
+def without_layers(arithmetic: dict[str, dict[str, dict]]) -> dict[str, dict[str, dict]]:
+    """Return the arithmetic of images without that of each layer, which artifacts/flops.json has."""
+    return {
+        model: {size: {key: one for key, one in counted.items() if key != "layers"} for size, counted in sizes.items()}
+        for model, sizes in arithmetic.items()
+    }
 
 
 def details(records: list[dict]) -> dict[str, dict]:

@@ -69,6 +69,9 @@ def _sentence(error: ValidationError) -> str:
     if error.validator == "additionalProperties":
         known = list(error.schema["properties"])
         unknown = [name for name in error.instance if name not in known]
+        if key == "model" and "name" in unknown:  # as it was called before there were several
+            name = error.instance["name"]
+            return f"config key model.name is {name!r}; it must be an entry of the list models, as models: [{name}]."
         return f"config key {unknown[0]!r} at {key} is unknown; known keys there are {', '.join(known)}."
     wanted = {
         "enum": lambda: f"one of {', '.join(map(str, error.validator_value))}",

@@ -56,6 +56,7 @@ COLUMNS = (
     "device",
 )
 TEXT_COLUMNS = {
+    "model",
     "backend",
     "precision",
     "status",
@@ -75,11 +76,11 @@ class TableError(ValueError):
 
 
 def tabulate(
-    grid: Iterable[Cell], records: list[dict], arithmetic: dict[int, dict], peaks: dict, reference: dict
+    grid: Iterable[Cell], records: list[dict], arithmetic: dict[str, dict[str, dict]], peaks: dict, reference: dict
 ) -> pd.DataFrame:
     """Return the results, one row per cell of `grid` in its order, with COLUMNS.
 
-    arithmetic: as of speedgrid.flops.count, by resolution. peaks: `gemm_tflops` and `data_sheet_tflops`, each by
+    arithmetic: as of speedgrid.flops.count_all. peaks: `gemm_tflops` and `data_sheet_tflops`, each by
     precision, and `copy_gb_s`. reference: the `backend` and `precision` that speed-ups are relative to. Raises
     TableError if records of different machines or library versions would mix.
     """
@@ -112,7 +113,7 @@ def refuse_mixtures(records: list[dict]) -> None:
                 )
 
 
-def row(cell: Cell, records: list[dict], arithmetic: dict[int, dict], peaks: dict) -> dict:
+def row(cell: Cell, records: list[dict], arithmetic: dict[str, dict[str, dict]], peaks: dict) -> dict:
     """Return the row of one cell from the records of its rounds."""
     result: dict = {axis: getattr(cell, axis) for axis in AXES}
     if not records:
@@ -132,7 +133,7 @@ def row(cell: Cell, records: list[dict], arithmetic: dict[int, dict], peaks: dic
         reason := unstable(measured, *(result[name] for name in ("latency_ms", "latency_ms_low", "latency_ms_high")))
     ):
         result |= {"status": "unstable", "reason": reason}
-    counted = arithmetic[cell.resolution]
+    counted = arithmetic[cell.model][str(cell.resolution)]
     result |= efficiency(result, counted["flop"], peaks)
     result["limiter"] = limiter(result, counted["layers"], peaks, throttled(measured))
     return result | conditions(measured) | energy(measured, result["throughput_fps"])
@@ -235,15 +236,15 @@ def coverage(record: dict) -> float | None:
 
 
 def add_speedups(table: pd.DataFrame, by_cell: dict[Cell, list[dict]], reference: dict) -> None:
-    """Fill in the speed-up of every row over the reference at the same resolution and batch size.
+    """Fill in the speed-up of every row over the reference of the same model, resolution and batch size.
 
     A reference row counts only if it ran what its label says.
     """
     is_reference = (table.backend == reference["backend"]) & (table.precision == reference["precision"])
     base = table[is_reference & table.status.isin(["ok", "unstable"])]
-    rounds = {(line.resolution, line.batch_size): samples_of(line, by_cell) for line in base.itertuples()}
+    rounds = {(line.model, line.resolution, line.batch_size): samples_of(line, by_cell) for line in base.itertuples()}
     for index, line in table[table.latency_ms.notna()].iterrows():
-        if (place := (line.resolution, line.batch_size)) in rounds:
+        if (place := (line.model, line.resolution, line.batch_size)) in rounds:
             own = line.backend == reference["backend"] and line.precision == reference["precision"]
             # The reference against itself is 1 by definition, not a measurement.
             values = (1.0, 1.0, 1.0) if own else compare(rounds[place], samples_of(line, by_cell))

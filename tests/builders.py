@@ -13,15 +13,17 @@ from speedgrid.grid import Cell
 FLOP = {64: 10**9, 128: 4 * 10**9}
 # One layer does all the arithmetic and has all the weights: 8 MB of float32.
 ARITHMETIC = {
-    size: {
-        "flop": flop,
-        "onnx_flop": flop,
-        "weight_elements": 2_000_000,
-        "input_elements": 3 * size**2,
-        "output_elements": 1000,
-        "layers": [{"name": "conv", "flop": flop, "weight_elements": 2_000_000, "activation_elements": 500_000}],
+    "resnet18": {
+        str(size): {
+            "flop": flop,
+            "onnx_flop": flop,
+            "weight_elements": 2_000_000,
+            "input_elements": 3 * size**2,
+            "output_elements": 1000,
+            "layers": [{"name": "conv", "flop": flop, "weight_elements": 2_000_000, "activation_elements": 500_000}],
+        }
+        for size, flop in FLOP.items()
     }
-    for size, flop in FLOP.items()
 }
 MEASURED = {"gemm_tflops": {"fp32": 2.0, "tf32": 4.0}, "copy_gb_s": 10.0, "cache_mb": 4.0, "idle_power_w": None}
 PEAKS = {**MEASURED, "data_sheet_tflops": {"fp32": 5.0, "fp16": 10.0}, "data_sheet_gb_s": None}
@@ -30,18 +32,18 @@ REFERENCE = {"backend": "pytorch", "precision": "fp32"}
 EXPECTED = {"fp32": 120.0, "tf32": 60.0, "fp16": 60.0, "bf16": 40.0}
 # Latencies in ms whose ratios can be computed in the head.
 LATENCIES = {
-    "pytorch-fp32-r64-b1": 4.0,
-    "pytorch-fp32-r64-b8": 16.0,
-    "pytorch-fp32-r128-b1": 8.0,
-    "pytorch-fp32-r128-b8": 64.0,
-    "onnxruntime-fp32-r64-b1": 2.0,
-    "onnxruntime-fp32-r64-b8": 15.5,
-    "onnxruntime-fp32-r128-b1": 4.0,
-    "onnxruntime-fp32-r128-b8": 62.0,
-    "onnxruntime-fp16-r64-b1": 1.0,
-    "onnxruntime-fp16-r64-b8": 4.0,
-    "onnxruntime-fp16-r128-b1": 2.0,
-    "onnxruntime-fp16-r128-b8": 15.5,
+    "resnet18-pytorch-fp32-r64-b1": 4.0,
+    "resnet18-pytorch-fp32-r64-b8": 16.0,
+    "resnet18-pytorch-fp32-r128-b1": 8.0,
+    "resnet18-pytorch-fp32-r128-b8": 64.0,
+    "resnet18-onnxruntime-fp32-r64-b1": 2.0,
+    "resnet18-onnxruntime-fp32-r64-b8": 15.5,
+    "resnet18-onnxruntime-fp32-r128-b1": 4.0,
+    "resnet18-onnxruntime-fp32-r128-b8": 62.0,
+    "resnet18-onnxruntime-fp16-r64-b1": 1.0,
+    "resnet18-onnxruntime-fp16-r64-b8": 4.0,
+    "resnet18-onnxruntime-fp16-r128-b1": 2.0,
+    "resnet18-onnxruntime-fp16-r128-b8": 15.5,
 }
 
 

@@ -1,6 +1,6 @@
 """What tests of plots share: the material of a made-up run, and one figure of it."""
 
-import json
+import copy
 from importlib import import_module
 
 from builders import ARITHMETIC, write_run
@@ -13,7 +13,7 @@ from speedgrid.plots.material import Material
 def make_material(folder, records, **changes) -> Material:
     """Return what a run with these records is drawn from; `changes` replace keys of its description."""
     table, run = write_run(folder, records)
-    return Material(table, rounds.tabulate(records), run | changes, json.loads(json.dumps(ARITHMETIC)))
+    return Material(table, rounds.tabulate(records), run | changes, copy.deepcopy(ARITHMETIC))
 
 
 def draw(name: str, material: Material):

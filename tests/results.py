@@ -8,10 +8,15 @@ from pathlib import Path
 import numpy as np
 from builders import make_record, make_refusal, write_run
 
+from speedgrid.grid import Cell
 from speedgrid.record import write_json
 
 ROOT = Path(__file__).parent.parent
-LATENCIES = {"pytorch-fp32-r64-b1": 4.0, "pytorch-fp32-r64-b8": 16.0, "onnxruntime-fp32-r64-b1": 2.0}
+LATENCIES = {
+    "resnet18-pytorch-fp32-r64-b1": 4.0,
+    "resnet18-pytorch-fp32-r64-b8": 16.0,
+    "resnet18-onnxruntime-fp32-r64-b1": 2.0,
+}
 
 
 def write_result(folder: Path, factor: float = 1.0, seed: int = 0, lost=()) -> Path:
@@ -28,9 +33,7 @@ def write_result(folder: Path, factor: float = 1.0, seed: int = 0, lost=()) -> P
     scratch.mkdir(parents=True)
     table, description = write_run(scratch, records)
     for one in records:
-        cell = one["cell"]
-        name = f"{cell['backend']}-{cell['precision']}-r{cell['resolution']}-b{cell['batch_size']}-{one['turn']}.json"
-        write_json(folder / "artifacts" / "timings" / name, one)
+        write_json(folder / "artifacts" / "timings" / f"{Cell(**one['cell'])}-{one['turn']}.json", one)
     table.to_csv(folder / "artifacts" / "results.csv", index=False)
     write_json(folder / "artifacts" / "run.json", description)
     shutil.rmtree(scratch)

@@ -107,13 +107,13 @@ def test_nothing_in_an_archive_is_written_anywhere(finished, tmp_path):
 def test_a_damaged_archive_is_refused_by_name(finished, tmp_path):
     path = archive.write(finished, str(tmp_path / "kept"))
     with zipfile.ZipFile(path) as packed:
-        place = packed.getinfo("artifacts/timings/pytorch-fp32-r64-b1-round1.json").header_offset + 200
+        place = packed.getinfo("artifacts/timings/resnet18-pytorch-fp32-r64-b1-round1.json").header_offset + 200
     content = bytearray(path.read_bytes())
     content[place] ^= 0xFF
     path.write_bytes(content)
     done = compare(path, finished, "--output", tmp_path / "comparison.md")
     assert done.returncode == 2
-    assert "pytorch-fp32-r64-b1-round1.json cannot be read" in done.stderr
+    assert "resnet18-pytorch-fp32-r64-b1-round1.json cannot be read" in done.stderr
     path.write_bytes(content[:1000])
     assert "is neither a folder nor an archive" in compare(path, finished).stderr
 

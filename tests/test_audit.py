@@ -69,7 +69,7 @@ def test_a_speed_that_should_be_withheld_is_found(row, column, status):
     ],
 )
 def test_an_interval_or_percentile_that_is_out_of_order_is_found(column, value, words):
-    table = make_table([make_record("pytorch-fp32-r64-b8", [16.0] * 1000)])
+    table = make_table([make_record("resnet18-pytorch-fp32-r64-b8", [16.0] * 1000)])
     table.loc[0, column] = value
     [found] = violations(table)
     assert words in found
@@ -86,7 +86,7 @@ def test_a_latency_that_is_not_positive_is_found(milliseconds):
 @pytest.mark.parametrize(("milliseconds", "possible"), [(0.71, False), (0.72, True)])
 def test_nothing_computes_faster_than_winograd_at_the_peak_of_the_data_sheet(milliseconds, possible):
     # 8 x 10^9 FLOP at 5 TFLOPS take 1.6 ms, and 1.6 / 2.25 = 0.711 ms.
-    found = violations(make_table([make_record("pytorch-fp32-r64-b8", [milliseconds] * 50)]))
+    found = violations(make_table([make_record("resnet18-pytorch-fp32-r64-b8", [milliseconds] * 50)]))
     assert (found == []) is possible
     if not possible:
         assert "2.25 times the data sheet's peak of 5; at most 2.25 times is possible" in found[0]
@@ -95,14 +95,14 @@ def test_nothing_computes_faster_than_winograd_at_the_peak_of_the_data_sheet(mil
 @pytest.mark.parametrize(("milliseconds", "possible"), [(1.18, False), (1.19, True)])
 def test_a_measured_peak_is_given_more_room(milliseconds, possible):
     # 8 x 10^9 FLOP at 2 TFLOPS take 4 ms, and 4 / 2.25 / 1.5 = 1.185 ms.
-    name = "pytorch-fp32-r64-b8"
+    name = "resnet18-pytorch-fp32-r64-b8"
     records = [make_record(name, [milliseconds] * 50)]
     results = table.tabulate([Cell.parse(name)], records, ARITHMETIC, NO_SHEET, REFERENCE)
     assert (violations(results, NO_SHEET) == []) is possible
 
 
 def test_tf32_that_is_counted_as_fp32_is_impossible():
-    record = make_record("pytorch-fp32-r64-b8", [0.5] * 50)
+    record = make_record("resnet18-pytorch-fp32-r64-b8", [0.5] * 50)
     assert "in fp32" in violations(make_table([record]))[0]
     assert violations(make_table([record | {"observed_precision": "fp16"}])) == []
 
@@ -114,7 +114,7 @@ def traffic_floor(batch_size, bandwidth, cache=CACHE_MB):
 
 def traffic_violations(batch_size, milliseconds, **changes):
     """Return what is wrong with one row but its arithmetic, which a fast enough device excuses."""
-    cell = f"pytorch-fp32-r64-b{batch_size}"
+    cell = f"resnet18-pytorch-fp32-r64-b{batch_size}"
     peaks = PEAKS | {"data_sheet_tflops": {"fp32": 1e15}} | changes
     results = table.tabulate([Cell.parse(cell)], [make_record(cell, [milliseconds] * 50)], ARITHMETIC, peaks, REFERENCE)
     return violations(results, peaks)
@@ -130,7 +130,7 @@ def test_a_call_faster_than_its_bytes_at_the_data_sheets_bandwidth_is_found(batc
     assert traffic_violations(batch_size, floor / share, data_sheet_gb_s=bandwidth) == []
     found = traffic_violations(batch_size, floor * share, data_sheet_gb_s=bandwidth)
     assert [one.split(" = ")[0] for one in found] == [
-        f"pytorch-fp32-r64-b{batch_size}: {column}" for column in ("fps", "throughput_fps")
+        f"resnet18-pytorch-fp32-r64-b{batch_size}: {column}" for column in ("fps", "throughput_fps")
     ]
     assert all("at the data sheet's bandwidth" in one for one in found)
 
@@ -147,8 +147,8 @@ def test_a_measured_copy_is_given_half_as_much_again(batch_size, bandwidth, shar
 def test_the_byte_floor_gives_its_arithmetic():
     [found, _] = traffic_violations(1, 0.2)
     assert found == (
-        "pytorch-fp32-r64-b1: fps = 5000 is 0.2 ms a call, but 4.053 MB of weights, input and output beyond the "
-        "cache's 4 MB take 0.2702 ms at 1.5 times the bandwidth of a measured copy, 15 GB/s"
+        "resnet18-pytorch-fp32-r64-b1: fps = 5000 is 0.2 ms a call, but 4.053 MB of weights, input and output beyond "
+        "the cache's 4 MB take 0.2702 ms at 1.5 times the bandwidth of a measured copy, 15 GB/s"
     )
 
 
@@ -169,7 +169,7 @@ def test_without_the_cache_or_any_bandwidth_there_is_no_byte_floor(unknown):
 )
 def test_half_precision_stores_half_the_bytes(label, ran, floor):
     # 4.0266 MB beyond 4 MB of cache, or 8.0532 MB, at 1 GB/s.
-    cell = f"pytorch-{label}-r64-b1"
+    cell = f"resnet18-pytorch-{label}-r64-b1"
     peaks = PEAKS | {"data_sheet_tflops": {ran: 1e15}, "data_sheet_gb_s": 1.0}
     for milliseconds, possible in ((floor, False), (floor * 1.4, True)):
         record = make_record(cell, [milliseconds] * 50, observed_precision=ran)
@@ -179,7 +179,7 @@ def test_half_precision_stores_half_the_bytes(label, ran, floor):
 
 def test_a_cell_that_was_copied_to_another_is_found():
     spread = [1.0 + 0.001 * number for number in range(50)]
-    names = ["onnxruntime-fp32-r64-b1", "onnxruntime-fp16-r64-b1"]
+    names = ["resnet18-onnxruntime-fp32-r64-b1", "resnet18-onnxruntime-fp16-r64-b1"]
     assert violations(make_table([make_record(names[0], spread), make_record(names[1], [*spread, 2.0])])) == []
     [found] = violations(make_table([make_record(name, spread) for name in names]))
     assert all(name in found for name in names)
@@ -201,7 +201,7 @@ def test_a_table_without_any_speed_passes():
 def with_energy(joules_per_call, power_w):
     """Return the table of one cell with the energy of its calls; 8 images in 4 ms are 2000 images/s."""
     used = {"joules_per_call": joules_per_call, "power_w": power_w, "calls": 500, "seconds": 2.0}
-    return make_table([make_record("pytorch-fp32-r64-b8", [4.0] * 50, energy=used)])
+    return make_table([make_record("resnet18-pytorch-fp32-r64-b8", [4.0] * 50, energy=used)])
 
 
 @given(st.floats(1, 1000), st.floats(0.8, 1.2))
@@ -212,5 +212,5 @@ def test_energy_that_is_power_times_time_passes(power_w, factor):
 @given(st.floats(1, 1000), st.one_of(st.floats(0.01, 0.74), st.floats(1.26, 100)))
 def test_energy_that_is_not_power_times_time_is_found(power_w, factor):
     [found] = violations(with_energy(power_w * 0.004 * factor, power_w))
-    assert found.startswith("pytorch-fp32-r64-b8: energy x rate = ")
+    assert found.startswith("resnet18-pytorch-fp32-r64-b8: energy x rate = ")
     assert found.endswith(f"not the power of {power_w:.6g} W")

@@ -14,12 +14,12 @@ import pytest
 from speedgrid import backends
 from speedgrid.grid import Cell
 
-OPTIONS = {"model": "resnet18", "cpu_threads": 1}
+OPTIONS = {"cpu_threads": 1}
 
 
 @pytest.mark.parametrize("name", ["pytorch", "onnxruntime", "torch_tensorrt"])
 def test_a_missing_gpu_makes_a_cell_unavailable_with_a_reason(no_gpu, name):
-    status, reason = backends.refusal(Cell(name, "fp32", 64, 1), "cuda")
+    status, reason = backends.refusal(Cell("resnet18", name, "fp32", 64, 1), "cuda")
     assert status == "unavailable"
     assert reason.startswith("no NVIDIA GPU on this machine")
 
@@ -32,7 +32,7 @@ def test_a_missing_gpu_makes_a_cell_unavailable_with_a_reason(no_gpu, name):
     ],
 )
 def test_a_backend_of_the_other_device_is_unavailable(name, device, reason):
-    status, found = backends.refusal(Cell(name, "fp32", 64, 1), device)
+    status, found = backends.refusal(Cell("resnet18", name, "fp32", 64, 1), device)
     assert status == "unavailable"
     assert found.startswith(reason)
 
@@ -48,14 +48,14 @@ def test_a_backend_of_the_other_device_is_unavailable(name, device, reason):
     ],
 )
 def test_a_precision_that_a_cpu_lacks_is_unsupported_with_a_reason(name, precision, word):
-    status, reason = backends.refusal(Cell(name, precision, 64, 1), "cpu")
+    status, reason = backends.refusal(Cell("resnet18", name, precision, 64, 1), "cpu")
     assert status == "unsupported"
     assert word in reason
 
 
 @pytest.mark.parametrize("name", ["pytorch", "onnxruntime", "openvino"])
 def test_fp32_on_the_cpu_is_refused_by_none(name):
-    assert backends.refusal(Cell(name, "fp32", 64, 1), "cpu") is None
+    assert backends.refusal(Cell("resnet18", name, "fp32", 64, 1), "cpu") is None
 
 
 def test_an_unknown_backend_has_no_module():
@@ -67,7 +67,7 @@ def test_eager_pytorch_gives_the_models_own_outputs_and_sees_new_input(weights, 
     from speedgrid.backends import pytorch
     from speedgrid.images import images
 
-    session = pytorch.load(Cell("pytorch", "fp32", 64, 2), "cpu", weights, OPTIONS)
+    session = pytorch.load(Cell("resnet18", "pytorch", "fp32", 64, 2), "cpu", weights, OPTIONS)
     for start in (0, 2):
         session.feed(images(0, 64, start, 2))
         session.poison()

@@ -98,7 +98,7 @@ def refused(smoke, tmp_path_factory):
             96,
             "weights/best_resnet18_96.pth does not hold weights of resnet18 "
             "(first difference: bn1.bias / features.0.weight); "
-            "set model.name to its architecture or give weights of resnet18.",
+            "put its architecture into models or give weights of resnet18.",
             id="architecture",
         ),
         pytest.param(
@@ -112,10 +112,10 @@ def refused(smoke, tmp_path_factory):
 def test_weights_that_cannot_be_used_are_refused_by_name(refused, resolution, sentence):
     tree, _, outcome, _ = refused
     assert outcome.code != 0
-    failed = re.findall(r"output: (artifacts/weights/r\d+\.pth)", outcome.log)
-    assert f"artifacts/weights/r{resolution}.pth" in failed
+    failed = re.findall(r"output: (artifacts/weights/resnet18-r\d+\.pth)", outcome.log)
+    assert f"artifacts/weights/resnet18-r{resolution}.pth" in failed
     assert [line for line in outcome.log.splitlines() if line.endswith(sentence)] != []
-    assert not (tree / f"artifacts/weights/r{resolution}.pth").exists()
+    assert not (tree / f"artifacts/weights/resnet18-r{resolution}.pth").exists()
 
 
 def test_code_in_weights_does_not_run(refused):
@@ -139,9 +139,11 @@ def test_bad_weights_cost_nothing_that_was_measured(refused):
 
 def test_a_model_that_does_not_exist_is_refused_with_the_nearest_ones(place):
     tree = Workflow.fresh(place)
-    config = tree.write_config("bad.yaml", {"model": {"name": "resnet19"}})
-    outcome = tree.snakemake("artifacts/weights/r64.pth", *SMOKE, config)
+    config = tree.write_config("bad.yaml", {"models": ["resnet19"]})
+    outcome = tree.snakemake("artifacts/weights/resnet18-r64.pth", *SMOKE, config)
     assert outcome.code != 0
-    sentence = "config key model.name is 'resnet19'; it must be a torchvision classification model, such as resnet18"
+    sentence = (
+        "config key models has 'resnet19'; its entries must be torchvision classification models, such as resnet18"
+    )
     assert sentence in outcome.log
-    assert not (tree / "artifacts/weights/r64.pth").exists()
+    assert not (tree / "artifacts/weights/resnet18-r64.pth").exists()

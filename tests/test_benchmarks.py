@@ -48,7 +48,7 @@ def test_a_comparison_names_the_cells_that_are_outside(capsys):
     def rounds(name, latencies):
         return [make_record(name, [ms] * 5) for ms in latencies]
 
-    same, slow = "pytorch-fp32-r64-b1", "pytorch-fp32-r64-b8"
+    same, slow = "resnet18-pytorch-fp32-r64-b1", "resnet18-pytorch-fp32-r64-b8"
     found = [
         (rounds(name, (1.0, 1.001, 1 / 1.001)), make_record(name, [ms] * 5)) for name, ms in ((same, 1.0), (slow, 2.0))
     ]
@@ -67,7 +67,9 @@ def test_a_folder_without_a_run_is_said_to_be_one(tmp_path, monkeypatch):
 
 
 def test_a_cell_that_was_measured_alone_is_measured_again_so_and_into_another_file():
-    record = make_record("pytorch-fp32-r64-b1", command="python -m scripts.time_cell cell --output old.json --alone")
+    record = make_record(
+        "resnet18-pytorch-fp32-r64-b1", command="python -m scripts.time_cell cell --output old.json --alone"
+    )
     arguments, output = finished.again(record, "folder")
     assert arguments == ["scripts.time_cell", "cell", "--output", str(output), "--alone"]
     assert output.parent.name == "folder"
@@ -82,7 +84,7 @@ class SleepingSession(HostSession):
 
 def test_an_independent_timer_agrees_on_a_session_whose_time_is_known():
     settings = Settings(warmup_runs=2, timed_runs=10, min_seconds=0.02, max_seconds=0.1, target_percent=50)
-    found = agreement.measure(SleepingSession(Cell.parse("pytorch-fp32-r64-b1"), 10), settings)
+    found = agreement.measure(SleepingSession(Cell.parse("resnet18-pytorch-fp32-r64-b1"), 10), settings)
     assert found["latency_ms"] == pytest.approx(5, rel=0.2)
     assert not found["bound"]
     assert list(found["ratios"]) == ["torch.utils.benchmark / latency"]
@@ -128,7 +130,7 @@ def test_a_benchmark_answers_where_a_fork_asks_it_to_and_nowhere_else(monkeypatc
         monkeypatch.setattr(sys, "argv", arguments)
         return 0 if loaded.answer(lambda session, settings: [session, settings.timed_runs]) else 1
 
-    record = make_record("pytorch-fp32-r64-b1")
+    record = make_record("resnet18-pytorch-fp32-r64-b1")
     record["asked"] |= dict.fromkeys(loaded.SETTING_NAMES, 7)
     monkeypatch.setattr(loaded, "load", lambda given: given["command"])
     monkeypatch.setattr(loaded.client, "ask", ask)
@@ -156,10 +158,14 @@ def finished_run(folder, monkeypatch, names):
 
 
 def test_cells_of_one_backend_are_chosen_from_a_run(tmp_path, monkeypatch):
-    finished_run(tmp_path, monkeypatch, ["onnxruntime-fp32-r64-b1", "pytorch-fp32-r64-b1", "pytorch-fp32-r64-b8"])
+    finished_run(
+        tmp_path,
+        monkeypatch,
+        ["resnet18-onnxruntime-fp32-r64-b1", "resnet18-pytorch-fp32-r64-b1", "resnet18-pytorch-fp32-r64-b8"],
+    )
     assert [finished.name(first) for first, *_ in finished.cells(9, "pytorch")] == [
-        "pytorch-fp32-r64-b1",
-        "pytorch-fp32-r64-b8",
+        "resnet18-pytorch-fp32-r64-b1",
+        "resnet18-pytorch-fp32-r64-b8",
     ]
     assert len(finished.cells(9)) == 3
     with pytest.raises(SystemExit, match="openvino"):
@@ -167,7 +173,7 @@ def test_cells_of_one_backend_are_chosen_from_a_run(tmp_path, monkeypatch):
 
 
 def test_the_cost_of_telemetry_is_not_measured_on_a_cpu(tmp_path, monkeypatch):
-    finished_run(tmp_path, monkeypatch, ["pytorch-fp32-r64-b1"])
+    finished_run(tmp_path, monkeypatch, ["resnet18-pytorch-fp32-r64-b1"])
     with pytest.raises(SystemExit, match="nothing to compare"):
         telemetry_cost.main(5)
 

@@ -3,6 +3,7 @@
 import json
 import shutil
 import subprocess
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from results import ROOT, compare, write_result
 from speedgrid.comparison import cells, differences, load, noise, report, verdicts
 from speedgrid.comparison.load import ComparisonError, Result
 from speedgrid.comparison.noise import Rounds
+from speedgrid.grid import Cell
 from speedgrid.limiter import HOST_LAUNCH, KERNEL
 from speedgrid.statistics import median_interval
 
@@ -20,7 +22,7 @@ EXAMPLE = ROOT / "examples" / "nvidia-h200"
 RUN = {
     "machine": {"device_name": "Test GPU", "packages": {"torch": "2.0"}},
     "weights": [{"model": "resnet18", "resolution": 224, "source": "seeded, seed 0", "sha256": "a1"}],
-    "config": {"timing": {"rounds": 3}, "report": {"language": "en"}},
+    "config": {"models": ["resnet18"], "timing": {"rounds": 3}, "report": {"language": "en"}},
     "controls": {"cell": None, "sentinel": None, "twin": None, "noise_floor_percent": None},
     "measured_from": "2026-01-02T03:04:05+00:00",
     "measured_to": "2026-01-02T04:04:05+00:00",
@@ -36,21 +38,17 @@ def make_result(latencies: dict[str, list[np.ndarray]], name="A", limiters=None,
     """Return a result whose table rests on the samples, as the workflow's does. latencies: ms of each round."""
     rows = []
     for cell, rounds in latencies.items():
-        backend, precision, resolution, batch_size = cell.split("-")
         value, low, high = median_interval(rounds)
         rows.append(
             {
-                "backend": backend,
-                "precision": precision,
-                "resolution": int(resolution[1:]),
-                "batch_size": int(batch_size[1:]),
+                **asdict(Cell.parse(cell)),
                 "status": "ok",
                 "reason": "",
                 "latency_ms": value,
                 "latency_ms_low": low,
                 "latency_ms_high": high,
                 "rounds": len(rounds),
-                "observed_precision": precision,
+                "observed_precision": Cell.parse(cell).precision,
                 "limiter": (limiters or {}).get(cell, KERNEL),
                 "sm_clock_mhz": 1980.0,
                 "snr_db": 60.0,
@@ -69,7 +67,7 @@ class Grid:
 
     def __init__(self, seed: int):
         self.random = np.random.default_rng(seed)
-        self.names = [f"pytorch-fp32-r{32 * (number + 1)}-b1" for number in range(CELLS)]
+        self.names = [f"resnet18-pytorch-fp32-r{32 * (number + 1)}-b1" for number in range(CELLS)]
         self.truth = np.exp(self.random.uniform(np.log(0.3), np.log(30), CELLS))
         self.between = self.random.uniform(0.005, 0.01, CELLS)
         self.waiting = np.arange(CELLS) < WAITING
@@ -215,13 +213,13 @@ def test_one_round_on_both_sides_decides_nothing_and_on_one_side_borrows_from_th
 
 
 def test_a_report_of_single_rounds_says_why_it_decides_nothing(tmp_path):
-    one = make_result({"pytorch-fp32-r224-b1": steady(1.0)[:1]})
+    one = make_result({"resnet18-pytorch-fp32-r224-b1": steady(1.0)[:1]})
     comparison = cells.compare(one, one, 0.05)
     written = report.write(comparison, tmp_path / "comparison.md")
     assert all(path.stat().st_size for path in written)
     text = written[0].read_text()
     assert "1 cell has one round on both sides" in text
-    assert "| `pytorch-fp32-r224-b1` | UNDECIDED | 1.000 | 1.00 |" in text
+    assert "| `resnet18-pytorch-fp32-r224-b1` | UNDECIDED | 1.000 | 1.00 |" in text
 
 
 def test_samples_that_scatter_make_rounds_that_agree_by_chance_doubtful():
@@ -280,17 +278,19 @@ def steady(latency: float, seed: int = 0) -> list[np.ndarray]:
 
 
 def test_a_regression_is_slower_by_the_threshold():
-    a = make_result({"pytorch-fp32-r224-b1": steady(1.0, 1), "pytorch-fp32-r224-b8": steady(1.0, 2)})
-    b = make_result({"pytorch-fp32-r224-b1": steady(1.03, 3), "pytorch-fp32-r224-b8": steady(1.08, 4)}, "B")
+    a = make_result({"resnet18-pytorch-fp32-r224-b1": steady(1.0, 1), "resnet18-pytorch-fp32-r224-b8": steady(1.0, 2)})
+    b = make_result(
+        {"resnet18-pytorch-fp32-r224-b1": steady(1.03, 3), "resnet18-pytorch-fp32-r224-b8": steady(1.08, 4)}, "B"
+    )
     comparison = cells.compare(a, b, 0.05)
     assert list(comparison.cells.verdict) == [verdicts.SLOWER, verdicts.SLOWER]
-    assert list(comparison.regressions.index) == ["pytorch-fp32-r224-b8"]
+    assert list(comparison.regressions.index) == ["resnet18-pytorch-fp32-r224-b8"]
     assert len(cells.compare(a, b, 0.02).regressions) == 2
     assert set(cells.compare(b, a, 0.05).cells.verdict) == {verdicts.FASTER}
 
 
 def test_a_time_is_cycles_over_frequency():
-    cell = "pytorch-fp32-r224-b1"
+    cell = "resnet18-pytorch-fp32-r224-b1"
     a, b = (make_result({cell: steady(ms, 1)}, sm_clock_mhz=mhz) for ms, mhz in ((1.0, 1980.0), (1.1, 1800.0)))
     row = cells.compare(a, b, 0.05).cells.loc[cell]
     assert row.clock_ratio == pytest.approx(1.1)
@@ -301,7 +301,11 @@ def test_a_time_is_cycles_over_frequency():
 
 
 def test_cells_of_one_side_are_listed_and_judged_by_nobody():
-    shared, first, second = "pytorch-fp32-r224-b1", "pytorch-fp32-r224-b2", "pytorch-fp32-r224-b4"
+    shared, first, second = (
+        "resnet18-pytorch-fp32-r224-b1",
+        "resnet18-pytorch-fp32-r224-b2",
+        "resnet18-pytorch-fp32-r224-b4",
+    )
     a, b = (
         make_result({shared: steady(1.0), first: steady(2.0)}),
         make_result({shared: steady(1.0), second: steady(3.0)}),
@@ -310,7 +314,10 @@ def test_cells_of_one_side_are_listed_and_judged_by_nobody():
     assert dict(comparison.cells.verdict) == {shared: "SAME", first: "ONLY IN A", second: "ONLY IN B"}
     assert comparison.regressions.empty
     text = report.markdown(comparison, "c.csv", None)
-    assert "## Only in A\n\n| cells | count | batch sizes |\n|---|---|---|\n| `pytorch-fp32-r224` | 1 | 2 |" in text
+    assert (
+        "## Only in A\n\n| cells | count | batch sizes |\n|---|---|---|\n| `resnet18-pytorch-fp32-r224` | 1 | 2 |"
+        in text
+    )
     with pytest.raises(ComparisonError, match="no cell in common"):
         cells.compare(make_result({first: steady(1.0)}), make_result({second: steady(1.0)}), 0.05)
 
@@ -328,7 +335,7 @@ FATES = {
 
 @pytest.mark.parametrize(("before", "after", "fate"), FATES.values(), ids=FATES)
 def test_what_became_of_a_cell(before, after, fate):
-    cell = "pytorch-fp32-r224-b1"
+    cell = "resnet18-pytorch-fp32-r224-b1"
     pair = []
     for status, precision in (before, after):
         shown = precision is not None
@@ -346,7 +353,7 @@ def test_what_became_of_a_cell(before, after, fate):
 
 
 def test_accuracy_that_changes_is_shown_and_what_rounds_otherwise_is_not():
-    names = [f"pytorch-fp32-r224-b{size}" for size in (1, 2, 4)]
+    names = [f"resnet18-pytorch-fp32-r224-b{size}" for size in (1, 2, 4)]
     a = make_result({name: steady(1.0) for name in names})
     b = make_result({name: steady(1.0) for name in names}, snr_db=[56.9, 59.0, 60.0], top1_agreement=[1.0, 1.0, 0.98])
     changed = differences.accuracy(cells.compare(a, b, 0.05).cells)
@@ -361,11 +368,11 @@ def test_what_two_machines_do_not_share_is_named():
     assert differences.environment(RUN, other) == [
         ("machine.device_name", "Test GPU", "Other GPU"),
         ("machine.packages.torch", "2.0", "2.1"),
-        ("weights.224", "seeded, seed 0, sha256 a1", "seeded, seed 0, sha256 b2"),
+        ("weights.resnet18.224", "seeded, seed 0, sha256 a1", "seeded, seed 0, sha256 b2"),
         ("machine.driver", "-", "580"),
     ]
     assert differences.environment(RUN, RUN) == []
-    one = make_result({"pytorch-fp32-r224-b1": steady(1.0)})
+    one = make_result({"resnet18-pytorch-fp32-r224-b1": steady(1.0)})
     text = report.markdown(cells.compare(one, Result("B", one.table, other, {}), 0.05), "c.csv", None)
     assert "**Two devices**: Test GPU in A, Other GPU in B." in text
     assert "**The weights are not the same** at 224 pixels" in text
@@ -375,7 +382,7 @@ def test_what_two_machines_do_not_share_is_named():
 
 @pytest.mark.parametrize("percent", [0, 1, 100, -5, float("nan")])
 def test_a_threshold_that_makes_no_sense_is_refused(percent):
-    one = make_result({"pytorch-fp32-r224-b1": steady(1.0)})
+    one = make_result({"resnet18-pytorch-fp32-r224-b1": steady(1.0)})
     with pytest.raises(ComparisonError, match=f"the threshold is {percent:g} %; it must be more than 1 %"):
         cells.compare(one, one, percent / 100)
 
@@ -404,13 +411,13 @@ def test_the_command_fails_on_a_regression_beyond_the_threshold_only(tmp_path):
     done = compare(a, b, *output)
     assert done.returncode == 1
     assert "**3 regressions**" in done.stdout
-    assert "`pytorch-fp32-r64-b8` takes 1.0" in (tmp_path / "comparison.md").read_text()
+    assert "`resnet18-pytorch-fp32-r64-b8` takes 1.0" in (tmp_path / "comparison.md").read_text()
     assert compare(a, b, *output, "--threshold-percent", "20").returncode == 0
     assert compare(b, a, *output).returncode == 0
 
 
 def test_the_command_fails_where_a_cell_has_lost_its_speed(tmp_path):
-    a, b = write_result(tmp_path / "a"), write_result(tmp_path / "b", lost=["pytorch-fp32-r64-b8"])
+    a, b = write_result(tmp_path / "a"), write_result(tmp_path / "b", lost=["resnet18-pytorch-fp32-r64-b8"])
     done = compare(a, b, "--output", tmp_path / "comparison.md")
     assert done.returncode == 1
     assert "was `ok` in A and is `failed` in B: died" in (tmp_path / "comparison.md").read_text()
@@ -430,16 +437,46 @@ def test_a_folder_that_has_only_the_table_can_be_compared_with_one_that_has_samp
     np.testing.assert_allclose(left.ratio, right.ratio)
 
 
+def make_older(folder: Path) -> None:
+    """Make a result what the version before models were an axis wrote."""
+    artifacts = folder / "artifacts"
+    table = artifacts / "results.csv"
+    pd.read_csv(table).drop(columns="model").to_csv(table, index=False)
+    run = json.loads((artifacts / "run.json").read_text())
+    del run["config"]["models"]
+    run["config"]["model"]["name"] = "resnet18"
+    run["controls"]["cell"] = "pytorch-fp32-r64-b8"
+    (artifacts / "run.json").write_text(json.dumps(run))
+    for path in (artifacts / "timings").iterdir():
+        record = json.loads(path.read_text())
+        del record["cell"]["model"]
+        path.with_name(path.name.removeprefix("resnet18-")).write_text(json.dumps(record | {"format": 2}))
+        path.unlink()
+
+
+def test_a_result_from_before_there_were_models_is_of_the_one_that_its_run_names(tmp_path):
+    a, b = (write_result(tmp_path / name) for name in "ab")
+    expected = cells.compare(load.read(a), load.read(b), 0.05)
+    make_older(a)
+    found = load.read(a)
+    assert found.run["controls"]["cell"] == "resnet18-pytorch-fp32-r64-b8"
+    one = cells.compare(found, load.read(b), 0.05)
+    pd.testing.assert_frame_equal(one.cells, expected.cells)
+    assert [key for key, *_ in differences.environment(one.a.run, one.b.run) if "model" in key] == []
+
+
 def edit(path: Path, **changes) -> None:
     path.write_text(json.dumps(json.loads(path.read_text()) | changes))
 
 
 def break_format(folder):
-    edit(folder / "artifacts" / "timings" / "pytorch-fp32-r64-b1-round1.json", format=1)
+    edit(folder / "artifacts" / "timings" / "resnet18-pytorch-fp32-r64-b1-round1.json", format=1)
 
 
 def break_model(folder):
-    edit(folder / "artifacts" / "run.json", weights=[{"model": "resnet50", "resolution": 64, "source": "seeded"}])
+    path = folder / "artifacts" / "results.csv"
+    path.write_text(path.read_text().replace("resnet18", "resnet50"))
+    shutil.rmtree(folder / "artifacts" / "timings")
 
 
 def break_description(folder):
@@ -451,16 +488,19 @@ def break_table(folder):
 
 
 def measure_on(folder):
-    path = folder / "artifacts" / "timings" / "pytorch-fp32-r64-b1-round1.json"
+    path = folder / "artifacts" / "timings" / "resnet18-pytorch-fp32-r64-b1-round1.json"
     samples = json.loads(path.read_text())["samples"]
     for number in (1, 2):
-        edit(path.with_name(f"pytorch-fp32-r64-b1-round{number}.json"), samples=samples | {"host_ms": [9.0] * 50})
+        edit(
+            path.with_name(f"resnet18-pytorch-fp32-r64-b1-round{number}.json"),
+            samples=samples | {"host_ms": [9.0] * 50},
+        )
 
 
 BROKEN = {
     "no result": (lambda folder: shutil.rmtree(folder / "artifacts"), "has no results.csv, neither in it nor in"),
     "nothing there": (shutil.rmtree, "is not there; give a folder or an archive of `make archive`."),
-    "an older record": (break_format, "is a record of format 1; this version compares format 2: use the version"),
+    "an older record": (break_format, "is a record of format 1; this version compares 2 and 3: use the version"),
     "another model": (break_model, "is of resnet18 and"),
     "half a description": (break_description, "is not JSON"),
     "another table": (break_table, "has no column 'backend'; it is not a table that speedgrid wrote."),
@@ -487,7 +527,7 @@ def test_the_command_tells_what_cannot_be_compared_from_a_regression(tmp_path):
 
 
 def test_a_report_keeps_its_name_from_its_table(tmp_path):
-    one = cells.compare(*[make_result({"pytorch-fp32-r224-b1": steady(1.0)})] * 2, 0.05)
+    one = cells.compare(*[make_result({"resnet18-pytorch-fp32-r224-b1": steady(1.0)})] * 2, 0.05)
     with pytest.raises(ComparisonError, match=r"its name must end in \.md"):
         report.write(one, tmp_path / "comparison.csv")
 

@@ -35,21 +35,21 @@ def test_what_to_deploy_for_throughput_and_for_latency(results):
 
 
 def test_the_reference_backends_own_best_setting_is_compared_with_too(results):
-    tuned = make_table([*make_records(), make_record("pytorch-fp16-r64-b8", [8.0] * 50)])
+    tuned = make_table([*make_records(), make_record("resnet18-pytorch-fp16-r64-b8", [8.0] * 50)])
     [first, _] = answers(tuned)
     assert "That is 4.00 times the rate of PyTorch fp32 at its best (batch size 8)." in first
     assert "That is 2.00 times the rate of the best setting of PyTorch (fp16, batch size 8)." in first
 
 
 def test_the_reference_itself_gains_nothing_over_itself():
-    [first, second] = answers(make_table([make_record("pytorch-fp32-r64-b1", [4.0] * 50)]))
+    [first, second] = answers(make_table([make_record("resnet18-pytorch-fp32-r64-b1", [4.0] * 50)]))
     assert first == f"**For throughput** at 64 x 64 pixels: **PyTorch fp32, batch size 1**, 250 images/s. {PRICE}"
     assert second == f"**For latency** at 64 x 64 pixels: **PyTorch fp32, batch size 1**, 4.00 ms a call. {PRICE}"
 
 
 def test_rows_of_the_reference_that_ran_another_precision_are_no_reference():
-    wrong = make_record("pytorch-fp32-r64-b1", [4.0] * 50, status="wrong_precision", observed_precision="tf32")
-    [_, latency] = answers(make_table([wrong, make_record("onnxruntime-fp16-r64-b1", [1.0] * 50)]))
+    wrong = make_record("resnet18-pytorch-fp32-r64-b1", [4.0] * 50, status="wrong_precision", observed_precision="tf32")
+    [_, latency] = answers(make_table([wrong, make_record("resnet18-onnxruntime-fp16-r64-b1", [1.0] * 50)]))
     assert "PyTorch fp32 at its best" not in latency
     assert "That is 4.00 times as fast as the best setting of PyTorch (fp32, batch size 1)." in latency
 
@@ -97,7 +97,9 @@ def test_ties_are_looked_for_at_every_batch_size(results):
 def near_ties(*memories):
     """Return a table whose batch sizes 1, 2, 4 ... have throughputs within 2 % and these memories."""
     records = [
-        make_record(f"pytorch-fp32-r64-b{2**i}", [4.0 * 2**i * (1 - 0.001 * i)] * 50, memory={"peak_mb": memory})
+        make_record(
+            f"resnet18-pytorch-fp32-r64-b{2**i}", [4.0 * 2**i * (1 - 0.001 * i)] * 50, memory={"peak_mb": memory}
+        )
         for i, memory in enumerate(memories)
     ]
     return make_table(records)
@@ -120,7 +122,7 @@ def test_where_memory_was_not_measured_the_best_of_near_ties_is_recommended():
 def test_the_price_names_only_what_was_measured():
     [first, _] = answers(near_ties(None))
     assert "Its price: an error of 61 dB SNR, the same class as float64 for 100 % of the images." in first
-    bare = make_table([make_record("pytorch-fp32-r64-b1", memory={"peak_mb": None}, parity=None)])
+    bare = make_table([make_record("resnet18-pytorch-fp32-r64-b1", memory={"peak_mb": None}, parity=None)])
     assert "price" not in answers(bare)[0]
 
 
@@ -130,7 +132,10 @@ def built(name, ms, seconds):
 
 def test_the_build_is_paid_back_when_it_has_saved_its_time():
     # 10 s to build; 1 ms an image instead of 4 ms saves 3 ms each; a call of 1 instead of 4 ms as well.
-    records = [make_record("pytorch-fp32-r64-b1", [4.0] * 50), built("onnxruntime-fp16-r64-b1", 1.0, 10.0)]
+    records = [
+        make_record("resnet18-pytorch-fp32-r64-b1", [4.0] * 50),
+        built("resnet18-onnxruntime-fp16-r64-b1", 1.0, 10.0),
+    ]
     throughput, latency = answers(make_table(records))
     assert "10.0 s to build." in throughput
     assert "Its build is paid back after 3,330 images, against PyTorch fp32." in throughput
@@ -138,9 +143,12 @@ def test_the_build_is_paid_back_when_it_has_saved_its_time():
 
 
 def test_a_build_that_gains_nothing_is_never_paid_back():
-    [first] = answers(make_table([built("onnxruntime-fp16-r64-b1", 4.0, 10.0)]))[:1]
+    [first] = answers(make_table([built("resnet18-onnxruntime-fp16-r64-b1", 4.0, 10.0)]))[:1]
     assert "paid back" not in first  # there is nothing to compare with
-    records = [make_record("pytorch-fp32-r64-b1", [4.0] * 50), built("onnxruntime-fp16-r64-b1", 4.0, 10.0)]
+    records = [
+        make_record("resnet18-pytorch-fp32-r64-b1", [4.0] * 50),
+        built("resnet18-onnxruntime-fp16-r64-b1", 4.0, 10.0),
+    ]
     text = decision.payback(
         "throughput", make_table(records).iloc[1], make_table(records), config()["report"]["reference"]
     )
@@ -166,7 +174,7 @@ def test_a_noisy_run_has_a_wider_margin(results):
 
 
 def test_where_nothing_was_measured_nothing_is_recommended():
-    refused = make_table([make_refusal("pytorch-fp32-r64-b1", "unavailable", "no GPU")])
+    refused = make_table([make_refusal("resnet18-pytorch-fp32-r64-b1", "unavailable", "no GPU")])
     assert answers(refused) == ["Nothing was measured at 64 x 64 pixels, so there is nothing to recommend."]
     assert decision.by_resolution(refused, config(), MARGIN) == []
 
@@ -234,7 +242,7 @@ def test_a_latency_is_within_the_budget_only_with_its_whole_interval(results):
 
 
 def test_what_was_not_measured_meets_no_demand():
-    unknown = make_table([make_record("pytorch-fp32-r64-b1", memory={"peak_mb": None})])
+    unknown = make_table([make_record("resnet18-pytorch-fp32-r64-b1", memory={"peak_mb": None})])
     assert answers(unknown, budget={"memory_mb": 100}) == [
         "**Demanded**: memory at most 100 MB. No setting meets this. No setting has a figure for all of it."
     ]

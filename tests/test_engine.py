@@ -7,7 +7,7 @@ import pytest
 from speedgrid import backends, engine
 from speedgrid.grid import Cell
 
-CELL = Cell("torch_tensorrt", "fp16", 64, 1)
+CELL = Cell("resnet18", "torch_tensorrt", "fp16", 64, 1)
 
 
 def test_a_cpu_gets_no_engine_and_a_reason(tmp_path):

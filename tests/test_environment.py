@@ -207,5 +207,5 @@ def test_the_command_can_be_pasted_into_a_shell(monkeypatch, script, arguments):
 
 
 def test_the_command_is_quoted_where_it_must_be_and_nowhere_else(monkeypatch):
-    monkeypatch.setattr("sys.argv", ["scripts/time_cell.py", "pytorch-fp32-r64-b1", "--options", '{"a": 1}'])
-    assert environment.command() == """python -m scripts.time_cell pytorch-fp32-r64-b1 --options '{"a": 1}'"""
+    monkeypatch.setattr("sys.argv", ["scripts/time_cell.py", "resnet18-pytorch-fp32-r64-b1", "--options", '{"a": 1}'])
+    assert environment.command() == """python -m scripts.time_cell resnet18-pytorch-fp32-r64-b1 --options '{"a": 1}'"""

@@ -11,7 +11,7 @@ from matplotlib.patches import Rectangle
 
 from speedgrid.plots import builds, heatmap, pareto, repeats, roofline
 
-LAYERS = ARITHMETIC[64]["layers"]
+LAYERS = ARITHMETIC["resnet18"]["64"]["layers"]
 
 
 def labelled_line(axes, label):
@@ -58,9 +58,11 @@ def test_the_intensity_counts_weights_once_and_activations_for_each_image():
 
 
 def test_the_roofline_has_a_point_per_cell_at_its_intensity_and_rate():
-    wrong = make_record("onnxruntime-fp32-r64-b8", [2.0] * 9, status="wrong_precision", observed_precision="fp16")
-    table = make_table([make_record("pytorch-fp32-r64-b1", [4.0] * 9), wrong])
-    found = roofline.points(table, {str(size): counted for size, counted in ARITHMETIC.items()})
+    wrong = make_record(
+        "resnet18-onnxruntime-fp32-r64-b8", [2.0] * 9, status="wrong_precision", observed_precision="fp16"
+    )
+    table = make_table([make_record("resnet18-pytorch-fp32-r64-b1", [4.0] * 9), wrong])
+    found = roofline.points(table, ARITHMETIC)
     assert list(found.intensity) == [pytest.approx(100), pytest.approx(8e9 / 12e6)]  # fp16 moves half of the bytes
     assert list(found.tflops) == [pytest.approx(0.25), pytest.approx(4.0)]
 
@@ -86,14 +88,16 @@ def test_a_roofline_without_a_bandwidth_is_flat_and_without_layers_there_is_none
     bare = PEAKS | {"copy_gb_s": None, "gemm_tflops": {"fp32": None}, "data_sheet_tflops": {}}
     material = make_material(tmp_path, make_records(), peaks=bare)
     assert "matrix product,\nmeasured" not in texts(draw("roofline", material))
-    for counted in material.arithmetic.values():
+    for counted in material.arithmetic["resnet18"].values():
         counted["layers"] = []
     assert "no cell has both a speed and a count of its layers" in texts(draw("roofline", material))
 
 
 def test_the_map_has_the_values_of_the_table_and_hatches_what_has_none(tmp_path):
-    refused = make_refusal("torch_tensorrt-fp32-r64-b8", "unsupported", "no")
-    wrong = make_record("torch_tensorrt-fp32-r64-b1", [1.0] * 9, status="wrong_precision", observed_precision="tf32")
+    refused = make_refusal("resnet18-torch_tensorrt-fp32-r64-b8", "unsupported", "no")
+    wrong = make_record(
+        "resnet18-torch_tensorrt-fp32-r64-b1", [1.0] * 9, status="wrong_precision", observed_precision="tf32"
+    )
     material = make_material(tmp_path, [*make_records(), wrong, refused])
     rows = material.at_resolution
     figure = draw("utilisation_map", material)
@@ -112,7 +116,7 @@ def test_the_map_has_the_values_of_the_table_and_hatches_what_has_none(tmp_path)
 
 
 def test_the_grid_of_the_map_keeps_a_gap_where_a_cell_is_not_in_the_table():
-    table = make_table([make_record("pytorch-fp32-r64-b1"), make_record("openvino-fp32-r64-b8")])
+    table = make_table([make_record("resnet18-pytorch-fp32-r64-b1"), make_record("resnet18-openvino-fp32-r64-b8")])
     values = heatmap.grid_of(table, "latency_ms")
     np.testing.assert_array_equal(values, [[1.0, np.nan], [np.nan, 1.0]])
 
@@ -123,21 +127,23 @@ def built(name, ms, seconds, **changes):
 
 def test_a_build_pays_after_its_seconds_over_what_an_image_saves():
     records = [
-        make_record("pytorch-fp32-r64-b8", [20.0] * 9),
-        make_record("onnxruntime-fp32-r64-b8", [16.0] * 9),
-        built("torch_tensorrt-fp32-r64-b8", 8.0, 5.0),  # saves 1 ms an image over the quicker one
-        make_record("pytorch-fp32-r64-b1", [1.0] * 9),
-        built("torch_tensorrt-fp32-r64-b1", 1.5, 5.0),  # never pays
-        built("torch_tensorrt-fp16-r64-b8", 1.0, 5.0),  # nothing to compare with
-        built("torch_tensorrt-tf32-r64-b8", 12.0, 5.0, status="wrong_precision", observed_precision="fp32"),
+        make_record("resnet18-pytorch-fp32-r64-b8", [20.0] * 9),
+        make_record("resnet18-onnxruntime-fp32-r64-b8", [16.0] * 9),
+        built("resnet18-torch_tensorrt-fp32-r64-b8", 8.0, 5.0),  # saves 1 ms an image over the quicker one
+        make_record("resnet18-pytorch-fp32-r64-b1", [1.0] * 9),
+        built("resnet18-torch_tensorrt-fp32-r64-b1", 1.5, 5.0),  # never pays
+        built("resnet18-torch_tensorrt-fp16-r64-b8", 1.0, 5.0),  # nothing to compare with
+        built("resnet18-torch_tensorrt-tf32-r64-b8", 12.0, 5.0, status="wrong_precision", observed_precision="fp32"),
     ]
     images = builds.payback(make_table(records))
     np.testing.assert_allclose(images, [np.nan, np.nan, 5000.0, np.nan, np.inf, np.nan, 10000.0])
 
 
 def test_build_seconds_are_bars_and_their_images_points(tmp_path):
-    cells = [make_record(f"pytorch-fp32-r{size}-b8", [16.0] * 9) for size in (64, 128)]
-    engines = [built(f"torch_tensorrt-fp32-r{size}-b8", 8.0, seconds) for size, seconds in ((64, 5.0), (128, 7.0))]
+    cells = [make_record(f"resnet18-pytorch-fp32-r{size}-b8", [16.0] * 9) for size in (64, 128)]
+    engines = [
+        built(f"resnet18-torch_tensorrt-fp32-r{size}-b8", 8.0, seconds) for size, seconds in ((64, 5.0), (128, 7.0))
+    ]
     figure = draw("build_time", make_material(tmp_path, cells + engines))
     assert [[bar.get_height() for bar in axes.patches] for axes in figure.axes[:2]] == [[5.0], [7.0]]
     images = [[y for line in axes.lines for y in line.get_ydata()] for axes in figure.axes[2:]]
@@ -146,7 +152,10 @@ def test_build_seconds_are_bars_and_their_images_points(tmp_path):
 
 
 def test_a_build_that_never_pays_is_said_in_words(tmp_path):
-    records = [make_record("pytorch-fp32-r64-b8", [8.0] * 9), built("torch_tensorrt-fp32-r64-b8", 9.0, 5.0)]
+    records = [
+        make_record("resnet18-pytorch-fp32-r64-b8", [8.0] * 9),
+        built("resnet18-torch_tensorrt-fp32-r64-b8", 9.0, 5.0),
+    ]
     assert "no build is known to pay" in texts(draw("build_time", make_material(tmp_path, records)))
 
 
@@ -154,7 +163,7 @@ def test_few_resolutions_are_those_nearest_to_the_reports():
     assert builds.nearest_few([32, 64, 96, 128, 256, 64], 96) == [32, 64, 96, 128]
 
 
-CONTROL = "pytorch-fp32-r64-b8"
+CONTROL = "resnet18-pytorch-fp32-r64-b8"
 TURNS = {"sentinel1": 10.0, "round1": 10.1, "sentinel2": 9.9, "twin1": 10.2, "sentinel3": 10.0}
 
 
@@ -166,7 +175,7 @@ def control_records():
 
 
 def test_the_drift_plot_has_every_timing_of_the_control_cell(tmp_path):
-    other = make_record("onnxruntime-fp32-r64-b8", [1.0] * 9, measured_at="2026-01-02T02:58:00+00:00")
+    other = make_record("resnet18-onnxruntime-fp32-r64-b8", [1.0] * 9, measured_at="2026-01-02T02:58:00+00:00")
     [axes] = draw("drift", make_material(tmp_path, [*control_records(), other])).axes
     sentinels = labelled_line(axes, "start, middle and\nend of a round")
     np.testing.assert_allclose(sentinels, [[2, 0], [4, -1], [6, 0]], atol=1e-9)  # the run began with the other cell
@@ -189,7 +198,11 @@ def test_a_control_that_has_no_speed_is_left_out():
 
 
 def test_the_spread_plot_sorts_the_cells_of_each_backend(tmp_path):
-    pairs = {"pytorch-fp32-r64-b1": (1.0, 1.5), "pytorch-fp32-r64-b8": (1.0, 1.1), "openvino-fp32-r64-b8": (2.0, 2.1)}
+    pairs = {
+        "resnet18-pytorch-fp32-r64-b1": (1.0, 1.5),
+        "resnet18-pytorch-fp32-r64-b8": (1.0, 1.1),
+        "resnet18-openvino-fp32-r64-b8": (2.0, 2.1),
+    }
     records = [
         make_record(name, [ms] * 9, turn=f"round{number}")
         for name, times in pairs.items()

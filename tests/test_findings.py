@@ -20,10 +20,12 @@ def config(resolution=64, batch_size=8, **more):
 
 def batch_line(*milliseconds):
     """Return a table of one backend at batch sizes 1, 2, 4 ... with these latencies."""
-    return make_table([make_record(f"pytorch-fp32-r64-b{2**i}", [ms] * 50) for i, ms in enumerate(milliseconds)])
+    return make_table(
+        [make_record(f"resnet18-pytorch-fp32-r64-b{2**i}", [ms] * 50) for i, ms in enumerate(milliseconds)]
+    )
 
 
-UNAVAILABLE = [make_refusal(f"pytorch-fp32-r64-b{size}", "unavailable", "no GPU") for size in (1, 8)]
+UNAVAILABLE = [make_refusal(f"resnet18-pytorch-fp32-r64-b{size}", "unavailable", "no GPU") for size in (1, 8)]
 
 
 @pytest.mark.parametrize(
@@ -67,7 +69,7 @@ def test_the_reference_itself_gains_nothing_over_itself():
 
 
 def test_no_gain_is_claimed_where_the_reference_was_not_measured():
-    [first, _] = effects.fastest(make_table([make_record("onnxruntime-fp16-r64-b1", [1.0] * 50)]), 64, 1)
+    [first, _] = effects.fastest(make_table([make_record("resnet18-onnxruntime-fp16-r64-b1", [1.0] * 50)]), 64, 1)
     assert "times the reference" not in first
 
 
@@ -190,20 +192,23 @@ def test_a_precision_matters_only_where_it_is_certainly_faster(results):
     ],
 )
 def test_a_precision_may_make_no_difference_or_be_slower(ms, verdict):
-    records = [make_record("pytorch-fp32-r64-b1", [4.0] * 50), make_record("pytorch-tf32-r64-b1", [ms] * 50)]
+    records = [
+        make_record("resnet18-pytorch-fp32-r64-b1", [4.0] * 50),
+        make_record("resnet18-pytorch-tf32-r64-b1", [ms] * 50),
+    ]
     none = "It is certainly faster in none of them."
     assert effects.precision_effect(make_table(records)) == [f"PyTorch: tf32 {verdict} {none}"]
 
 
 def test_rows_that_ran_another_precision_are_named_as_what_they_ran():
-    first = make_record("pytorch-fp32-r64-b1", [4.0] * 50, status="wrong_precision", observed_precision="tf32")
-    results = make_table([first, make_record("pytorch-fp16-r64-b1", [2.0] * 50)])
+    first = make_record("resnet18-pytorch-fp32-r64-b1", [4.0] * 50, status="wrong_precision", observed_precision="tf32")
+    results = make_table([first, make_record("resnet18-pytorch-fp16-r64-b1", [2.0] * 50)])
     assert findings.label(results.iloc[0]) == "PyTorch fp32 (ran tf32)"
     assert "as fast as its rows labelled fp32, which ran tf32, in" in effects.precision_effect(results)[0]
 
 
 def test_precisions_without_a_common_cell_are_not_compared():
-    records = [make_record("pytorch-fp32-r64-b1"), make_record("pytorch-fp16-r64-b8")]
+    records = [make_record("resnet18-pytorch-fp32-r64-b1"), make_record("resnet18-pytorch-fp16-r64-b8")]
     assert effects.precision_effect(make_table(records)) == []
 
 

@@ -8,7 +8,7 @@ import sys
 import numpy as np
 import pytest
 
-from speedgrid import environment, export, peaks, reference, weights
+from speedgrid import environment, export, images, peaks, reference, weights
 from speedgrid.grid import Cell
 from speedgrid.launcher import ADDRESS_VARIABLE, client, server
 
@@ -16,7 +16,6 @@ pytestmark = pytest.mark.gpu
 
 RESOLUTION = 64
 OPTIONS = {
-    "model": "resnet18",
     "cpu_threads": 0,
     "warmup_runs": 10,
     "timed_runs": 50,
@@ -37,7 +36,7 @@ import sys
 from speedgrid import backends, images, kernels
 from speedgrid.grid import Cell
 cell = Cell.parse(sys.argv[1])
-session = backends.get(cell.backend).load(cell, "cuda", sys.argv[2], {"model": "resnet18"})
+session = backends.get(cell.backend).load(cell, "cuda", sys.argv[2], {})
 session.feed(images.images(0, cell.resolution, 0, cell.batch_size))
 with session.active():
     session.run()
@@ -55,8 +54,9 @@ def inputs(tmp_path_factory):
         for name in ("weights.pth", "images.npy", "logits.npy", "expected.json", "fp32.onnx", "fp16.onnx")
     }
     weights.prepare("resnet18", None, 0, RESOLUTION, paths["weights.pth"])
-    written = (paths["images.npy"], paths["logits.npy"], paths["expected.json"])
-    reference.prepare("resnet18", paths["weights.pth"], 0, RESOLUTION, 64, *written)
+    np.save(paths["images.npy"], images.images(0, RESOLUTION, 0, 64))
+    files = (paths[name] for name in ("weights.pth", "images.npy", "logits.npy", "expected.json"))
+    reference.prepare("resnet18", *files)
     for precision in ("fp32", "fp16"):
         export.export("resnet18", paths["weights.pth"], precision, RESOLUTION, paths[f"{precision}.onnx"])
     launcher = server.start(["torch", "speedgrid.models", "speedgrid.measure", "onnxruntime"])
@@ -96,14 +96,14 @@ def assert_proven(record: dict, precision: str) -> None:
 
 @pytest.mark.parametrize("precision", ["fp32", "tf32", "fp16", "bf16"])
 def test_pytorch_runs_what_its_label_says(inputs, precision):
-    cell = Cell("pytorch", precision, RESOLUTION, 4)
+    cell = Cell("resnet18", "pytorch", precision, RESOLUTION, 4)
     assert_proven(measure(inputs, cell, inputs[1]["weights.pth"]), precision)
 
 
 @pytest.mark.parametrize("precision", ["fp32", "tf32", "fp16"])
 def test_onnxruntime_runs_what_its_label_says_on_the_gpu_alone(inputs, precision):
     stored = "fp16" if precision == "fp16" else "fp32"
-    record = measure(inputs, Cell("onnxruntime", precision, RESOLUTION, 4), inputs[1][f"{stored}.onnx"])
+    record = measure(inputs, Cell("resnet18", "onnxruntime", precision, RESOLUTION, 4), inputs[1][f"{stored}.onnx"])
     assert_proven(record, precision)
     assert list(record["details"]["nodes_per_provider"]) == ["CUDAExecutionProvider"]
 
@@ -111,7 +111,7 @@ def test_onnxruntime_runs_what_its_label_says_on_the_gpu_alone(inputs, precision
 @pytest.mark.parametrize("precision", ["fp32", "tf32", "fp16"])
 def test_an_engine_is_built_whole_and_its_true_precision_is_seen(inputs, precision):
     folder, paths = inputs
-    cell = Cell("torch_tensorrt", precision, RESOLUTION, 4)
+    cell = Cell("resnet18", "torch_tensorrt", precision, RESOLUTION, 4)
     artifact, build = str(folder / f"{precision}.ts"), folder / f"{precision}.json"
     # In a process of its own, as in the workflow: TF32 switches of other tests must not reach the compiler.
     command = ["scripts.compile_trt", str(cell), "--model", "resnet18", "--device", "cuda"]
@@ -136,7 +136,13 @@ def test_an_engine_is_built_whole_and_its_true_precision_is_seen(inputs, precisi
 def test_the_names_of_kernels_show_the_precision(inputs, backend, precision):
     stored = "fp16" if precision == "fp16" else "fp32"
     artifact = inputs[1]["weights.pth" if backend == "pytorch" else f"{stored}.onnx"]
-    command = [sys.executable, "-c", SHOWN_BY_KERNELS, str(Cell(backend, precision, RESOLUTION, 32)), artifact]
+    command = [
+        sys.executable,
+        "-c",
+        SHOWN_BY_KERNELS,
+        str(Cell("resnet18", backend, precision, RESOLUTION, 32)),
+        artifact,
+    ]
     shown = subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()
     # A tf32 or fp16 session may multiply in float32 where that is faster; none may do what it must not.
     assert precision in shown
@@ -144,7 +150,7 @@ def test_the_names_of_kernels_show_the_precision(inputs, backend, precision):
 
 
 def test_a_cell_that_is_too_large_is_tried_again_alone_and_then_an_out_of_memory_row(inputs):
-    given = arguments(inputs, Cell("pytorch", "fp32", RESOLUTION, 8192), inputs[1]["weights.pth"])
+    given = arguments(inputs, Cell("resnet18", "pytorch", "fp32", RESOLUTION, 8192), inputs[1]["weights.pth"])
     command = [sys.executable, "-c", LITTLE_MEMORY]
     assert subprocess.run([*command, *given]).returncode == os.EX_TEMPFAIL
     assert subprocess.run([*command, *given, "--alone"]).returncode == 0

@@ -12,6 +12,7 @@ from speedgrid.precision import PRECISIONS
 BACKENDS = ("pytorch", "onnxruntime", "torch_tensorrt", "openvino")
 ANY_CELL = st.builds(
     Cell,
+    model=st.sampled_from(["resnet18", "vit_b_16"]),
     backend=st.sampled_from(BACKENDS),
     precision=st.sampled_from(PRECISIONS),
     resolution=st.integers(1, 10**6),
@@ -30,7 +31,7 @@ def test_different_cells_have_different_names(one, other):
 
 
 def test_the_name_has_the_documented_form():
-    assert str(Cell("torch_tensorrt", "fp16", 224, 8)) == "torch_tensorrt-fp16-r224-b8"
+    assert str(Cell("resnet18", "torch_tensorrt", "fp16", 224, 8)) == "resnet18-torch_tensorrt-fp16-r224-b8"
 
 
 @pytest.mark.parametrize(
@@ -38,34 +39,35 @@ def test_the_name_has_the_documented_form():
     [
         "",
         "pytorch",
-        "pytorch-fp32-224-1",
-        "pytorch-fp32-r224-b1-round1",
-        "pytorch-fp32-r224-bx",
+        "pytorch-fp32-r224-b1",
+        "resnet18-pytorch-fp32-224-1",
+        "resnet18-pytorch-fp32-r224-b1-round1",
+        "resnet18-pytorch-fp32-r224-bx",
         "a-b-r1-b-1",
     ],
 )
 def test_a_name_of_another_form_is_refused_with_the_name_and_an_example(name):
-    with pytest.raises(ValueError, match=r"e\.g\. pytorch-fp32-r224-b1") as caught:
+    with pytest.raises(ValueError, match=r"e\.g\. resnet18-pytorch-fp32-r224-b1") as caught:
         Cell.parse(name)
     assert repr(name) in str(caught.value)
 
 
 def test_the_grid_is_the_full_product_with_the_last_axis_fastest():
-    axes = {"backend": ["a", "b"], "precision": ["p"], "resolution": [32, 64], "batch_size": [1, 2]}
+    axes = {"model": ["m"], "backend": ["a", "b"], "precision": ["p"], "resolution": [32, 64], "batch_size": [1, 2]}
     assert [str(cell) for cell in cells(axes)] == [
-        "a-p-r32-b1",
-        "a-p-r32-b2",
-        "a-p-r64-b1",
-        "a-p-r64-b2",
-        "b-p-r32-b1",
-        "b-p-r32-b2",
-        "b-p-r64-b1",
-        "b-p-r64-b2",
+        "m-a-p-r32-b1",
+        "m-a-p-r32-b2",
+        "m-a-p-r64-b1",
+        "m-a-p-r64-b2",
+        "m-b-p-r32-b1",
+        "m-b-p-r32-b2",
+        "m-b-p-r64-b1",
+        "m-b-p-r64-b2",
     ]
     assert tuple(axes) == AXES
 
 
-GRID = [Cell("pytorch", "fp32", 64, size) for size in range(1, 21)]
+GRID = [Cell("resnet18", "pytorch", "fp32", 64, size) for size in range(1, 21)]
 
 
 CONTROL = GRID[7]
@@ -120,8 +122,9 @@ def test_another_round_comes_after_all_that_was_measured_without_it():
 
 
 def test_the_control_cell_is_of_the_first_backend_at_a_middling_place():
-    axes = {"backend": ["b", "a"], "precision": ["q", "p"], "resolution": [64, 256, 512], "batch_size": [8, 64]}
-    assert control_cell(axes) == Cell("b", "q", 256, 8)
+    axes = {"model": ["n", "m"], "backend": ["b", "a"], "precision": ["q", "p"]}
+    axes |= {"resolution": [64, 256, 512], "batch_size": [8, 64]}
+    assert control_cell(axes) == Cell("n", "b", "q", 256, 8)
 
 
 @pytest.mark.parametrize(

@@ -17,8 +17,8 @@ from speedgrid.record import STATUSES
 pytest_plugins = ["workflow"]
 
 TEMPLATES = Path(__file__).parent.parent / "templates"
-WITHHELD = "onnxruntime-fp32-r64-b8"
-RELABELLED = "onnxruntime-fp16-r64-b1"
+WITHHELD = "resnet18-onnxruntime-fp32-r64-b8"
+RELABELLED = "resnet18-onnxruntime-fp16-r64-b1"
 REASON = "an answer <b>far</b> from float64"
 # What Snakemake's report holds at least: category -> entries.
 ENTRIES = {
@@ -34,8 +34,8 @@ def a_run(folder):
     records = {name: make_record(name, [ms, 1.1 * ms] * 30) for name, ms in LATENCIES.items()}
     records[WITHHELD] = make_record(WITHHELD, [15.5] * 50, status="wrong_result", reason=REASON)
     records[RELABELLED] |= {"status": "wrong_precision", "observed_precision": "bf16"}
-    records["openvino-fp32-r64-b1"] = make_refusal("openvino-fp32-r64-b1", "unavailable", "not here")
-    records["pytorch-fp32-r64-b64"] = make_record("pytorch-fp32-r64-b64", [2500.0, 2600.0] * 30)
+    records["resnet18-openvino-fp32-r64-b1"] = make_refusal("resnet18-openvino-fp32-r64-b1", "unavailable", "not here")
+    records["resnet18-pytorch-fp32-r64-b64"] = make_record("resnet18-pytorch-fp32-r64-b64", [2500.0, 2600.0] * 30)
     return write_run(folder, list(records.values()))
 
 
@@ -208,7 +208,7 @@ def test_a_row_that_ran_another_precision_is_hollow(visit, pages):
 
 
 def test_a_page_on_which_nothing_was_measured_opens_and_has_every_cell(visit, tmp_path):
-    names = [f"pytorch-fp32-r64-b{size}" for size in (1, 8)]
+    names = [f"resnet18-pytorch-fp32-r64-b{size}" for size in (1, 8)]
     table, run = write_run(tmp_path, [make_refusal(name, "unavailable", "no GPU") for name in names])
     path = tmp_path / "explorer.html"
     path.write_text(explorer.page(table, run, TEMPLATES / "explorer.html.j2"))

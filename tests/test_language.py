@@ -89,10 +89,10 @@ RUNS = {
     "all measured": make_records(),
     "some failed": [
         *make_records()[1:],
-        make_refusal("pytorch-fp32-r64-b1", "failed", "boom"),
-        make_record("pytorch-tf32-r64-b1", [3.0] * 50, status="wrong_precision", observed_precision="fp32"),
+        make_refusal("resnet18-pytorch-fp32-r64-b1", "failed", "boom"),
+        make_record("resnet18-pytorch-tf32-r64-b1", [3.0] * 50, status="wrong_precision", observed_precision="fp32"),
     ],
-    "nothing measured": [make_refusal("pytorch-fp32-r64-b1", "unavailable", "no GPU")],
+    "nothing measured": [make_refusal("resnet18-pytorch-fp32-r64-b1", "unavailable", "no GPU")],
 }
 
 

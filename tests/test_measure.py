@@ -19,9 +19,8 @@ from speedgrid.images import images
 from speedgrid.measure import measure_cell
 from speedgrid.threads import physical_cores
 
-CELL = Cell("fake", "fp32", 32, 2)
+CELL = Cell("none", "fake", "fp32", 32, 2)
 OPTIONS = {
-    "model": "none",
     "cpu_threads": 1,
     "warmup_runs": 1,
     "timed_runs": 5,
@@ -73,7 +72,7 @@ def test_a_measurement_that_works_is_a_whole_record(backend, files, tmp_path):
     assert (found["status"], found["reason"], found["observed_precision"]) == ("ok", "", "fp32")
     assert len(found["samples"]["host_ms"]) == 5
     assert found["samples"]["device_ms"] == []
-    assert found["cell"] == {"backend": "fake", "precision": "fp32", "resolution": 32, "batch_size": 2}
+    assert found["cell"] == {"model": "none", "backend": "fake", "precision": "fp32", "resolution": 32, "batch_size": 2}
     assert found["turn"] == "round2"
     assert found["asked"] == {"device": "cpu", **OPTIONS}
     assert found["parity"]["images"] == 5
@@ -362,7 +361,7 @@ def test_eager_pytorch_is_measured_from_weights_to_parity(weights, reference_64,
     record.write_json(tmp_path / "expected.json", expected_64)
     paths = {name: tmp_path / f"{name}.npy" for name in ("images", "logits")}
     paths |= {"artifact": weights, "expected": tmp_path / "expected.json"}
-    found = measure_cell(Cell("pytorch", "fp32", 64, 4), "round1", "cpu", paths, OPTIONS | {"model": "resnet18"})
+    found = measure_cell(Cell("resnet18", "pytorch", "fp32", 64, 4), "round1", "cpu", paths, OPTIONS)
     assert (found["status"], found["reason"], found["observed_precision"]) == ("ok", "", "fp32")
     assert found["details"]["executes_on"] == "cpu"
     assert min(found["samples"]["host_ms"]) > 0.1

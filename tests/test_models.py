@@ -188,7 +188,7 @@ def test_weights_of_another_shape_are_refused_with_both_shapes(path, state):
 
 
 def test_an_unknown_model_name_suggests_near_ones():
-    with pytest.raises(WeightsError, match=r"model\.name is 'resnet81'.* such as resnet18"):
+    with pytest.raises(WeightsError, match=r"models has 'resnet81'.* such as resnet18"):
         models.build("resnet81")
     with pytest.raises(WeightsError, match="such as resnet18"):
         models.build("?")
@@ -196,7 +196,7 @@ def test_an_unknown_model_name_suggests_near_ones():
 
 @pytest.mark.parametrize("name", ["fcn_resnet50", "raft_small", "quantized_resnet18"])
 def test_a_model_that_does_not_classify_images_is_unknown(name):
-    with pytest.raises(WeightsError, match="must be a torchvision classification model"):
+    with pytest.raises(WeightsError, match="must be torchvision classification models"):
         models.build(name)
 
 

@@ -267,7 +267,7 @@ LOGITS = corner_logits(IMAGES)
 
 def timed(batch_size, spoil=lambda logits: logits):
     """Return a session that was fed the first images, poisoned and run, as it is after it was timed."""
-    session = CornerSession(Cell("pytorch", "fp32", 32, batch_size), spoil)
+    session = CornerSession(Cell("resnet18", "pytorch", "fp32", 32, batch_size), spoil)
     session.feed(batch(IMAGES, 0, batch_size))
     session.poison()
     session.run()

@@ -14,10 +14,10 @@ from speedgrid.plots.lines import interval
 from speedgrid.plots.material import Material
 from speedgrid.precision import PRECISIONS
 
-NOTHING = [make_refusal(f"pytorch-fp32-r64-b{size}", "unavailable", "no GPU") for size in (1, 8)]
+NOTHING = [make_refusal(f"resnet18-pytorch-fp32-r64-b{size}", "unavailable", "no GPU") for size in (1, 8)]
 RUNS = {
     "normal": make_records(),
-    "one cell": [make_record("pytorch-fp32-r64-b1", [2.0] * 5)],
+    "one cell": [make_record("resnet18-pytorch-fp32-r64-b1", [2.0] * 5)],
     "nothing measured": NOTHING,
 }
 # What each plot says where there is nothing to draw.
@@ -114,7 +114,7 @@ def test_a_plot_has_a_line_per_backend_and_precision_with_the_values_of_the_tabl
 def test_a_line_breaks_at_a_cell_without_a_speed():
     from matplotlib import pyplot
 
-    names = [f"pytorch-fp32-r64-b{size}" for size in (1, 4, 8)]
+    names = [f"resnet18-pytorch-fp32-r64-b{size}" for size in (1, 4, 8)]
     records = [make_record(name, [2.0] * 5) for name in (names[0], names[2])]
     records.insert(1, make_refusal(names[1], "wrong_result", "noise"))
     figure = draw_line(make_table(records), "batch_size", "fps", "title")
@@ -134,8 +134,8 @@ def test_an_empty_plot_says_that_nothing_was_measured():
 def test_a_row_that_ran_another_precision_is_hollow_and_explained():
     from matplotlib import pyplot
 
-    wrong = make_record("pytorch-fp32-r64-b1", status="wrong_precision", observed_precision="tf32")
-    figure = draw_line(make_table([wrong, make_record("pytorch-fp32-r64-b8")]), "batch_size", "fps", "title")
+    wrong = make_record("resnet18-pytorch-fp32-r64-b1", status="wrong_precision", observed_precision="tf32")
+    figure = draw_line(make_table([wrong, make_record("resnet18-pytorch-fp32-r64-b8")]), "batch_size", "fps", "title")
     [hollow] = [line for line in figure.axes[0].lines if line.get_markerfacecolor() == "white"]
     assert list(hollow.get_xdata()) == [1]  # the other row of the same line is not
     assert any("hollow" in text for text in texts(figure))
@@ -143,7 +143,7 @@ def test_a_row_that_ran_another_precision_is_hollow_and_explained():
 
 
 def test_intervals_of_rates_turn_round():
-    results = make_table([make_record("pytorch-fp32-r64-b8", [16.0] * 50)])
+    results = make_table([make_record("resnet18-pytorch-fp32-r64-b8", [16.0] * 50)])
     results[["latency_ms_low", "latency_ms_high"]] = [10.0, 20.0]
     np.testing.assert_allclose(interval(results, "latency_ms"), [[6.0], [4.0]])
     np.testing.assert_allclose(interval(results, "fps"), [[100.0], [300.0]])  # 500 within 400 to 800

@@ -51,7 +51,7 @@ def test_results_that_cannot_be_true_are_not_drawn(tmp_path):
     for name in redraw.NEEDED:
         shutil.copy(EXAMPLE / name, tmp_path)
     run = json.loads((tmp_path / "run.json").read_text())
-    run["arithmetic"]["224"]["flop"] *= 2
+    run["arithmetic"]["resnet18"]["224"]["flop"] *= 2
     (tmp_path / "run.json").write_text(json.dumps(run))
     command = [sys.executable, "-m", "scripts.redraw", tmp_path]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)

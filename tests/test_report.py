@@ -14,7 +14,7 @@ TEMPLATE = ROOT / "templates" / "report.md.j2"
 PAGE = ROOT / "templates" / "results.html.j2"
 REASON = "no NVIDIA GPU on this machine: NVML finds no device or no driver"
 UNAVAILABLE = [
-    make_refusal(f"{backend}-fp32-r{size}-b1", "unavailable", REASON)
+    make_refusal(f"resnet18-{backend}-fp32-r{size}-b1", "unavailable", REASON)
     for backend in ("pytorch", "torch_tensorrt")
     for size in (64, 128)
 ]
@@ -88,7 +88,7 @@ def test_cells_that_could_not_be_measured_are_brought_together_with_their_reason
 
 def test_a_row_that_ran_another_precision_says_so(tmp_path):
     changes = {"status": "wrong_precision", "observed_precision": "tf32", "reason": "labelled fp32"}
-    text, _, _ = render(tmp_path, [make_record("pytorch-fp32-r64-b1", **changes)])
+    text, _, _ = render(tmp_path, [make_record("resnet18-pytorch-fp32-r64-b1", **changes)])
     assert "The outputs of 1 cell have the error of another precision" in section(
         text, "Rows that did not run what their label says"
     )
@@ -117,7 +117,7 @@ def test_a_run_in_which_nothing_could_be_measured_has_a_report(tmp_path):
     ],
 )
 def test_the_report_says_what_it_compares_precisions_with(tmp_path, names, line):
-    text, _, _ = render(tmp_path, [make_record(f"{name}-r64-b1") for name in names])
+    text, _, _ = render(tmp_path, [make_record(f"resnet18-{name}-r64-b1") for name in names])
     assert section(text, "Where precision matters").split("\n") == ["", line, "", ""]
 
 
@@ -126,9 +126,9 @@ def test_seeded_weights_are_said_to_be(tmp_path):
 
 
 def test_the_html_table_has_every_row_and_every_reason_whole(tmp_path):
-    cells = [*LATENCIES, "torch_tensorrt-fp32-r64-b1", "openvino-fp32-r64-b1"]
+    cells = [*LATENCIES, "resnet18-torch_tensorrt-fp32-r64-b1", "resnet18-openvino-fp32-r64-b1"]
     reason = "a < b & " + "long " * 50 + "end"
-    records = [*make_records(), make_refusal("torch_tensorrt-fp32-r64-b1", "failed", reason)]
+    records = [*make_records(), make_refusal("resnet18-torch_tensorrt-fp32-r64-b1", "failed", reason)]
     _, html, table = render(tmp_path, records, cells)
     assert html.count("<tr") == len(table) + 1 == 15
     assert "a &lt; b &amp; " + "long " * 50 + "end" in html
@@ -136,14 +136,14 @@ def test_the_html_table_has_every_row_and_every_reason_whole(tmp_path):
 
 
 def test_the_html_table_of_a_large_grid_is_not_cut(tmp_path):
-    records = [make_record(f"pytorch-fp32-r64-b{size}") for size in range(1, 201)]
+    records = [make_record(f"resnet18-pytorch-fp32-r64-b{size}") for size in range(1, 201)]
     _, html, _ = render(tmp_path, records)
     assert html.count("<tr") == 201
 
 
 def test_the_report_shows_how_to_reproduce_it(tmp_path):
     text, _, _ = render(tmp_path, make_records())
-    assert "python -m scripts.time_cell pytorch-fp32-r64-b1" in text
+    assert "python -m scripts.time_cell resnet18-pytorch-fp32-r64-b1" in text
     assert "reference: {backend: pytorch, precision: fp32}" in text
 
 
@@ -170,7 +170,7 @@ def control_lines(tmp_path, **changes):
     """Return the lines about repeatability for a run with these controls."""
     results, run = write_run(tmp_path, make_records())
     known = {
-        "cell": "pytorch-fp32-r64-b1",
+        "cell": "resnet18-pytorch-fp32-r64-b1",
         "sentinel": {"latency_ms": [4.0, 4.2, 4.1], "measured_at": ["", "", ""], "drift_percent": 5.0},
         "twin": {"ratio": 0.9876, "low": 0.97, "high": 1.01, "rounds": 3, "ties": True},
         "noise_floor_percent": 1.24,
@@ -202,7 +202,7 @@ def test_a_run_without_controls_says_that_it_has_none(tmp_path):
 
 def test_unstable_and_throttled_rows_are_named_with_their_reasons(tmp_path):
     throttling = {"throttled": ["hardware thermal slowdown"]}
-    hot = make_record("pytorch-fp32-r64-b1", [4.0] * 50, telemetry=throttling)
+    hot = make_record("resnet18-pytorch-fp32-r64-b1", [4.0] * 50, telemetry=throttling)
     text, _, _ = render(tmp_path, [hot, *make_records()[1:]])
     assert "**Unstable** cells: 1 of 12." in text
     assert "PyTorch fp32, 64 x 64 pixels, batch size 1: the GPU lowered its clock (hardware thermal slowdown)" in text
@@ -231,7 +231,7 @@ def test_what_limits_a_row_is_in_its_line_and_explained(tmp_path):
 
 def test_energy_has_a_column_where_it_was_measured_and_only_there(tmp_path):
     used = {"joules_per_call": 0.5, "power_w": 125.0, "calls": 500, "seconds": 2.0}
-    first = make_record("pytorch-fp32-r64-b1", [4.0] * 50, energy=used)
+    first = make_record("resnet18-pytorch-fp32-r64-b1", [4.0] * 50, energy=used)
     text, _, _ = render(tmp_path, [first, *make_records()[1:]])
     header = next(line for line in text.splitlines() if line.startswith("| resolution | batch size |"))
     row = next(line for line in text.splitlines() if line.startswith("| 64 | 1 |"))
@@ -240,9 +240,9 @@ def test_energy_has_a_column_where_it_was_measured_and_only_there(tmp_path):
 
 
 def test_kernels_are_a_second_witness_that_may_disagree(tmp_path):
-    agreeing = make_record("onnxruntime-fp16-r64-b1", [1.0] * 50, kernels={"evidence": ["fp16"], "ms": {}})
-    other = make_record("onnxruntime-fp32-r64-b1", [2.0] * 50, kernels={"evidence": ["tf32"], "ms": {}})
-    text, _, _ = render(tmp_path, [make_record("pytorch-fp32-r64-b1", [4.0] * 50), agreeing, other])
+    agreeing = make_record("resnet18-onnxruntime-fp16-r64-b1", [1.0] * 50, kernels={"evidence": ["fp16"], "ms": {}})
+    other = make_record("resnet18-onnxruntime-fp32-r64-b1", [2.0] * 50, kernels={"evidence": ["tf32"], "ms": {}})
+    text, _, _ = render(tmp_path, [make_record("resnet18-pytorch-fp32-r64-b1", [4.0] * 50), agreeing, other])
     assert "by their names, at batch size 1:" in text
     assert "* onnxruntime, labelled fp16, by its error fp16: kernels of fp16 (1 cell)." in text
     assert (

@@ -7,7 +7,7 @@ from builders import make_record, make_refusal, make_table
 
 from speedgrid import rounds
 
-CELL = "pytorch-fp32-r64-b1"
+CELL = "resnet18-pytorch-fp32-r64-b1"
 
 
 def test_each_timing_is_a_row_with_its_own_median_and_interval():
@@ -15,7 +15,7 @@ def test_each_timing_is_a_row_with_its_own_median_and_interval():
     records = [
         make_record(CELL, turn="twin1", measured_at="2026-01-02T03:09:00+00:00", samples=samples),
         make_record(CELL, [8.0] * 10, turn="round1", measured_at="2026-01-02T03:08:00+00:00"),
-        make_refusal("onnxruntime-fp32-r64-b1", "out_of_memory", "too large"),
+        make_refusal("resnet18-onnxruntime-fp32-r64-b1", "out_of_memory", "too large"),
     ]
     table = rounds.tabulate(records)
     assert list(table.columns) == list(rounds.COLUMNS)
@@ -30,7 +30,9 @@ def test_each_timing_is_a_row_with_its_own_median_and_interval():
 
 
 def test_the_table_survives_a_file(tmp_path):
-    table = rounds.tabulate([make_record(CELL, [3.0] * 9), make_refusal("pytorch-fp32-r64-b8", "failed", "bad")])
+    table = rounds.tabulate(
+        [make_record(CELL, [3.0] * 9), make_refusal("resnet18-pytorch-fp32-r64-b8", "failed", "bad")]
+    )
     table.to_csv(tmp_path / "rounds.csv", index=False)
     pd.testing.assert_frame_equal(pd.read_csv(tmp_path / "rounds.csv"), table, check_dtype=False)
 
@@ -43,7 +45,7 @@ def test_a_run_without_any_speed_has_columns_of_numbers():
 def test_the_spread_is_the_slowest_over_the_quickest_round():
     times = {"round1": 4.0, "round2": 5.0, "round3": 4.5, "twin1": 9.0, "sentinel1": 1.0}
     records = [make_record(CELL, [ms] * 9, turn=turn) for turn, ms in times.items()]
-    once = make_record("pytorch-fp32-r64-b8", [1.0] * 9)
+    once = make_record("resnet18-pytorch-fp32-r64-b8", [1.0] * 9)
     table = make_table([*records[:3], once])
     [found] = rounds.spread(rounds.tabulate([*records, once]), table).itertuples()
     assert (found.batch_size, found.rounds, found.spread_percent) == (1, 3, pytest.approx(25.0))

@@ -1,9 +1,10 @@
 """The summary of a run."""
 
+import copy
 import json
 
 import pytest
-from builders import ARITHMETIC, FLOP, MEASURED, make_record, make_records, make_refusal, write_run
+from builders import ARITHMETIC, MEASURED, make_record, make_records, make_refusal, write_run
 
 from speedgrid.record import RecordError, write_json
 from speedgrid.table import TableError
@@ -15,21 +16,20 @@ def test_a_run_is_described_in_plain_json(tmp_path):
     table, run = write_run(tmp_path, records)
     assert len(table) == 12
     assert json.loads(json.dumps(run, allow_nan=False))["machine"] == records[0]["environment"]
-    assert run["flop_per_image"] == FLOP
     assert (run["measured_from"], run["measured_to"]) == (
         "2026-01-02T02:00:00+00:00",
         "2026-01-02T03:04:05+00:00",
     )
     assert run["statuses"] == {"ok": 12}
     assert run["threads"] == 2
-    assert list(run["commands"]) == ["pytorch-fp32-r64-b1", "onnxruntime-fp32-r64-b1"]
+    assert list(run["commands"]) == ["resnet18-pytorch-fp32-r64-b1", "resnet18-onnxruntime-fp32-r64-b1"]
     assert all(command.endswith(name) for name, command in run["commands"].items())
 
 
 def test_a_run_says_what_an_image_costs_but_not_each_layer(tmp_path):
     _, run = write_run(tmp_path, make_records())
-    expected = {size: {**counted} for size, counted in ARITHMETIC.items()}
-    assert all(counted.pop("layers") for counted in expected.values())
+    expected = copy.deepcopy(ARITHMETIC)
+    assert all(counted.pop("layers") for counted in expected["resnet18"].values())
     assert run["arithmetic"] == expected
 
 
@@ -59,8 +59,8 @@ def test_a_device_with_a_data_sheet_has_its_peaks(tmp_path):
 
 def test_statuses_are_counted_and_details_come_from_the_first_record_that_has_them(tmp_path):
     records = [
-        make_refusal("pytorch-fp32-r64-b8", "failed", "boom"),
-        make_record("pytorch-fp32-r64-b1", details={"version": "9"}),
+        make_refusal("resnet18-pytorch-fp32-r64-b8", "failed", "boom"),
+        make_record("resnet18-pytorch-fp32-r64-b1", details={"version": "9"}),
     ]
     _, run = write_run(tmp_path, records)
     assert run["statuses"] == {"failed": 1, "ok": 1}
@@ -68,7 +68,7 @@ def test_statuses_are_counted_and_details_come_from_the_first_record_that_has_th
 
 
 def test_a_record_of_another_format_stops_the_summary_by_name(tmp_path):
-    bad = make_record("pytorch-fp32-r64-b1") | {"format": 99}
+    bad = make_record("resnet18-pytorch-fp32-r64-b1") | {"format": 99}
     with pytest.raises(RecordError, match=r"0\.json has format 99"):
         write_run(tmp_path, [bad])
     write_json(tmp_path / "unrelated.json", {})
@@ -79,13 +79,13 @@ def test_the_most_cells_that_were_loaded_beside_one_are_said(tmp_path):
     assert write_run(tmp_path, records)[1]["loaded_beside"] == 0
     for one, others in zip(records, (None, 3, 7), strict=False):
         one["memory"]["other_processes"] = others
-    records.append(make_refusal("pytorch-fp16-r64-b1", "failed", "boom"))
+    records.append(make_refusal("resnet18-pytorch-fp16-r64-b1", "failed", "boom"))
     assert write_run(tmp_path, records)[1]["loaded_beside"] == 7
 
 
 def with_controls(latencies=(4.0, 4.2, 4.1), twin=4.0):
     """Return the records of a run with its controls: one cell at the start, in the middle, at the end, and twice."""
-    name = "pytorch-fp32-r64-b1"
+    name = "resnet18-pytorch-fp32-r64-b1"
     turns = {f"sentinel{number}": latency for number, latency in enumerate(latencies, start=1)} | {"twin1": twin}
     return make_records() + [make_record(name, [ms] * 50) | {"turn": turn} for turn, ms in turns.items()]
 
@@ -94,7 +94,7 @@ def test_controls_are_described_and_are_no_rows(tmp_path):
     table, described = write_run(tmp_path, with_controls())
     assert len(table) == 12
     assert table.rounds.max() == 1
-    assert described["controls"]["cell"] == "pytorch-fp32-r64-b1"
+    assert described["controls"]["cell"] == "resnet18-pytorch-fp32-r64-b1"
     assert described["controls"]["sentinel"]["latency_ms"] == [4.0, 4.2, 4.1]
     assert described["controls"]["twin"]["ratio"] == 1
 

@@ -22,7 +22,10 @@ def with_axis(axis, values):
 
 
 BAD = {
-    "unknown key": ({"devce": "cpu"}, ["'devce'", "the top level", "device, model, grid, timing, budget, minimum_fps"]),
+    "unknown key": (
+        {"devce": "cpu"},
+        ["'devce'", "the top level", "device, models, model, grid, timing, budget, minimum_fps"],
+    ),
     "unknown nested key": (
         {"timing": {"timed_run": 3}},
         ["'timed_run'", "at timing", f"known keys there are {', '.join(TIMING)}."],
@@ -35,6 +38,11 @@ BAD = {
     "no budget": ({"budget": {"latency_ms": 0}}, ["budget.latency_ms", " 0;", "more than 0"]),
     "language without a catalogue": ({"report": {"language": "de"}}, ["report.language", "'de'", "one of en, ru"]),
     "truth value": (with_axis("batch_size", [True]), ["grid.cpu.batch_size.0", "True", "of type integer"]),
+    "a model's old key": ({"model": {"name": "resnet50"}}, ["model.name", "'resnet50'", "models: [resnet50]"]),
+    "one model and no list": ({"models": "resnet18"}, ["models", "'resnet18'", "of type array"]),
+    "no model": ({"models": []}, ["models", "[]", "a list of at least 1"]),
+    "a model twice": ({"models": ["resnet18"] * 2}, ["models", "a list without repeats"]),
+    "a model that is no word": ({"models": ["res-net"]}, ["models.0", "'res-net'", "text that matches"]),
     "text for a section": ({"model": "resnet18"}, ["model", "'resnet18'", "of type object"]),
     "empty section": ({"grid": None}, ["grid", "None", "of type object"]),
     "whole number with a point": (
@@ -137,8 +145,8 @@ def test_a_reference_counts_for_the_grid_of_the_device_in_use_only():
 
 def test_an_empty_configuration_gets_every_default():
     completed = complete({"device": "cpu"})
+    assert completed["models"] == ["resnet18"]
     assert completed["model"] == {
-        "name": "resnet18",
         "weights": "weights/best_{model}_{resolution}.pth",
         "seed": 0,
     }

@@ -40,13 +40,16 @@ def report(smoke):
 
 def names(table):
     """Return the cell of every row."""
-    return [f"{row.backend}-{row.precision}-r{row.resolution}-b{row.batch_size}" for row in table.itertuples()]
+    return [
+        f"{row.model}-{row.backend}-{row.precision}-r{row.resolution}-b{row.batch_size}" for row in table.itertuples()
+    ]
 
 
 def test_every_rule_ran_as_often_as_the_grid_asks(smoke):
     assert smoke.outcome.jobs == {
         "prepare_weights": 1,
         "count_flops": 1,
+        "make_images": 1,
         "compute_reference": 1,
         "export_onnx": 1,
         "measure_peaks": 1,
@@ -74,9 +77,11 @@ def test_the_table_has_one_row_for_each_cell_and_all_have_a_proven_speed(table):
 
 def test_the_arithmetic_was_counted_twice_and_the_device_measured(smoke):
     counted = json.loads((smoke.workflow / "artifacts/flops.json").read_text())
-    assert set(counted) == {"64"}
-    assert counted["64"]["flop"] == counted["64"]["onnx_flop"] == 297_115_648
-    assert len(counted["64"]["layers"]) == 21
+    [(model, sizes)] = counted.items()
+    [(size, image)] = sizes.items()
+    assert (model, size) == ("resnet18", "64")
+    assert image["flop"] == image["onnx_flop"] == 297_115_648
+    assert len(image["layers"]) == 21
     measured = json.loads((smoke.workflow / "artifacts/peaks.json").read_text())
     assert measured["copy_gb_s"] > 0.1
     assert measured["idle_power_w"] is None
@@ -182,7 +187,7 @@ def test_every_link_of_the_report_leads_to_a_file_and_every_plot_is_there(smoke,
 
 def test_the_report_says_that_weights_were_generated_and_gives_its_own_command(report, records):
     assert "At 64 pixels the weights are generated (seeded, seed 0)" in report
-    assert records["pytorch-fp32-r64-b1"]["command"] in report
+    assert records["resnet18-pytorch-fp32-r64-b1"]["command"] in report
 
 
 def test_snakemakes_own_report_has_every_plot_and_table_and_needs_no_new_run_for_a_caption(smoke, place):
@@ -204,7 +209,7 @@ def test_snakemakes_own_report_has_every_plot_and_table_and_needs_no_new_run_for
 def test_a_run_describes_itself(smoke):
     run = json.loads((smoke.workflow / "artifacts/run.json").read_text())
     assert sum(run["statuses"].values()) == 6
-    assert [name in CELLS for name in run["commands"]] == [True] * len({name.split("-")[0] for name in CELLS})
+    assert [name in CELLS for name in run["commands"]] == [True] * len({name.split("-")[1] for name in CELLS})
     assert run["config"]["device"] == "cpu"
     assert run["machine"]["commit"] is None  # the copy is not in git
     assert run["threads"] <= os.cpu_count()

@@ -5,7 +5,7 @@ from builders import make_record, make_table
 
 from speedgrid import stability
 
-NAME = "pytorch-fp32-r64-b8"
+NAME = "resnet18-pytorch-fp32-r64-b8"
 
 
 def rounds(*latencies, **changes):

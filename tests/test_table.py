@@ -14,7 +14,7 @@ from speedgrid.grid import Cell
 from speedgrid.record import SHOWN, STATUSES
 from speedgrid.statistics import ratio_interval
 
-NAME = "pytorch-fp32-r64-b8"
+NAME = "resnet18-pytorch-fp32-r64-b8"
 
 
 def row_of(*records, name=NAME, **options):
@@ -34,14 +34,16 @@ def at(results, name):
 
 
 def test_there_is_one_row_per_cell_in_the_order_of_the_grid():
-    cells = [*LATENCIES, "openvino-fp32-r64-b1"]
+    cells = [*LATENCIES, "resnet18-openvino-fp32-r64-b1"]
     results = make_table(list(reversed(make_records())), cells)
-    assert [f"{r.backend}-{r.precision}-r{r.resolution}-b{r.batch_size}" for r in results.itertuples()] == cells
+    assert [
+        f"{r.model}-{r.backend}-{r.precision}-r{r.resolution}-b{r.batch_size}" for r in results.itertuples()
+    ] == cells
     assert tuple(results.columns) == table.COLUMNS
 
 
 def test_a_cell_without_a_record_is_a_row_with_a_reason():
-    line = make_table(make_records(), [*LATENCIES, "openvino-fp32-r64-b1"]).iloc[-1]
+    line = make_table(make_records(), [*LATENCIES, "resnet18-openvino-fp32-r64-b1"]).iloc[-1]
     assert (line.status, line.reason, line.rounds, line.runs) == ("failed", "no record of this cell", 0, 0)
     assert np.isnan(line.latency_ms)
 
@@ -109,7 +111,7 @@ def test_hand_computed_row():
 
 @given(st.integers(1, 1024), st.lists(st.floats(0.01, 1e4), min_size=1, max_size=40))
 def test_the_columns_of_a_row_agree_with_each_other(batch_size, host_ms):
-    cell = Cell("pytorch", "fp32", 64, batch_size)
+    cell = Cell("resnet18", "pytorch", "fp32", 64, batch_size)
     line = table.row(cell, [make_record(str(cell), host_ms)], ARITHMETIC, PEAKS)
     assert line["fps"] * line["latency_ms"] == pytest.approx(1000 * batch_size)
     assert line["ms_per_image"] * batch_size == pytest.approx(line["latency_ms"])
@@ -222,15 +224,17 @@ def test_only_rows_with_a_speed_have_a_limiter(status):
 
 
 def test_speed_ups_are_ratios_to_the_reference_at_the_same_place(results):
-    expected = {name: LATENCIES[f"pytorch-fp32-{name.split('-', 2)[2]}"] / ms for name, ms in LATENCIES.items()}
+    expected = {
+        name: LATENCIES[f"resnet18-pytorch-fp32-{name.split('-', 3)[3]}"] / ms for name, ms in LATENCIES.items()
+    }
     found = {name: at(results, name).speedup for name in LATENCIES}
     assert found == pytest.approx(expected)
-    assert found["onnxruntime-fp16-r64-b8"] == 4.0
+    assert found["resnet18-onnxruntime-fp16-r64-b8"] == 4.0
 
 
 def test_a_speed_up_has_the_interval_of_the_ratio():
     rng = np.random.default_rng(0)
-    records = [make_record(f"{name}-fp32-r64-b8", 10 + rng.random(50)) for name in ("pytorch", "onnxruntime")]
+    records = [make_record(f"resnet18-{name}-fp32-r64-b8", 10 + rng.random(50)) for name in ("pytorch", "onnxruntime")]
     results = make_table(records)
     columns = ["latency_ms", "latency_ms_low", "latency_ms_high"]
     expected = ratio_interval(tuple(results.loc[0, columns]), tuple(results.loc[1, columns]))
@@ -245,30 +249,30 @@ def test_the_reference_is_exactly_one():
 
 def test_another_reference_can_be_chosen():
     results = make_table(make_records(), reference={"backend": "onnxruntime", "precision": "fp16"})
-    assert at(results, "pytorch-fp32-r64-b8").speedup == 0.25
-    assert at(results, "onnxruntime-fp16-r64-b8").speedup == 1.0
+    assert at(results, "resnet18-pytorch-fp32-r64-b8").speedup == 0.25
+    assert at(results, "resnet18-onnxruntime-fp16-r64-b8").speedup == 1.0
 
 
 @pytest.mark.parametrize("status", ["failed", "wrong_precision"])
 def test_a_reference_that_did_not_run_what_its_label_says_gives_no_speed_ups(status):
     changes = {"observed_precision": "tf32"}
-    results = make_table([make_record(NAME, status=status, **changes), make_record("onnxruntime-fp32-r64-b8")])
+    results = make_table([make_record(NAME, status=status, **changes), make_record("resnet18-onnxruntime-fp32-r64-b8")])
     assert results.speedup.isna().all()
 
 
 def test_a_place_without_a_reference_has_no_speed_up():
-    results = make_table([make_record(NAME), make_record("onnxruntime-fp32-r64-b1")])
+    results = make_table([make_record(NAME), make_record("resnet18-onnxruntime-fp32-r64-b1")])
     assert list(results.speedup.isna()) == [False, True]
 
 
 def test_records_of_different_library_versions_are_refused_by_name():
-    other = make_record("pytorch-fp32-r64-b1", fingerprint="Test CPU (2 CPUs), pytorch 2.0")
+    other = make_record("resnet18-pytorch-fp32-r64-b1", fingerprint="Test CPU (2 CPUs), pytorch 2.0")
     with pytest.raises(table.TableError) as caught:
         make_table([make_record(NAME), other])
     message = str(caught.value)
     for part in (
         NAME,
-        "pytorch-fp32-r64-b1",
+        "resnet18-pytorch-fp32-r64-b1",
         "'Test CPU (2 CPUs), pytorch 1.0'",
         "'Test CPU (2 CPUs), pytorch 2.0'",
     ):
@@ -276,14 +280,14 @@ def test_records_of_different_library_versions_are_refused_by_name():
 
 
 def test_records_of_different_devices_are_refused_also_between_backends():
-    other = make_record("onnxruntime-fp32-r64-b1")
+    other = make_record("resnet18-onnxruntime-fp32-r64-b1")
     other["environment"] = other["environment"] | {"device_name": "NVIDIA H200"}
     with pytest.raises(table.TableError, match="'NVIDIA H200'"):
         make_table([make_record(NAME), other])
 
 
 def test_backends_have_fingerprints_of_their_own():
-    assert len(make_table([make_record(NAME), make_record("onnxruntime-fp32-r64-b1")])) == 2
+    assert len(make_table([make_record(NAME), make_record("resnet18-onnxruntime-fp32-r64-b1")])) == 2
 
 
 def test_columns_of_numbers_are_numbers_also_where_nothing_was_measured(tmp_path):
@@ -302,7 +306,7 @@ def test_the_default_reference_of_these_tests_is_the_schemas():
 
 def test_energy_is_that_of_the_round_that_measured_it_for_one_image():
     used = {"joules_per_call": 2.0, "power_w": 500.0, "calls": 500, "seconds": 2.0}
-    records = [make_record("pytorch-fp32-r64-b8", [4.0] * 50, energy=energy) for energy in (used, None)]
+    records = [make_record("resnet18-pytorch-fp32-r64-b8", [4.0] * 50, energy=energy) for energy in (used, None)]
     records[1]["turn"] = "round2"
     line = row_of(*records)
     assert line.energy_mj_per_image == 250
@@ -312,7 +316,7 @@ def test_energy_is_that_of_the_round_that_measured_it_for_one_image():
 @pytest.mark.parametrize("calls", [400, 600])
 def test_energy_at_another_rate_than_the_rows_is_withheld(calls):
     used = {"joules_per_call": 2.0, "power_w": 500.0, "calls": calls, "seconds": 2.0}
-    line = row_of(make_record("pytorch-fp32-r64-b8", [4.0] * 50, energy=used))  # 500 calls in 2 s
+    line = row_of(make_record("resnet18-pytorch-fp32-r64-b8", [4.0] * 50, energy=used))  # 500 calls in 2 s
     assert pd.isna(line.energy_mj_per_image)
     assert pd.isna(line.energy_power_w)
 

@@ -98,12 +98,18 @@ CHANGES = {
     "a batch size more": (
         {"grid": {"cpu": {"batch_size": [1, 2, 3]}}},
         {"time_cell": 3 + CONTROLS, **TABLE},
-        {f"{backend}-fp32-r64-b3" for backend in ("pytorch", "onnxruntime", "openvino")},
+        {f"resnet18-{backend}-fp32-r64-b3" for backend in ("pytorch", "onnxruntime", "openvino")},
     ),
     "a resolution more": (
         {"grid": {"cpu": {"resolution": [64, 96]}}},
-        {**WEIGHTS, "time_cell": 6 + CONTROLS, **TABLE},
+        {**WEIGHTS, "make_images": 1, "time_cell": 6 + CONTROLS, **TABLE},
         {cell.replace("r64", "r96") for cell in CELLS},
+    ),
+    # The control cell is the first model's, so it is not timed again.
+    "a model more": (
+        {"models": ["resnet18", "squeezenet1_1"]},
+        {**WEIGHTS, "time_cell": 6, **TABLE},
+        {cell.replace("resnet18", "squeezenet1_1") for cell in CELLS},
     ),
     "a backend less": ({"grid": {"cpu": {"backend": ["pytorch", "openvino"]}}}, TABLE, set()),
     "timing settings": ({"timing": {"timed_runs": 60}}, {"time_cell": 6 + CONTROLS, **TABLE}, CELLS),
@@ -112,7 +118,7 @@ CHANGES = {
     "energy, which a CPU does not tell": ({"timing": {"energy_resolutions": [64]}}, TABLE, set()),
     "another seed": (
         {"model": {"seed": 1}},
-        {**WEIGHTS, "time_cell": 6 + CONTROLS, **TABLE},
+        {**WEIGHTS, "make_images": 1, "time_cell": 6 + CONTROLS, **TABLE},
         CELLS,
     ),
     "another reference": ({"report": {"reference": {"backend": "openvino"}}}, TABLE, set()),
@@ -160,36 +166,40 @@ def test_another_version_of_tensorrt_makes_its_engines_and_timings_stale(gpu_tre
     changed = another_version(tmp_path / "newer", "torch-tensorrt-rtx")
     planned = gpu_tree.plan("--configfile", "config/test.yaml", **changed)
     assert planned.jobs == {"compile_trt": 2, "time_cell": 2, **TABLE}
-    assert planned.timings == {"torch_tensorrt-fp32-r64-b1", "torch_tensorrt-fp32-r96-b1"}
+    assert planned.timings == {"resnet18-torch_tensorrt-fp32-r64-b1", "resnet18-torch_tensorrt-fp32-r96-b1"}
 
 
 def test_forcing_compile_trt_compiles_and_times_tensorrt_again_and_nothing_else(gpu_tree):
     planned = gpu_tree.plan("--configfile", "config/test.yaml", "--forcerun", "compile_trt")
     assert planned.jobs == {"compile_trt": 2, "time_cell": 2, **TABLE}
-    assert planned.timings == {"torch_tensorrt-fp32-r64-b1", "torch_tensorrt-fp32-r96-b1"}
+    assert planned.timings == {"resnet18-torch_tensorrt-fp32-r64-b1", "resnet18-torch_tensorrt-fp32-r96-b1"}
 
 
 def test_a_users_checkpoint_makes_everything_of_its_resolution_stale_and_nothing_of_others(gpu_tree):
-    shutil.copyfile(gpu_tree / "artifacts/weights/r96.pth", gpu_tree / "weights/best_resnet18_64.pth")
+    shutil.copyfile(gpu_tree / "artifacts/weights/resnet18-r96.pth", gpu_tree / "weights/best_resnet18_64.pth")
     planned = gpu_tree.plan("--configfile", "config/test.yaml")
     assert planned.jobs == {**WEIGHTS, "compile_trt": 1, "time_cell": 3, **TABLE}
-    assert planned.timings == {f"{backend}-fp32-r64-b1" for backend in ("pytorch", "onnxruntime", "torch_tensorrt")}
+    assert planned.timings == {
+        f"resnet18-{backend}-fp32-r64-b1" for backend in ("pytorch", "onnxruntime", "torch_tensorrt")
+    }
 
 
 def test_a_run_that_was_killed_goes_on_where_it_stopped(tree):
     shutil.rmtree(tree / "report")
-    for lost in ("results.csv", "results.parquet", "run.json", "timings/onnxruntime-fp32-r64-b2-round1.json"):
+    for lost in ("results.csv", "results.parquet", "run.json", "timings/resnet18-onnxruntime-fp32-r64-b2-round1.json"):
         (tree / "artifacts" / lost).unlink()
     planned = tree.plan(*SMOKE)
     assert planned.jobs == {"time_cell": 1, **TABLE}
-    assert planned.timings == {"onnxruntime-fp32-r64-b2"}
+    assert planned.timings == {"resnet18-onnxruntime-fp32-r64-b2"}
 
 
 def test_energy_at_a_resolution_times_its_cells_again_and_no_others(gpu_tree):
     wanted = gpu_tree.write_config("change.yaml", {"timing": {"energy_resolutions": [64]}})
     planned = gpu_tree.plan("--configfile", "config/test.yaml", wanted)
     assert planned.jobs == {"time_cell": 3, **TABLE}
-    assert planned.timings == {f"{backend}-fp32-r64-b1" for backend in ("pytorch", "onnxruntime", "torch_tensorrt")}
+    assert planned.timings == {
+        f"resnet18-{backend}-fp32-r64-b1" for backend in ("pytorch", "onnxruntime", "torch_tensorrt")
+    }
 
 
 def test_a_model_that_cannot_be_exported_ends_with_a_report_that_says_so(tree):

@@ -21,7 +21,9 @@ from speedgrid.launcher import ADDRESS_VARIABLE
 ROOT = Path(__file__).parent.parent
 BIN = Path(sys.executable).parent
 SMOKE = ("--configfile", "config/smoke.yaml")
-CELLS = {f"{backend}-fp32-r64-b{size}" for backend in ("pytorch", "onnxruntime", "openvino") for size in (1, 2)}
+CELLS = {
+    f"resnet18-{backend}-fp32-r64-b{size}" for backend in ("pytorch", "onnxruntime", "openvino") for size in (1, 2)
+}
 # A grid of a GPU that is not there: every job runs, in a moment, and says so.
 NO_GPU = {
     "device": "cuda",

@@ -22,7 +22,7 @@ def unsupported(cell, device: str) -> str | None:
 
 
 def load(cell, device: str, artifact: str, options: dict) -> TorchSession:
-    """Load the weights in `artifact` into an eager module. options: `model` (its name), `cpu_threads`."""
+    """Load the weights in `artifact` into an eager module. options: `cpu_threads`."""
     import torch
 
     from speedgrid import models
@@ -30,7 +30,7 @@ def load(cell, device: str, artifact: str, options: dict) -> TorchSession:
     set_torch_math(cell.precision)
     if device == "cpu":
         torch.set_num_threads(options["cpu_threads"])
-    module = models.load(options["model"], artifact).to(device, torch_dtype(cell.precision))
+    module = models.load(cell.model, artifact).to(device, torch_dtype(cell.precision))
     session = TorchSession(cell, device, module)
     parameter = next(module.parameters())
     session.dtype = str(parameter.dtype).removeprefix("torch.")

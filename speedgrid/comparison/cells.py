@@ -61,7 +61,7 @@ class Comparison:
 
 
 def compare(a: Result, b: Result, threshold: float) -> Comparison:
-    """Return the comparison of two results. Raises ComparisonError if they are of different models.
+    """Return the comparison of two results. Raises ComparisonError if they have no model in common.
 
     threshold: as in speedgrid.comparison.verdicts.decide. A regression is a cell that is SLOWER, with a ratio of 1 +
     threshold or more, or one that had a speed in A and has lost it in B.
@@ -71,10 +71,11 @@ def compare(a: Result, b: Result, threshold: float) -> Comparison:
             f"the threshold is {100 * threshold:g} %; it must be more than {100 * (verdicts.CLOSE - 1):.0f} % and less "
             "than 100 %."
         )
-    models = [one.run["weights"][0]["model"] for one in (a, b)]
-    if models[0] != models[1]:
+    models = [list(dict.fromkeys(one.table.model)) for one in (a, b)]
+    if not set(models[0]) & set(models[1]):
+        names = [", ".join(one) for one in models]
         raise ComparisonError(
-            f"{a.name} is of {models[0]} and {b.name} of {models[1]}; two results of one model can be compared."
+            f"{a.name} is of {names[0]} and {b.name} of {names[1]}; two results of one model can be compared."
         )
     cells = side_by_side(a.table, b.table)
     if not (cells.status_a.notna() & cells.status_b.notna()).any():

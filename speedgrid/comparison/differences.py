@@ -47,7 +47,7 @@ def settings(run: dict):
     """Yield (dotted key, text) of what a run depended on."""
     yield from flat({key: run[key] for key in SETTINGS if key in run})
     for one in run["weights"]:
-        yield f"weights.{one['resolution']}", f"{one['source']}, sha256 {str(one.get('sha256'))[:12]}"
+        yield f"weights.{one['model']}.{one['resolution']}", f"{one['source']}, sha256 {str(one.get('sha256'))[:12]}"
 
 
 def flat(value, path: str = ""):

@@ -98,9 +98,9 @@ def summary(comparison: Comparison) -> list[str]:
 
 
 def one_sided(cells: pd.DataFrame) -> list[tuple[str, int, str]]:
-    """Return (backend, precision and resolution, number of cells, batch sizes) of cells that one side alone has."""
-    groups = cells.groupby(["backend", "precision", "resolution"], sort=False).batch_size
-    return [(f"{b}-{p}-r{r}", len(sizes), ", ".join(map(str, sizes))) for (b, p, r), sizes in groups]
+    """Return (all of a cell's name but the batch size, number of cells, batch sizes) of cells that one side has."""
+    groups = cells.groupby(["model", "backend", "precision", "resolution"], sort=False).batch_size
+    return [(f"{m}-{b}-{p}-r{r}", len(sizes), ", ".join(map(str, sizes))) for (m, b, p, r), sizes in groups]
 
 
 def sentence(row: pd.Series, fate: str | None) -> str:
@@ -150,11 +150,12 @@ def notes(comparison: Comparison) -> list[str]:
             text = _("{side} is a table without samples: what its rounds were is taken from its intervals.")
             found.append(text.format(side=side))
     weights = [
-        {one["resolution"]: one.get("sha256") for one in side.run["weights"]} for side in (comparison.a, comparison.b)
+        {(one["model"], one["resolution"]): one.get("sha256") for one in side.run["weights"]}
+        for side in (comparison.a, comparison.b)
     ]
-    if other := [size for size in weights[0] if size in weights[1] and weights[0][size] != weights[1][size]]:
-        text = _("**The weights are not the same** at {sizes} pixels: accuracy cannot be compared there.")
-        found.append(text.format(sizes=", ".join(map(str, other))))
+    if other := [key for key in weights[0] if key in weights[1] and weights[0][key] != weights[1][key]]:
+        text = _("**The weights are not the same**, of {names} pixels: accuracy cannot be compared there.")
+        found.append(text.format(names=", ".join(f"{model} at {size}" for model, size in other)))
     devices = [side.run["machine"]["device_name"] for side in (comparison.a, comparison.b)]
     if devices[0] != devices[1]:
         found.append(_("**Two devices**: {a} in A, {b} in B.").format(a=devices[0], b=devices[1]))

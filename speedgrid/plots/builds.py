@@ -14,12 +14,12 @@ STRENGTHS = {"fp32": 1.0, "tf32": 0.7, "fp16": 0.45, "bf16": 0.25}
 def payback(table: pd.DataFrame) -> pd.Series:
     """Return, for each built row, the images after which its build has paid; infinite if it never does.
 
-    Against the quickest row that needs no build, at the same resolution and batch size and in the same precision, as
-    observed: build_seconds over the time that each image saves. NaN where either has no speed, or where nothing was
-    built. What loading costs is left out.
+    Against the quickest row that needs no build, of the same model, at the same resolution and batch size, and in the
+    same precision, as observed: build_seconds over the time that each image saves. NaN where either has no speed, or
+    where nothing was built. What loading costs is left out.
     """
     speeds = table[table.ms_per_image.notna()]
-    place = ["resolution", "batch_size", "observed_precision"]
+    place = ["model", "resolution", "batch_size", "observed_precision"]
     others = speeds[speeds.build_seconds.isna()].groupby(place).ms_per_image.min()
     built = speeds[speeds.build_seconds.notna()]
     other = others.reindex(pd.MultiIndex.from_frame(built[place])).to_numpy()

@@ -15,13 +15,13 @@ class Material:
     """A run as the plots see it.
 
     table: results as of speedgrid.table. rounds: as of speedgrid.rounds. run: the description of speedgrid.run.
-    arithmetic: of speedgrid.flops.count, by resolution as text, with layers.
+    arithmetic: of speedgrid.flops.count_all, with layers.
     """
 
     table: pd.DataFrame
     rounds: pd.DataFrame
     run: dict
-    arithmetic: dict[str, dict]
+    arithmetic: dict[str, dict[str, dict]]
 
     @classmethod
     def read(cls, results: str | Path, rounds: str | Path, run: str | Path, flops: str | Path) -> "Material":

@@ -26,13 +26,14 @@ def intensity(layers: list[dict], batch_size: int, element_bytes: int) -> float:
     return batch_size * flop / (element_bytes * (weights + batch_size * activations))
 
 
-def points(rows: pd.DataFrame, arithmetic: dict[str, dict]) -> pd.DataFrame:
+def points(rows: pd.DataFrame, arithmetic: dict[str, dict[str, dict]]) -> pd.DataFrame:
     """Return the rows with a speed and counted layers, with `intensity` in FLOP/byte of the precision that ran."""
     found = rows[rows.tflops.notna()]
-    found = found[[bool(arithmetic[str(size)]["layers"]) for size in found.resolution]]
+    layers = [arithmetic[row.model][str(row.resolution)]["layers"] for row in found.itertuples()]
+    found = found[[bool(one) for one in layers]]
     values = [
-        intensity(arithmetic[str(row.resolution)]["layers"], row.batch_size, BYTES[row.observed_precision])
-        for row in found.itertuples()
+        intensity(one, row.batch_size, BYTES[row.observed_precision])
+        for one, row in zip(filter(None, layers), found.itertuples(), strict=True)
     ]
     return found.assign(intensity=pd.Series(values, found.index, float))
 

@@ -17,14 +17,17 @@ def pairs(one: dict, results: pd.DataFrame, run: dict) -> list[dict]:
     All rates in images/s. scaled is None where a peak is not known, and as published on the same device; measured is
     None where the cell has no speed; ratio is measured over scaled, or over published where that is not known.
     """
-    model, peaks = run["weights"][0]["model"], run["peaks"]["data_sheet_tflops"]
-    keys = zip(results.backend.map(plain), results.precision, results.resolution, results.batch_size, strict=True)
-    cells = dict(zip(keys, results.itertuples(), strict=True))
+    peaks = run["peaks"]["data_sheet_tflops"]
+    cells = {
+        (row.model, plain(row.backend), row.precision, row.resolution, row.batch_size): row
+        for row in results.itertuples()
+    }
     found = []
     for row in one["rows"]:
-        here = cells.get((plain(row["backend"]), row["precision"], row["resolution"], row["batch_size"]))
+        key = (row["model"], plain(row["backend"]), row["precision"], row["resolution"], row["batch_size"])
+        here = cells.get(key)
         published = row["derived"]["fps"]
-        if here is None or published is None or row["model"] != model:
+        if here is None or published is None:
             continue
         same, own = row["device"] == run["machine"]["device_name"], peaks.get(row["precision"])
         scaled = published if same else published * own / row["peak"] if own and row["peak"] else None

@@ -26,14 +26,13 @@ def audit(tables: list[Table], flop_of: Callable[[str, int], int | None]) -> lis
     return [_table(table, flop_of) for table in tables]
 
 
-def audit_all(published: list, model: str, counted: dict[str, dict]) -> list[dict]:
+def audit_all(published: list, model: str, counted: dict[str, dict[str, dict]]) -> list[dict]:
     """Return the verdicts on all tables that a configuration names, as of `audit`.
 
     published: its list of files, or of objects with `file`. model: of tables that do not name one. counted: as of
-    speedgrid.flops.count for that model, by resolution as text. Raises speedgrid.published.source.PublishedError for a
-    table that cannot be read.
+    speedgrid.flops.count_all. Raises speedgrid.published.source.PublishedError for a table that cannot be read.
     """
-    known = {(model, int(size)): one["flop"] for size, one in counted.items()}
+    known = {(name, int(size)): one["flop"] for name, sizes in counted.items() for size, one in sizes.items()}
     return audit([source.read(entry, model) for entry in source.entries(published)], Counter(known))
 
 
