@@ -13,6 +13,9 @@ rule compile_trt:
         "logs/compile_trt/{model}-{precision}-r{resolution}-b{batch_size}.log",
     # Before everything but weights, so that no timing waits for a build.
     priority: 1
+    # As many as a reference takes: one that needs two cores would otherwise wait for two to be free at once, which
+    # single ones never are while there are engines to build.
+    threads: 2
     params:
         cell="{model}-torch_tensorrt-{precision}-r{resolution}-b{batch_size}",
         device=DEVICE,

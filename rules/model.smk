@@ -73,8 +73,8 @@ rule compute_reference:
         expected="artifacts/references/expected-{model}-r{resolution}.json",
     log:
         "logs/compute_reference/{model}-r{resolution}.log",
-    # Before the engines: one of these takes as long as many of those.
-    priority: 2
+    # Before the engines, and the largest first: one of these takes as long as many of those.
+    priority: lambda wildcards: int(wildcards.resolution)
     threads: 2
     message:
         "Right answers of {wildcards.model} in float64 for {wildcards.resolution} x {wildcards.resolution}"
