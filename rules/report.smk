@@ -12,19 +12,21 @@ rule draw_plots:
     output:
         **{
             name: report(
-                f"report/plots/{name}.svg",
+                f"report/plots/{{model}}-{name}.svg",
                 caption=f"../templates/captions/{name}.rst",
                 category="Plots",
+                # One set of plots for each model.
+                subcategory="{model}" if len(AXES["model"]) > 1 else None,
                 labels={"plot": title},
             )
             for name, title in plots.TITLES.items()
         },
-        png=expand("report/plots/{name}.png", name=plots.TITLES),
+        png=[f"report/plots/{{model}}-{name}.png" for name in plots.TITLES],
     log:
-        "logs/draw_plots.log",
+        "logs/draw_plots/{model}.log",
     localrule: True
     message:
-        "Plots"
+        "Plots of {wildcards.model}"
     script:
         "../scripts/draw_plots.py"
 
@@ -66,7 +68,7 @@ rule render_report:
         run="artifacts/run.json",
         audit="artifacts/audit.json",
         published="artifacts/published.json",
-        plots=expand("report/plots/{name}.png", name=plots.TITLES),
+        plots=expand("report/plots/{model}-{name}.png", model=AXES["model"], name=plots.TITLES),
         pages=["report/explorer.html", "report/results.html"],
         template="templates/report.md.j2",
         sections=sorted(str(path) for path in Path("templates/sections").glob("*.j2")),

@@ -1,4 +1,4 @@
-"""Draw every plot of the report."""
+"""Draw every plot of one model."""
 
 from pathlib import Path
 
@@ -9,4 +9,4 @@ from speedgrid.plots.material import Material
 log_to(snakemake.log[0])
 inputs = snakemake.input
 material = Material.read(inputs.results, inputs.rounds, inputs.run, inputs.flops)
-plots.draw_all(material, Path(snakemake.output.png[0]).parent)
+plots.draw_all(material.of(snakemake.wildcards.model), Path(snakemake.output.png[0]).parent)

@@ -89,19 +89,8 @@ def chart(table: pd.DataFrame, reference: dict, resolution: int) -> altair.VConc
     choices = [
         choice("figure", _("show"), shown, FIGURES[0]),
         choice("over", _("over"), places, "batch_size"),
+        *filters(table, resolution),
     ]
-    names = {
-        "model": _("model"),
-        "backend": _("backend"),
-        "precision": _("precision"),
-        "resolution": _("resolution"),
-        "batch_size": _("batch size"),
-        "status": _("status"),
-    }
-    for column in FILTERS:
-        values = {value: NAMES.get(value, str(value)) for value in sorted(table[column].unique().tolist())}
-        first = resolution if column == "resolution" else None
-        choices.append(choice(f"only_{column}", names[column], {None: _("all")} | values, first))
     titles = {name: {place: f"{text} / {axis}" for place, axis in places.items()} for name, text in shown.items()}
     return (
         altair.vconcat(speeds(table, titles), statuses(table), data=inline(table))
@@ -111,6 +100,28 @@ def chart(table: pd.DataFrame, reference: dict, resolution: int) -> altair.VConc
         .configure_legend(labelFontSize=12, titleFontSize=12, orient="top", columns=4, symbolLimit=0)
         .configure_title(anchor="start", frame="group", fontSize=14, offset=8)
     )
+
+
+def filters(table: pd.DataFrame, resolution: int) -> list[altair.Parameter]:
+    """Return the choices of FILTERS. One model is always chosen: settings of two models are no alternatives."""
+    names = {
+        "model": _("model"),
+        "backend": _("backend"),
+        "precision": _("precision"),
+        "resolution": _("resolution"),
+        "batch_size": _("batch size"),
+        "status": _("status"),
+    }
+    models = table.model.unique().tolist()
+    if len(models) == 1:  # nothing to choose
+        found = [altair.param(name="only_model", value=models[0])]
+    else:
+        found = [choice("only_model", names["model"], dict(zip(models, models, strict=True)), models[0])]
+    for column in FILTERS[1:]:
+        values = {value: NAMES.get(value, str(value)) for value in sorted(table[column].unique().tolist())}
+        first = resolution if column == "resolution" else None
+        found.append(choice(f"only_{column}", names[column], {None: _("all")} | values, first))
+    return found
 
 
 def figures(table: pd.DataFrame, reference: dict) -> dict[str, str]:

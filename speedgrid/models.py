@@ -2,6 +2,7 @@
 
 import difflib
 import pickle
+from collections import OrderedDict
 from pathlib import Path
 
 import torch
@@ -86,8 +87,11 @@ def load(name: str, path: str | Path) -> nn.Module:
         model = build(name)
     weight = state.get(f"{head(model)}.weight")
     model = build(name, classes=weight.shape[0] if weight is not None and weight.ndim else 1000)
+    # A plain dictionary says nothing of its version, without which MNASNet refuses it.
+    whole = OrderedDict(state)
+    whole._metadata = {"": model.state_dict()._metadata[""]}
     try:
-        model.load_state_dict(state)
+        model.load_state_dict(whole)
     except RuntimeError as error:
         expected, given = set(model.state_dict()), set(state)
         odd = sorted(expected - given)[:1] + sorted(given - expected)[:1]
@@ -113,10 +117,15 @@ def seeded(name: str, seed: int, resolution: int) -> nn.Module:
     """Return model `name` with seeded weights and batch-norm statistics calibrated on the seeded images.
 
     Uncalibrated random networks explode or vanish over depth and overflow in float16; calibrated ones have
-    activations of ordinary size, so that speed and rounding errors are those of a real model.
+    activations of ordinary size, so that speed and rounding errors are those of a real model. A head that torchvision
+    begins with zeros (vision transformers) would give every image the same answer: it gets normal weights whose logits
+    are as large as the features.
     """
     torch.manual_seed(seed)
     model = build(name)
+    last = model.get_submodule(head(model))
+    if not last.weight.any():
+        nn.init.normal_(last.weight, std=last.weight[0].numel() ** -0.5)
     norms = [module for module in model.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
     if norms:
         for norm in norms:

@@ -15,4 +15,6 @@ def render(template: str | Path, **texts) -> str:
 
 def title(run: dict) -> str:
     """Return what a page is about. run: as of speedgrid.run."""
-    return _("{model} on {device}").format(model=run["weights"][0]["model"], device=run["machine"]["device_name"])
+    return _("{model} on {device}").format(
+        model=", ".join(run["config"]["models"]), device=run["machine"]["device_name"]
+    )

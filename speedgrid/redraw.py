@@ -29,7 +29,9 @@ def redraw(results: str | Path, output: str | Path) -> Path:
     run, table = material.run | {"config": settings.complete(material.run["config"])}, material.table
     audit.require(table, run["arithmetic"], run["peaks"], run["config"]["report"]["reference"])
     (output / "plots").mkdir(parents=True, exist_ok=True)
-    plots.draw_all(Material(table, material.rounds, run, material.arithmetic), output / "plots")
+    whole = Material(table, material.rounds, run, material.arithmetic)
+    for model in run["config"]["models"]:
+        plots.draw_all(whole.of(model), output / "plots")
     with speaking(run["config"]["report"]["language"]):
         (output / "explorer.html").write_text(explorer.page(table, run, TEMPLATES / "explorer.html.j2"))
         (output / "results.html").write_text(results_page.page(table, run, TEMPLATES / "results.html.j2"))

@@ -8,6 +8,7 @@ import yaml
 
 from speedgrid import findings, language, plots
 from speedgrid.findings import label, measured, number
+from speedgrid.findings.objectives import margin_of
 from speedgrid.findings.words import place, with_interval
 from speedgrid.grid import nearest
 from speedgrid.published import section
@@ -25,31 +26,67 @@ def markdown(table: pd.DataFrame, run: dict, template: str | Path, published: li
 
 
 def _markdown(table: pd.DataFrame, run: dict, path: Path, published: list[dict]) -> str:
-    settings = run["config"]["report"]
-    resolution = nearest(table.resolution, settings["resolution"])
-    batch_size = nearest(table.batch_size, settings["batch_size"])
-    shown = measured(table)
     made = environment(path.parent)
     made.filters |= {"number": number, "label": label, "place": place}
-    return made.get_template(path.name).render(
-        run=run,
-        rendered_at=datetime.now(UTC).isoformat(timespec="minutes"),
-        table=table,
-        sections=sections(table),
-        resolution=resolution,
-        batch_size=batch_size,
-        speedup_over_resolution=speedups(shown[shown.batch_size == batch_size], "resolution"),
-        speedup_over_batch_size=speedups(shown[shown.resolution == resolution], "batch_size"),
-        findings=findings.compute(table, run["config"], run["controls"]["noise_floor_percent"]),
-        unstable=shown[shown.status == "unstable"],
-        throttled=shown[shown.throttled.notna()],
-        missing=missing(table),
-        witnesses=witnesses(table),
-        relabelled=shown[shown.status == "wrong_precision"],
-        plots=plots.TITLES,
-        published=section.compose(published, table, run),
-        config_text=yaml.safe_dump(run["config"], sort_keys=False, default_flow_style=None, width=100),
-    )
+    whole = of_run(table, run)
+    models = [whole | of_model(rows, run, whole) for _, rows in table.groupby("model", sort=False)]
+
+    def each(name: str) -> str:
+        """Return one section once for each model, as its template would be included."""
+        template = made.get_template(f"sections/{name}.md.j2")
+        return "\n".join(template.render(one) for one in models).removesuffix("\n")
+
+    return made.get_template(path.name).render(whole, each=each, published=section.compose(published, table, run))
+
+
+def of_run(table: pd.DataFrame, run: dict) -> dict:
+    """Return what every section knows."""
+    config, shown = run["config"], measured(table)
+    resolution = nearest(table.resolution, config["report"]["resolution"])
+    names = list(table.model.unique())
+    return {
+        "run": run,
+        "machine": run["machine"],
+        "timing": config["timing"],
+        "reference": config["report"]["reference"],
+        "cpu": run["machine"]["device"] == "cpu",
+        "rendered_at": datetime.now(UTC).isoformat(timespec="minutes"),
+        "names": names,
+        "several": len(names) > 1,
+        "by_model": findings.by_model(table, resolution, config, margin_of(run["controls"]["noise_floor_percent"])),
+        "table": table,
+        "resolution": resolution,
+        "batch_size": nearest(table.batch_size, config["report"]["batch_size"]),
+        "done": len(shown),
+        "energy": table.energy_mj_per_image.notna().any(),
+        "unstable": shown[shown.status == "unstable"],
+        "throttled": shown[shown.throttled.notna()],
+        "witnesses": witnesses(table),
+        "uncounted": any(one["onnx_flop"] is None for sizes in run["arithmetic"].values() for one in sizes.values()),
+        "config_text": yaml.safe_dump(config, sort_keys=False, default_flow_style=None, width=100),
+    }
+
+
+def of_model(table: pd.DataFrame, run: dict, whole: dict) -> dict:
+    """Return what the sections on one model know beside that. table: its rows. whole: as of `of_run`."""
+    model, shown = table.model.iloc[0], measured(table)
+    return {
+        "model": model,
+        # What a heading ends in, where there are headings of several models.
+        "of": f": {model}" if whole["several"] else "",
+        "table": table,
+        "done": len(shown),
+        "statuses": table.status.value_counts(sort=False).to_dict(),
+        "weights": [one for one in run["weights"] if one["model"] == model],
+        "findings": findings.compute(table, run["config"], run["controls"]["noise_floor_percent"]),
+        "sections": sections(table),
+        "speedup_over_resolution": speedups(shown[shown.batch_size == whole["batch_size"]], "resolution"),
+        "speedup_over_batch_size": speedups(shown[shown.resolution == whole["resolution"]], "batch_size"),
+        "missing": missing(table),
+        "relabelled": shown[shown.status == "wrong_precision"],
+        # The control cell is of the first model, and its drift the run's.
+        "plots": {name: text for name, text in plots.TITLES.items() if name != "drift" or model == whole["names"][0]},
+    }
 
 
 def sections(table: pd.DataFrame) -> list[dict]:
@@ -95,11 +132,11 @@ def missing(table: pd.DataFrame) -> list[dict]:
 
 
 def witnesses(table: pd.DataFrame) -> list[dict]:
-    """Return what the names of kernels say beside what the errors say, by backend and precision."""
+    """Return what the names of kernels say beside what the errors say, by model, backend and precision."""
     rows = table[table.kernels.notna() & table.latency_ms.notna()]
-    keys = ["backend", "precision", "observed_precision", "kernels"]
+    keys = ["model", "backend", "precision", "observed_precision", "kernels"]
     return [
-        dict(zip(("backend", "precision", "observed", "kernels"), values, strict=True))
+        dict(zip(("model", "backend", "precision", "observed", "kernels"), values, strict=True))
         | {"cells": len(group), "batch_size": group.batch_size.iloc[0]}
         for values, group in rows.groupby(keys, sort=False)
     ]

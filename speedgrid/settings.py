@@ -26,6 +26,9 @@ Strict = validators.extend(
     ),
 )
 
+# Torchvision models whose layers fit one size of image, in pixels; nothing here may import torch, which knows it.
+FIXED_RESOLUTIONS = dict.fromkeys(("maxvit_t", "vit_b_16", "vit_b_32", "vit_h_14", "vit_l_16", "vit_l_32"), 224)
+
 
 class SettingsError(ValueError):
     """A configuration that cannot be run; the message names the key, the value and what would be right."""
@@ -99,6 +102,14 @@ def _check_combinations(config: dict) -> None:
             f"it must be at most timing.max_seconds, {timing['max_seconds']}."
         )
     device = config["device"]
+    resolutions = config["grid"][device]["resolution"]
+    for model in config["models"]:
+        only = FIXED_RESOLUTIONS.get(model)
+        if only and resolutions != [only]:
+            raise SettingsError(
+                f"config key grid.{device}.resolution is {resolutions}; it must be [{only}] with {model} in models, "
+                f"which takes images of {only} x {only} pixels and no others."
+            )
     for axis in ("backend", "precision"):
         values = config["grid"][device][axis]
         if reference[axis] not in values:

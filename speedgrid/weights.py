@@ -6,16 +6,25 @@ from pathlib import Path
 import torch
 
 from speedgrid import models
+from speedgrid.record import one_line
 from speedgrid.threads import shared_cores
 
 
 def prepare(model: str, checkpoint: str | None, seed: int, resolution: int, output: str) -> dict:
     """Write a plain float32 state dict to `output` and describe where it came from.
 
-    Raises models.WeightsError if the checkpoint cannot be used.
+    Raises models.WeightsError if the checkpoint cannot be used, or the model cannot take images of this resolution.
     """
     torch.set_num_threads(shared_cores())
-    module = models.load(model, checkpoint) if checkpoint else models.seeded(model, seed, resolution)
+    try:
+        module = models.load(model, checkpoint) if checkpoint else models.seeded(model, seed, resolution)
+        with torch.inference_mode():
+            module(torch.zeros(1, 3, resolution, resolution))
+    except (RuntimeError, AssertionError) as error:
+        raise models.WeightsError(
+            f"{model} does not run on images of {resolution} x {resolution} pixels ({one_line(error)}); "
+            "put others into grid.<device>.resolution."
+        ) from error
     torch.save(module.state_dict(), output)
     return {
         "model": model,

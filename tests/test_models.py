@@ -237,7 +237,7 @@ def test_large_images_are_calibrated_with_fewer_of_them_and_none_is_left_out(mon
         return images(seed, 4, start, count)
 
     monkeypatch.setattr(models, "images", few_pixels)
-    monkeypatch.setattr(models, "build", lambda name: nn.BatchNorm2d(3))
+    monkeypatch.setattr(models, "build", lambda name: nn.Sequential(nn.BatchNorm2d(3), nn.Conv2d(3, 1, 1)))
     models.seeded("none", 0, resolution)
     assert taken == list(range(count))
 

@@ -45,11 +45,11 @@ def test_every_plot_is_written_as_svg_and_png(tmp_path, records, spoken):
     folder.mkdir()
     plots.draw_all(make_material(tmp_path, records), folder)
     assert {path.name for path in folder.iterdir()} == {
-        f"{name}.{kind}" for name in plots.TITLES for kind in ("svg", "png")
+        f"resnet18-{name}.{kind}" for name in plots.TITLES for kind in ("svg", "png")
     }
     for name in plots.TITLES:
-        assert ElementTree.parse(folder / f"{name}.svg").getroot().tag.endswith("svg")
-        assert (folder / f"{name}.png").read_bytes().startswith(b"\x89PNG")
+        assert ElementTree.parse(folder / f"resnet18-{name}.svg").getroot().tag.endswith("svg")
+        assert (folder / f"resnet18-{name}.png").read_bytes().startswith(b"\x89PNG")
     assert set(plots.TITLES.values()) <= set(spoken)
 
 

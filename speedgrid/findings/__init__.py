@@ -3,20 +3,20 @@
 import pandas as pd
 
 from speedgrid.findings.causes import idle, stability
-from speedgrid.findings.decision import answers, by_resolution
+from speedgrid.findings.decision import answers, by_model, by_resolution
 from speedgrid.findings.effects import batch_effect, fastest, precision_effect, resolution_effect
 from speedgrid.findings.objectives import margin_of
 from speedgrid.findings.words import label, measured, number
 from speedgrid.grid import nearest
 
-__all__ = ["compute", "label", "measured", "number"]
+__all__ = ["by_model", "compute", "label", "measured", "number"]
 
 
 def compute(table: pd.DataFrame, config: dict, noise_floor_percent: float | None = None) -> dict[str, list]:
     """Return all findings by topic, at the resolution and batch size of the grid nearest to those of `config`.
 
-    table: results as of speedgrid.table. noise_floor_percent: by how much the run's control cell differs from itself;
-    None where it was not measured.
+    table: results as of speedgrid.table, of one model. noise_floor_percent: by how much the run's control cell differs
+    from itself; None where it was not measured.
     """
     margin = margin_of(noise_floor_percent)
     resolution = nearest(table.resolution, config["report"]["resolution"])

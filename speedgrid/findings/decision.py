@@ -171,13 +171,33 @@ def tied(winner, rows: pd.DataFrame, objective, margin: float) -> str:
 
 def by_resolution(table: pd.DataFrame, config: dict, margin: float) -> list[dict]:
     """Return what to deploy at each resolution: `resolution`, and for each objective the text of its setting or ""."""
-    rows, asked = measured(table), questions.demands(config)
+    return [
+        {"resolution": resolution} | winners(here, config, margin)
+        for resolution, here in measured(table).groupby("resolution")
+    ]
+
+
+def by_model(table: pd.DataFrame, resolution: int, config: dict, margin: float) -> list[dict]:
+    """Return what to deploy for each model: `model`, and for each objective the text of its setting or "".
+
+    Its `top1` is that of the setting for throughput, as a share of images; None where no accuracy was measured.
+    """
+    rows = measured(table)
     found = []
-    for resolution, here in rows.groupby("resolution"):
-        eligible = questions.meeting(here, asked)
-        line = {"resolution": resolution}
-        for name, objective in OBJECTIVES.items():
-            winner = chosen(name, eligible, margin)
-            line[name] = "" if winner is None else f"{setting(winner)}: {number(winner[objective.column])}"
-        found.append(line)
+    for model in table.model.unique():
+        here = rows[(rows.model == model) & (rows.resolution == resolution)]
+        fastest = chosen("throughput", questions.meeting(here, questions.demands(config)), margin)
+        top1 = None if fastest is None else fastest.get("top1")
+        known = {"model": model, "top1": None if pd.isna(top1) else top1}
+        found.append(known | winners(here, config, margin))
     return found
+
+
+def winners(rows: pd.DataFrame, config: dict, margin: float) -> dict[str, str]:
+    """Return for each objective the text of the row to recommend, with its figure, or "" where there is none."""
+    eligible = questions.meeting(rows, questions.demands(config))
+    found = {name: chosen(name, eligible, margin) for name in OBJECTIVES}
+    return {
+        name: "" if row is None else f"{setting(row)}: {number(row[OBJECTIVES[name].column])}"
+        for name, row in found.items()
+    }

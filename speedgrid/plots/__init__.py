@@ -7,13 +7,13 @@ import re
 from importlib import import_module
 from pathlib import Path
 
-from speedgrid.language import N_, speaking
+from speedgrid.language import N_, _, speaking
 from speedgrid.plots.style import COLOURS, NAMES, SETTINGS, STYLES
 
 __all__ = ["COLOURS", "DRAWERS", "NAMES", "STYLES", "TITLES", "draw_all"]
 
 
-# File name -> title, in the order of the report.
+# What the file of each model is called after, and its title, in the order of the report.
 TITLES = {
     "fps_over_latency": N_("Throughput over latency"),
     "fps_over_resolution": N_("Throughput over resolution"),
@@ -29,7 +29,7 @@ TITLES = {
     "drift": N_("Drift of the control cell"),
     "round_spread": N_("Spread between rounds"),
 }
-# File name -> module and function, which takes the Material of a run and the title and returns a figure.
+# The same -> module and function, which takes the Material of a model and the title and returns a figure.
 DRAWERS = {
     "fps_over_latency": ("pareto", "draw_front"),
     "fps_over_resolution": ("lines", "draw_fps_over_resolution"),
@@ -48,22 +48,24 @@ DRAWERS = {
 
 
 def draw_all(material, folder: str | Path) -> None:
-    """Write every plot of TITLES to `folder` as SVG and PNG, in the language of the run's configuration.
+    """Write every plot of one model to `folder`, as MODEL-NAME.svg and .png, in the language of the configuration.
 
-    material: a speedgrid.plots.material.Material.
+    material: a speedgrid.plots.material.Material of one model; where the run has several, titles name it.
     """
     import matplotlib
 
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
+    alone = len(material.run["config"]["models"]) == 1
     for name, (module, function) in DRAWERS.items():
         draw = getattr(import_module(f"speedgrid.plots.{module}"), function)
         with matplotlib.rc_context(SETTINGS), speaking(material.run["config"]["report"]["language"]):
-            figure = draw(material, TITLES[name])
-            for suffix, options in (("svg", {"metadata": {"Date": None}}), ("png", {"dpi": 160})):
-                figure.savefig(Path(folder) / f"{name}.{suffix}", **options)
-        shorten(Path(folder) / f"{name}.svg")
+            figure = draw(material, _(TITLES[name]) if alone else f"{material.model}: {_(TITLES[name])}")
+            path = Path(folder) / f"{material.model}-{name}.svg"
+            for suffix, options in ((".svg", {"metadata": {"Date": None}}), (".png", {"dpi": 160})):
+                figure.savefig(path.with_suffix(suffix), **options)
+        shorten(path)
         pyplot.close(figure)
 
 

@@ -102,7 +102,7 @@ def name_axes(figure, grid, built: pd.DataFrame, title: str) -> None:
     from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
 
-    figure.suptitle(_(title), x=0.01, ha="left", fontsize=11)
+    figure.suptitle(title, x=0.01, ha="left", fontsize=11)
     grid[0, 0].set_ylabel(_("seconds to build"))
     grid[1, 0].set_ylabel(_("images until it has paid"))
     if np.isfinite(built.images).any():

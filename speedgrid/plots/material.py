@@ -1,7 +1,7 @@
 """What the plots of a run are drawn from: its four tables of figures, and what the report holds fixed."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from speedgrid.grid import nearest
 
 @dataclass(frozen=True)
 class Material:
-    """A run as the plots see it.
+    """A run, or one model of it, as the plots see it.
 
     table: results as of speedgrid.table. rounds: as of speedgrid.rounds. run: the description of speedgrid.run.
     arithmetic: of speedgrid.flops.count_all, with layers.
@@ -28,6 +28,15 @@ class Material:
         """Read the files of a run, or of an example. results: .parquet or .csv."""
         table = pd.read_parquet(results) if Path(results).suffix == ".parquet" else pd.read_csv(results)
         return cls(table, pd.read_csv(rounds), *(json.loads(Path(path).read_text()) for path in (run, flops)))
+
+    def of(self, model: str) -> "Material":
+        """Return the material of one model; timings stay whole, since the control cell is of the first model alone."""
+        return replace(self, table=self.table[self.table.model == model])
+
+    @property
+    def model(self) -> str:
+        """The first model of the table."""
+        return self.table.model.iloc[0]
 
     @property
     def reference(self) -> dict:

@@ -37,7 +37,7 @@ def name_cell(cell: str) -> str:
     """Write a cell's name in words."""
     place = Cell.parse(cell)
     size = _("batch size {size}").format(size=place.batch_size)
-    return f"{style.setting(place.backend, place.precision)}, {style.pixels(place.resolution)}, {size}"
+    return f"{place.model}, {style.setting(place.backend, place.precision)}, {style.pixels(place.resolution)}, {size}"
 
 
 def draw_drift(material, title: str):

@@ -58,8 +58,8 @@ def pixels(resolution: int) -> str:
 
 
 def name_plot(axes, title: str, fixed: str = "") -> None:
-    """Write the title over the axes, in the report's language, with what the plot holds fixed."""
-    axes.set_title(f"{_(title)} ({fixed})" if fixed else _(title), loc="left", fontsize=11)
+    """Write the title over the axes, with what the plot holds fixed."""
+    axes.set_title(f"{title} ({fixed})" if fixed else title, loc="left", fontsize=11)
 
 
 def say_nothing(axes, text: str) -> None:
