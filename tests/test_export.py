@@ -10,6 +10,7 @@ import torch
 from onnx import numpy_helper
 
 from speedgrid import export, models
+from speedgrid.images import images
 
 
 @pytest.fixture(scope="module")
@@ -110,3 +111,17 @@ def test_a_model_that_cannot_be_exported_is_a_failure_in_one_line_and_an_empty_f
 def test_an_export_that_works_is_ok_and_described(weights, tmp_path):
     found = export.attempt("resnet18", weights, "fp32", 64, str(tmp_path / "fp32-r64.onnx"))
     assert (found["status"], found["reason"], found["opset"]) == ("ok", "", 20)
+
+
+def test_a_model_that_amplifies_rounding_may_differ_by_what_it_amplifies(exported, module, monkeypatch):
+    """The same file, where as much as its own rounding is missing to what is usual."""
+    path, description = exported
+    batch = images(0, 64, 0, 3)
+    with torch.inference_mode():
+        own = export.own_snr(module, batch, module(torch.from_numpy(batch)).double().numpy())
+    assert 100 < own < 140
+    monkeypatch.setitem(export.LOWEST_SNR, "fp32", 200.0)
+    assert export.check(str(path), module, "fp32", 64) == pytest.approx(description["snr_db"], abs=1)
+    monkeypatch.setattr(export, "MARGIN_DB", own - description["snr_db"] - 5)
+    with pytest.raises(export.ExportError, match=f"at least {description['snr_db'] + 5:.0f} dB is expected"):
+        export.check(str(path), module, "fp32", 64)
