@@ -10,14 +10,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from speedgrid import backends
+from speedgrid.backends.variants import VARIANTS
 from speedgrid.grid import Cell
 
 OPTIONS = {"cpu_threads": 1}
+NEED_A_GPU = ("onnxruntime_tensorrt", "tensorrt", "torch_tensorrt", "torch_tensorrt_graph")
 
 
-@pytest.mark.parametrize("name", ["pytorch", "onnxruntime", "torch_tensorrt"])
+@pytest.mark.parametrize("name", sorted(set(VARIANTS) - {"openvino"}))
 def test_a_missing_gpu_makes_a_cell_unavailable_with_a_reason(no_gpu, name):
     status, reason = backends.refusal(Cell("resnet18", name, "fp32", 64, 1), "cuda")
     assert status == "unavailable"
@@ -27,7 +30,7 @@ def test_a_missing_gpu_makes_a_cell_unavailable_with_a_reason(no_gpu, name):
 @pytest.mark.parametrize(
     ("name", "device", "reason"),
     [
-        ("torch_tensorrt", "cpu", "TensorRT needs an NVIDIA GPU"),
+        *((name, "cpu", "TensorRT needs an NVIDIA GPU") for name in NEED_A_GPU),
         ("openvino", "cuda", "OpenVINO runs on the CPU here"),
     ],
 )
@@ -45,6 +48,8 @@ def test_a_backend_of_the_other_device_is_unavailable(name, device, reason):
         ("onnxruntime", "fp16", "no fp16 convolution"),
         ("onnxruntime", "bf16", "no bf16 convolution"),
         ("openvino", "fp16", "not fp16"),
+        ("inductor", "tf32", "TF32 is a format of NVIDIA's tensor cores"),
+        ("onnxruntime_tuned", "fp32", "its CPU provider has none"),
     ],
 )
 def test_a_precision_that_a_cpu_lacks_is_unsupported_with_a_reason(name, precision, word):
@@ -53,21 +58,23 @@ def test_a_precision_that_a_cpu_lacks_is_unsupported_with_a_reason(name, precisi
     assert word in reason
 
 
-@pytest.mark.parametrize("name", ["pytorch", "onnxruntime", "openvino"])
+@pytest.mark.parametrize("name", sorted(set(VARIANTS) - {*NEED_A_GPU, "onnxruntime_tuned"}))
 def test_fp32_on_the_cpu_is_refused_by_none(name):
     assert backends.refusal(Cell("resnet18", name, "fp32", 64, 1), "cpu") is None
 
 
 def test_an_unknown_backend_has_no_module():
-    with pytest.raises(ModuleNotFoundError, match="no_such_backend"):
+    with pytest.raises(KeyError, match="no_such_backend"):
         backends.get("no_such_backend")
 
 
-def test_eager_pytorch_gives_the_models_own_outputs_and_sees_new_input(weights, reference_64):
+@pytest.mark.parametrize(("name", "layout"), [("pytorch", "contiguous_format"), ("pytorch_tuned", "channels_last")])
+def test_eager_pytorch_gives_the_models_own_outputs_and_sees_new_input(weights, reference_64, name, layout):
     from speedgrid.backends import pytorch
     from speedgrid.images import images
 
-    session = pytorch.load(Cell("resnet18", "pytorch", "fp32", 64, 2), "cpu", weights, OPTIONS)
+    options = OPTIONS | {"settings": backends.settings(name)}
+    session = pytorch.load(Cell("resnet18", name, "fp32", 64, 2), "cpu", weights, options)
     for start in (0, 2):
         session.feed(images(0, 64, start, 2))
         session.poison()
@@ -77,6 +84,11 @@ def test_eager_pytorch_gives_the_models_own_outputs_and_sees_new_input(weights, 
     assert session.dtype == "float32"
     assert session.details["executes_on"] == "cpu"
     assert session.details["fp32_precision"] == "ieee"
+    assert session.details["memory_format"] == layout
+    assert session.input.is_contiguous(memory_format=getattr(torch, layout))
+    # A CPU has neither.
+    assert not session.details["cudnn_benchmark"]
+    assert not session.details["cuda_graph"]
 
 
 @pytest.fixture
