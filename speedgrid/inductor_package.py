@@ -51,7 +51,7 @@ def compile_package(cell: Cell, device: str, model: str, weights: str, output: s
         with torch.no_grad():
             program = torch.export.export(module, (example,), strict=False)
             made = torch._inductor.aoti_compile_and_package(
-                program, package_path=str(Path(folder) / "package.pt2"), inductor_configs=asked
+                program, package_path=str(Path(folder) / "package.pt2"), inductor_configs=dict(asked)
             )
         build_seconds = time.perf_counter() - started
         os.replace(made, output)

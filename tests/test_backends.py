@@ -17,6 +17,7 @@ from speedgrid.backends.variants import VARIANTS
 from speedgrid.grid import Cell
 
 OPTIONS = {"cpu_threads": 1}
+ORT_TUNED = {"cudnn_conv_algo_search": "EXHAUSTIVE", "enable_cuda_graph": "1"}
 NEED_A_GPU = ("onnxruntime_tensorrt", "tensorrt", "torch_tensorrt", "torch_tensorrt_graph")
 
 
@@ -110,6 +111,7 @@ def test_libraries_of_both_flavours_are_loaded_for_the_whole_process_and_no_othe
         "tensorrt_libs": ["libnvinfer.so.10", "libnvinfer_plugin.so.10", "libnvonnxparser.so.10"],
     }
     for package, names in files.items():
+        monkeypatch.delitem(sys.modules, package, raising=False)
         (tmp_path / package).mkdir()
         for name in ("__init__.py", *names):
             (tmp_path / package / name).touch()
@@ -151,3 +153,19 @@ def test_cudnns_parts_are_loaded_from_the_folder_of_the_cudnn_in_use():
     parts = {path.name.split(".")[0].removeprefix("libcudnn_") for path in loaded if path not in main}
     assert {path.parent for path in loaded} == {path.parent for path in main}
     assert parts >= ({"cnn", "graph", "heuristic"} if main else set())
+
+
+@pytest.mark.parametrize(
+    ("name", "precision", "expected"),
+    [
+        ("onnxruntime", "fp32", {"use_tf32": "0"}),
+        ("onnxruntime", "tf32", {"use_tf32": "1"}),
+        ("onnxruntime", "fp16", {"use_tf32": "1"}),
+        ("onnxruntime_tuned", "fp32", {"use_tf32": "0", **ORT_TUNED}),
+        ("onnxruntime_tuned", "fp16", {"use_tf32": "1", "prefer_nhwc": "1", **ORT_TUNED}),
+    ],
+)
+def test_onnx_runtime_is_asked_for_what_variant_and_precision_say(name, precision, expected):
+    from speedgrid.backends import onnxruntime
+
+    assert onnxruntime.provider_options(precision, backends.settings(name)) == expected

@@ -39,7 +39,7 @@ def unloadable(folder: Path) -> str | None:
     """
     import torch  # noqa: F401 (the provider needs its CUDA libraries)
 
-    with contextlib.suppress(ImportError):
+    with contextlib.suppress(ImportError, OSError):
         import tensorrt  # noqa: F401 (loads TensorRT's libraries, which the provider then finds)
     try:
         for name in ("shared", "tensorrt"):
