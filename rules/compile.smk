@@ -71,5 +71,5 @@ rule compile_inductor:
         "Compiling {params.cell}"
     shell:
         # Not kept: the compiler would find there what it compiled before.
-        "warm scripts.compile_inductor {params.cell} --model {wildcards.model} --device {params.device}"
+        "warm scripts.compile_inductor {params.cell} --device {params.device}"
         " --weights {input.weights} --package {output.package} --build {output.build} > {log} 2>&1"

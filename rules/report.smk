@@ -37,7 +37,9 @@ rule render_pages:
         explorer="templates/explorer.html.j2",
         table="templates/results.html.j2",
         languages=LANGUAGES,
-        code=code("explorer", "results_page", "pages", "templates", "language", "backends/variants") + package("findings") + package("plots"),
+        code=code("explorer", "results_page", "pages", "templates", "language", "backends/variants")
+        + package("findings")
+        + package("plots"),
     output:
         explorer=report(
             "report/explorer.html",

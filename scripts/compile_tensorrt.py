@@ -7,7 +7,7 @@ from speedgrid.grid import Cell
 from speedgrid.record import write_json
 
 parser = argparse.ArgumentParser(description=__doc__)
-parser.add_argument("cell", type=Cell.parse, help="e.g. tensorrt-fp16-r224-b8")
+parser.add_argument("cell", type=Cell.parse, help="e.g. resnet18-tensorrt-fp16-r224-b8")
 for name in ("device", "onnx", "description", "engine", "build"):
     parser.add_argument(f"--{name}", required=True)
 asked = parser.parse_args()

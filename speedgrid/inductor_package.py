@@ -19,16 +19,16 @@ from speedgrid.precision import set_torch_math, torch_dtype
 AUTOTUNED = "max-autotune"
 
 
-def build(cell: Cell, device: str, model: str, weights: str, output: str) -> dict:
+def build(cell: Cell, device: str, weights: str, output: str) -> dict:
     """Compile the package of a cell into `output` and return the build record (see speedgrid.build)."""
     mode = backends.settings(cell.backend)["mode"]
     return attempt(
-        cell, device, output, lambda: compile_package(cell, device, model, weights, output, mode), mode == AUTOTUNED
+        cell, device, output, lambda: compile_package(cell, device, weights, output, mode), mode == AUTOTUNED
     )
 
 
-def compile_package(cell: Cell, device: str, model: str, weights: str, output: str, mode: str) -> dict:
-    """Compile `model` with `weights` for the cell's precision and shape into the package `output`.
+def compile_package(cell: Cell, device: str, weights: str, output: str, mode: str) -> dict:
+    """Compile the cell's model with `weights` for its precision and shape into the package `output`.
 
     mode: as of torch.compile. Returns build seconds, from a cold cache, and what was asked of the compiler. Raises
     what it raises when it cannot compile. To be called once in a process: the compiler keeps what it has compiled.
@@ -38,7 +38,7 @@ def compile_package(cell: Cell, device: str, model: str, weights: str, output: s
     from speedgrid import models
 
     set_torch_math(cell.precision)  # products in its own kernels are of the precision that is set while it compiles
-    module = models.fold_batch_norm(models.load(model, weights)).to(device, torch_dtype(cell.precision))
+    module = models.fold_batch_norm(models.load(cell.model, weights)).to(device, torch_dtype(cell.precision))
     module = module.to(memory_format=torch.channels_last)
     shape = (cell.batch_size, 3, cell.resolution, cell.resolution)
     example = torch.randn(shape, device=device, dtype=torch_dtype(cell.precision))

@@ -11,7 +11,7 @@ from speedgrid.backends.cuda_graph import WARM_CALLS, GraphSession, capture
 from speedgrid.backends.session import TorchSession
 from speedgrid.grid import Cell
 
-CELL = Cell("pytorch_tuned", "fp32", 32, 2)
+CELL = Cell("resnet18", "pytorch_tuned", "fp32", 32, 2)
 
 
 class Sums(torch.nn.Module):

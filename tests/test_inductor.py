@@ -14,7 +14,7 @@ from speedgrid.grid import Cell
 from speedgrid.images import images
 from speedgrid.launcher import ADDRESS_VARIABLE, client, server
 
-CELL = Cell("inductor", "fp32", 64, 2)
+CELL = Cell("resnet18", "inductor", "fp32", 64, 2)
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +24,7 @@ def compiled(weights, tmp_path_factory):
     package, build = folder / "package.pt2", folder / "build.json"
     process = server.start(["torch", "speedgrid.models"])
     try:
-        asked = ["scripts.compile_inductor", str(CELL), "--model", "resnet18", "--device", "cpu", "--weights", weights]
+        asked = ["scripts.compile_inductor", str(CELL), "--device", "cpu", "--weights", weights]
         asked += ["--package", str(package), "--build", str(build)]
         assert client.ask(os.environ.pop(ADDRESS_VARIABLE), asked, None) == 0
     finally:
@@ -59,7 +59,7 @@ def test_a_package_gives_the_models_own_outputs_and_sees_new_input(compiled, ref
 def test_without_a_compiler_there_is_no_package_and_the_cell_says_why(monkeypatch, tmp_path):
     monkeypatch.setenv("CXX", "no-such-compiler")
     output = tmp_path / "package.pt2"
-    record = inductor_package.build(CELL, "cpu", "resnet18", "none.pth", str(output))
+    record = inductor_package.build(CELL, "cpu", "none.pth", str(output))
     assert (record["status"], record["build_seconds"]) == ("unavailable", None)
     assert record["reason"].startswith("Inductor needs a C++ compiler, and no-such-compiler is not installed")
     assert output.read_bytes() == b""
@@ -69,7 +69,7 @@ def test_without_a_compiler_there_is_no_package_and_the_cell_says_why(monkeypatc
 def test_only_a_compiler_that_times_kernels_has_the_gpu_to_itself(monkeypatch, backend, alone):
     asked = []
     monkeypatch.setattr(inductor_package, "attempt", lambda cell, device, output, work, alone: asked.append(alone))
-    inductor_package.build(Cell(backend, "fp16", 64, 1), "cuda", "resnet18", "none.pth", "none.pt2")
+    inductor_package.build(Cell("resnet18", backend, "fp16", 64, 1), "cuda", "none.pth", "none.pt2")
     assert asked == [alone]
 
 

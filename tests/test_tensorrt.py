@@ -9,7 +9,7 @@ from speedgrid import device, export, tensorrt_api, tensorrt_engine
 from speedgrid.backends import onnxruntime_tensorrt, tensorrt
 from speedgrid.grid import Cell
 
-CELL = Cell("tensorrt", "fp32", 64, 2)
+CELL = Cell("resnet18", "tensorrt", "fp32", 64, 2)
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +35,7 @@ def test_what_tensorrt_cannot_do_is_an_error_in_its_own_words(onnx_file, tmp_pat
     nonsense.write_bytes(b"nonsense")
     with pytest.raises(RuntimeError, match=r"could not read .*nonsense.onnx: .*Failed to parse the ONNX model"):
         tensorrt_engine.build_engine(CELL, str(nonsense), str(tmp_path / "none.engine"))
-    other = Cell("tensorrt", "fp32", 96, 2)
+    other = Cell("resnet18", "tensorrt", "fp32", 96, 2)
     with pytest.raises(RuntimeError, match=r"could not build from .*: .*profile has min=96"):
         tensorrt_engine.build_engine(other, onnx_file, str(tmp_path / "none.engine"))
     assert not (tmp_path / "none.engine").exists()
@@ -104,7 +104,7 @@ def test_a_provider_whose_libraries_are_missing_is_seen_by_loading_it(monkeypatc
 
 
 def test_the_options_of_onnx_runtimes_tensorrt_fix_shape_and_precision():
-    cell = Cell("onnxruntime_tensorrt", "fp16", 64, 2)
+    cell = Cell("resnet18", "onnxruntime_tensorrt", "fp16", 64, 2)
     settings = {"trt_builder_optimization_level": 3, "trt_cuda_graph_enable": True}
     options = onnxruntime_tensorrt.provider_options(cell, settings)
     assert options.pop("trt_profile_opt_shapes") == options.pop("trt_profile_min_shapes") == "images:2x3x64x64"
@@ -114,4 +114,6 @@ def test_the_options_of_onnx_runtimes_tensorrt_fix_shape_and_precision():
         "trt_profile_max_shapes": "images:2x3x64x64",
         "trt_fp16_enable": "1",
     }
-    assert "IEEE fp32" in onnxruntime_tensorrt.unsupported(Cell("onnxruntime_tensorrt", "fp32", 64, 2), "cuda")
+    assert "IEEE fp32" in onnxruntime_tensorrt.unsupported(
+        Cell("resnet18", "onnxruntime_tensorrt", "fp32", 64, 2), "cuda"
+    )
