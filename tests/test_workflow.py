@@ -293,6 +293,7 @@ def test_the_default_grid_for_a_gpu_is_planned_in_seconds_without_one(place):
         "prepare_weights": 4,
         "count_flops": 1,
         "audit_published": 1,
+        "make_images": 4,
         "compute_reference": 4,
         "export_onnx": 8,
         "compile_trt": 96,
