@@ -41,6 +41,14 @@ LANGUAGES = sorted(str(path) for path in Path("languages").glob("*.po"))
 PRELOAD = sorted({name for backend in AXES["backend"] for name in backends.get(backend).IMPORTS.get(DEVICE, ())})
 
 
+# What rules compile ahead of time for each cell; the record of a build lies beside it, as .json.
+COMPILED = {
+    "torch_tensorrt": "artifacts/engines/{model}-{precision}-r{resolution}-b{batch_size}.ts",
+    "tensorrt": "artifacts/tensorrt/{model}-{precision}-r{resolution}-b{batch_size}.engine",
+    "inductor": f"artifacts/inductor/{grid.Cell.PATTERN}.pt2",
+}
+
+
 wildcard_constraints:
     model="|".join(AXES["model"]),
     backend="|".join(AXES["backend"]),
@@ -84,6 +92,17 @@ def timing_priority(wildcards):
 def onnx_description(wildcards):
     """Return the description of that file, which says whether there is one."""
     return onnx_file(wildcards).replace(".onnx", ".json")
+
+
+def artifact(wildcards):
+    """Return what a cell's backend loads, by what its module says: a file, and beside it the record that made it."""
+    kind = backends.get(wildcards.backend).ARTIFACT
+    if kind == "weights":
+        return {"artifact": f"artifacts/weights/{wildcards.model}-r{wildcards.resolution}.pth", "build": []}
+    if kind == "onnx":
+        return {"artifact": onnx_file(wildcards), "build": onnx_description(wildcards)}
+    compiled = COMPILED[kind].format(**wildcards)
+    return {"artifact": compiled, "build": str(Path(compiled).with_suffix(".json"))}
 
 
 def more_options(wildcards):

@@ -1,13 +1,13 @@
-# Engines that are compiled ahead of time, one for each (model, precision, resolution, batch size).
+# What is compiled ahead of time, for each (model, precision, resolution, batch size) on its own.
 
 
 rule compile_trt:
     input:
         weights="artifacts/weights/{model}-r{resolution}.pth",
-        code=code("engine", "models", "precision"),
+        code=code("engine", "build", "models", "precision"),
         script="scripts/compile_trt.py",
     output:
-        engine="artifacts/engines/{model}-{precision}-r{resolution}-b{batch_size}.ts",
+        engine=COMPILED["torch_tensorrt"],
         build="artifacts/engines/{model}-{precision}-r{resolution}-b{batch_size}.json",
     log:
         "logs/compile_trt/{model}-{precision}-r{resolution}-b{batch_size}.log",
@@ -25,3 +25,51 @@ rule compile_trt:
     shell:
         "warm --keep compile_trt scripts.compile_trt {params.cell} --model {wildcards.model} --device {params.device}"
         " --weights {input.weights} --engine {output.engine} --build {output.build} > {log} 2>&1"
+
+
+rule compile_tensorrt:
+    input:
+        onnx=onnx_file,
+        description=onnx_description,
+        code=code("tensorrt_engine", "tensorrt_api", "build"),
+        script="scripts/compile_tensorrt.py",
+    output:
+        engine=COMPILED["tensorrt"],
+        build="artifacts/tensorrt/{model}-{precision}-r{resolution}-b{batch_size}.json",
+    log:
+        "logs/compile_tensorrt/{model}-{precision}-r{resolution}-b{batch_size}.log",
+    priority: 1
+    params:
+        cell="{model}-tensorrt-{precision}-r{resolution}-b{batch_size}",
+        device=DEVICE,
+        environment=FINGERPRINTS.get("tensorrt"),
+    message:
+        "TensorRT engine of {wildcards.model} in {wildcards.precision} at {wildcards.resolution} x {wildcards.resolution}, batch size {wildcards.batch_size}"
+    shell:
+        "warm --keep compile_tensorrt scripts.compile_tensorrt {params.cell} --device {params.device}"
+        " --onnx {input.onnx} --description {input.description} --engine {output.engine} --build {output.build}"
+        " > {log} 2>&1"
+
+
+rule compile_inductor:
+    input:
+        weights="artifacts/weights/{model}-r{resolution}.pth",
+        code=code("inductor_package", "build", "models", "precision"),
+        script="scripts/compile_inductor.py",
+    output:
+        package=COMPILED["inductor"],
+        build=f"artifacts/inductor/{grid.Cell.PATTERN}.json",
+    log:
+        f"logs/compile_inductor/{grid.Cell.PATTERN}.log",
+    priority: 1
+    params:
+        cell=grid.Cell.PATTERN,
+        device=DEVICE,
+        mode=lambda wildcards: backends.settings(wildcards.backend)["mode"],
+        environment=lambda wildcards: FINGERPRINTS[wildcards.backend],
+    message:
+        "Compiling {params.cell}"
+    shell:
+        # Not kept: the compiler would find there what it compiled before.
+        "warm scripts.compile_inductor {params.cell} --device {params.device}"
+        " --weights {input.weights} --package {output.package} --build {output.build} > {log} 2>&1"

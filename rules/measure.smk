@@ -3,24 +3,7 @@
 
 rule time_cell:
     input:
-        artifact=branch(
-            lambda wildcards: wildcards.backend,
-            cases={
-                "pytorch": "artifacts/weights/{model}-r{resolution}.pth",
-                "onnxruntime": onnx_file,
-                "openvino": onnx_file,
-                "torch_tensorrt": "artifacts/engines/{model}-{precision}-r{resolution}-b{batch_size}.ts",
-            },
-        ),
-        build=branch(
-            lambda wildcards: wildcards.backend,
-            cases={
-                "pytorch": [],
-                "onnxruntime": onnx_description,
-                "openvino": onnx_description,
-                "torch_tensorrt": "artifacts/engines/{model}-{precision}-r{resolution}-b{batch_size}.json",
-            },
-        ),
+        unpack(artifact),
         images="artifacts/references/images-r{resolution}.npy",
         logits="artifacts/references/logits-{model}-r{resolution}.npy",
         expected="artifacts/references/expected-{model}-r{resolution}.json",
@@ -54,6 +37,7 @@ rule time_cell:
         device=DEVICE,
         options=timing_options(),
         more=more_options,
+        settings=lambda wildcards: backends.settings(wildcards.backend),
         environment=lambda wildcards: FINGERPRINTS[wildcards.backend],
     message:
         "Timing {params.cell}, {wildcards.turn}{PROGRESS}"

@@ -8,7 +8,7 @@ rule draw_plots:
         run="artifacts/run.json",
         flops="artifacts/flops.json",
         languages=LANGUAGES,
-        code=code("language", "rounds") + package("plots"),
+        code=code("language", "rounds", "backends/variants") + package("plots"),
     output:
         **{
             name: report(
@@ -39,7 +39,9 @@ rule render_pages:
         explorer="templates/explorer.html.j2",
         table="templates/results.html.j2",
         languages=LANGUAGES,
-        code=code("explorer", "results_page", "pages", "templates", "language") + package("findings") + package("plots"),
+        code=code("explorer", "results_page", "pages", "templates", "language", "backends/variants")
+        + package("findings")
+        + package("plots"),
     output:
         explorer=report(
             "report/explorer.html",

@@ -1,11 +1,13 @@
-"""Write the table of configuration keys into a README, from the schema. python -m scripts.document_config README.md"""
+"""Write the tables of keys and of backends into a README. python -m scripts.document_config README.md"""
 
 import sys
 from pathlib import Path
 
-from speedgrid.settings import document
+from speedgrid import settings
+from speedgrid.backends import variants
 
-BEGIN, END = "<!-- config table: make docs -->\n", "<!-- end of config table -->\n"
 readme = Path(sys.argv[1])
-before, rest = readme.read_text().split(BEGIN)
-readme.write_text(before + BEGIN + document() + END + rest.split(END)[1])
+for name, table in (("config", settings.document()), ("backends", variants.document())):
+    begin, end = f"<!-- {name} table: make docs -->\n", f"<!-- end of {name} table -->\n"
+    before, rest = readme.read_text().split(begin)
+    readme.write_text(before + begin + table + end + rest.split(end)[1])

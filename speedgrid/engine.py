@@ -1,38 +1,22 @@
 """Compile a Torch-TensorRT engine of one static shape and save it, so that a second run compiles nothing."""
 
 import time
-import traceback
 from hashlib import sha256
 from pathlib import Path
 
-from speedgrid import backends, environment, gpus
+from speedgrid import environment
+from speedgrid.build import attempt
 from speedgrid.grid import Cell
 from speedgrid.precision import torch_dtype
-from speedgrid.record import one_line
 
 
 def build(cell: Cell, device: str, model: str, weights: str, output: str) -> dict:
-    """Compile the engine of a cell into `output` and return the build record.
-
-    Where there is no GPU or the compiler gives up, `output` is empty and the record has the status and reason that
-    the cells of this engine then show.
-    """
-    record = {"status": "ok", "reason": "", "build_seconds": None}
-    refusal = backends.refusal(cell, device)
-    if refusal:
-        record["status"], record["reason"] = refusal
-    else:
-        try:
-            # Full TensorRT times kernels while it builds, and so wants the GPU to itself; TensorRT-RTX does not.
-            with gpus.working(alone="torch-tensorrt" in environment.versions(("torch-tensorrt",))):
-                return record | compile_engine(cell, model, weights, output, timing_cache(output))
-        except Exception as error:
-            record["status"] = "failed"
-            record["reason"] = f"engine build: {one_line(error)}"
-            record["traceback"] = traceback.format_exc()
-            traceback.print_exc()
-    Path(output).write_bytes(b"")
-    return record
+    """Compile the engine of a cell into `output` and return the build record (see speedgrid.build)."""
+    # Full TensorRT times kernels while it builds; TensorRT-RTX does not.
+    alone = "torch-tensorrt" in environment.versions(("torch-tensorrt",))
+    return attempt(
+        cell, device, output, lambda: compile_engine(cell, model, weights, output, timing_cache(output)), alone
+    )
 
 
 def timing_cache(output: str) -> str:

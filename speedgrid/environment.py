@@ -5,17 +5,17 @@ import platform
 import shlex
 import subprocess
 import sys
-from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from speedgrid import gpus
+from speedgrid import backends, gpus
 from speedgrid.device import nvml
 
 # Everything that the report lists; what one backend depends on is in its module's PACKAGES.
 PACKAGES = (
     "torch",
     "torchvision",
+    "triton",
     "nvidia-cudnn-cu13",
     "onnx",
     "onnxscript",
@@ -63,7 +63,7 @@ def fingerprint(machine: dict, backend: str | None = None) -> str:
     machine: as of `describe`. A different fingerprint makes measurements stale (it is a param of the rules) and is
     refused by the table. With no backend: the device and torch, for what is prepared with torch alone.
     """
-    packages = import_module(f"speedgrid.backends.{backend}").PACKAGES if backend else ("torch",)
+    packages = backends.get(backend).PACKAGES if backend else ("torch",)
     driver = machine.get("driver") if machine["device"] == "cuda" else None
     parts = [machine["device_name"], *([f"driver {driver}"] if driver else [])]
     installed = machine["packages"]

@@ -54,6 +54,7 @@ def measure_cell(cell: Cell, turn: str, device: str, inputs: dict, options: dict
     """
     laps = Laps()
     options = {**options, "cpu_threads": options["cpu_threads"] or physical_cores()}
+    options["settings"] = backends.settings(cell.backend)
     if device == "cuda":
         gpus.claim(inputs.get("alone", False))
     laps.end("claim")

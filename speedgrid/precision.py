@@ -1,5 +1,7 @@
 """What each precision means: the type of the tensors and the arithmetic that torch may use."""
 
+import warnings
+
 PRECISIONS = ("fp32", "tf32", "fp16", "bf16")
 
 # The dtype of weights, inputs and outputs. TF32 is a way to multiply float32 numbers, not a way to store them.
@@ -31,6 +33,10 @@ def set_torch_math(precision: str) -> None:
 
     mode = "tf32" if precision == "tf32" else "ieee"
     backends = torch.backends
+    # torch.export and the compiler ask through the older switches, which raise an error unless they say the same.
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Please use the new API settings")
+        backends.cuda.matmul.allow_tf32 = backends.cudnn.allow_tf32 = precision == "tf32"
     for level in (backends, backends.cuda.matmul, backends.cudnn, backends.cudnn.conv, backends.cudnn.rnn):
         level.fp32_precision = mode
     if precision != "tf32":

@@ -58,7 +58,9 @@ def torch_math():
     levels = (backends, backends.cuda.matmul, backends.cudnn, backends.cudnn.conv, backends.cudnn.rnn)
     levels += (backends.mkldnn, backends.mkldnn.conv, backends.mkldnn.matmul)
     before, threads = [level.fp32_precision for level in levels], torch.get_num_threads()
+    older = backends.cudnn.allow_tf32, backends.cuda.matmul.allow_tf32
     yield
+    backends.cudnn.allow_tf32, backends.cuda.matmul.allow_tf32 = older
     for level, mode in zip(levels, before, strict=True):
         level.fp32_precision = mode
     torch.set_num_threads(threads)

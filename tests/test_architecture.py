@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from speedgrid import backends, plots, settings
+from speedgrid.backends.variants import VARIANTS
 
 ROOT = Path(__file__).parent.parent
 MODULES = sorted((ROOT / "speedgrid").rglob("*.py"))
@@ -56,6 +57,8 @@ HEAVY = {
     "onnxruntime",
     "openvino",
     "torch_tensorrt",
+    "tensorrt_rtx",
+    "tensorrt",
 }
 
 
@@ -137,8 +140,10 @@ def test_a_backend_has_the_functions_and_names_that_every_backend_has(name):
     for function in ("available", "unsupported", "load"):
         assert callable(getattr(module, function))
     assert module.PACKAGES
-    assert f"backends/{name}" in module.CODE
+    assert f"backends/{VARIANTS[name].module}" in module.CODE
+    assert "backends/variants" not in module.CODE  # or the settings of one variant would make all cells stale
     assert set(module.IMPORTS) <= {"cpu", "cuda"}
+    assert module.ARTIFACT in {"weights", "onnx", "torch_tensorrt", "tensorrt", "inductor"}
     assert name in plots.NAMES
     assert name in plots.COLOURS
 

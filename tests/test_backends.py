@@ -10,14 +10,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from speedgrid import backends
+from speedgrid.backends.variants import VARIANTS
 from speedgrid.grid import Cell
 
 OPTIONS = {"cpu_threads": 1}
+ORT_TUNED = {"cudnn_conv_algo_search": "EXHAUSTIVE", "enable_cuda_graph": "1"}
+NEED_A_GPU = ("onnxruntime_tensorrt", "tensorrt", "torch_tensorrt", "torch_tensorrt_graph")
 
 
-@pytest.mark.parametrize("name", ["pytorch", "onnxruntime", "torch_tensorrt"])
+@pytest.mark.parametrize("name", sorted(set(VARIANTS) - {"openvino"}))
 def test_a_missing_gpu_makes_a_cell_unavailable_with_a_reason(no_gpu, name):
     status, reason = backends.refusal(Cell("resnet18", name, "fp32", 64, 1), "cuda")
     assert status == "unavailable"
@@ -27,7 +31,7 @@ def test_a_missing_gpu_makes_a_cell_unavailable_with_a_reason(no_gpu, name):
 @pytest.mark.parametrize(
     ("name", "device", "reason"),
     [
-        ("torch_tensorrt", "cpu", "TensorRT needs an NVIDIA GPU"),
+        *((name, "cpu", "TensorRT needs an NVIDIA GPU") for name in NEED_A_GPU),
         ("openvino", "cuda", "OpenVINO runs on the CPU here"),
     ],
 )
@@ -45,6 +49,8 @@ def test_a_backend_of_the_other_device_is_unavailable(name, device, reason):
         ("onnxruntime", "fp16", "no fp16 convolution"),
         ("onnxruntime", "bf16", "no bf16 convolution"),
         ("openvino", "fp16", "not fp16"),
+        ("inductor", "tf32", "TF32 is a format of NVIDIA's tensor cores"),
+        ("onnxruntime_tuned", "fp32", "its CPU provider has none"),
     ],
 )
 def test_a_precision_that_a_cpu_lacks_is_unsupported_with_a_reason(name, precision, word):
@@ -53,21 +59,23 @@ def test_a_precision_that_a_cpu_lacks_is_unsupported_with_a_reason(name, precisi
     assert word in reason
 
 
-@pytest.mark.parametrize("name", ["pytorch", "onnxruntime", "openvino"])
+@pytest.mark.parametrize("name", sorted(set(VARIANTS) - {*NEED_A_GPU, "onnxruntime_tuned"}))
 def test_fp32_on_the_cpu_is_refused_by_none(name):
     assert backends.refusal(Cell("resnet18", name, "fp32", 64, 1), "cpu") is None
 
 
 def test_an_unknown_backend_has_no_module():
-    with pytest.raises(ModuleNotFoundError, match="no_such_backend"):
+    with pytest.raises(KeyError, match="no_such_backend"):
         backends.get("no_such_backend")
 
 
-def test_eager_pytorch_gives_the_models_own_outputs_and_sees_new_input(weights, reference_64):
+@pytest.mark.parametrize(("name", "layout"), [("pytorch", "contiguous_format"), ("pytorch_tuned", "channels_last")])
+def test_eager_pytorch_gives_the_models_own_outputs_and_sees_new_input(weights, reference_64, name, layout):
     from speedgrid.backends import pytorch
     from speedgrid.images import images
 
-    session = pytorch.load(Cell("resnet18", "pytorch", "fp32", 64, 2), "cpu", weights, OPTIONS)
+    options = OPTIONS | {"settings": backends.settings(name)}
+    session = pytorch.load(Cell("resnet18", name, "fp32", 64, 2), "cpu", weights, options)
     for start in (0, 2):
         session.feed(images(0, 64, start, 2))
         session.poison()
@@ -77,6 +85,11 @@ def test_eager_pytorch_gives_the_models_own_outputs_and_sees_new_input(weights, 
     assert session.dtype == "float32"
     assert session.details["executes_on"] == "cpu"
     assert session.details["fp32_precision"] == "ieee"
+    assert session.details["memory_format"] == layout
+    assert session.input.is_contiguous(memory_format=getattr(torch, layout))
+    # A CPU has neither.
+    assert not session.details["cudnn_benchmark"]
+    assert not session.details["cuda_graph"]
 
 
 @pytest.fixture
@@ -98,6 +111,7 @@ def test_libraries_of_both_flavours_are_loaded_for_the_whole_process_and_no_othe
         "tensorrt_libs": ["libnvinfer.so.10", "libnvinfer_plugin.so.10", "libnvonnxparser.so.10"],
     }
     for package, names in files.items():
+        monkeypatch.delitem(sys.modules, package, raising=False)
         (tmp_path / package).mkdir()
         for name in ("__init__.py", *names):
             (tmp_path / package / name).touch()
@@ -139,3 +153,19 @@ def test_cudnns_parts_are_loaded_from_the_folder_of_the_cudnn_in_use():
     parts = {path.name.split(".")[0].removeprefix("libcudnn_") for path in loaded if path not in main}
     assert {path.parent for path in loaded} == {path.parent for path in main}
     assert parts >= ({"cnn", "graph", "heuristic"} if main else set())
+
+
+@pytest.mark.parametrize(
+    ("name", "precision", "expected"),
+    [
+        ("onnxruntime", "fp32", {"use_tf32": "0"}),
+        ("onnxruntime", "tf32", {"use_tf32": "1"}),
+        ("onnxruntime", "fp16", {"use_tf32": "1"}),
+        ("onnxruntime_tuned", "fp32", {"use_tf32": "0", **ORT_TUNED}),
+        ("onnxruntime_tuned", "fp16", {"use_tf32": "1", "prefer_nhwc": "1", **ORT_TUNED}),
+    ],
+)
+def test_onnx_runtime_is_asked_for_what_variant_and_precision_say(name, precision, expected):
+    from speedgrid.backends import onnxruntime
+
+    assert onnxruntime.provider_options(precision, backends.settings(name)) == expected

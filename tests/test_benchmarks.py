@@ -3,14 +3,19 @@
 import json
 import sys
 import time
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 import pytest
+import yaml
 from builders import make_record
 
-from benchmarks import agreement, finished, loaded, telemetry_cost
+from benchmarks import agreement, best_row, finished, loaded, telemetry_cost
+from speedgrid import settings
 from speedgrid.backends.session import HostSession
+from speedgrid.backends.variants import VARIANTS
 from speedgrid.grid import Cell
 from speedgrid.timing import Settings
 
@@ -205,3 +210,31 @@ def test_the_interval_of_a_cost_is_students_on_logarithms():
     value, low, high = telemetry_cost.interval(list(np.exp([-0.1, 0.0, 0.1])))
     half = 4.302653 * 0.1 / np.sqrt(3)
     assert (value, low, high) == pytest.approx((1.0, np.exp(-half), np.exp(half)))
+
+
+def test_the_best_row_is_the_one_with_the_highest_rate_that_is_shown():
+    lines = [
+        ("inductor", 64, "ok", 300.0, 200.0),
+        ("pytorch", 64, "ok", 100.0, 90.0),
+        ("tensorrt", 64, "wrong_result", 900.0, 900.0),
+        ("tensorrt", 256, "unstable", 400.0, 390.0),
+        ("openvino", 256, "unavailable", None, None),
+    ]
+    table = pd.DataFrame(lines, columns=["backend", "batch_size", "status", "throughput_fps", "fps"])
+    table["precision"] = "fp16"
+    first, second = best_row.best_rows(table)
+    assert (first.backend, second.backend) == ("inductor", "tensorrt")
+    said = best_row.sentence(first, {"throughput_fps": 300.0, "fps": 250.0})
+    assert said == "batch size 64: inductor fp16 / by hand 1.000 back to back (300 / 300 images/s), 0.800 in latency"
+    assert best_row.sentence(second, {"throughput_fps": 500.0, "fps": 400.0}).endswith(": less than 0.98")
+    with pytest.raises(SystemExit, match="needs an NVIDIA GPU"):
+        best_row.best_rows(table[table.throughput_fps.isna()])
+
+
+def test_the_run_of_the_best_row_has_every_backend_of_a_gpu():
+    config = settings.complete(yaml.safe_load((Path(__file__).parent.parent / best_row.CONFIG).read_text()))
+    assert set(config["grid"]["cuda"]["backend"]) == set(VARIANTS) - {"openvino"}
+
+
+def test_a_rate_by_hand_is_that_of_the_timer():
+    assert best_row.rate("sleep(0.01)", {"sleep": time.sleep}, 4) == pytest.approx(400, rel=0.1)

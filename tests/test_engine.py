@@ -4,7 +4,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from speedgrid import backends, engine
+from speedgrid import backends, build, engine
 from speedgrid.grid import Cell
 
 CELL = Cell("resnet18", "torch_tensorrt", "fp16", 64, 1)
@@ -75,7 +75,7 @@ def test_a_build_works_beside_others_unless_its_compiler_times_kernels(tmp_path,
     buildable.setattr(engine.environment, "versions", lambda names: {name: "2" for name in names if name == installed})
     buildable.setattr(engine, "timing_cache", lambda output: "none.cache")
     buildable.setattr(engine, "compile_engine", lambda *_: steps.append("compiles") or {})
-    buildable.setattr(engine.gpus, "working", working)
+    buildable.setattr(build.gpus, "working", working)
     engine.build(CELL, "cuda", "resnet18", "none.pth", str(tmp_path / "one.ts"))
     assert steps == [f"alone: {alone}", "compiles", "done"]
 

@@ -10,6 +10,7 @@ from types import SimpleNamespace
 import pytest
 
 from speedgrid import backends, environment
+from speedgrid.backends.variants import VARIANTS
 
 H200 = {"gpu": "NVIDIA H200", "driver": "570.1"}
 
@@ -44,18 +45,17 @@ def test_the_fingerprint_is_readable_and_names_device_driver_and_packages(instal
 @pytest.mark.parametrize(
     ("package", "stale"),
     [
-        ("torch", {"pytorch", "onnxruntime", "torch_tensorrt"}),
-        ("torchvision", {"pytorch"}),
-        ("onnxruntime-gpu", {"onnxruntime"}),
+        ("torch", set(VARIANTS) - {"openvino"}),
+        ("torchvision", {"pytorch", "pytorch_tuned"}),
+        ("onnxruntime-gpu", {"onnxruntime", "onnxruntime_tuned", "onnxruntime_tensorrt"}),
         ("openvino", {"openvino"}),
         ("pandas", set()),
     ],
 )
 def test_a_new_version_changes_the_fingerprint_of_those_that_depend_on_it(installed, package, stale):
-    backends = ("pytorch", "onnxruntime", "torch_tensorrt", "openvino")
-    before = {name: fingerprint("cpu", name) for name in backends}
+    before = {name: fingerprint("cpu", name) for name in VARIANTS}
     installed[package] += ".1"
-    assert {name for name in backends if fingerprint("cpu", name) != before[name]} == stale
+    assert {name for name in VARIANTS if fingerprint("cpu", name) != before[name]} == stale
 
 
 @pytest.mark.parametrize("change", [{"driver": "580.2"}, {"gpu": "NVIDIA H100"}])
@@ -71,7 +71,7 @@ def test_a_machine_with_no_gpu_says_so(installed, monkeypatch):
     assert fingerprint("cuda") == "no GPU, torch 2.0"
 
 
-@pytest.mark.parametrize("name", ["pytorch", "onnxruntime", "torch_tensorrt", "openvino"])
+@pytest.mark.parametrize("name", VARIANTS)
 def test_every_package_that_a_backend_depends_on_is_looked_up(name):
     assert set(backends.get(name).PACKAGES) <= set(environment.PACKAGES)
 

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -36,7 +37,8 @@ import sys
 from speedgrid import backends, images, kernels
 from speedgrid.grid import Cell
 cell = Cell.parse(sys.argv[1])
-session = backends.get(cell.backend).load(cell, "cuda", sys.argv[2], {})
+options = {"settings": backends.settings(cell.backend)}
+session = backends.get(cell.backend).load(cell, "cuda", sys.argv[2], options)
 session.feed(images.images(0, cell.resolution, 0, cell.batch_size))
 with session.active():
     session.run()
@@ -129,6 +131,83 @@ def test_an_engine_is_built_whole_and_its_true_precision_is_seen(inputs, precisi
         }
     else:
         assert_proven(record, precision)
+
+
+@pytest.mark.parametrize("precision", ["fp32", "tf32", "fp16", "bf16"])
+def test_tuned_pytorch_runs_what_its_label_says_from_a_graph(inputs, precision):
+    record = measure(inputs, Cell("resnet18", "pytorch_tuned", precision, RESOLUTION, 4), inputs[1]["weights.pth"])
+    assert_proven(record, precision)
+    details = record["details"]
+    assert (details["memory_format"], details["cudnn_benchmark"], details["cuda_graph"]) == (
+        "channels_last",
+        True,
+        True,
+    )
+
+
+@pytest.mark.parametrize("precision", ["fp32", "tf32", "fp16"])
+def test_tuned_onnxruntime_runs_what_its_label_says_on_the_gpu_alone(inputs, precision):
+    stored = "fp16" if precision == "fp16" else "fp32"
+    cell = Cell("resnet18", "onnxruntime_tuned", precision, RESOLUTION, 4)
+    record = measure(inputs, cell, inputs[1][f"{stored}.onnx"])
+    assert_proven(record, precision)
+    assert list(record["details"]["nodes_per_provider"]) == ["CUDAExecutionProvider"]
+    assert record["details"]["provider_options"]["enable_cuda_graph"] == "1"
+
+
+def built(inputs, script: str, cell: Cell, *given: str) -> tuple[str, str]:
+    """Run the script that compiles a cell, in a process of its own; return the paths of what it made and its record."""
+    made, build = str(inputs[0] / f"{cell}.made"), str(inputs[0] / f"{cell}.json")
+    command = [sys.executable, "-m", f"scripts.{script}", str(cell), "--device", "cuda", *given, made, "--build", build]
+    subprocess.run(command, check=True)
+    record = json.loads(Path(build).read_text())
+    assert record["status"] == "ok", record["traceback"]
+    assert record["build_seconds"] > 0
+    return made, build
+
+
+@pytest.mark.parametrize("precision", ["fp32", "tf32", "fp16", "bf16"])
+def test_compiled_pytorch_runs_what_its_label_says_from_a_graph(inputs, precision):
+    cell = Cell("resnet18", "inductor", precision, RESOLUTION, 4)
+    given = ["--weights", inputs[1]["weights.pth"], "--package"]
+    record = measure(inputs, cell, *built(inputs, "compile_inductor", cell, *given))
+    assert_proven(record, precision)
+    assert record["details"]["cuda_graph"]
+    assert record["build"]["cold_cache"]
+
+
+@pytest.mark.parametrize("precision", ["fp32", "tf32", "fp16"])
+def test_tensorrts_own_engine_runs_whole_and_its_true_precision_is_seen(inputs, precision):
+    cell = Cell("resnet18", "tensorrt", precision, RESOLUTION, 4)
+    stored = "fp16" if precision == "fp16" else "fp32"
+    description = inputs[0] / "description.json"
+    description.write_text('{"status": "ok", "reason": ""}')
+    given = ["--onnx", inputs[1][f"{stored}.onnx"], "--description", str(description), "--engine"]
+    record = measure(inputs, cell, *built(inputs, "compile_tensorrt", cell, *given))
+    if precision == "fp32":
+        # TensorRT-RTX runs TF32 whatever it is told: the row must not pass as fp32 unless it is.
+        assert (record["status"], record["observed_precision"]) in {("ok", "fp32"), ("wrong_precision", "tf32")}
+    else:
+        assert_proven(record, precision)
+    assert record["details"]["coverage_percent"] == 100
+
+
+def test_an_engine_of_torch_tensorrt_is_replayed_from_a_graph(inputs):
+    cell = Cell("resnet18", "torch_tensorrt", "fp16", RESOLUTION, 4)
+    given = ["--model", "resnet18", "--weights", inputs[1]["weights.pth"], "--engine"]
+    artifact = built(inputs, "compile_trt", cell, *given)
+    record = measure(inputs, Cell("resnet18", "torch_tensorrt_graph", "fp16", RESOLUTION, 4), *artifact)
+    assert_proven(record, "fp16")
+    assert record["details"]["cuda_graph"]
+
+
+def test_onnx_runtimes_tensorrt_runs_or_says_what_it_lacks(inputs):
+    cell = Cell("resnet18", "onnxruntime_tensorrt", "fp16", RESOLUTION, 4)
+    record = measure(inputs, cell, inputs[1]["fp16.onnx"])
+    if record["status"] == "unavailable":
+        assert "TensorRT" in record["reason"]
+    else:
+        assert_proven(record, "fp16")
 
 
 @pytest.mark.parametrize("backend", ["pytorch", "onnxruntime"])

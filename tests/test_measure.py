@@ -14,6 +14,7 @@ import torch
 from builders import EXPECTED, Clock, CornerSession, corner_logits
 
 from speedgrid import measure, record
+from speedgrid.backends.variants import VARIANTS, Variant
 from speedgrid.grid import Cell
 from speedgrid.images import images
 from speedgrid.measure import measure_cell
@@ -28,6 +29,7 @@ OPTIONS = {
     "max_seconds": 0.2,
     "target_percent": 1e9,
 }
+SETTINGS = {"speed": "high"}
 STEPS = ["claim", "describe", "import", "context", "load", "first_call", "queue"]
 STEPS += ["telemetry", "timing", "energy", "parity", "kernels"]
 
@@ -41,6 +43,7 @@ def backend(monkeypatch):
     module.unsupported = lambda cell, device: None
     module.load = lambda cell, device, artifact, options: CornerSession(cell)
     monkeypatch.setitem(sys.modules, module.__name__, module)
+    monkeypatch.setitem(VARIANTS, "fake", Variant("fake", "Fake", SETTINGS, "nothing"))
     return module
 
 
@@ -74,7 +77,7 @@ def test_a_measurement_that_works_is_a_whole_record(backend, files, tmp_path):
     assert found["samples"]["device_ms"] == []
     assert found["cell"] == {"model": "none", "backend": "fake", "precision": "fp32", "resolution": 32, "batch_size": 2}
     assert found["turn"] == "round2"
-    assert found["asked"] == {"device": "cpu", **OPTIONS}
+    assert found["asked"] == {"device": "cpu", **OPTIONS, "settings": SETTINGS}
     assert found["parity"]["images"] == 5
     assert found["parity"]["expected_snr_db"] == EXPECTED
     assert list(found["seconds"]) == STEPS

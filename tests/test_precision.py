@@ -41,3 +41,10 @@ def test_every_precision_but_tf32_takes_tf32_away_again_on_every_level(name):
     assert {level.fp32_precision for level in LEVELS} == {"ieee"}
     mkldnn = torch.backends.mkldnn
     assert {level.fp32_precision for level in (mkldnn, mkldnn.conv, mkldnn.matmul)} == {"ieee"}
+
+
+@pytest.mark.parametrize("name", ["fp32", "tf32", "fp16", "bf16"])
+def test_the_older_switches_say_the_same_so_that_a_model_can_be_exported(name):
+    precision.set_torch_math(name)
+    assert torch.backends.cudnn.allow_tf32 == torch.backends.cuda.matmul.allow_tf32 == (name == "tf32")
+    torch.export.export(torch.nn.Linear(2, 2), (torch.zeros(1, 2),), strict=False)  # asks them

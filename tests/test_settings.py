@@ -10,6 +10,7 @@ import yaml
 from jsonschema import Draft202012Validator
 
 from speedgrid import settings
+from speedgrid.backends import variants
 from speedgrid.settings import SettingsError, complete
 
 README = Path(__file__).parent.parent / "README.md"
@@ -62,7 +63,7 @@ BAD = {
     "broken number": (with_axis("resolution", [64.5]), ["grid.cpu.resolution.0", "64.5", "of type integer"]),
     "unknown backend": (
         with_axis("backend", ["torch"]),
-        ["grid.cpu.backend.0", "'torch'", "pytorch, onnxruntime"],
+        ["grid.cpu.backend.0", "'torch'", "pytorch, pytorch_tuned, inductor"],
     ),
     "unknown precision": (
         with_axis("precision", ["fp64"]),
@@ -252,9 +253,11 @@ def test_the_table_of_the_readme_is_the_document():
     assert table == settings.document(), "run `make docs`"
 
 
-def test_make_docs_changes_the_table_of_a_readme_and_nothing_else(tmp_path, monkeypatch):
-    around = "# a\n{}<!-- config table: make docs -->\n{}<!-- end of config table -->\nend\n"
-    (tmp_path / "README.md").write_text(around.format("before\n", "| old |\n"))
+def test_make_docs_changes_the_tables_of_a_readme_and_nothing_else(tmp_path, monkeypatch):
+    table = "<!-- {0} table: make docs -->\n{{{0}}}<!-- end of {0} table -->\nafter\n"
+    around = "# a\nbefore\n" + table.format("backends") + table.format("config")
+    (tmp_path / "README.md").write_text(around.format(backends="| old |\n", config=""))
     monkeypatch.setattr("sys.argv", ["document_config", str(tmp_path / "README.md")])
     runpy.run_module("scripts.document_config")
-    assert (tmp_path / "README.md").read_text() == around.format("before\n", settings.document())
+    expected = around.format(backends=variants.document(), config=settings.document())
+    assert (tmp_path / "README.md").read_text() == expected

@@ -9,7 +9,7 @@ import subprocess
 import time
 
 import pytest
-from workflow import BIN, CELLS, ROOT, SMOKE, Workflow
+from workflow import BIN, CELLS, NO_GPU, ROOT, SMOKE, Workflow
 
 from speedgrid import record
 
@@ -18,6 +18,9 @@ pytest_plugins = ["workflow"]
 PAGES = {"render_pages": 1, "render_report": 1}
 REPORT = {"draw_plots": 1, **PAGES}
 TABLE = {"aggregate": 1, "audit": 1, **REPORT}
+# The backends of the grid for a GPU that is not there, and the rules that compile for three of them.
+ON_GPU = NO_GPU["grid"]["cuda"]["backend"]
+COMPILERS = ("compile_trt", "compile_inductor", "compile_tensorrt")
 # Timings of the control cell, which is PyTorch's and the largest here: three sentinels and a twin.
 CONTROLS = 4
 WEIGHTS = {"prepare_weights": 1, "compute_reference": 1, "export_onnx": 1, "count_flops": 1, "audit_published": 1}
@@ -92,6 +95,35 @@ def test_an_edit_makes_stale_what_it_touches_and_no_more(tree, file, text, jobs,
     planned = tree.plan(*SMOKE)
     assert planned.jobs == jobs
     assert planned.timings == cells
+
+
+# What is found in the file of variants, and what it becomes; which backend's cells are then stale.
+VARIANT_EDITS = {
+    "a setting": (
+        '"TensorRT",\n        {"cuda_graph": True}',
+        '"TensorRT",\n        {"cuda_graph": False}',
+        {"time_cell": 2, **TABLE},
+        "tensorrt",
+    ),
+    "a setting that its compiler reads": (
+        '{"mode": "reduce-overhead"',
+        '{"mode": "default"',
+        {"compile_inductor": 2, "time_cell": 2, **TABLE},
+        "inductor",
+    ),
+    "what is said of it": ("Eager PyTorch as users write it", "Eager PyTorch", REPORT, None),
+}
+
+
+@pytest.mark.parametrize(("before", "after", "jobs", "stale"), VARIANT_EDITS.values(), ids=VARIANT_EDITS)
+def test_an_edit_of_a_variant_makes_its_own_cells_stale(gpu_tree, before, after, jobs, stale):
+    file = gpu_tree / "speedgrid/backends/variants.py"
+    text = file.read_text()
+    assert text.count(before) == 1
+    file.write_text(text.replace(before, after))
+    planned = gpu_tree.plan("--configfile", "config/test.yaml")
+    assert planned.jobs == jobs
+    assert planned.timings == ({f"resnet18-{stale}-fp32-r{size}-b1" for size in (64, 96)} if stale else set())
 
 
 CHANGES = {
@@ -178,10 +210,8 @@ def test_forcing_compile_trt_compiles_and_times_tensorrt_again_and_nothing_else(
 def test_a_users_checkpoint_makes_everything_of_its_resolution_stale_and_nothing_of_others(gpu_tree):
     shutil.copyfile(gpu_tree / "artifacts/weights/resnet18-r96.pth", gpu_tree / "weights/best_resnet18_64.pth")
     planned = gpu_tree.plan("--configfile", "config/test.yaml")
-    assert planned.jobs == {**WEIGHTS, "compile_trt": 1, "time_cell": 3, **TABLE}
-    assert planned.timings == {
-        f"resnet18-{backend}-fp32-r64-b1" for backend in ("pytorch", "onnxruntime", "torch_tensorrt")
-    }
+    assert planned.jobs == {**WEIGHTS, **dict.fromkeys(COMPILERS, 1), "time_cell": 5, **TABLE}
+    assert planned.timings == {f"resnet18-{backend}-fp32-r64-b1" for backend in ON_GPU}
 
 
 def test_a_run_that_was_killed_goes_on_where_it_stopped(tree):
@@ -196,10 +226,8 @@ def test_a_run_that_was_killed_goes_on_where_it_stopped(tree):
 def test_energy_at_a_resolution_times_its_cells_again_and_no_others(gpu_tree):
     wanted = gpu_tree.write_config("change.yaml", {"timing": {"energy_resolutions": [64]}})
     planned = gpu_tree.plan("--configfile", "config/test.yaml", wanted)
-    assert planned.jobs == {"time_cell": 3, **TABLE}
-    assert planned.timings == {
-        f"resnet18-{backend}-fp32-r64-b1" for backend in ("pytorch", "onnxruntime", "torch_tensorrt")
-    }
+    assert planned.jobs == {"time_cell": 5, **TABLE}
+    assert planned.timings == {f"resnet18-{backend}-fp32-r64-b1" for backend in ON_GPU}
 
 
 def test_a_model_that_cannot_be_exported_ends_with_a_report_that_says_so(tree):
@@ -265,35 +293,37 @@ def test_the_default_grid_for_a_gpu_is_planned_in_seconds_without_one(place):
         "prepare_weights": 4,
         "count_flops": 1,
         "audit_published": 1,
+        "make_images": 4,
         "compute_reference": 4,
         "export_onnx": 8,
         "compile_trt": 96,
+        "compile_inductor": 96,
         "measure_peaks": 1,
-        "time_cell": 3 * 288 + 3 + 7,
+        "time_cell": 3 * 480 + 3 + 7,
         **TABLE,
     }
-    assert len(planned.timings) == 288
+    assert len(planned.timings) == 480
     assert seconds < 12
 
 
 def test_the_quick_configuration_is_the_default_grid_in_one_round(place):
     planned = Workflow.fresh(place).plan("--config", "device=cuda", "--configfile", "config/quick.yaml")
-    assert planned.jobs["time_cell"] == 288 + 4
-    assert len(planned.timings) == 288
+    assert planned.jobs["time_cell"] == 480 + 4
+    assert len(planned.timings) == 480
 
 
 def test_a_grid_for_a_gpu_that_is_not_there_ends_well_with_a_reason_in_every_row(without_gpu):
     workflow = without_gpu.workflow
     assert without_gpu.outcome.code == 0
-    assert without_gpu.outcome.jobs["compile_trt"] == 2
+    assert {rule: without_gpu.outcome.jobs[rule] for rule in COMPILERS} == dict.fromkeys(COMPILERS, 2)
     with (workflow / "artifacts/results.csv").open() as file:
         rows = list(csv.DictReader(file))
-    assert len(rows) == 6
+    assert len(rows) == 10
     assert {(row["status"], row["latency_ms"]) for row in rows} == {("unavailable", "")}
     assert {row["reason"] for row in rows} == {"no NVIDIA GPU on this machine: NVML finds no device or no driver"}
     report = (workflow / "report/report.md").read_text()
-    assert "0 of 6 cells have a speed" in report
-    for backend in ("pytorch", "onnxruntime", "torch_tensorrt"):
+    assert "0 of 10 cells have a speed" in report
+    for backend in ON_GPU:
         assert f"* {backend} fp32, 2 cells: `unavailable`, no NVIDIA GPU on this machine" in report
     texts = [report, without_gpu.outcome.log, *(file.read_text() for file in workflow.folder.rglob("logs/**/*.log"))]
     texts += [file.read_text() for file in (workflow / "artifacts/timings").iterdir()]

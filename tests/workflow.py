@@ -29,7 +29,7 @@ NO_GPU = {
     "device": "cuda",
     "grid": {
         "cuda": {
-            "backend": ["pytorch", "onnxruntime", "torch_tensorrt"],
+            "backend": ["pytorch", "onnxruntime", "torch_tensorrt", "inductor", "tensorrt"],
             "precision": ["fp32"],
             "resolution": [64, 96],
             "batch_size": [1],

@@ -1,21 +1,35 @@
-"""One module per backend, each with the same few names.
+"""One module per runtime, each with the same few names; speedgrid.backends.variants names the ways to run them.
 
     PACKAGES                                   what its numbers depend on, for the environment fingerprint
     CODE                                       library files that make its numbers, so that an edit re-measures it
     IMPORTS                                    what it imports on each device: memory is counted from after the imports
+    ARTIFACT                                   what it loads: weights, onnx, or what a rule compiled for it
     available(device) -> reason or None        can it run here at all
     unsupported(cell, device) -> reason or None   can it do this precision on this device
     load(cell, device, artifact, options) -> Session
 
-Importing a module of this package imports neither torch nor the runtime: that happens in `load`.
+`options` has the settings of the cell's variant under `settings`. Importing a module of this package imports neither
+torch nor the runtime: that happens in `load`.
 """
 
 from importlib import import_module
 
+from speedgrid.backends.variants import VARIANTS
+
 
 def get(name: str):
-    """Return the module of a backend."""
-    return import_module(f"speedgrid.backends.{name}")
+    """Return the module that runs a variant. Raises KeyError if there is no such variant."""
+    return import_module(f"speedgrid.backends.{VARIANTS[name].module}")
+
+
+def settings(name: str) -> dict:
+    """Return the settings of a variant, as plain JSON values."""
+    return VARIANTS[name].settings
+
+
+def of_module(module: str) -> list[str]:
+    """Return the variants that one module runs."""
+    return [name for name, variant in VARIANTS.items() if variant.module == module]
 
 
 def refusal(cell, device: str) -> tuple[str, str] | None:

@@ -3,13 +3,18 @@
 from collections import Counter
 
 from speedgrid import device as devices
+from speedgrid.backends import settings
 from speedgrid.backends.session import HostSession, Session
 
 PACKAGES = ("onnxruntime-gpu", "onnxruntime", "torch", "nvidia-cudnn-cu13", "onnx", "onnxscript")
 CODE = ("backends/onnxruntime", "backends/cudnn_libraries")
 IMPORTS = {"cuda": ("torch", "speedgrid.backends.cudnn_libraries", "onnxruntime"), "cpu": ("onnxruntime",)}
+ARTIFACT = "onnx"
 
 PROVIDERS = {"cuda": "CUDAExecutionProvider", "cpu": "CPUExecutionProvider"}
+# The CUDA provider's own graph: it captures after regular runs, the first of which allocate
+# (https://onnxruntime.ai/docs/execution-providers/CUDA-ExecutionProvider.html#using-cuda-graphs-preview).
+RUNS_BEFORE_REPLAY = 3
 
 
 def available(device: str) -> str | None:
@@ -27,6 +32,8 @@ def available(device: str) -> str | None:
 
 def unsupported(cell, device: str) -> str | None:
     """Return why this backend cannot do this cell, or None."""
+    if device == "cpu" and settings(cell.backend):
+        return f"the settings of {cell.backend} are those of ONNX Runtime's CUDA provider; its CPU provider has none"
     if device == "cpu" and cell.precision != "fp32":
         return f"ONNX Runtime's CPU provider has no {cell.precision} convolution of its own"
     if cell.precision == "bf16":
@@ -35,22 +42,45 @@ def unsupported(cell, device: str) -> str | None:
 
 
 def load(cell, device: str, artifact: str, options: dict) -> Session:
-    """Open a session on the ONNX file `artifact` that refuses to leave the device. options: `cpu_threads`."""
-    return CudaSession(cell, artifact) if device == "cuda" else CpuSession(cell, artifact, options["cpu_threads"])
+    """Open a session on the ONNX file `artifact` that refuses to leave the device.
+
+    options: `cpu_threads`, and under `settings` what `provider_options` reads on CUDA.
+    """
+    if device == "cpu":
+        return CpuSession(cell, artifact, options["cpu_threads"])
+    asked = provider_options(cell.precision, options["settings"])
+    return CudaSession(cell, artifact, PROVIDERS["cuda"], asked, replays="enable_cuda_graph" in asked)
 
 
 def session_options(cpu_threads: int | None = None):
     """Return SessionOptions with all optimisations and node assignments recorded."""
     import onnxruntime as ort
 
-    settings = ort.SessionOptions()
-    settings.log_severity_level = 3
-    settings.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_ALL
-    settings.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
+    asked = ort.SessionOptions()
+    asked.log_severity_level = 3
+    asked.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_ALL
+    asked.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
     if cpu_threads:
-        settings.intra_op_num_threads = cpu_threads
-        settings.inter_op_num_threads = 1
-    return settings
+        asked.intra_op_num_threads = cpu_threads
+        asked.inter_op_num_threads = 1
+    return asked
+
+
+def provider_options(precision: str, settings: dict) -> dict[str, str]:
+    """Return the CUDA provider's options for a precision, but for device and stream.
+
+    settings: of a variant: `prefer_nhwc`, the precisions whose convolutions run in NHWC; `cudnn_conv_algo_search`;
+    `enable_cuda_graph`. What is not set keeps ONNX Runtime's default.
+    """
+    # Only strict fp32 may not use tensor cores; for fp16 this option would take them away too.
+    options = {"use_tf32": "0" if precision == "fp32" else "1"}
+    if precision in settings.get("prefer_nhwc", ()):
+        options["prefer_nhwc"] = "1"
+    if search := settings.get("cudnn_conv_algo_search"):
+        options["cudnn_conv_algo_search"] = search
+    if settings.get("enable_cuda_graph"):
+        options["enable_cuda_graph"] = "1"
+    return options
 
 
 def describe(session, provider: str) -> dict:
@@ -95,48 +125,58 @@ class CpuSession(HostSession):
 
 
 class CudaSession(Session):
-    """The CUDA provider on a torch stream, with input and output bound to torch tensors on the GPU.
+    """A provider on a torch stream, with input and output bound to torch tensors on the GPU.
 
-    torch comes first: its CUDA libraries are the ones that the provider then finds loaded.
+    options: the provider's, but for device and stream. replays: the provider captures a CUDA graph itself.
     """
 
-    def __init__(self, cell, artifact: str):
+    def __init__(self, cell, artifact: str, provider: str, options: dict[str, str], replays: bool):
+        # torch comes first: its CUDA libraries are the ones that the provider then finds loaded.
         import torch  # isort: skip
         import onnxruntime as ort
 
         super().__init__(cell)
         self.stream = torch.cuda.Stream()
-        settings = session_options()
-        settings.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
-        provider_options = {
-            "device_id": str(torch.cuda.current_device()),
-            "user_compute_stream": str(self.stream.cuda_stream),
-            # Only strict fp32 may not use tensor cores; for fp16 this option would take them away too.
-            "use_tf32": "0" if cell.precision == "fp32" else "1",
-        }
+        asked = session_options()
+        asked.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
         self.session = ort.InferenceSession(
-            artifact, settings, providers=[(PROVIDERS["cuda"], provider_options)], enable_fallback=0
+            artifact, asked, providers=[(provider, options | self.place())], enable_fallback=0
         )
-        self.details = describe(self.session, PROVIDERS["cuda"]) | {
-            "provider_options": self.provider_options(provider_options)
+        self.details = describe(self.session, provider) | {"provider_options": options}
+        require_provider(self.details, provider)
+        self.bind()
+        if replays:
+            for _ in range(RUNS_BEFORE_REPLAY):
+                self.run()
+            self.synchronize()
+
+    def place(self) -> dict[str, str]:
+        """Return the provider options that say where to run: the GPU and our stream."""
+        import torch
+
+        return {
+            "device_id": str(torch.cuda.current_device()),
+            "has_user_compute_stream": "1",
+            "user_compute_stream": str(self.stream.cuda_stream),
         }
-        require_provider(self.details, PROVIDERS["cuda"])
+
+    def bind(self):
+        """Make input and output tensors on the GPU, and bind the session to them."""
+        import onnxruntime as ort
+        import torch
+
         source, target = self.session.get_inputs()[0], self.session.get_outputs()[0]
         self.dtype = {"tensor(float)": "float32", "tensor(float16)": "float16"}[source.type]
         dtype = getattr(torch, self.dtype)
-        self.input = torch.empty(self.shape, dtype=dtype, device="cuda")
-        self.result = torch.empty((cell.batch_size, target.shape[1]), dtype=dtype, device="cuda")
+        self.input = torch.zeros(self.shape, dtype=dtype, device="cuda")
+        self.result = torch.empty((self.shape[0], target.shape[1]), dtype=dtype, device="cuda")
+        torch.cuda.synchronize()
         self.binding = self.session.io_binding()
         self.binding.bind_ortvalue_input(source.name, ort.OrtValue.from_dlpack(self.input))
         self.binding.bind_ortvalue_output(target.name, ort.OrtValue.from_dlpack(self.result))
         # The run only enqueues on our stream; timing waits for the stream, as with every other backend.
         self.run_options = ort.RunOptions()
         self.run_options.add_run_config_entry("disable_synchronize_execution_providers", "1")
-
-    @staticmethod
-    def provider_options(options: dict) -> dict:
-        """Return the options for the record, without the stream's address."""
-        return {name: value for name, value in options.items() if name != "user_compute_stream"}
 
     def feed(self, batch):
         import torch

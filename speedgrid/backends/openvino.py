@@ -11,6 +11,7 @@ from speedgrid.backends.session import HostSession
 PACKAGES = ("openvino", "onnx", "onnxscript")
 CODE = ("backends/openvino",)
 IMPORTS = {"cpu": ("openvino",)}
+ARTIFACT = "onnx"
 
 
 def available(device: str) -> str | None:

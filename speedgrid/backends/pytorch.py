@@ -1,12 +1,15 @@
-"""Eager PyTorch, as a user writes it: `model(images)` in inference mode, NCHW, default cuDNN heuristics."""
+"""Eager PyTorch: `model(images)` in inference mode, as a user writes it or with its own means of tuning."""
 
 from speedgrid import device as devices
-from speedgrid.backends.session import TorchSession
+from speedgrid import gpus
+from speedgrid.backends.cuda_graph import GraphSession
+from speedgrid.backends.session import Session, TorchSession
 from speedgrid.precision import set_torch_math, torch_dtype
 
 PACKAGES = ("torch", "torchvision", "nvidia-cudnn-cu13")
-CODE = ("backends/pytorch", "backends/cudnn_libraries", "models")
+CODE = ("backends/pytorch", "backends/cuda_graph", "backends/cudnn_libraries", "models")
 IMPORTS = {"cuda": ("torch", "speedgrid.backends.cudnn_libraries", "torchvision"), "cpu": ("torch", "torchvision")}
+ARTIFACT = "weights"
 
 
 def available(device: str) -> str | None:
@@ -21,17 +24,25 @@ def unsupported(cell, device: str) -> str | None:
     return None
 
 
-def load(cell, device: str, artifact: str, options: dict) -> TorchSession:
-    """Load the weights in `artifact` into an eager module. options: `cpu_threads`."""
+def load(cell, device: str, artifact: str, options: dict) -> Session:
+    """Load the weights in `artifact` into an eager module.
+
+    options: `cpu_threads`, and under `settings` `memory_format`, and for CUDA `cudnn_benchmark`
+    (cuDNN times its algorithms instead of guessing) and `cuda_graph`.
+    """
     import torch
 
     from speedgrid import models
 
+    settings = options["settings"]
     set_torch_math(cell.precision)
     if device == "cpu":
         torch.set_num_threads(options["cpu_threads"])
+    choose_cudnn_algorithms(settings, device)
+    layout = settings["memory_format"]
     module = models.load(cell.model, artifact).to(device, torch_dtype(cell.precision))
-    session = TorchSession(cell, device, module)
+    module = module.to(memory_format=getattr(torch, layout))
+    session = TorchSession(cell, device, module, layout)
     parameter = next(module.parameters())
     session.dtype = str(parameter.dtype).removeprefix("torch.")
     session.details = {
@@ -40,9 +51,19 @@ def load(cell, device: str, artifact: str, options: dict) -> TorchSession:
         "coverage_percent": share_on(module, device),
         "fp32_precision": torch.backends.fp32_precision,
         "cudnn_benchmark": torch.backends.cudnn.benchmark,
-        "memory_format": "contiguous (NCHW)",
+        "memory_format": layout,
+        "cuda_graph": False,
     }
-    return session
+    return GraphSession(session) if settings["cuda_graph"] and device == "cuda" else session
+
+
+def choose_cudnn_algorithms(settings: dict, device: str) -> None:
+    """Let cuDNN time its algorithms in this process or not, as `cudnn_benchmark` says; timing needs a quiet GPU."""
+    import torch
+
+    torch.backends.cudnn.benchmark = settings["cudnn_benchmark"] and device == "cuda"
+    if torch.backends.cudnn.benchmark:
+        gpus.measure_alone()
 
 
 def share_on(module, device: str) -> float:

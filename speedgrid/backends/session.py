@@ -52,14 +52,18 @@ class Session(ABC):
 
 
 class TorchSession(Session):
-    """A torch module on one device: the input is a tensor on the device, the output whatever the call returned."""
+    """A torch module on one device: the input is a tensor on the device, the output whatever the call returned.
 
-    def __init__(self, cell: Cell, device: str, module):
+    memory_format: of the input, as torch names it: contiguous_format (NCHW) or channels_last (NHWC).
+    """
+
+    def __init__(self, cell: Cell, device: str, module, memory_format: str = "contiguous_format"):
         import torch
 
         super().__init__(cell)
         self.module = module
-        self.input = torch.empty(self.shape, dtype=getattr(torch, self.dtype), device=device)
+        kind = {"dtype": getattr(torch, self.dtype), "memory_format": getattr(torch, memory_format)}
+        self.input = torch.empty(self.shape, device=device, **kind)
         self.result = None
         if device == "cuda":
             self.stream = torch.cuda.Stream()

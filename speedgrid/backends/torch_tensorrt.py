@@ -5,11 +5,13 @@ from pathlib import Path
 
 from speedgrid import device as devices
 from speedgrid import environment
-from speedgrid.backends.session import TorchSession
+from speedgrid.backends.cuda_graph import GraphSession
+from speedgrid.backends.session import Session, TorchSession
 
 PACKAGES = ("torch", "torch-tensorrt", "torch-tensorrt-rtx", "tensorrt", "tensorrt-rtx-cu13-libs")
-CODE = ("backends/torch_tensorrt", "backends/tensorrt_libraries")
+CODE = ("backends/torch_tensorrt", "backends/cuda_graph", "backends/tensorrt_libraries")
 IMPORTS = {"cuda": ("torch", "speedgrid.backends.tensorrt_libraries")}
+ARTIFACT = "torch_tensorrt"
 
 
 def available(device: str) -> str | None:
@@ -33,15 +35,15 @@ def flavour() -> dict[str, str]:
     return environment.versions(("torch-tensorrt-rtx", "torch-tensorrt"))
 
 
-def load(cell, device: str, artifact: str, options: dict) -> TorchSession:
-    """Load the TorchScript file of an engine; its static shape is the cell's."""
+def load(cell, device: str, artifact: str, options: dict) -> Session:
+    """Load the TorchScript file of an engine; its static shape is the cell's. options: `cuda_graph` in `settings`."""
     import torch
 
     load_runtime()
     module = torch.jit.load(artifact, map_location="cuda").eval()
     session = TorchSession(cell, device, module)
-    session.details = {"version": flavour(), "executes_on": torch.cuda.get_device_name()}
-    return session
+    session.details = {"version": flavour(), "executes_on": torch.cuda.get_device_name(), "cuda_graph": False}
+    return GraphSession(session) if options["settings"]["cuda_graph"] else session
 
 
 def load_runtime() -> None:

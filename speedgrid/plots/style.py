@@ -3,10 +3,25 @@
 The workflow reads this module, so importing it must not import matplotlib or pandas.
 """
 
+from speedgrid.backends.variants import VARIANTS
 from speedgrid.language import _, thousands
 
-# Okabe and Ito's colours, which people with any colour vision tell apart (https://jfly.uni-koeln.de/color/).
-COLOURS = {"pytorch": "#D55E00", "onnxruntime": "#0072B2", "torch_tensorrt": "#009E73", "openvino": "#CC79A7"}
+# Okabe and Ito's colours, which people with any colour vision tell apart (https://jfly.uni-koeln.de/color/), and for
+# more variants of a runtime a lighter or darker one of its family, and two of Paul Tol's
+# (https://sronpersonalpages.nl/~pault/): any two are more than 17 apart in CIELAB, seen by colour-blind people too.
+COLOURS = {
+    "pytorch": "#D55E00",
+    "pytorch_tuned": "#E69F00",
+    "inductor": "#222222",
+    "inductor_max_autotune": "#3A1FD6",
+    "onnxruntime": "#0072B2",
+    "onnxruntime_tuned": "#56B4E9",
+    "onnxruntime_tensorrt": "#882255",
+    "tensorrt": "#661100",
+    "torch_tensorrt": "#009E73",
+    "torch_tensorrt_graph": "#7FD6B0",
+    "openvino": "#CC79A7",
+}
 GREY = "#555555"
 STYLES = {
     "fp32": {"linestyle": "-", "marker": "o"},
@@ -14,12 +29,7 @@ STYLES = {
     "fp16": {"linestyle": ":", "marker": "^"},
     "bf16": {"linestyle": "-.", "marker": "D"},
 }
-NAMES = {
-    "pytorch": "PyTorch",
-    "onnxruntime": "ONNX Runtime",
-    "torch_tensorrt": "Torch-TensorRT",
-    "openvino": "OpenVINO",
-}
+NAMES = {name: variant.label for name, variant in VARIANTS.items()}
 SETTINGS = {
     "svg.hashsalt": "speedgrid",  # the same table gives the same bytes
     "svg.fonttype": "none",  # letters are text, which takes half the space, and can be found and copied

@@ -1,0 +1,67 @@
+"""Compiled PyTorch: a package that speedgrid.inductor_package made ahead of time, loaded from its file.
+
+The same kernels as `torch.compile` runs, with no compiler in the measuring process. On CUDA the call is replayed from a
+CUDA graph, which is what its mode `reduce-overhead` does; its input is where the caller puts it, so that it is not
+copied first.
+"""
+
+import os
+import shutil
+
+import numpy as np
+
+from speedgrid import device as devices
+from speedgrid.backends.cuda_graph import GraphSession
+from speedgrid.backends.pytorch import choose_cudnn_algorithms
+from speedgrid.backends.pytorch import unsupported as unsupported
+from speedgrid.backends.session import Session, TorchSession
+from speedgrid.precision import set_torch_math
+
+PACKAGES = ("torch", "triton", "nvidia-cudnn-cu13")
+CODE = ("backends/inductor", "backends/pytorch", "backends/cuda_graph", "backends/cudnn_libraries")
+IMPORTS = {"cuda": ("torch", "speedgrid.backends.cudnn_libraries"), "cpu": ("torch",)}
+ARTIFACT = "inductor"
+
+
+def available(device: str) -> str | None:
+    """Return why this backend cannot run here, or None."""
+    if reason := devices.missing(device):
+        return reason
+    compiler = os.environ.get("CXX", "g++")
+    if not shutil.which(compiler):
+        return f"Inductor needs a C++ compiler, and {compiler} is not installed; install g++ or set CXX"
+    return None
+
+
+def load(cell, device: str, artifact: str, options: dict) -> Session:
+    """Load the package in `artifact`; its static shape is the cell's.
+
+    options: `cpu_threads`, and under `settings` `memory_format`, and for CUDA `cudnn_benchmark` and `cuda_graph`.
+    """
+    import torch
+
+    settings = options["settings"]
+    set_torch_math(cell.precision)
+    if device == "cpu":
+        torch.set_num_threads(options["cpu_threads"])
+    choose_cudnn_algorithms(settings, device)
+    # torch._inductor.aoti_load_package imports the whole compiler for this one call. Single-threaded: without the
+    # locks and events between threads, which a CUDA graph cannot record.
+    loader = torch._C._aoti.AOTIModelPackageLoader(artifact, "model", True, 1, -1)
+    session = TorchSession(cell, device, lambda images: loader.run([images])[0], settings["memory_format"])
+    session.feed(np.zeros(session.shape, np.float32))
+    with session.active():
+        session.run()
+    session.synchronize()
+    session.dtype = str(session.result.dtype).removeprefix("torch.")
+    session.details = {
+        "version": torch.__version__,
+        "executes_on": str(session.result.device),
+        "coverage_percent": 100.0,  # a package is the whole model: what Inductor cannot compile is an error
+        "fp32_precision": torch.backends.fp32_precision,
+        "cudnn_benchmark": torch.backends.cudnn.benchmark,
+        "memory_format": settings["memory_format"],
+        "compiled": loader.get_metadata(),
+        "cuda_graph": False,
+    }
+    return GraphSession(session) if settings["cuda_graph"] and device == "cuda" else session

@@ -1,0 +1,113 @@
+"""TensorRT's own runtime: an engine that speedgrid.tensorrt_engine built from the ONNX file, as trtexec runs it."""
+
+from pathlib import Path
+
+from speedgrid import device as devices
+from speedgrid import environment, tensorrt_api
+from speedgrid.backends.cuda_graph import GraphSession
+from speedgrid.backends.session import Session
+
+PACKAGES = ("tensorrt", "tensorrt-rtx-cu13-libs", "torch")
+CODE = ("backends/tensorrt", "tensorrt_api", "backends/cuda_graph", "backends/tensorrt_libraries")
+IMPORTS = {"cuda": ("torch", "speedgrid.backends.tensorrt_libraries")}
+ARTIFACT = "tensorrt"
+
+
+def available(device: str) -> str | None:
+    """Return why this backend cannot run here, or None."""
+    if device != "cuda":
+        return "TensorRT needs an NVIDIA GPU"
+    if reason := devices.missing(device):
+        return reason
+    try:
+        tensorrt_api.bindings()
+    except Exception as error:  # a package without its libraries raises what it likes
+        return f"TensorRT's Python package cannot be imported ({error}); install tensorrt-rtx or tensorrt"
+    return None
+
+
+def unsupported(cell, device: str) -> str | None:
+    """Return why this backend cannot do this cell, or None."""
+    return None
+
+
+def load(cell, device: str, artifact: str, options: dict) -> Session:
+    """Load the engine in `artifact`; its static shape is the cell's. options: `cuda_graph` in `settings`."""
+    session = EngineSession(cell, artifact)
+    return GraphSession(session) if options["settings"]["cuda_graph"] else session
+
+
+class EngineSession(Session):
+    """An execution context on a torch stream, with input and output bound to torch tensors on the GPU."""
+
+    def __init__(self, cell, artifact: str):
+        import torch
+
+        super().__init__(cell)
+        self.stream = torch.cuda.Stream()
+        api = tensorrt_api.bindings()
+        self.log = tensorrt_api.make_log(api)
+        self.runtime = api.Runtime(self.log)  # an engine needs its runtime for as long as it lives
+        loaded = self.runtime.deserialize_cuda_engine(Path(artifact).read_bytes())
+        self.engine = tensorrt_api.must(loaded, self.log, f"load {artifact}")
+        self.context = tensorrt_api.must(make_context(api, self.engine), self.log, f"run {artifact}")
+        self.bind(api)
+        self.details = {
+            "version": environment.versions(("tensorrt", "tensorrt-rtx-cu13-libs")) or api.__version__,
+            "executes_on": torch.cuda.get_device_name(),
+            "coverage_percent": 100.0,  # an engine is the whole model
+            "layers": self.engine.num_layers,
+            "cuda_graph": False,
+        }
+
+    def bind(self, api):
+        """Make input and output tensors of the engine's own types, and give the context their addresses."""
+        import torch
+
+        names = [self.engine.get_tensor_name(index) for index in range(self.engine.num_io_tensors)]
+        source, target = sorted(names, key=lambda name: self.engine.get_tensor_mode(name) != api.TensorIOMode.INPUT)
+        types = {api.DataType.FLOAT: "float32", api.DataType.HALF: "float16", api.DataType.BF16: "bfloat16"}
+        self.dtype = types[self.engine.get_tensor_dtype(source)]
+        tensorrt_api.must(self.context.set_input_shape(source, self.shape), self.log, f"take input of {self.shape}")
+        self.input = torch.zeros(self.shape, dtype=getattr(torch, self.dtype), device="cuda")
+        self.result = torch.empty(
+            tuple(self.context.get_tensor_shape(target)),
+            dtype=getattr(torch, types[self.engine.get_tensor_dtype(target)]),
+            device="cuda",
+        )
+        for name, tensor in ((source, self.input), (target, self.result)):
+            self.context.set_tensor_address(name, tensor.data_ptr())
+        torch.cuda.synchronize()
+
+    def feed(self, batch):
+        import torch
+
+        self.input.copy_(torch.from_numpy(batch))
+        torch.cuda.synchronize()
+
+    def run(self):
+        if not self.context.execute_async_v3(self.stream.cuda_stream):
+            tensorrt_api.must(None, self.log, "enqueue the engine")
+
+    def poison(self):
+        import torch
+
+        self.result.fill_(float("nan"))
+        torch.cuda.synchronize()
+
+    def output(self):
+        self.synchronize()
+        return self.result.double().cpu().numpy()
+
+
+def make_context(api, engine):
+    """Return an execution context whose kernels are all final after the first call.
+
+    TensorRT-RTX else runs general kernels while it compiles those for the shape in the background.
+    """
+    strategy = getattr(api, "DynamicShapesKernelSpecializationStrategy", None)
+    if strategy is None:
+        return engine.create_execution_context()
+    config = engine.create_runtime_config()
+    config.dynamic_shapes_kernel_specialization_strategy = strategy.EAGER
+    return engine.create_execution_context(config)

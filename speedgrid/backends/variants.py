@@ -1,0 +1,100 @@
+"""The values of the axis `backend`: for each the module that runs it, and the settings that it runs with.
+
+Users write a runtime in one way and tune it in others; each way that is measured has a name here, and a record says
+the settings of its own. They are builtins, because the workflow shows them to Snakemake: editing the settings of one
+variant makes its cells stale and no others. Importing this imports no runtime.
+"""
+
+from typing import NamedTuple
+
+
+class Variant(NamedTuple):
+    """One value of the axis.
+
+    module: of speedgrid.backends. label: its name in reports. settings: what its module reads. about: one sentence on
+    what it is.
+    """
+
+    module: str
+    label: str
+    settings: dict
+    about: str
+
+
+VARIANTS = {
+    "pytorch": Variant(
+        "pytorch",
+        "PyTorch",
+        {"memory_format": "contiguous_format", "cudnn_benchmark": False, "cuda_graph": False},
+        "Eager PyTorch as users write it: `model(images)` in inference mode.",
+    ),
+    "pytorch_tuned": Variant(
+        "pytorch",
+        "PyTorch tuned",
+        {"memory_format": "channels_last", "cudnn_benchmark": True, "cuda_graph": True},
+        "The same operators with channels_last, cuDNN's algorithms timed, and the call replayed from a CUDA graph.",
+    ),
+    "inductor": Variant(
+        "inductor",
+        "Inductor",
+        {"mode": "reduce-overhead", "memory_format": "channels_last", "cudnn_benchmark": False, "cuda_graph": True},
+        'What `torch.compile(mode="reduce-overhead")` runs, compiled ahead of time by AOTInductor.',
+    ),
+    "inductor_max_autotune": Variant(
+        "inductor",
+        "Inductor max-autotune",
+        {"mode": "max-autotune", "memory_format": "channels_last", "cudnn_benchmark": True, "cuda_graph": True},
+        "The same with Inductor's kernels and cuDNN's algorithms chosen by timing: minutes to compile.",
+    ),
+    "onnxruntime": Variant(
+        "onnxruntime",
+        "ONNX Runtime",
+        {},
+        "ONNX Runtime's CUDA or CPU provider with its default options, through IO binding.",
+    ),
+    "onnxruntime_tuned": Variant(
+        "onnxruntime",
+        "ONNX Runtime tuned",
+        {"prefer_nhwc": ["fp16"], "cudnn_conv_algo_search": "EXHAUSTIVE", "enable_cuda_graph": True},
+        "The CUDA provider with its own CUDA graph, and fp16 convolutions in NHWC.",
+    ),
+    "onnxruntime_tensorrt": Variant(
+        "onnxruntime_tensorrt",
+        "ONNX Runtime TensorRT",
+        {"trt_builder_optimization_level": 3, "trt_cuda_graph_enable": True},
+        "ONNX Runtime's TensorRT provider, where full TensorRT is installed.",
+    ),
+    "tensorrt": Variant(
+        "tensorrt",
+        "TensorRT",
+        {"cuda_graph": True},
+        "An engine built from the ONNX file by TensorRT's parser and run by its own runtime, as trtexec does.",
+    ),
+    "torch_tensorrt": Variant(
+        "torch_tensorrt",
+        "Torch-TensorRT",
+        {"cuda_graph": False},
+        "An engine that Torch-TensorRT compiled ahead of time.",
+    ),
+    "torch_tensorrt_graph": Variant(
+        "torch_tensorrt",
+        "Torch-TensorRT graph",
+        {"cuda_graph": True},
+        "The same engine, replayed from a CUDA graph.",
+    ),
+    "openvino": Variant(
+        "openvino",
+        "OpenVINO",
+        {},
+        "OpenVINO's own runtime on the CPU, hinted at latency.",
+    ),
+}
+
+
+def document() -> str:
+    """Return a Markdown table of the variants with their settings."""
+    lines = ["| backend | what it is | settings |", "|---|---|---|"]
+    for name, variant in VARIANTS.items():
+        settings = ", ".join(f"`{key}: {value}`" for key, value in variant.settings.items())
+        lines.append(f"| `{name}` | {variant.about} | {settings} |")
+    return "\n".join(lines) + "\n"
