@@ -89,16 +89,20 @@ def onnx_description(wildcards):
 def more_options(wildcards):
     """Return what else a timing measures: in the first round, since once is enough.
 
-    Energy where the configuration wants it; names of kernels at one batch size, since a profiler takes its time.
+    Energy and costs where the configuration wants them; names of kernels at one batch size, since a profiler takes
+    its time.
     """
-    if wildcards.turn != "round1" or DEVICE != "cuda":
+    if wildcards.turn != "round1":
         return ""
-    energy = int(wildcards.resolution) in config["timing"]["energy_resolutions"]
-    kernels = int(wildcards.batch_size) == CONTROL.batch_size
-    return " ".join(["--energy"] * energy + ["--kernels"] * kernels)
+    cuda = DEVICE == "cuda"
+    energy = cuda and int(wildcards.resolution) in config["timing"]["energy_resolutions"]
+    kernels = cuda and int(wildcards.batch_size) == CONTROL.batch_size
+    costs = config["timing"]["end_to_end"]
+    return " ".join(["--energy"] * energy + ["--end-to-end"] * costs + ["--kernels"] * kernels)
 
 
 def timing_options():
     """Return what a timing is asked for, as one JSON string."""
-    options = {name: value for name, value in config["timing"].items() if name not in ("rounds", "energy_resolutions")}
+    others = ("rounds", "energy_resolutions", "end_to_end")
+    options = {name: value for name, value in config["timing"].items() if name not in others}
     return json.dumps(options)

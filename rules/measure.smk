@@ -31,6 +31,8 @@ rule time_cell:
             "telemetry",
             "host",
             "energy",
+            "end_to_end",
+            "preprocessing",
             "kernels",
             "gpus",
             "parity",

@@ -8,6 +8,7 @@ import yaml
 
 from speedgrid import findings, language, plots
 from speedgrid.findings import label, measured, number
+from speedgrid.findings.requests import requests
 from speedgrid.findings.words import place, with_interval
 from speedgrid.grid import nearest
 from speedgrid.published import section
@@ -41,6 +42,7 @@ def _markdown(table: pd.DataFrame, run: dict, path: Path, published: list[dict])
         speedup_over_resolution=speedups(shown[shown.batch_size == batch_size], "resolution"),
         speedup_over_batch_size=speedups(shown[shown.resolution == resolution], "batch_size"),
         findings=findings.compute(table, run["config"], run["controls"]["noise_floor_percent"]),
+        requests=requests(table, resolution, batch_size),
         unstable=shown[shown.status == "unstable"],
         throttled=shown[shown.throttled.notna()],
         missing=missing(table),

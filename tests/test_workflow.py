@@ -115,6 +115,7 @@ CHANGES = {
     "timing settings": ({"timing": {"timed_runs": 60}}, {"time_cell": 6 + CONTROLS, **TABLE}, CELLS),
     "a demand": ({"budget": {"latency_ms": 5}}, TABLE, set()),
     "the language": ({"report": {"language": "ru"}}, TABLE, set()),
+    "no costs": ({"timing": {"end_to_end": False}}, {"time_cell": 6, **TABLE}, CELLS),
     "energy, which a CPU does not tell": ({"timing": {"energy_resolutions": [64]}}, TABLE, set()),
     "another seed": (
         {"model": {"seed": 1}},
