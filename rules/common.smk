@@ -101,6 +101,12 @@ def more_options(wildcards):
     return " ".join(["--energy"] * energy + ["--end-to-end"] * costs + ["--kernels"] * kernels)
 
 
+def timing_environment(wildcards):
+    """Return the versions that a timing depends on; where requests are measured, those of preprocessing too."""
+    preprocessing = environment.versions(("torch", "torchvision")) if "--end-to-end" in more_options(wildcards) else ""
+    return f"{FINGERPRINTS[wildcards.backend]}{preprocessing}"
+
+
 def timing_options():
     """Return what a timing is asked for, as one JSON string."""
     others = ("rounds", "energy_resolutions", "end_to_end")

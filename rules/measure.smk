@@ -56,7 +56,7 @@ rule time_cell:
         device=DEVICE,
         options=timing_options(),
         more=more_options,
-        environment=lambda wildcards: FINGERPRINTS[wildcards.backend],
+        environment=timing_environment,
     message:
         "Timing {params.cell}, {wildcards.turn}{PROGRESS}"
     shell:

@@ -24,8 +24,8 @@ WAYS = {
 PLACES = {"cpu": N_("CPU"), "gpu": N_("GPU")}
 # A call has its backend's colour; what is paid beside it has none.
 LOOKS = {
-    "preprocessing": {"color": "white", "edgecolor": "#999999", "hatch": "////", "linewidth": 0.5},
-    "copy": {"color": "#333333"},
+    "preprocessing": {"facecolor": "white", "edgecolor": "#999999", "hatch": "////", "linewidth": 0.5},
+    "copy": {"facecolor": "#333333"},
 }
 
 
@@ -59,6 +59,7 @@ def draw_requests(material, title: str):
     axes.invert_yaxis()
     axes.grid(axis="y", visible=False)
     axes.set_xlabel(_("ms of a request"))
+    axes.set_ylabel(_("setting, and what preprocesses"))
     explain(axes, [row for _text, _way, row in bars])
     return figure
 
