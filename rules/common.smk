@@ -25,6 +25,7 @@ PRIORITIES = {timing: -position for position, timing in enumerate(ORDER, start=1
 # Snakemake sees neither drivers nor library versions: as params they make jobs stale.
 MACHINE = environment.describe(DEVICE)
 FINGERPRINTS = {name: environment.fingerprint(MACHINE, name) for name in AXES["backend"]}
+PREPROCESSING = environment.versions(("torch", "torchvision"))
 PROGRESS = progress.Progress("artifacts/timings")
 # `warm MODULE ARGUMENT ...` runs a script from the launcher, which has imported what is slow to import; without a
 # launcher it starts in a process of its own.
@@ -103,8 +104,7 @@ def more_options(wildcards):
 
 def timing_environment(wildcards):
     """Return the versions that a timing depends on; where requests are measured, those of preprocessing too."""
-    preprocessing = environment.versions(("torch", "torchvision")) if "--end-to-end" in more_options(wildcards) else ""
-    return f"{FINGERPRINTS[wildcards.backend]}{preprocessing}"
+    return f"{FINGERPRINTS[wildcards.backend]}{PREPROCESSING if '--end-to-end' in more_options(wildcards) else ''}"
 
 
 def timing_options():
