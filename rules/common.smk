@@ -1,5 +1,6 @@
 # What the rules share: the checked configuration, the cells, and what makes a job stale. No rules here.
 import gc
+import hashlib
 import json
 import math
 import shlex
@@ -61,9 +62,9 @@ def package(name):
     return sorted(str(path) for path in Path("speedgrid", name).glob("*.py"))
 
 
-def backend_code(wildcards):
-    """Return the library files of one backend: an edit makes its cells stale and no others."""
-    return code(*backends.get(wildcards.backend).CODE)
+def checksums(*files):
+    """Return each file with a checksum of what is in it, as params: an edit is named as the reason to run again."""
+    return [f"{file} {hashlib.sha256(Path(file).read_bytes()).hexdigest()[:12]}" for file in files]
 
 
 def own_checkpoint(wildcards):
@@ -112,3 +113,7 @@ def timing_options():
     others = ("rounds", "energy_resolutions", "end_to_end")
     options = {name: value for name, value in config["timing"].items() if name not in others}
     return json.dumps(options)
+
+
+# The library files of each backend: an edit makes its cells stale and no others.
+BACKEND_CODE = {name: checksums(*code(*backends.get(name).CODE)) for name in AXES["backend"]}
