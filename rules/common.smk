@@ -53,7 +53,7 @@ wildcard_constraints:
 
 
 def code(*modules):
-    """Return library files as input, because Snakemake does not track what a script imports."""
+    """Return library files, as input or to be checked, because Snakemake does not track what a script imports."""
     return [f"speedgrid/{module}.py" for module in modules]
 
 

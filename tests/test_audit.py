@@ -226,7 +226,7 @@ def with_costs(times, way):
     """Return the table of one cell whose steps take `times` in ms, and its request as long as all of them."""
     steps = dict(zip(STEPS[way], times, strict=True))
     costs = make_costs(steps | {f"end_to_end_{way}": sum(times)})
-    return make_table([make_record("pytorch-fp32-r64-b8", [16.0] * 50, end_to_end=costs)])
+    return make_table([make_record("resnet18-pytorch-fp32-r64-b8", [16.0] * 50, end_to_end=costs)])
 
 
 FOUR_TIMES = st.lists(st.floats(0.5, 1000), min_size=4, max_size=4)
@@ -238,7 +238,7 @@ def test_a_step_of_a_request_that_is_changed_alone_is_found(times, way, which, f
     assert violations(table) == []
     table.loc[0, f"{STEPS[way][which]}_ms"] *= factor
     [found] = violations(table)
-    assert found.startswith(f"pytorch-fp32-r64-b8: parts_{way}_ms = ")
+    assert found.startswith(f"resnet18-pytorch-fp32-r64-b8: parts_{way}_ms = ")
 
 
 @given(FOUR_TIMES, st.sampled_from(sorted(STEPS)), st.one_of(st.floats(0.01, 0.7), st.floats(1.4, 100)))

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from speedgrid import audit, costs, end_to_end
 from speedgrid.costs import columns
 
-NAME = "pytorch-fp32-r64-b8"
+NAME = "resnet18-pytorch-fp32-r64-b8"
 # In ms: 5 + 1 + 16 + 0.5 = 22.5 on the CPU, and 0.25 + 2 + 16 + 0.5 = 18.75 on the GPU.
 CUDA = {
     "preprocess_cpu": 5.0,

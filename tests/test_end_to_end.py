@@ -66,7 +66,7 @@ def test_slow_requests_are_timed_a_few_times_all_the_same(session):
 
 @pytest.fixture
 def corner():
-    made = CornerSession(Cell("fake", "fp32", 32, 2))
+    made = CornerSession(Cell("resnet18", "fake", "fp32", 32, 2))
     made.feed(np.zeros(made.shape, "float32"))
     made.run()
     return made

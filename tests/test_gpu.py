@@ -177,7 +177,7 @@ def test_what_the_gpu_can_do_is_measured_and_below_its_data_sheet(tmp_path):
 @pytest.mark.parametrize("batch_size", [1, 32])
 @pytest.mark.parametrize(("backend", "artifact"), [("pytorch", "weights.pth"), ("onnxruntime", "fp16.onnx")])
 def test_the_steps_of_a_request_add_up_to_the_whole_on_both_ways(inputs, backend, artifact, batch_size):
-    cell = Cell(backend, "fp16", RESOLUTION, batch_size)
+    cell = Cell("resnet18", backend, "fp16", RESOLUTION, batch_size)
     record = measure(inputs, cell, inputs[1][artifact], more=["--end-to-end"])
     assert_proven(record, "fp16")
     found = record["end_to_end"]

@@ -161,7 +161,7 @@ def test_every_precision_has_a_style_of_its_own():
 def test_a_request_is_a_bar_of_its_steps_with_a_line_where_the_whole_ends(tmp_path):
     steps = {"preprocess_cpu": 5.0, "copy_in_pinned": 1.0, "call": 16.0, "copy_out_pinned": 0.5, "end_to_end_cpu": 22.0}
     other = {"copy_in_uint8": 0.25, "preprocess_gpu": 2.0, "end_to_end_gpu": 40.0}  # does not add up: not drawn
-    record = make_record("pytorch-fp32-r64-b8", [16.0] * 50, end_to_end=make_costs(steps | other))
+    record = make_record("resnet18-pytorch-fp32-r64-b8", [16.0] * 50, end_to_end=make_costs(steps | other))
     [axes] = draw("end_to_end", make_material(tmp_path, [record])).axes
     bars = [(bar.get_x(), bar.get_width()) for bar in axes.patches]
     assert bars == [(0.0, 5.0), (5.0, 1.0), (6.0, 16.0), (22.0, 0.5)]

@@ -258,7 +258,7 @@ ON_GPU = STEPS | COPIES | {"end_to_end_gpu": 18.75}
 
 def requests(folder, **costs):
     """Return the section about requests of a run whose cells at batch size 8 have these costs; None if it has none."""
-    records = [make_record(f"{name}-fp32-r64-b8", [16.0] * 50, end_to_end=one) for name, one in costs.items()]
+    records = [make_record(f"resnet18-{name}-fp32-r64-b8", [16.0] * 50, end_to_end=one) for name, one in costs.items()]
     text, _, _ = render(folder, records)
     title = "What a user pays end to end"
     return section(text, title) if title in text else None

@@ -194,6 +194,13 @@ def test_a_run_that_was_killed_goes_on_where_it_stopped(tree):
     assert planned.timings == {"resnet18-onnxruntime-fp32-r64-b2"}
 
 
+def test_an_edit_of_measuring_code_is_named_as_the_reason_to_measure_again(tree):
+    append(tree / "speedgrid/timing.py", "\n# edited\n")
+    reasons = re.findall(r"reason: (Params have changed.*(?:\n .*)*)", tree.plan(*SMOKE).log)
+    assert len(reasons) == 6 + CONTROLS
+    assert all("speedgrid/timing.py" in one and "speedgrid/measure.py" not in one for one in reasons)
+
+
 def test_energy_at_a_resolution_times_its_cells_again_and_no_others(gpu_tree):
     wanted = gpu_tree.write_config("change.yaml", {"timing": {"energy_resolutions": [64]}})
     planned = gpu_tree.plan("--configfile", "config/test.yaml", wanted)
