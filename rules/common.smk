@@ -1,5 +1,6 @@
 # What the rules share: the checked configuration, the cells, and what makes a job stale. No rules here.
 import gc
+import hashlib
 import json
 import math
 import shlex
@@ -25,6 +26,7 @@ PRIORITIES = {timing: -position for position, timing in enumerate(ORDER, start=1
 # Snakemake sees neither drivers nor library versions: as params they make jobs stale.
 MACHINE = environment.describe(DEVICE)
 FINGERPRINTS = {name: environment.fingerprint(MACHINE, name) for name in AXES["backend"]}
+PREPROCESSING = environment.versions(("torch", "torchvision"))
 PROGRESS = progress.Progress("artifacts/timings")
 # `warm MODULE ARGUMENT ...` runs a script from the launcher, which has imported what is slow to import; without a
 # launcher it starts in a process of its own.
@@ -59,7 +61,7 @@ wildcard_constraints:
 
 
 def code(*modules):
-    """Return library files as input, because Snakemake does not track what a script imports."""
+    """Return library files, as input or to be checked, because Snakemake does not track what a script imports."""
     return [f"speedgrid/{module}.py" for module in modules]
 
 
@@ -68,9 +70,9 @@ def package(name):
     return sorted(str(path) for path in Path("speedgrid", name).glob("*.py"))
 
 
-def backend_code(wildcards):
-    """Return the library files of one backend: an edit makes its cells stale and no others."""
-    return code(*backends.get(wildcards.backend).CODE)
+def checksums(*files):
+    """Return each file with a checksum of what is in it, as params: an edit is named as the reason to run again."""
+    return [f"{file} {hashlib.sha256(Path(file).read_bytes()).hexdigest()[:12]}" for file in files]
 
 
 def own_checkpoint(wildcards):
@@ -108,16 +110,29 @@ def artifact(wildcards):
 def more_options(wildcards):
     """Return what else a timing measures: in the first round, since once is enough.
 
-    Energy where the configuration wants it; names of kernels at one batch size, since a profiler takes its time.
+    Energy and costs where the configuration wants them; names of kernels at one batch size, since a profiler takes
+    its time.
     """
-    if wildcards.turn != "round1" or DEVICE != "cuda":
+    if wildcards.turn != "round1":
         return ""
-    energy = int(wildcards.resolution) in config["timing"]["energy_resolutions"]
-    kernels = int(wildcards.batch_size) == CONTROL.batch_size
-    return " ".join(["--energy"] * energy + ["--kernels"] * kernels)
+    cuda = DEVICE == "cuda"
+    energy = cuda and int(wildcards.resolution) in config["timing"]["energy_resolutions"]
+    kernels = cuda and int(wildcards.batch_size) == CONTROL.batch_size
+    costs = config["timing"]["end_to_end"]
+    return " ".join(["--energy"] * energy + ["--end-to-end"] * costs + ["--kernels"] * kernels)
+
+
+def timing_environment(wildcards):
+    """Return the versions that a timing depends on; where requests are measured, those of preprocessing too."""
+    return f"{FINGERPRINTS[wildcards.backend]}{PREPROCESSING if '--end-to-end' in more_options(wildcards) else ''}"
 
 
 def timing_options():
     """Return what a timing is asked for, as one JSON string."""
-    options = {name: value for name, value in config["timing"].items() if name not in ("rounds", "energy_resolutions")}
+    others = ("rounds", "energy_resolutions", "end_to_end")
+    options = {name: value for name, value in config["timing"].items() if name not in others}
     return json.dumps(options)
+
+
+# The library files of each backend: an edit makes its cells stale and no others.
+BACKEND_CODE = {name: checksums(*code(*backends.get(name).CODE)) for name in AXES["backend"]}

@@ -7,38 +7,43 @@ rule time_cell:
         images="artifacts/references/images-r{resolution}.npy",
         logits="artifacts/references/logits-{model}-r{resolution}.npy",
         expected="artifacts/references/expected-{model}-r{resolution}.json",
-        code=code(
-            "measure",
-            "timing",
-            "memory",
-            "telemetry",
-            "host",
-            "energy",
-            "kernels",
-            "gpus",
-            "parity",
-            "statistics",
-            "threads",
-            "reference",
-            "images",
-            "precision",
-            "backends/session",
-        ),
-        backend=backend_code,
-        script="scripts/time_cell.py",
     output:
         f"artifacts/timings/{grid.Cell.PATTERN}-{{turn}}.json",
     log:
         f"logs/time_cell/{grid.Cell.PATTERN}-{{turn}}.log",
     priority: timing_priority
     threads: TIMING_THREADS
+    # As inputs, these files would be looked at once for each of a thousand jobs.
     params:
+        *checksums(
+            "scripts/time_cell.py",
+            *code(
+                "measure",
+                "timing",
+                "memory",
+                "telemetry",
+                "host",
+                "energy",
+                "end_to_end",
+                "preprocessing",
+                "kernels",
+                "gpus",
+                "parity",
+                "statistics",
+                "threads",
+                "reference",
+                "images",
+                "precision",
+                "backends/session",
+            ),
+        ),
         cell=grid.Cell.PATTERN,
         device=DEVICE,
         options=timing_options(),
         more=more_options,
         settings=lambda wildcards: backends.settings(wildcards.backend),
-        environment=lambda wildcards: FINGERPRINTS[wildcards.backend],
+        backend=lambda wildcards: BACKEND_CODE[wildcards.backend],
+        environment=timing_environment,
     message:
         "Timing {params.cell}, {wildcards.turn}{PROGRESS}"
     shell:

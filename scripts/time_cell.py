@@ -13,8 +13,9 @@ parser.add_argument("--turn", default="round1", help="which timing of this cell:
 parser.add_argument("--options", type=json.loads, required=True, help="timing settings, as JSON")
 parser.add_argument("--build", nargs="?", help="record of the engine's build")
 parser.add_argument("--died", help="measure nothing, and record that an earlier try ended so")
-for name, text in (("energy", "measure energy"), ("kernels", "name kernels"), ("alone", "nothing else on the GPU")):
-    parser.add_argument(f"--{name}", action="store_true", help=text)
+for name in ("energy", "end-to-end", "kernels"):
+    parser.add_argument(f"--{name}", action="store_true", help="measure this too")
+parser.add_argument("--alone", action="store_true", help="nothing else on the GPU")
 for name in ("device", "artifact", "images", "logits", "expected", "output"):
     parser.add_argument(f"--{name}", required=True)
 asked = parser.parse_args()

@@ -10,7 +10,7 @@ from importlib import import_module
 from pathlib import Path
 from statistics import median
 
-from speedgrid import backends, environment, gpus, kernels, parity, reference, timing
+from speedgrid import backends, end_to_end, environment, gpus, kernels, parity, reference, timing
 from speedgrid.device import nvml
 from speedgrid.energy import EnergyCounter, per_call
 from speedgrid.grid import Cell
@@ -49,7 +49,7 @@ def measure_cell(cell: Cell, turn: str, device: str, inputs: dict, options: dict
     turn: what it is for, as of speedgrid.grid.TURN. inputs: files: `artifact` (what the backend loads), `images`,
     `logits` and `expected` (the reference), `build` (the record of the engine's build, or None); `died`: how an
     earlier try ended, where a signal killed it; `alone`: no other cell may be loaded on the GPU; `energy`,
-    `kernels`: measure these too. options: `cpu_threads` and the fields of timing.Settings.
+    `end_to_end`, `kernels`: measure these too. options: `cpu_threads` and the fields of timing.Settings.
     Raises SystemExit(EX_TEMPFAIL) if memory ran out while others had some of it: to be tried again, alone.
     """
     laps = Laps()
@@ -117,6 +117,8 @@ def _measure(cell: Cell, device: str, inputs: dict, options: dict, machine: dict
     laps.end("energy")
     compared = parity.check(session, images, logits, PARITY_SECONDS, call_seconds, expected[cell.precision])
     laps.end("parity")
+    costs = end_to_end.measure(session, options["cpu_threads"]) if inputs.get("end_to_end") else None
+    laps.end("end_to_end")
     launched = kernels.witness(session) if inputs.get("kernels") and device == "cuda" else None
     laps.end("kernels")
     status, reason, observed = parity.verdict(cell.precision, session.dtype, compared, expected)
@@ -131,6 +133,7 @@ def _measure(cell: Cell, device: str, inputs: dict, options: dict, machine: dict
         "memory": memory.as_dict(),
         **conditions,
         "energy": used,
+        "end_to_end": costs,
         "kernels": launched,
         "parity": compared.as_dict() | {"expected_snr_db": expected} if compared else None,
     }

@@ -9,6 +9,7 @@ import yaml
 from speedgrid import findings, language, plots
 from speedgrid.findings import label, measured, number
 from speedgrid.findings.objectives import margin_of
+from speedgrid.findings.requests import requests
 from speedgrid.findings.words import place, with_interval
 from speedgrid.grid import nearest
 from speedgrid.published import section
@@ -82,6 +83,7 @@ def of_model(table: pd.DataFrame, run: dict, whole: dict) -> dict:
         "sections": sections(table),
         "speedup_over_resolution": speedups(shown[shown.batch_size == whole["batch_size"]], "resolution"),
         "speedup_over_batch_size": speedups(shown[shown.resolution == whole["resolution"]], "batch_size"),
+        "requests": requests(table, whole["resolution"], whole["batch_size"]),
         "missing": missing(table),
         "relabelled": shown[shown.status == "wrong_precision"],
         # The control cell is of the first model, and its drift the run's.

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 import numpy as np
 import pandas as pd
 
+from speedgrid import costs
 from speedgrid.grid import AXES, Cell, turn_number
 from speedgrid.limiter import limiter
 from speedgrid.record import SHOWN, STATUSES
@@ -45,6 +46,7 @@ COLUMNS = (
     "power_w",
     "energy_mj_per_image",
     "energy_power_w",
+    *costs.COLUMNS,
     "gpu_busy_percent",
     "throttled",
     "limiter",
@@ -136,7 +138,7 @@ def row(cell: Cell, records: list[dict], arithmetic: dict[str, dict[str, dict]],
     counted = arithmetic[cell.model][str(cell.resolution)]
     result |= efficiency(result, counted["flop"], peaks)
     result["limiter"] = limiter(result, counted["layers"], peaks, throttled(measured))
-    return result | conditions(measured) | energy(measured, result["throughput_fps"])
+    return result | conditions(measured) | energy(measured, result["throughput_fps"]) | costs.columns(measured)
 
 
 def speed(cell: Cell, records: list[dict]) -> dict:

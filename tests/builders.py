@@ -101,6 +101,12 @@ def make_refusal(name: str, status: str, reason: str) -> dict:
     }
 
 
+def make_costs(medians: dict[str, float]) -> dict:
+    """Return the costs of a record, as of speedgrid.end_to_end, with these medians in ms by step."""
+    samples = {name: {"host_ms": [ms / 2, ms, ms * 2], "device_ms": []} for name, ms in medians.items()}
+    return {"samples": samples, "photograph": [107, 143], "threads": 2}
+
+
 def make_records(latencies=LATENCIES) -> list[dict]:
     """Return one record for each cell, all of whose calls took the same time."""
     return [make_record(name, [ms] * 50) for name, ms in latencies.items()]

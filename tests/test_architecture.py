@@ -123,7 +123,7 @@ def test_the_library_files_that_rules_name_exist():
     named = {
         module
         for path in RULES
-        for arguments in re.findall(r"code=code\(([^)]*)\)", path.read_text())
+        for arguments in re.findall(r"\bcode\(([^)]*)\)", path.read_text())
         for module in re.findall(r'"([\w/]+)"', arguments)
     }
     named |= {module for name in BACKENDS for module in backends.get(name).CODE}

@@ -1,7 +1,7 @@
 """The gate: tables that cannot be true are found, and true ones pass."""
 
 import pytest
-from builders import ARITHMETIC, LATENCIES, PEAKS, REFERENCE, make_record, make_records, make_table
+from builders import ARITHMETIC, LATENCIES, PEAKS, REFERENCE, make_costs, make_record, make_records, make_table
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -214,3 +214,36 @@ def test_energy_that_is_not_power_times_time_is_found(power_w, factor):
     [found] = violations(with_energy(power_w * 0.004 * factor, power_w))
     assert found.startswith("resnet18-pytorch-fp32-r64-b8: energy x rate = ")
     assert found.endswith(f"not the power of {power_w:.6g} W")
+
+
+STEPS = {
+    "cpu": ("preprocess_cpu", "copy_in_pinned", "call", "copy_out_pinned"),
+    "gpu": ("copy_in_uint8", "preprocess_gpu", "call", "copy_out_pinned"),
+}
+
+
+def with_costs(times, way):
+    """Return the table of one cell whose steps take `times` in ms, and its request as long as all of them."""
+    steps = dict(zip(STEPS[way], times, strict=True))
+    costs = make_costs(steps | {f"end_to_end_{way}": sum(times)})
+    return make_table([make_record("resnet18-pytorch-fp32-r64-b8", [16.0] * 50, end_to_end=costs)])
+
+
+FOUR_TIMES = st.lists(st.floats(0.5, 1000), min_size=4, max_size=4)
+
+
+@given(FOUR_TIMES, st.sampled_from(sorted(STEPS)), st.integers(0, 3), st.floats(1.01, 100))
+def test_a_step_of_a_request_that_is_changed_alone_is_found(times, way, which, factor):
+    table = with_costs(times, way)
+    assert violations(table) == []
+    table.loc[0, f"{STEPS[way][which]}_ms"] *= factor
+    [found] = violations(table)
+    assert found.startswith(f"resnet18-pytorch-fp32-r64-b8: parts_{way}_ms = ")
+
+
+@given(FOUR_TIMES, st.sampled_from(sorted(STEPS)), st.one_of(st.floats(0.01, 0.7), st.floats(1.4, 100)))
+def test_a_request_that_its_steps_do_not_add_up_to_is_found(times, way, factor):
+    table = with_costs(times, way)
+    table.loc[0, f"end_to_end_{way}_ms"] *= factor
+    [found] = violations(table)
+    assert f"ms, but end_to_end_{way}_ms = " in found

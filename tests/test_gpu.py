@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from speedgrid import environment, export, images, peaks, reference, weights
+from speedgrid import costs, environment, export, images, peaks, reference, weights
 from speedgrid.grid import Cell
 from speedgrid.launcher import ADDRESS_VARIABLE, client, server
 
@@ -76,9 +76,9 @@ def arguments(inputs, cell: Cell, artifact: str, build: str | None = None) -> li
     return [*given, "--options", json.dumps(OPTIONS), "--output", str(folder / "record.json")]
 
 
-def measure(inputs, *what) -> dict:
-    """Measure one cell in a fork of the launcher, as the workflow does."""
-    assert client.ask(os.environ[ADDRESS_VARIABLE], arguments(inputs, *what), None) == 0
+def measure(inputs, *what, more=()) -> dict:
+    """Measure one cell in a fork of the launcher, as the workflow does. more: further options of the script."""
+    assert client.ask(os.environ[ADDRESS_VARIABLE], [*arguments(inputs, *what), *more], None) == 0
     return json.loads((inputs[0] / "record.json").read_text())
 
 
@@ -251,3 +251,34 @@ def test_what_the_gpu_can_do_is_measured_and_below_its_data_sheet(tmp_path):
     assert measured["cache_mb"] > 0.1
     # Boards without the counter have no reading.
     assert measured["idle_power_w"] is None or 1 < measured["idle_power_w"] < 500
+
+
+@pytest.mark.parametrize("batch_size", [1, 32])
+@pytest.mark.parametrize(("backend", "artifact"), [("pytorch", "weights.pth"), ("onnxruntime", "fp16.onnx")])
+def test_the_steps_of_a_request_add_up_to_the_whole_on_both_ways(inputs, backend, artifact, batch_size):
+    cell = Cell("resnet18", backend, "fp16", RESOLUTION, batch_size)
+    record = measure(inputs, cell, inputs[1][artifact], more=["--end-to-end"])
+    assert_proven(record, "fp16")
+    found = record["end_to_end"]
+    assert "error" not in found, found
+    columns = costs.columns([record])
+    assert all(columns[name] > 0 for name in costs.COLUMNS), columns
+    for sample in found["samples"].values():
+        assert len(sample["host_ms"]) == len(sample["device_ms"]) >= 5
+
+
+def test_a_gpu_and_a_cpu_preprocess_alike():
+    import torch
+
+    from speedgrid.preprocessing import STD, photograph_size, preprocess
+
+    generator = torch.Generator().manual_seed(0)
+    decoded = torch.randint(0, 256, (4, *photograph_size(224), 3), dtype=torch.uint8, generator=generator)
+    on_cpu, on_gpu = torch.empty(4, 3, 224, 224), torch.empty(4, 3, 224, 224, device="cuda")
+    preprocess(decoded, on_cpu)
+    preprocess(decoded.cuda(), on_gpu)
+    level = 1 / 255 / min(STD)
+    difference = (on_cpu - on_gpu.cpu()).abs()
+    # A CPU rounds to uint8 after each direction, a GPU after both.
+    assert difference.max() <= level * 1.001
+    assert difference.mean() < 0.25 * level

@@ -31,7 +31,7 @@ OPTIONS = {
 }
 SETTINGS = {"speed": "high"}
 STEPS = ["claim", "describe", "import", "context", "load", "first_call", "queue"]
-STEPS += ["telemetry", "timing", "energy", "parity", "kernels"]
+STEPS += ["telemetry", "timing", "energy", "parity", "end_to_end", "kernels"]
 
 
 @pytest.fixture
@@ -85,7 +85,7 @@ def test_a_measurement_that_works_is_a_whole_record(backend, files, tmp_path):
     assert found["command"].startswith("python -m scripts.")
     assert re.fullmatch(r".+ CPUs\), numpy [\d.]+", found["fingerprint"])
     assert found["telemetry"] is None
-    assert found["energy"] is None
+    assert found["energy"] is found["end_to_end"] is None
     assert set(found["memory"]["readings_mb"]) == {"baseline", "loaded", "timed"}
     assert (found["memory"]["whole_device"], found["memory"]["other_processes"]) == (False, None)
     record.write_json(tmp_path / "one.json", found)
@@ -374,4 +374,4 @@ def test_the_settings_of_timing_are_the_keys_of_the_schema():
     from speedgrid.settings import read_schema
 
     keys = set(read_schema()["properties"]["timing"]["properties"])
-    assert keys - {"rounds", "energy_resolutions", "cpu_threads"} == set(measure.SETTING_NAMES)
+    assert keys - {"rounds", "energy_resolutions", "end_to_end", "cpu_threads"} == set(measure.SETTING_NAMES)

@@ -3,9 +3,10 @@
 from pathlib import Path
 from xml.etree import ElementTree
 
+import matplotlib.colors
 import numpy as np
 import pytest
-from builders import make_record, make_records, make_refusal, make_table
+from builders import make_costs, make_record, make_records, make_refusal, make_table
 from drawing import draw, make_material, texts
 
 from speedgrid import language, plots
@@ -25,6 +26,7 @@ WORDS = {
     **dict.fromkeys(plots.TITLES, "nothing was measured here"),
     "roofline": "no cell has both a speed and a count of its layers",
     "build_time": "no engine was built",
+    "end_to_end": "no request was measured end to end here",
     "drift": "the control cell was not measured",
     "round_spread": "no cell was measured in two rounds",
 }
@@ -154,3 +156,16 @@ def test_every_precision_has_a_style_of_its_own():
     styles = [tuple(plots.STYLES[precision].values()) for precision in PRECISIONS]
     assert len(set(styles)) == len(PRECISIONS)
     assert len(set(plots.COLOURS.values())) == len(plots.COLOURS)
+
+
+def test_a_request_is_a_bar_of_its_steps_with_a_line_where_the_whole_ends(tmp_path):
+    steps = {"preprocess_cpu": 5.0, "copy_in_pinned": 1.0, "call": 16.0, "copy_out_pinned": 0.5, "end_to_end_cpu": 22.0}
+    other = {"copy_in_uint8": 0.25, "preprocess_gpu": 2.0, "end_to_end_gpu": 40.0}  # does not add up: not drawn
+    record = make_record("resnet18-pytorch-fp32-r64-b8", [16.0] * 50, end_to_end=make_costs(steps | other))
+    [axes] = draw("end_to_end", make_material(tmp_path, [record])).axes
+    bars = [(bar.get_x(), bar.get_width()) for bar in axes.patches]
+    assert bars == [(0.0, 5.0), (5.0, 1.0), (6.0, 16.0), (22.0, 0.5)]
+    assert matplotlib.colors.same_color(axes.patches[2].get_facecolor(), plots.COLOURS["pytorch"])
+    [line] = axes.lines
+    assert list(line.get_xdata()) == [22.0, 22.0]
+    assert [text.get_text() for text in axes.get_yticklabels()] == ["PyTorch fp32, CPU"]

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from builders import LATENCIES, make_record, make_records, make_refusal, write_run
+from builders import LATENCIES, make_costs, make_record, make_records, make_refusal, write_run
 
 from speedgrid import report, results_page
 
@@ -249,3 +249,46 @@ def test_kernels_are_a_second_witness_that_may_disagree(tmp_path):
         "* onnxruntime, labelled fp32, by its error fp32: kernels of tf32 (1 cell). **The two do not agree.**" in text
     )
     assert "second witness" not in render(tmp_path, make_records())[0]
+
+
+STEPS = {"preprocess_cpu": 5.0, "call": 16.0, "end_to_end_cpu": 20.0}
+COPIES = {"copy_in_pinned": 1.0, "copy_in_uint8": 0.25, "preprocess_gpu": 2.0, "copy_out_pinned": 0.5}
+ON_GPU = STEPS | COPIES | {"end_to_end_gpu": 18.75}
+
+
+def requests(folder, **costs):
+    """Return the section about requests of a run whose cells at batch size 8 have these costs; None if it has none."""
+    records = [make_record(f"resnet18-{name}-fp32-r64-b8", [16.0] * 50, end_to_end=one) for name, one in costs.items()]
+    text, _, _ = render(folder, records)
+    title = "What a user pays end to end"
+    return section(text, title) if title in text else None
+
+
+def test_without_costs_the_report_has_no_section_about_requests(tmp_path):
+    assert requests(tmp_path, pytorch=None) is None
+
+
+def test_requests_on_a_cpu_have_no_columns_of_copies(tmp_path):
+    text = requests(tmp_path, pytorch=make_costs(STEPS))
+    head, _, row = [line for line in text.splitlines() if line.startswith("|")]
+    columns = ["setting", "call", "preprocessing on the CPU", "whole, preprocessed on the CPU"]
+    assert [one.strip() for one in head.strip("|").split("|")] == [*columns, "better on", "share of the call, %"]
+    assert row == "| PyTorch fp32 | 16.0 | 5.00 | 20.0 | on the CPU | 80.0 |"
+    assert "PyTorch fp32: 20.0 ms, 400 images/s, preprocessed on the CPU; its call is 80.0 % of that." in text
+
+
+def test_the_quickest_request_need_not_have_the_quickest_call(tmp_path):
+    slower = ON_GPU | {"call": 17.0, "preprocess_gpu": 0.5, "end_to_end_gpu": 18.25}
+    text = requests(tmp_path, pytorch=make_costs(ON_GPU), onnxruntime=make_costs(slower))
+    assert "The quickest request is that of ONNX Runtime fp32: 18.2 ms" in text
+    assert "The quickest call is that of PyTorch fp32, 16.0 ms: for requests as a whole" in text
+    row = next(line for line in text.splitlines() if line.startswith("| PyTorch fp32"))
+    assert row.endswith("| 20.0 | 18.8 | on the GPU | 85.3 |")
+
+
+def test_a_request_that_was_not_measured_or_was_disturbed_is_no_figure(tmp_path):
+    failed = {"samples": {}, "error": "OutOfMemoryError: CUDA out of memory"}
+    text = requests(tmp_path, pytorch=make_costs(STEPS | {"end_to_end_cpu": 60.0}), onnxruntime=failed)
+    assert "* Not measured, for the reason in the record of the first round: ONNX Runtime fp32." in text
+    assert "| PyTorch fp32 | 16.0 | 5.00 |  |  |" in text
+    assert "The quickest request" not in text

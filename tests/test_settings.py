@@ -159,6 +159,7 @@ def test_an_empty_configuration_gets_every_default():
         "target_percent": 2,
         "rounds": 3,
         "energy_resolutions": [],
+        "end_to_end": False,
         "cpu_threads": 0,
     }
     assert completed["budget"] == {"latency_ms": None, "memory_mb": None}

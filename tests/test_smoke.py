@@ -213,3 +213,16 @@ def test_a_run_describes_itself(smoke):
     assert run["config"]["device"] == "cpu"
     assert run["machine"]["commit"] is None  # the copy is not in git
     assert run["threads"] <= os.cpu_count()
+
+
+def test_every_cell_of_the_first_round_says_what_its_request_costs(records, table, smoke):
+    for one in records.values():
+        found = one["end_to_end"]
+        assert set(found["samples"]) == {"preprocess_cpu", "call", "end_to_end_cpu"}, found
+        assert found["photograph"] == [107, 143]
+        assert all(len(sample["host_ms"]) >= 5 for sample in found["samples"].values())
+    assert (table.preprocess_cpu_ms > 0).all()
+    assert (table.call_ms > 0).all()
+    assert "What a user pays end to end" in (smoke.workflow / "report/report.md").read_text()
+    others = (smoke.workflow / "artifacts/timings").glob("*-twin*.json")
+    assert {record.read(path)["end_to_end"] for path in others} == {None}

@@ -147,6 +147,7 @@ CHANGES = {
     "timing settings": ({"timing": {"timed_runs": 60}}, {"time_cell": 6 + CONTROLS, **TABLE}, CELLS),
     "a demand": ({"budget": {"latency_ms": 5}}, TABLE, set()),
     "the language": ({"report": {"language": "ru"}}, TABLE, set()),
+    "no costs": ({"timing": {"end_to_end": False}}, {"time_cell": 6, **TABLE}, CELLS),
     "energy, which a CPU does not tell": ({"timing": {"energy_resolutions": [64]}}, TABLE, set()),
     "another seed": (
         {"model": {"seed": 1}},
@@ -221,6 +222,13 @@ def test_a_run_that_was_killed_goes_on_where_it_stopped(tree):
     planned = tree.plan(*SMOKE)
     assert planned.jobs == {"time_cell": 1, **TABLE}
     assert planned.timings == {"resnet18-onnxruntime-fp32-r64-b2"}
+
+
+def test_an_edit_of_measuring_code_is_named_as_the_reason_to_measure_again(tree):
+    append(tree / "speedgrid/timing.py", "\n# edited\n")
+    reasons = re.findall(r"Reason: (Params have changed.*)", tree.plan(*SMOKE).log)
+    assert len(reasons) == 6 + CONTROLS
+    assert all("speedgrid/timing.py" in one and "speedgrid/measure.py" not in one for one in reasons)
 
 
 def test_energy_at_a_resolution_times_its_cells_again_and_no_others(gpu_tree):

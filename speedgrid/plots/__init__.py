@@ -26,6 +26,7 @@ TITLES = {
     "roofline": N_("Roofline"),
     "utilisation_map": N_("Utilisation of the device"),
     "build_time": N_("Build time"),
+    "end_to_end": N_("A request end to end"),
     "drift": N_("Drift of the control cell"),
     "round_spread": N_("Spread between rounds"),
 }
@@ -42,6 +43,7 @@ DRAWERS = {
     "roofline": ("roofline", "draw_roofline"),
     "utilisation_map": ("heatmap", "draw_utilisation"),
     "build_time": ("builds", "draw_builds"),
+    "end_to_end": ("requests", "draw_requests"),
     "drift": ("repeats", "draw_drift"),
     "round_spread": ("repeats", "draw_spread"),
 }
