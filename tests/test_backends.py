@@ -41,10 +41,14 @@ def test_a_backend_of_the_other_device_is_unavailable(name, device, reason):
     ("name", "precision", "word"),
     [
         ("pytorch", "tf32", "TF32 is a format of NVIDIA's tensor cores"),
-        ("onnxruntime", "tf32", "no tf32 convolution"),
+        ("onnxruntime", "tf32", "a CPU has none"),
         ("onnxruntime", "fp16", "no fp16 convolution"),
         ("onnxruntime", "bf16", "no bf16 convolution"),
-        ("openvino", "fp16", "not fp16"),
+        ("openvino", "tf32", "a CPU has none"),
+        ("openvino", "fp8", "OpenVINO has no fp8 on a CPU"),
+        ("onnxruntime", "fp8", "no fp8 convolution"),
+        ("pytorch", "int8", "no int8 convolution"),
+        ("pytorch", "fp8", "no fp8 convolution"),
     ],
 )
 def test_a_precision_that_a_cpu_lacks_is_unsupported_with_a_reason(name, precision, word):

@@ -2,7 +2,7 @@
 
 from speedgrid import device as devices
 from speedgrid.backends.session import TorchSession
-from speedgrid.precision import set_torch_math, torch_dtype
+from speedgrid.precision import QUANTISED, set_torch_math, torch_dtype
 
 PACKAGES = ("torch", "torchvision", "nvidia-cudnn-cu13")
 CODE = ("backends/pytorch", "backends/cudnn_libraries", "models")
@@ -16,8 +16,8 @@ def available(device: str) -> str | None:
 
 def unsupported(cell, device: str) -> str | None:
     """Return why this backend cannot do this cell, or None."""
-    if device == "cpu" and cell.precision == "tf32":
-        return "TF32 is a format of NVIDIA's tensor cores; a CPU has none"
+    if cell.precision in QUANTISED:
+        return f"eager PyTorch has no {cell.precision} convolution for an unmodified model"
     return None
 
 
