@@ -3,11 +3,12 @@
 from importlib.util import find_spec
 from pathlib import Path
 
+from speedgrid import calibrated, environment
 from speedgrid import device as devices
-from speedgrid import environment
 from speedgrid.backends.session import TorchSession
+from speedgrid.precision import QUANTISED
 
-PACKAGES = ("torch", "torch-tensorrt", "torch-tensorrt-rtx", "tensorrt", "tensorrt-rtx-cu13-libs")
+PACKAGES = ("torch", "torch-tensorrt", "torch-tensorrt-rtx", "tensorrt", "tensorrt-rtx-cu13-libs", "nvidia-modelopt")
 CODE = ("backends/torch_tensorrt", "backends/tensorrt_libraries")
 IMPORTS = {"cuda": ("torch", "speedgrid.backends.tensorrt_libraries")}
 
@@ -25,7 +26,9 @@ def available(device: str) -> str | None:
 
 def unsupported(cell, device: str) -> str | None:
     """Return why this backend cannot do this cell, or None."""
-    return None
+    if cell.precision == "int8" and "torch-tensorrt-rtx" in flavour():
+        return "TensorRT-RTX quantises weights to int8, but no activations; full TensorRT (torch-tensorrt) does both"
+    return calibrated.missing() if cell.precision in QUANTISED else None
 
 
 def flavour() -> dict[str, str]:
@@ -39,7 +42,7 @@ def load(cell, device: str, artifact: str, options: dict) -> TorchSession:
 
     load_runtime()
     module = torch.jit.load(artifact, map_location="cuda").eval()
-    session = TorchSession(cell, device, module)
+    session = TorchSession(cell, device, module, dtype="float16" if cell.precision in QUANTISED else None)
     session.details = {"version": flavour(), "executes_on": torch.cuda.get_device_name()}
     return session
 
