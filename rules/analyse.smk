@@ -12,6 +12,7 @@ rule aggregate:
         hardware="config/hardware.yaml",
         code=code(
             "table",
+            "choice",
             "limiter",
             "statistics",
             "stability",
