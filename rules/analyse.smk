@@ -13,6 +13,7 @@ rule aggregate:
         code=code(
             "table",
             "costs",
+            "choice",
             "limiter",
             "statistics",
             "stability",

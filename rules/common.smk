@@ -83,7 +83,15 @@ def own_checkpoint(wildcards):
 
 def onnx_file(wildcards):
     """Return the ONNX file that serves a cell: fp32 and tf32 share one graph of float32 tensors."""
-    return f"artifacts/onnx/{wildcards.model}-{precision.stored(wildcards.precision)}-r{wildcards.resolution}.onnx"
+    stored = precision.stored(wildcards.precision, DEVICE)
+    return f"artifacts/onnx/{wildcards.model}-{stored}-r{wildcards.resolution}.onnx"
+
+
+def calibration_images(wildcards):
+    """Return the images that a quantised engine takes its ranges from; nothing for a float one."""
+    if wildcards.precision not in precision.QUANTISED:
+        return []
+    return f"artifacts/images/calibration-r{wildcards.resolution}.npy"
 
 
 def timing_priority(wildcards):

@@ -4,7 +4,8 @@
 rule compile_trt:
     input:
         weights="artifacts/weights/{model}-r{resolution}.pth",
-        code=code("engine", "build", "models", "precision"),
+        calibration=calibration_images,
+        code=code("engine", "build", "calibrated", "models", "precision"),
         script="scripts/compile_trt.py",
     output:
         engine=COMPILED["torch_tensorrt"],
@@ -24,7 +25,7 @@ rule compile_trt:
         "Engine of {wildcards.model} in {wildcards.precision} at {wildcards.resolution} x {wildcards.resolution}, batch size {wildcards.batch_size}"
     shell:
         "warm --keep compile_trt scripts.compile_trt {params.cell} --model {wildcards.model} --device {params.device}"
-        " --weights {input.weights} --engine {output.engine} --build {output.build} > {log} 2>&1"
+        " --weights {input.weights} --calibration {input.calibration} --engine {output.engine} --build {output.build} > {log} 2>&1"
 
 
 rule compile_tensorrt:

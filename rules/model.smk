@@ -93,6 +93,8 @@ rule export_onnx:
         description="artifacts/onnx/{model}-{precision}-r{resolution}.json",
     log:
         "logs/export_onnx/{model}-{precision}-r{resolution}.log",
+    wildcard_constraints:
+        precision="fp32|fp16|bf16",  # as torch has it; int8 is made of fp32
     params:
         environment=environment.versions(("torch", "onnx", "onnxscript")),
     message:
@@ -100,3 +102,42 @@ rule export_onnx:
     shell:
         "warm --keep export_onnx scripts.export_onnx --model {wildcards.model} --weights {input.weights} --precision {wildcards.precision}"
         " --resolution {wildcards.resolution} --onnx {output.onnx} --description {output.description} > {log} 2>&1"
+
+
+rule prepare_images:
+    input:
+        code=code("images"),
+        script="scripts/prepare_images.py",
+    output:
+        "artifacts/images/calibration-r{resolution}.npy",
+    log:
+        "logs/prepare_images/r{resolution}.log",
+    params:
+        seed=config["model"]["seed"],
+        images=128,
+    message:
+        "Calibration images of {wildcards.resolution} x {wildcards.resolution}"
+    shell:
+        "warm scripts.prepare_images --seed {params.seed} --resolution {wildcards.resolution} --count {params.images}"
+        " --output {output} > {log} 2>&1"
+
+
+rule quantize_onnx:
+    input:
+        onnx="artifacts/onnx/{model}-fp32-r{resolution}.onnx",
+        calibration="artifacts/images/calibration-r{resolution}.npy",
+        code=code("quantize"),
+        script="scripts/quantize_onnx.py",
+    output:
+        onnx="artifacts/onnx/{model}-int8-r{resolution}.onnx",
+        description="artifacts/onnx/{model}-int8-r{resolution}.json",
+    log:
+        "logs/quantize_onnx/{model}-r{resolution}.log",
+    threads: 2
+    params:
+        environment=environment.versions(("onnxruntime-gpu", "onnxruntime", "onnx")),
+    message:
+        "int8 of {wildcards.model} at {wildcards.resolution} x {wildcards.resolution}"
+    shell:
+        "warm scripts.quantize_onnx --onnx {input.onnx} --calibration {input.calibration} --output {output.onnx}"
+        " --description {output.description} > {log} 2>&1"

@@ -10,5 +10,7 @@ parser = argparse.ArgumentParser(description=__doc__)
 parser.add_argument("cell", type=Cell.parse, help="e.g. resnet18-torch_tensorrt-fp16-r224-b8")
 for name in ("model", "device", "weights", "engine", "build"):
     parser.add_argument(f"--{name}", required=True)
+parser.add_argument("--calibration", nargs="?", help="images that a quantised engine takes its ranges from")
 asked = parser.parse_args()
-write_json(asked.build, engine.build(asked.cell, asked.device, asked.model, asked.weights, asked.engine))
+paths = (asked.weights, asked.engine, asked.calibration)
+write_json(asked.build, engine.build(asked.cell, asked.device, asked.model, *paths))

@@ -4,18 +4,25 @@ import time
 from hashlib import sha256
 from pathlib import Path
 
-from speedgrid import environment
+from speedgrid import calibrated, environment, reference
 from speedgrid.build import attempt
 from speedgrid.grid import Cell
-from speedgrid.precision import torch_dtype
+from speedgrid.precision import QUANTISED, torch_dtype
 
 
-def build(cell: Cell, device: str, model: str, weights: str, output: str) -> dict:
-    """Compile the engine of a cell into `output` and return the build record (see speedgrid.build)."""
+def build(cell: Cell, device: str, model: str, weights: str, output: str, calibration: str | None = None) -> dict:
+    """Compile the engine of a cell into `output` and return the build record (see speedgrid.build).
+
+    calibration: the images, a .npy file, that a quantised engine takes its ranges from.
+    """
     # Full TensorRT times kernels while it builds; TensorRT-RTX does not.
     alone = "torch-tensorrt" in environment.versions(("torch-tensorrt",))
     return attempt(
-        cell, device, output, lambda: compile_engine(cell, model, weights, output, timing_cache(output)), alone
+        cell,
+        device,
+        output,
+        lambda: compile_engine(cell, model, weights, output, timing_cache(output), calibration),
+        alone,
     )
 
 
@@ -25,22 +32,25 @@ def timing_cache(output: str) -> str:
     return str(Path(output).parent / f"timing-{key}.cache")
 
 
-def compile_engine(cell: Cell, model: str, weights: str, output: str, timing_cache: str) -> dict:
+def compile_engine(
+    cell: Cell, model: str, weights: str, output: str, timing_cache: str, calibration: str | None
+) -> dict:
     """Compile `model` with `weights` for the cell's precision and shape and write a TorchScript file to `output`.
 
     Returns build seconds and the share of the graph's operations that is inside engines. Raises what torch_tensorrt
     raises when it cannot compile.
     """
     import torch
+
+    if cell.precision in QUANTISED:
+        import modelopt.torch.quantization  # noqa: F401 (first, for torch_tensorrt to find its operators)
     import torch_tensorrt
 
-    from speedgrid import models
-
-    dtype = torch_dtype(cell.precision)
-    module = models.fold_batch_norm(models.load(model, weights)).to("cuda", dtype)
+    module = prepare(cell.precision, model, weights, calibration)
+    dtype = next(module.parameters()).dtype
     example = torch.randn(cell.batch_size, 3, cell.resolution, cell.resolution, device="cuda", dtype=dtype)
     started = time.perf_counter()
-    with torch.no_grad():
+    with torch.no_grad(), calibrated.exporting(cell.precision):
         program = torch.export.export(module, (example,), strict=False)
         compiled = torch_tensorrt.dynamo.compile(
             program,
@@ -55,16 +65,35 @@ def compile_engine(cell: Cell, model: str, weights: str, output: str, timing_cac
     build_seconds = time.perf_counter() - started
     whole = calls(program.graph)
     del program
-    names = [name for name, _ in compiled.named_children()]
-    outside = sum(calls(part.graph) for name, part in compiled.named_children() if name.startswith("_run_on_gpu"))
+    description = describe(compiled, whole, cell.precision)
     torch_tensorrt.save(compiled, output, output_format="torchscript", arg_inputs=[example])
-    return {
-        "build_seconds": round(build_seconds, 3),
-        "engines": sum(name.startswith("_run_on_acc") for name in names),
-        "torch_parts": sum(name.startswith("_run_on_gpu") for name in names),
-        "coverage_percent": 100 * max(0.0, 1 - outside / whole),
-        "engine_mb": round(Path(output).stat().st_size / 1e6, 3),
+    size = round(Path(output).stat().st_size / 1e6, 3)
+    return {"build_seconds": round(build_seconds, 3), **description, "engine_mb": size}
+
+
+def describe(compiled, whole: int, precision: str) -> dict:
+    """Return how much of a model of `whole` operations is inside engines, and of a quantised one what executes so."""
+    parts = dict(compiled.named_children())
+    inside = [part for name, part in parts.items() if name.startswith("_run_on_acc")]
+    outside = [part for name, part in parts.items() if name.startswith("_run_on_gpu")]
+    description = {
+        "engines": len(inside),
+        "torch_parts": len(outside),
+        "coverage_percent": 100 * max(0.0, 1 - sum(calls(part.graph) for part in outside) / whole),
     }
+    if precision in QUANTISED:
+        description["quantised_nodes"] = calibrated.executed([part.get_layer_info() for part in inside], precision)
+    return description
+
+
+def prepare(precision: str, model: str, weights: str, calibration: str | None):
+    """Return the module to compile, on the GPU, with tensors of the precision; float16 around what is quantised."""
+    from speedgrid import models
+
+    module = models.fold_batch_norm(models.load(model, weights))
+    if precision in QUANTISED:
+        return calibrated.quantise(module, precision, reference.read(calibration))
+    return module.to("cuda", torch_dtype(precision))
 
 
 def calls(graph) -> int:

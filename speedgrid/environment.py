@@ -10,6 +10,7 @@ from pathlib import Path
 
 from speedgrid import backends, gpus
 from speedgrid.device import nvml
+from speedgrid.precision import FIRST_CAPABILITY
 
 # Everything that the report lists; what one backend depends on is in its module's PACKAGES.
 PACKAGES = (
@@ -26,6 +27,7 @@ PACKAGES = (
     "tensorrt",
     "torch-tensorrt-rtx",
     "tensorrt-rtx-cu13-libs",
+    "nvidia-modelopt",
     "numpy",
     "snakemake",
 )
@@ -51,7 +53,7 @@ def describe(device: str) -> dict:
         "python": platform.python_version(),
         "packages": versions(),
         "commit": commit(),
-        **gpu(next((one.index for one in gpus.usable()), 0)),
+        **own_gpu(),
     }
     name = description["cpu"] if device == "cpu" else description.get("gpu", "no GPU")
     return description | {"device_name": name}
@@ -68,6 +70,21 @@ def fingerprint(machine: dict, backend: str | None = None) -> str:
     parts = [machine["device_name"], *([f"driver {driver}"] if driver else [])]
     installed = machine["packages"]
     return ", ".join(parts + [f"{name} {installed[name]}" for name in packages if name in installed])
+
+
+def own_gpu() -> dict:
+    """Describe the GPU that is measured, the first of those that may be used; empty where there is none."""
+    return gpu(next((one.index for one in gpus.usable()), 0))
+
+
+def lacking(precision: str, device: str) -> str | None:
+    """Say in one clause why the hardware cannot do a precision, or return None if it can or is not there."""
+    if device == "cpu":
+        return "TF32 is a format of NVIDIA's tensor cores; a CPU has none" if precision == "tf32" else None
+    found, first = own_gpu().get("compute_capability"), FIRST_CAPABILITY.get(precision)
+    if not found or not first or tuple(map(int, found.split("."))) >= first:
+        return None
+    return f"tensor cores have {precision} from compute capability {first[0]}.{first[1]} on; this GPU has {found}"
 
 
 def gpu(index: int = 0) -> dict:

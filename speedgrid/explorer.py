@@ -23,7 +23,14 @@ from speedgrid.plots import COLOURS, NAMES
 from speedgrid.record import STATUSES
 
 # Those of speedgrid.plots, by the names that Vega gives them.
-SHAPES = {"fp32": "circle", "tf32": "square", "fp16": "triangle-up", "bf16": "diamond"}
+SHAPES = {
+    "fp32": "circle",
+    "tf32": "square",
+    "fp16": "triangle-up",
+    "bf16": "diamond",
+    "int8": "triangle-down",
+    "fp8": "cross",
+}
 # Apart for anybody, like the colours of the backends: https://jfly.uni-koeln.de/color/, greys where nothing was to run.
 STATUS_COLOURS = {
     "ok": "#56B4E9",

@@ -2,7 +2,7 @@
 
 NVIDIA's libraries put the types that a kernel multiplies into its name. What is not in a name is not guessed: kernels
 that a compiler generated, transforms around a product (Winograd, layouts, split-K sums), and arithmetic that is none
-of the grid's precisions (integers, float8, float64, complex, float16 tensors in float32 arithmetic) say nothing.
+of the grid's precisions (float64, complex, float16 tensors in float32 arithmetic, E5M2) say nothing.
 """
 
 import re
@@ -10,12 +10,12 @@ from collections.abc import Iterable
 
 from speedgrid.record import one_line
 
-TYPES = {"tf32": "tf32", "bf16": "bf16", "f16": "fp16", "fp16": "fp16", "f32": "fp32"}
+TYPES = {"tf32": "tf32", "bf16": "bf16", "f16": "fp16", "fp16": "fp16", "f32": "fp32", "i8": "int8", "e4m3": "fp8"}
 # Shapes of tensor-core instructions, e.g. 16 x 8 x 16, for float16 and bfloat16; 16 x 8 x 8 is for TF32 too.
 SHAPES = r"(?:884|1688|16816|161616)"
 # How names of CUTLASS 3 begin, up to the types: sometimes with the accumulator and the shape of the instruction.
 CUTLASS_3 = (
-    r"cutlass3x_sm\d+_tensorop_(?:[sh]\d+x\d+x\d+)?"
+    r"cutlass3x_sm\d+_tensorop_(?:[shi]\d+x\d+x\d+)?"
     r"(?:tf32)?(?:gemm|implicit_gemm_[a-z]+|_conv\dd_[a-z]+_weight_stationary_nq_2d_tiled)_"
 )
 # What a name must contain, and what it then means; where there is no meaning, the type that was found says it. The
@@ -24,6 +24,12 @@ PATTERNS = (
     # XMMA, in cuDNN, cuBLAS and TensorRT: type of the tensors, type multiplied and accumulated, type of the output,
     # e.g. sm80_xmma_fprop_implicit_gemm_f32f32_tf32f32_f32_nhwckrsc_nhwc_...
     (re.compile(r"xmma_\w*_(?:tf32|bf16|f16|f32){2}_(tf32|bf16|f16|f32)f(?:32|16)_f(?:32|16)_"), None),
+    # The same with integers, whose sums are int32, and with float8 (E4M3).
+    (re.compile(r"xmma_\w*_i8(?:i8|i32|f16|f32|bf16)_(i8)i32_(?:f|i)32_"), None),
+    (re.compile(r"xmma_\w*_e4m3(?:e4m3|bf16|f16|f32)_(e4m3)f(?:32|16)_f32_"), None),
+    # CUTLASS 2, cuBLAS and cuDNN, on tensor cores and without.
+    (re.compile(r"(?<![a-z\d])i(?:8816|16832|161616)(?:gemm|cudnn)_(?:int8|s8)_"), "int8"),
+    (re.compile(r"(?:volta|turing|ampere)_igemm_int8_"), "int8"),
     # CUTLASS 2 and cuBLAS: accumulator (s: float32, h: float16), instruction, operation; the type stands before or
     # after. https://docs.nvidia.com/cutlass/media/docs/cpp/profiler.html#gemm-procedural-names
     (re.compile(rf"(?<![a-z\d])(bf16|f16|fp16)_s{SHAPES}[a-z]"), None),
@@ -34,6 +40,8 @@ PATTERNS = (
     # CUTLASS 3: both factors, then the accumulator; float32 on tensor cores is TF32.
     (re.compile(CUTLASS_3 + r"(tf32|bf16|f16)_\1_f(?:32|16)_"), None),
     (re.compile(CUTLASS_3 + r"f32_f32_f32_"), "tf32"),
+    (re.compile(CUTLASS_3 + r"(e4m3)_e4m3_f(?:32|16)_"), None),
+    (re.compile(CUTLASS_3 + r"s8_s8_s32_"), "int8"),
     # cuBLAS's kernels for Hopper and later: types of the factors, of the sum and of the output, as letters.
     (re.compile(r"nvjet_(?:sm\d+_)?h[a-z]{2}_\d"), "fp16"),
     (re.compile(r"nvjet_(?:sm\d+_)?t[a-z]{2}_\d"), "bf16"),

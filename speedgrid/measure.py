@@ -68,7 +68,7 @@ def measure_cell(cell: Cell, turn: str, device: str, inputs: dict, options: dict
         return record
     laps.end("describe")
     try:
-        record |= {"build": build} | _measure(cell, device, inputs, options, machine, laps)
+        record |= {"build": build} | _measure(cell, device, inputs, build or {}, options, machine, laps)
     except Exception as error:
         record["status"], record["reason"] = _explain(error)
         if record["status"] == "out_of_memory" and gpus.crowded():
@@ -98,7 +98,7 @@ def _build_refusal(build: dict | None) -> tuple[str, str] | None:
     return (build["status"], build["reason"]) if build and build["status"] != "ok" else None
 
 
-def _measure(cell: Cell, device: str, inputs: dict, options: dict, machine: dict, laps: Laps) -> dict:
+def _measure(cell: Cell, device: str, inputs: dict, build: dict, options: dict, machine: dict, laps: Laps) -> dict:
     images, logits = reference.read(inputs["images"]), reference.read(inputs["logits"])
     expected = json.loads(Path(inputs["expected"]).read_text())
     uuid = machine.get("gpu_uuid") if device == "cuda" else None
@@ -115,19 +115,23 @@ def _measure(cell: Cell, device: str, inputs: dict, options: dict, machine: dict
     call_seconds = median(samples.host_ms) / 1000
     used = per_call(session, EnergyCounter(uuid), call_seconds) if inputs.get("energy") else None
     laps.end("energy")
-    compared = parity.check(session, images, logits, PARITY_SECONDS, call_seconds, expected[cell.precision])
+    compared = parity.check(
+        session, images, logits, PARITY_SECONDS, call_seconds, parity.doubt(cell.precision, expected)
+    )
     laps.end("parity")
     costs = end_to_end.measure(session, options["cpu_threads"]) if inputs.get("end_to_end") else None
     laps.end("end_to_end")
     launched = kernels.witness(session) if inputs.get("kernels") and device == "cuda" else None
     laps.end("kernels")
-    status, reason, observed = parity.verdict(cell.precision, session.dtype, compared, expected)
+    quantised = session.details.get("quantised_nodes", build.get("quantised_nodes"))
+    status, reason, observed = parity.verdict(cell.precision, session.dtype, compared, expected, quantised)
     return {
         "status": status,
         "reason": reason,
         "observed_precision": observed,
         "dtype": session.dtype,
         "details": session.details,
+        "quantised_nodes": quantised,
         "samples": samples.as_dict(),
         "seconds": laps.seconds,
         "memory": memory.as_dict(),

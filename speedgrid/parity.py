@@ -13,9 +13,12 @@ from dataclasses import asdict, dataclass
 import numpy as np
 
 from speedgrid.images import batch
+from speedgrid.precision import QUANTISED
 
 # What a session with tensors of a type can be computing, most exact first.
 CANDIDATES = {"float32": ("fp32", "tf32", "bf16"), "float16": ("fp16",), "bfloat16": ("bf16",)}
+# What computes where a quantised model is only emulated.
+EMULATED = {"float32": "fp32", "float16": "fp16", "bfloat16": "bf16"}
 # How far below its expected SNR the least exact candidate may lie, in dB, before the answer counts as wrong: sums in
 # half precision instead of float32, which the expectation does not have, cost up to 10 dB on ResNet-18.
 SLACK = 20.0
@@ -81,14 +84,25 @@ def decibels(relative: float) -> float:
     return float(-20 * np.log10(max(relative, 1e-16)))
 
 
-def observe(dtype: str, parity: Parity | None, expected: dict[str, float]) -> str | None:
-    """Return the precision that explains the error, or None if none does: a wrong answer.
+def candidates(precision: str, dtype: str) -> tuple[str, ...]:
+    """Return what a session labelled `precision` with tensors of a type can be computing, most exact first.
+
+    Only a session that is labelled so can be quantised: a float one with an error of that size is wrong. Such a session
+    has float tensors outside; that it does not compute in bf16 instead, its nodes tell better than its error.
+    """
+    if precision in QUANTISED:
+        return (*(name for name in CANDIDATES[dtype] if name != "bf16"), precision)
+    return CANDIDATES[dtype]
+
+
+def observe(precision: str, dtype: str, parity: Parity | None, expected: dict[str, float]) -> str | None:
+    """Return the precision that explains the error of a cell labelled `precision`; None, a wrong answer, if none does.
 
     expected: SNR in dB of each precision on this model and resolution. Limits lie halfway between neighbours.
     """
     if parity is None:
         return None
-    names = CANDIDATES[dtype]
+    names = candidates(precision, dtype)
     limits = [(expected[one] + expected[less]) / 2 for one, less in itertools.pairwise(names)]
     # Half of what is expected is the least: at 0 dB the error is as large as the answer.
     limits.append(max(expected[names[-1]] - SLACK, expected[names[-1]] / 2))
@@ -96,21 +110,37 @@ def observe(dtype: str, parity: Parity | None, expected: dict[str, float]) -> st
 
 
 def verdict(
-    precision: str, dtype: str, parity: Parity | None, expected: dict[str, float]
+    precision: str, dtype: str, parity: Parity | None, expected: dict[str, float], quantised: dict | None = None
 ) -> tuple[str, str, str | None]:
-    """Judge a cell labelled `precision`. Returns (status, reason, observed precision)."""
+    """Judge a cell labelled `precision`. Returns (status, reason, observed precision).
+
+    quantised: of a quantised session, how many of its convolutions and matrix products execute so: `executed`, `of`.
+    """
     if parity is None:
         return "wrong_result", "outputs are missing or not finite", None
     if parity.snr_db_median - parity.snr_db_min > UNEVEN:
         worst = f"{parity.snr_db_min:.0f} dB SNR on the worst image, {parity.snr_db_median:.0f} on the median one"
         return "wrong_result", f"some images are computed wrongly: {worst}, and rounding treats images alike", None
-    observed = observe(dtype, parity, expected)
-    if observed == precision:
-        return "ok", "", observed
+    observed = observe(precision, dtype, parity, expected)
     found = f"its error ({parity.snr_db:.0f} dB SNR on {dtype} tensors, {expected[precision]:.0f} expected)"
     if observed is None:
         return "wrong_result", f"{found} is one that no precision explains", None
+    if observed in QUANTISED and not (quantised and quantised["executed"]):
+        # Numbers that are rounded and then multiplied as floats have the error of integers without their speed.
+        products = quantised["of"] if quantised else 0
+        of = f"none of its {products} convolutions and matrix products is" if products else "no node is known to be"
+        return "wrong_precision", f"labelled {precision}, but {of} executed in {precision}", EMULATED[dtype]
+    if observed == precision:
+        return "ok", "", observed
     return "wrong_precision", f"labelled {precision}, but {found} is that of {observed}", observed
+
+
+def doubt(precision: str, expected: dict[str, float]) -> float:
+    """Return the SNR in dB that says which classes are too close to call: what is expected of a precision.
+
+    Of a quantised one it is that of fp16, or every flip would be excused by the very error that it comes from.
+    """
+    return expected["fp16" if precision in QUANTISED else precision]
 
 
 def check(
@@ -121,7 +151,7 @@ def check(
     The session must have been fed the first of `images`, poisoned, and run: its output is that of the runs before.
     At least FEWEST images are compared, all of them if `seconds` allow; a call takes `call_seconds`.
     images: float32 [count, 3, resolution, resolution]; logits: their float64 reference outputs [count, classes].
-    expected_db: SNR that the session's precision should have. None if an output is missing or not finite.
+    expected_db: as of `compare`. None if an output is missing or not finite.
     """
     size, count, deadline = session.shape[0], len(logits), time.monotonic() + seconds - call_seconds
     outputs, done = [session.output()[:count]], size

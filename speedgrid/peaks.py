@@ -11,6 +11,7 @@ import yaml
 
 from speedgrid import energy, gpus
 from speedgrid.device import missing
+from speedgrid.environment import lacking
 from speedgrid.precision import set_torch_math, torch_dtype
 from speedgrid.threads import physical_cores
 
@@ -50,11 +51,32 @@ def measure_gemm(device: str, precision: str) -> float | None:
         products = (partial(matmul, *pair) for pair in pairs)
         seconds = min(median_seconds(product, wait=lambda: None, together=1) for product in products)
     else:
+        if lacking(precision, device):
+            return None
         set_torch_math(precision)
         size = 4096 if precision == "fp32" else 8192
-        left, right = (torch.randn(size, size, device=device, dtype=torch_dtype(precision)) for _ in range(2))
-        seconds = median_seconds(lambda: left @ right, torch.cuda.synchronize, together=10)
+        seconds = median_seconds(gpu_product(precision, size), torch.cuda.synchronize, together=10)
     return round(2 * size**3 / seconds / 1e12, 4)
+
+
+def gpu_product(precision: str, size: int):
+    """Return a call that multiplies two random square matrices of a size on the GPU, in a precision.
+
+    int8 and fp8 by torch's own products of them, whose right factor is stored by columns, and with sums in int32 and
+    float32 (https://github.com/pytorch/pytorch/blob/main/aten/src/ATen/native/native_functions.yaml: _int_mm,
+    _scaled_mm). float8 numbers have a scale of 1.
+    """
+    import torch
+
+    if precision == "int8":
+        left, right = (torch.randint(-127, 128, (size, size), device="cuda", dtype=torch.int8) for _ in range(2))
+        return lambda: torch._int_mm(left, right.t())
+    if precision == "fp8":
+        left, right = (torch.randn(size, size, device="cuda").to(torch.float8_e4m3fn) for _ in range(2))
+        one = torch.ones((), device="cuda")
+        return lambda: torch._scaled_mm(left, right.t(), scale_a=one, scale_b=one, out_dtype=torch.bfloat16)
+    left, right = (torch.randn(size, size, device="cuda", dtype=torch_dtype(precision)) for _ in range(2))
+    return lambda: left @ right
 
 
 def median_seconds(call, wait, together: int) -> float:

@@ -14,6 +14,7 @@ COLUMNS = (
     "backend",
     "precision",
     "observed_precision",
+    "quantised_nodes",
     "resolution",
     "batch_size",
     "status",
@@ -33,13 +34,14 @@ COLUMNS = (
     "energy_mj_per_image",
     "coverage_percent",
     "snr_db",
+    "auto",
     "reason",
 )
 
 
 def page(table: pd.DataFrame, run: dict, template: str | Path) -> str:
     """Return every row as HTML, measured or not. table: results as of speedgrid.table. run: as of speedgrid.run."""
-    columns = [column for column in COLUMNS if table[column].notna().any()]
+    columns = [column for column in COLUMNS if column in table and table[column].notna().any()]
     numeric = {column for column in columns if pd.api.types.is_numeric_dtype(table[column])}
     return render(
         template,

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from speedgrid import controls, peaks, record, stability, table
+from speedgrid import choice, controls, peaks, record, stability, table
 from speedgrid.grid import Cell
 
 
@@ -26,6 +26,7 @@ def summarise(
     ceilings = limits(json.loads(Path(measured).read_text()), peaks.data_sheet(machine["device_name"]))
     arithmetic = json.loads(Path(flops).read_text())
     results = table.tabulate(cells, rounds, arithmetic, ceilings, config["report"]["reference"])
+    results["auto"] = choice.chosen(results, config["accuracy"]["max_top1_loss"])
     commands = {str(Cell(**found["cell"])): found["command"] for found in rounds}
     first = {cell.backend: str(cell) for cell in reversed(cells) if str(cell) in commands}
     dates = sorted(found["measured_at"] for found in records)

@@ -8,7 +8,9 @@ import yaml
 from jsonschema import Draft202012Validator, validators
 from jsonschema.exceptions import ValidationError, best_match
 
+from speedgrid import backends
 from speedgrid.device import resolve
+from speedgrid.precision import EXPERIMENTAL, PRECISIONS
 
 SCHEMA_FILE = Path(__file__).parent.parent / "config" / "schema.yaml"
 
@@ -50,6 +52,7 @@ def complete(config: dict) -> dict:
     if error:
         raise SettingsError(_sentence(error))
     completed["device"] = resolve(completed["device"])
+    _expand_auto(completed)
     _check_combinations(completed)
     return completed
 
@@ -92,6 +95,27 @@ def _sentence(error: ValidationError) -> str:
 
 def _either(types: str | list[str]) -> str:
     return types if isinstance(types, str) else " or ".join(types)
+
+
+def _expand_auto(config: dict) -> None:
+    """Write out what the precision `auto` means on the device."""
+    device = config["device"]
+    axes = config["grid"][device]
+    if "auto" not in axes["precision"]:
+        return
+    if len(axes["precision"]) > 1:
+        raise SettingsError(
+            f"config key grid.{device}.precision is {axes['precision']!r}; auto means every precision that the device "
+            "has, and must be alone."
+        )
+    all_axes = {"model": config["models"], **axes}
+    names = [name for name in PRECISIONS if name not in EXPERIMENTAL and backends.able(name, all_axes, device)]
+    if not names:
+        raise SettingsError(
+            f"config key grid.{device}.precision is ['auto'], but none of {', '.join(axes['backend'])} runs on this "
+            "machine; write the precisions out, and every cell says why it cannot run."
+        )
+    axes["precision"] = names
 
 
 def _check_combinations(config: dict) -> None:

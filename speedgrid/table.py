@@ -39,9 +39,11 @@ COLUMNS = (
     "speedup_low",
     "speedup_high",
     "observed_precision",
+    "quantised_nodes",
     "kernels",
     "snr_db",
     "top1_agreement",
+    "auto",
     "sm_clock_mhz",
     "power_w",
     "energy_mj_per_image",
@@ -64,6 +66,7 @@ TEXT_COLUMNS = {
     "status",
     "reason",
     "observed_precision",
+    "quantised_nodes",
     "kernels",
     "throttled",
     "limiter",
@@ -93,8 +96,9 @@ def tabulate(
     rows = [row(cell, by_cell.get(cell, []), arithmetic, peaks) for cell in grid]
     table = pd.DataFrame(rows, columns=COLUMNS)
     # A column with no value at all would otherwise have no type.
-    table = table.astype(dict.fromkeys(set(COLUMNS) - TEXT_COLUMNS - {*AXES, "rounds", "runs"}, float))
+    table = table.astype(dict.fromkeys(set(COLUMNS) - TEXT_COLUMNS - {*AXES, "auto", "rounds", "runs"}, float))
     add_speedups(table, by_cell, reference)
+    table["auto"] = False  # see speedgrid.choice, which needs the finished table
     return table
 
 
@@ -126,6 +130,7 @@ def row(cell: Cell, records: list[dict], arithmetic: dict[str, dict[str, dict]],
     result |= {"device": worst["environment"]["device_name"], "rounds": len(records), "runs": 0}
     measured = [record for record in records if "samples" in record]
     result["observed_precision"] = next((record["observed_precision"] for record in measured), None)
+    result["quantised_nodes"] = next((quantised(record) for record in measured), None)
     build = next((record["build"] for record in measured if record["build"]), None)
     result["build_seconds"] = build.get("build_seconds") if build else None
     if result["status"] not in SHOWN or not measured:
@@ -227,6 +232,12 @@ def energy(records: list[dict], throughput_fps: float) -> dict:
                 joules = 1000 * used["joules_per_call"] / batch_size
                 return {"energy_mj_per_image": joules, "energy_power_w": used["power_w"]}
     return {"energy_mj_per_image": None, "energy_power_w": None}
+
+
+def quantised(record: dict) -> str | None:
+    """Return how many of a quantised session's convolutions and matrix products executed so, e.g. `20 of 21`."""
+    found = record.get("quantised_nodes")
+    return f"{found['executed']} of {found['of']}" if found else None
 
 
 def coverage(record: dict) -> float | None:

@@ -29,7 +29,7 @@ MEASURED = {"gemm_tflops": {"fp32": 2.0, "tf32": 4.0}, "copy_gb_s": 10.0, "cache
 PEAKS = {**MEASURED, "data_sheet_tflops": {"fp32": 5.0, "fp16": 10.0}, "data_sheet_gb_s": None}
 REFERENCE = {"backend": "pytorch", "precision": "fp32"}
 # SNR in dB by precision, as it is for ResNet-18 at 224 pixels, in round numbers: limits are 90, 50 and 20 less than 40.
-EXPECTED = {"fp32": 120.0, "tf32": 60.0, "fp16": 60.0, "bf16": 40.0}
+EXPECTED = {"fp32": 120.0, "tf32": 60.0, "fp16": 60.0, "bf16": 40.0, "int8": 28.0, "fp8": 20.0}
 # Latencies in ms whose ratios can be computed in the head.
 LATENCIES = {
     "resnet18-pytorch-fp32-r64-b1": 4.0,

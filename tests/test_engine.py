@@ -1,6 +1,8 @@
 """Engines: a build that cannot be done is a record with a reason, never a crash."""
 
+import json
 from contextlib import contextmanager
+from types import SimpleNamespace
 
 import pytest
 
@@ -60,6 +62,24 @@ def test_an_engine_that_was_built_keeps_its_file_and_says_how_long_it_took(tmp_p
     record = engine.build(CELL, "cuda", "resnet18", "none.pth", str(output))
     assert record == {"status": "ok", "reason": "", "build_seconds": 1.5}
     assert output.read_bytes() == b"engine"
+
+
+class Part:
+    """A part of a compiled model: `operations` of torch, or an engine with what its inspector says."""
+
+    def __init__(self, operations=0, layers=()):
+        self.graph = SimpleNamespace(nodes=[SimpleNamespace(op="call_function")] * operations)
+        self.get_layer_info = lambda: json.dumps({"Layers": list(layers)})
+
+
+def test_a_build_says_how_much_is_inside_engines_and_of_a_quantised_one_what_executes_so():
+    convolution = {"LayerType": "CaskConvolution", "Inputs": [{"Format/Datatype": "INT8"}]}
+    parts = {"_run_on_acc_0": Part(layers=[convolution] * 3), "_run_on_gpu_1": Part(2), "_run_on_acc_2": Part()}
+    compiled = SimpleNamespace(named_children=parts.items)
+    whole = {"engines": 2, "torch_parts": 1, "coverage_percent": 90.0}
+    assert engine.describe(compiled, 20, "fp16") == whole
+    nodes = engine.describe(compiled, 20, "int8")["quantised_nodes"]
+    assert (nodes["executed"], nodes["of"]) == (3, 3)
 
 
 @pytest.mark.parametrize(("installed", "alone"), [("torch-tensorrt", True), ("torch-tensorrt-rtx", False)])

@@ -11,6 +11,7 @@ import pytest
 
 from speedgrid import backends, environment
 from speedgrid.backends.variants import VARIANTS
+from speedgrid.precision import PRECISIONS
 
 H200 = {"gpu": "NVIDIA H200", "driver": "570.1"}
 
@@ -135,6 +136,31 @@ def test_a_gpu_is_described_and_a_value_that_it_does_not_give_is_none(monkeypatc
         "max_sm_clock_mhz": 1980,
     }
     assert environment.gpu(1) == {}
+
+
+@pytest.mark.parametrize(
+    ("capability", "lacks"),
+    [
+        (None, set()),
+        ("7.0", {"tf32", "bf16", "int8", "fp8"}),
+        ("7.5", {"tf32", "bf16", "fp8"}),
+        ("8.0", {"fp8"}),
+        ("8.6", {"fp8"}),
+        ("8.9", set()),
+        ("9.0", set()),
+        ("10.0", set()),
+    ],
+)
+def test_what_tensor_cores_lack_follows_from_the_compute_capability(monkeypatch, capability, lacks):
+    monkeypatch.setattr(environment, "own_gpu", lambda: {"compute_capability": capability} if capability else {})
+    reasons = {name: environment.lacking(name, "cuda") for name in PRECISIONS}
+    assert {name for name, reason in reasons.items() if reason} == lacks
+    if capability == "7.5":
+        assert reasons["bf16"] == "tensor cores have bf16 from compute capability 8.0 on; this GPU has 7.5"
+
+
+def test_a_cpu_lacks_tf32_alone_whatever_its_runtimes_have():
+    assert [name for name in PRECISIONS if environment.lacking(name, "cpu")] == ["tf32"]
 
 
 def test_there_is_no_commit_outside_git_but_what_the_environment_says(monkeypatch, tmp_path):

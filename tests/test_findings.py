@@ -217,7 +217,7 @@ def test_wrong_results_are_never_recommended(results):
     assert "fp16" not in str(findings.compute(results, config()))
 
 
-TOPICS = ("answers", "by_resolution", "fastest", "stability", "batch_size", "resolution", "precision", "idle")
+TOPICS = ("answers", "by_resolution", "fastest", "stability", "batch_size", "resolution", "precision", "choice", "idle")
 
 
 @pytest.mark.parametrize("records", [UNAVAILABLE, UNAVAILABLE[:1]], ids=["all failed", "one cell"])
@@ -237,6 +237,7 @@ def test_one_cell_is_fastest_and_recommended_and_says_little_else():
         "batch_size": 0,
         "resolution": 0,
         "precision": 0,
+        "choice": 0,
         "idle": 1,
     }
 

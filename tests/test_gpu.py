@@ -9,9 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from speedgrid import costs, environment, export, images, peaks, reference, weights
+from speedgrid import backends, costs, environment, export, images, peaks, reference, weights
 from speedgrid.grid import Cell
 from speedgrid.launcher import ADDRESS_VARIABLE, client, server
+from speedgrid.precision import PRECISIONS, stored
 
 pytestmark = pytest.mark.gpu
 
@@ -53,13 +54,13 @@ def inputs(tmp_path_factory):
     folder = tmp_path_factory.mktemp("artifacts")
     paths = {
         name: str(folder / name)
-        for name in ("weights.pth", "images.npy", "logits.npy", "expected.json", "fp32.onnx", "fp16.onnx")
+        for name in ("weights.pth", "images.npy", "logits.npy", "expected.json", "fp32.onnx", "fp16.onnx", "bf16.onnx")
     }
     weights.prepare("resnet18", None, 0, RESOLUTION, paths["weights.pth"])
     np.save(paths["images.npy"], images.images(0, RESOLUTION, 0, 64))
     files = (paths[name] for name in ("weights.pth", "images.npy", "logits.npy", "expected.json"))
     reference.prepare("resnet18", *files)
-    for precision in ("fp32", "fp16"):
+    for precision in ("fp32", "fp16", "bf16"):
         export.export("resnet18", paths["weights.pth"], precision, RESOLUTION, paths[f"{precision}.onnx"])
     launcher = server.start(["torch", "speedgrid.models", "speedgrid.measure", "onnxruntime"])
     yield folder, paths
@@ -102,15 +103,15 @@ def test_pytorch_runs_what_its_label_says(inputs, precision):
     assert_proven(measure(inputs, cell, inputs[1]["weights.pth"]), precision)
 
 
-@pytest.mark.parametrize("precision", ["fp32", "tf32", "fp16"])
+@pytest.mark.parametrize("precision", ["fp32", "tf32", "fp16", "bf16"])
 def test_onnxruntime_runs_what_its_label_says_on_the_gpu_alone(inputs, precision):
-    stored = "fp16" if precision == "fp16" else "fp32"
-    record = measure(inputs, Cell("resnet18", "onnxruntime", precision, RESOLUTION, 4), inputs[1][f"{stored}.onnx"])
+    file = inputs[1][f"{stored(precision, 'cuda')}.onnx"]
+    record = measure(inputs, Cell("resnet18", "onnxruntime", precision, RESOLUTION, 4), file)
     assert_proven(record, precision)
     assert list(record["details"]["nodes_per_provider"]) == ["CUDAExecutionProvider"]
 
 
-@pytest.mark.parametrize("precision", ["fp32", "tf32", "fp16"])
+@pytest.mark.parametrize("precision", ["fp32", "tf32", "fp16", "bf16"])
 def test_an_engine_is_built_whole_and_its_true_precision_is_seen(inputs, precision):
     folder, paths = inputs
     cell = Cell("resnet18", "torch_tensorrt", precision, RESOLUTION, 4)
@@ -210,11 +211,30 @@ def test_onnx_runtimes_tensorrt_runs_or_says_what_it_lacks(inputs):
         assert_proven(record, "fp16")
 
 
+@pytest.mark.parametrize("precision", ["int8", "fp8"])
+def test_a_quantised_engine_proves_what_it_executes_or_is_no_row_of_that_precision(inputs, precision):
+    folder, paths = inputs
+    cell = Cell("resnet18", "torch_tensorrt", precision, RESOLUTION, 4)
+    if refused := backends.refusal(cell, "cuda"):
+        pytest.skip(refused[1])
+    artifact, build = str(folder / f"{precision}.ts"), folder / f"{precision}.json"
+    np.save(folder / "calibration.npy", images.images(0, RESOLUTION, images.CALIBRATION, 32))
+    command = ["scripts.compile_trt", str(cell), "--model", "resnet18", "--device", "cuda"]
+    command += ["--weights", paths["weights.pth"], "--engine", artifact, "--build", str(build)]
+    subprocess.run([sys.executable, "-m", *command, "--calibration", str(folder / "calibration.npy")], check=True)
+    built = json.loads(build.read_text())
+    assert built["status"] == "ok", built
+    record = measure(inputs, cell, artifact, str(build))
+    if built["quantised_nodes"]["executed"]:
+        assert_proven(record, precision)
+    else:
+        assert record["status"] == "wrong_precision"
+
+
 @pytest.mark.parametrize("backend", ["pytorch", "onnxruntime"])
-@pytest.mark.parametrize("precision", ["fp32", "tf32", "fp16"])
+@pytest.mark.parametrize("precision", ["fp32", "tf32", "fp16", "bf16"])
 def test_the_names_of_kernels_show_the_precision(inputs, backend, precision):
-    stored = "fp16" if precision == "fp16" else "fp32"
-    artifact = inputs[1]["weights.pth" if backend == "pytorch" else f"{stored}.onnx"]
+    artifact = inputs[1]["weights.pth" if backend == "pytorch" else f"{stored(precision, 'cuda')}.onnx"]
     command = [
         sys.executable,
         "-c",
@@ -241,7 +261,7 @@ def test_a_cell_that_is_too_large_is_tried_again_alone_and_then_an_out_of_memory
 def test_what_the_gpu_can_do_is_measured_and_below_its_data_sheet(tmp_path):
     # In a process of its own, because it keeps the GPU for itself until it ends.
     output = tmp_path / "peaks.json"
-    command = ["scripts.measure_peaks", "--device", "cuda", "--precisions", "fp32", "fp16", "--output", str(output)]
+    command = ["scripts.measure_peaks", "--device", "cuda", "--precisions", *PRECISIONS, "--output", str(output)]
     subprocess.run([sys.executable, "-m", *command], check=True)
     measured = json.loads(output.read_text())
     sheet = peaks.data_sheet(environment.describe("cuda")["device_name"])

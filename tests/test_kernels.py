@@ -88,6 +88,31 @@ NAMES = {
     # Names in TensorRT-RTX 1.6.
     "sm70_xmma_fprop_implicit_gemm_indexed_f32f32_f32f32_f32_nchwkcrs_nchw_tilesize128x32x8_stage1_warpsize2x2x1_"
     "g1_ffma_aligna4_alignc4": "fp32",
+    # Integers and float8: cuBLAS, cuDNN, TensorRT-RTX.
+    "sm80_xmma_fprop_implicit_gemm_interleaved_i8f32_i8i32_f32_nchw_vect_c_32kcrs_vect_c_32_nchw_tilesize128x128x64_"
+    "stage4_warpsize2x2x1_g1_tensor16x8x32_t1r3s3_alignc4": "int8",
+    "sm80_xmma_fprop_implicit_gemm_i8i8_i8i32_f32_nhwckrsc_nhwc_tilesize128x128x64_stage4_warpsize2x2x1_g1_"
+    "tensor16x8x32_wo_epi_swizzle_simple_t1r1s1": "int8",
+    "sm90_xmma_gemm_i8i32_i8i32_i32_tn_n_tilesize64x256x128_cgasize1x1x1_warpgroupsize1x1x1_aligna4_alignc4_"
+    "execute_split_k_kernel__5x_cublas": "int8",
+    "_ZN7cutlass7Kernel2I57cutlass_80_tensorop_s8_i16832gemm_s8_64x64_64x5_tn_align4EEvNT_6ParamsE": "int8",
+    "_ZN7cutlass7Kernel2I49cutlass_75_tensorop_i8816gemm_s8_64x64_tn_align16EEvNT_6ParamsE": "int8",
+    "_ZN7cutlass7Kernel2I79cutlass_80_wmma_tensorop_s8_i161616gemm_s8_forwardCompat_128x128_32x2_tt_align4EEvNT_"
+    "6ParamsE": "int8",
+    "ampere_int8_i16832gemm_int8_256x128_ldg16_relu_stages_64x3_nt": "int8",
+    "_5x_cudnn_ampere_int8_i8816cudnn_int8_128x128_ldg16_relu_interior_nt_v1": "int8",
+    "volta_igemm_int8_128x128_ldg4_upper_tn": "int8",
+    "cutlass3x_sm100_tensorop_i128x64x32gemm_s8_s8_s32_s8_s8_128x64x128_0_nnn_align16_2sm_epi_tma_ptr_array": "int8",
+    "cutlass3x_sm100_tensorop_i64x64x32implicit_gemm_fprop_s8_s8_s32_void_s8_f32_64x64x128_dyn_cga_ndhwc_ndhwc_ndhwc_"
+    "align16_1sm_relu_valpha": "int8",
+    "cutlass3x_sm100_tensorop_s128x128x32gemm_e4m3_e4m3_f32_f32_f32_128x128x128_0_nnn_align16_1sm_bias_"
+    "bf16_gelu": "fp8",
+    "cutlass3x_sm100_tensorop_s128x128x32implicit_gemm_fprop_e4m3_e4m3_f32_bf16_bf16_f32_128x128x128_dyn_cga_ndhwc_"
+    "ndhwc_ndhwc_align16_1sm_relu": "fp8",
+    "sm89_xmma_fprop_implicit_gemm_e4m3bf16_e4m3f32_f32_nhwckrsc_nhwc_tilesize128x128x64_stage3_warpsize2x2x1_"
+    "g1": "fp8",
+    "sm89_xmma_gemm_e4m3f16_e4m3f32_f32_tn_n_tilesize32x64x64_stage5_warpsize2x2x1_tensor16x8x32_bias_f16_algo2_"
+    "execute_kernel__5x_cublas": "fp8",
 }
 SILENT = (
     # PyTorch: elementwise, pooling, copies.
@@ -109,14 +134,11 @@ SILENT = (
     # float32 tensors in several products of parts, or in products of fewer bits than TF32 has.
     "cutlass3x_sm100_tensorop_s128x128x16_9xbf16gemm_f32_f32_f32_f32_f32_128x128x32_0_tnn_align4_1sm_bias_f32_relu",
     "_ZN7cutlass7Kernel2I56cutlass_80_tensorop_s1688bf16gemm_128x128_16x4_tt_align4EEvNT_6ParamsE",
-    # float8, integers, float64, complex.
-    "cutlass3x_sm100_tensorop_s128x128x32gemm_e4m3_e4m3_f32_f32_f32_128x128x128_0_nnn_align16_1sm_bias_bf16_gelu",
-    "cutlass3x_sm100_tensorop_s128x128x32implicit_gemm_fprop_e4m3_e4m3_f32_bf16_bf16_f32_128x128x128_dyn_cga_ndhwc_ndhwc_"
-    "ndhwc_align16_1sm_relu",
-    "sm89_xmma_fprop_implicit_gemm_e4m3bf16_e4m3f32_f32_nhwckrsc_nhwc_tilesize128x128x64_stage3_warpsize2x2x1_g1",
+    # float8 as cuBLAS abbreviates it, float8 of two kinds, float64 (also made of integers), complex.
     "nvjet_qqtst_128x160_128x6_2x1_v_bz_TNT",
-    "sm80_xmma_fprop_implicit_gemm_interleaved_i8f32_i8i32_f32_nchw_vect_c_32kcrs_vect_c_32_nchw_tilesize128x128x64_"
-    "stage4_warpsize2x2x1_g1_tensor16x8x32_t1r3s3_alignc4",
+    "sm89_xmma_gemm_e5m2e4m3f32_e5m2e4m3f32_f32_tn_n_tilesize32x64x64_stage5_warpsize2x2x1_tensor16x8x32",
+    "_ZN7cutlass7Kernel2IN17cublasLt_imma_emu49cutlass_80_tensorop_z884gemm_64x64_8x3_tn_align1EEEvNT_6ParamsE",
+    "cublasLt_fused_imma_dgemm_kernel_sm90",
     "sm90_xmma_gemm_f64f64_f64f64_f64_tn_n_tilesize128x128x16_stage3_warpsize4x2x1_tensor16x8x16",
     "sm90_xmma_gemm_cf32cf32_tf32f32_cf32_tt_n_tilesize64x64x16_cgasize1x1x1_warpgroupsize1x1x1_aligna8_alignc8",
     "ampere_gcgemm_32x32_nt",
@@ -139,7 +161,7 @@ def test_a_name_that_does_not_say_is_no_evidence(name):
 
 
 def test_kernels_of_several_precisions_are_all_evidence():
-    assert evidence([*NAMES, *SILENT]) == {"fp32", "tf32", "fp16", "bf16"}
+    assert evidence([*NAMES, *SILENT]) == {"fp32", "tf32", "fp16", "bf16", "int8", "fp8"}
     assert evidence([]) == set()
 
 

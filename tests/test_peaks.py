@@ -122,13 +122,13 @@ def test_an_entry_of_the_hardware_file_is_well_formed(entry):
 # Dense multiply-adds a clock and SM with float32 accumulation, by compute capability. Sources: NVIDIA's architecture
 # whitepapers, and https://forums.developer.nvidia.com/t/244727 for 8.0 and 9.0.
 MULTIPLY_ADDS = {
-    7.5: {"fp32": 64, "fp16": 512},
-    8.0: {"fp32": 64, "tf32": 512, "fp16": 1024, "bf16": 1024},
-    8.6: {"fp32": 128, "tf32": 256, "fp16": 512, "bf16": 512},
-    8.9: {"fp32": 128, "tf32": 256, "fp16": 512, "bf16": 512},
-    9.0: {"fp32": 128, "tf32": 1024, "fp16": 2048, "bf16": 2048},
-    10.0: {"fp32": 128, "tf32": 2048, "fp16": 4096, "bf16": 4096},
-    12.0: {"fp32": 128, "tf32": 256, "fp16": 512, "bf16": 512},
+    7.5: {"fp32": 64, "fp16": 512, "int8": 1024},
+    8.0: {"fp32": 64, "tf32": 512, "fp16": 1024, "bf16": 1024, "int8": 2048},
+    8.6: {"fp32": 128, "tf32": 256, "fp16": 512, "bf16": 512, "int8": 1024},
+    8.9: {"fp32": 128, "tf32": 256, "fp16": 512, "bf16": 512, "int8": 1024, "fp8": 1024},
+    9.0: {"fp32": 128, "tf32": 1024, "fp16": 2048, "bf16": 2048, "int8": 4096, "fp8": 4096},
+    10.0: {"fp32": 128, "tf32": 2048, "fp16": 4096, "bf16": 4096, "int8": 8192, "fp8": 8192},
+    12.0: {"fp32": 128, "tf32": 256, "fp16": 512, "bf16": 512, "int8": 1024, "fp8": 1024},
 }
 
 
@@ -138,7 +138,7 @@ def test_rates_follow_from_the_number_of_sms_and_their_clock(entry):
     assert set(entry["tflops"]) == set(per_clock)
     for precision, rate in entry["tflops"].items():
         # GeForce cards accumulate in float32 at half the rate of the same chip on a professional card.
-        halved = 2 if "GeForce" in entry["match"] and precision != "fp32" else 1
+        halved = 2 if "GeForce" in entry["match"] and precision not in ("fp32", "int8") else 1
         clock = entry["boost_mhz"] if precision == "fp32" else entry.get("tensor_boost_mhz", entry["boost_mhz"])
         derived = 2 * per_clock[precision] / halved * entry["sms"] * clock * 1e6 / 1e12
         assert rate == pytest.approx(derived, rel=0.01), precision
@@ -152,6 +152,10 @@ def test_rates_are_dense_because_tensor_cores_halve_with_each_doubling_of_width(
         assert rates["fp16"] / rates["tf32"] == pytest.approx(2, rel=0.02)
         assert rates["tf32"] >= rates["fp32"]
     assert rates.get("bf16", rates["fp16"]) == rates["fp16"]
+    # A float8 or int8 product is twice as wide as a float16 one; GeForce cards halve all but int8.
+    assert rates["int8"] / rates["fp16"] == pytest.approx(4 if "GeForce" in entry["match"] else 2, rel=0.01)
+    if "fp8" in rates:
+        assert rates["fp8"] / rates["fp16"] == pytest.approx(2, rel=0.01)
 
 
 def test_no_device_has_two_entries():

@@ -13,7 +13,9 @@ from torch import nn
 
 from speedgrid import models, parity, reference, rounding
 from speedgrid.images import images
-from speedgrid.precision import DTYPES, PRECISIONS
+from speedgrid.precision import DTYPES, PRECISIONS, QUANTISED
+
+FLOATS = tuple(name for name in PRECISIONS if name not in QUANTISED)
 
 TINY = 2.0**-11
 
@@ -77,7 +79,7 @@ def test_hand_computed_layers(precision, product, passed):
     linear = nn.Linear(2, 1)
     linear.weight.data, linear.bias.data = torch.tensor([[1 + 2**-11, 1.0]]), torch.tensor([2.0**-18])
     model = nn.ModuleDict({"linear": linear, "relu": nn.ReLU()})
-    copied = rounding.simulate(model, precision)
+    copied = rounding.simulate(model, precision, torch.zeros(1, 2))
     with torch.inference_mode():
         assert copied["linear"](torch.tensor([[1 + 2**-12, 3.0]])).item() == product
         assert copied["relu"](torch.tensor([1 + 2**-11])).item() == passed
@@ -92,7 +94,7 @@ def test_a_simulation_leaves_the_model_as_it_was_and_fp32_rounds_nothing(resnet)
     with torch.inference_mode():
         outputs = resnet(batch)
         for precision in PRECISIONS:
-            simulated = rounding.simulate(resnet, precision)(batch)
+            simulated = rounding.simulate(resnet, precision, batch)(batch)
             assert torch.equal(simulated, outputs) == (precision == "fp32")
         assert torch.equal(resnet(batch), outputs)
     assert all(torch.equal(value, before[name]) for name, value in resnet.state_dict().items())
@@ -163,7 +165,7 @@ def simulated(request, tmp_path_factory):
 
 
 @pytest.mark.parametrize("fold", [False, True], ids=["", "folded"])
-@pytest.mark.parametrize("precision", PRECISIONS)
+@pytest.mark.parametrize("precision", FLOATS)
 def test_a_model_that_runs_in_a_precision_is_recognised_by_what_was_simulated(simulated, precision, fold):
     run, logits, expected = simulated
     outputs = run(precision, fold)
@@ -187,6 +189,7 @@ def test_what_is_expected_falls_with_the_bits_of_the_mantissa(simulated):
     assert expected["fp32"] > expected["tf32"] + 30
     assert min(expected["tf32"], expected["fp16"]) > expected["bf16"] + 10
     assert expected["tf32"] == pytest.approx(expected["fp16"], abs=5)  # both have ten bits
+    assert expected["bf16"] > expected["int8"] > expected["fp8"]  # eight bits, seven or less, four
 
 
 def test_a_model_that_overflows_in_fp16_has_no_signal_there(resnet, tmp_path):
@@ -208,3 +211,38 @@ def test_images_that_are_mapped_from_a_file_can_be_read_but_not_written(weights,
     np.save(tmp_path / "images.npy", images(0, 64, 0, 8))
     mapped = reference.read(tmp_path / "images.npy")
     assert rounding.expected_snr("resnet18", weights, mapped, reference_64[:8]) == expected_64
+
+
+def calibrated(kind, *batches):
+    """Return a rounding of activations that has seen these and rounds now."""
+    made = kind()
+    for batch in batches:
+        assert torch.equal(made(batch), batch)  # nothing is rounded while it looks
+    made.calibrating = False
+    return made
+
+
+def test_activations_have_256_steps_from_the_smallest_to_the_largest_number_seen_and_zero_is_exact():
+    to = calibrated(rounding.ScaledToUint8, torch.tensor([-1.0, 0.5]), torch.tensor([2.0]))
+    step = 3 / 255
+    values = torch.tensor([-1.0, 0.0, 0.4 * step, 0.6 * step, 2.0, 5.0, -7.0])
+    assert to(values).tolist() == pytest.approx([-1.0, 0.0, 0.0, step, 2.0, 2.0, -1.0])
+
+
+def test_activations_that_are_never_negative_use_all_steps_above_zero():
+    to = calibrated(rounding.ScaledToUint8, torch.tensor([1.0, 2.55]))
+    assert to(torch.tensor([0.0, 0.014, 0.016, 2.55])).tolist() == pytest.approx([0.0, 0.01, 0.02, 2.55])
+    assert calibrated(rounding.ScaledToUint8, torch.zeros(3))(torch.zeros(2)).tolist() == [0.0, 0.0]
+
+
+def test_weights_have_a_scale_for_each_output_channel():
+    weight = torch.tensor([[1.27, 0.014], [127.0, 1.4], [0.0, 0.0]])
+    rounded = rounding.to_int8_by_channel(weight)
+    assert rounded.flatten().tolist() == pytest.approx([1.27, 0.01, 127.0, 1.0, 0.0, 0.0])
+    assert rounding.to_int8_by_channel(weight[:, :, None, None]).shape == (3, 2, 1, 1)
+
+
+def test_float8_has_three_bits_of_mantissa_at_a_scale_that_uses_its_largest_number():
+    to = calibrated(rounding.ScaledToFloat8, torch.tensor([-44.8, 3.0]))
+    # In units of a tenth: 448 is the largest; between 256 and 448 the step is 32, between 16 and 32 it is 2.
+    assert to(torch.tensor([-44.8, 30.0, 1.7, 1.9, 100.0])).tolist() == pytest.approx([-44.8, 28.8, 1.6, 2.0, 44.8])

@@ -67,8 +67,17 @@ BAD = {
     ),
     "unknown precision": (
         with_axis("precision", ["fp64"]),
-        ["grid.cpu.precision.0", "'fp64'", "fp32, tf32, fp16, bf16"],
+        ["grid.cpu.precision.0", "'fp64'", "fp32, tf32, fp16, bf16, int8, fp8, auto"],
     ),
+    "auto beside others": (
+        with_axis("precision", ["fp32", "auto"]),
+        ["grid.cpu.precision", "['fp32', 'auto']", "auto means every precision that the device has, and must be alone"],
+    ),
+    "auto of nothing": (
+        {"device": "cpu", "grid": {"cpu": {**AXES, "backend": ["torch_tensorrt"], "precision": ["auto"]}}},
+        ["grid.cpu.precision", "['auto']", "none of torch_tensorrt runs on this machine"],
+    ),
+    "a loss of more than all": ({"accuracy": {"max_top1_loss": 2}}, ["accuracy.max_top1_loss", " 2;", "at most 1"]),
     "empty list": (with_axis("precision", []), ["grid.cpu.precision", "[]", "a list of at least 1"]),
     "repeats": (
         with_axis("batch_size", [1, 8, 1]),
@@ -192,6 +201,34 @@ def test_completing_twice_changes_nothing():
 def test_auto_is_resolved_by_the_number_of_gpus(monkeypatch, gpus, device):
     monkeypatch.setattr("speedgrid.device.gpu_count", lambda: gpus)
     assert complete({})["device"] == device
+
+
+def test_the_precision_auto_is_what_a_backend_of_the_grid_has_on_the_device(monkeypatch):
+    offered = ["FP32", "BF16", "INT8"]
+    monkeypatch.setattr("speedgrid.backends.openvino.offered", lambda: offered)
+    axes = {**AXES, "backend": ["openvino"], "precision": ["auto"]}
+    config = {"device": "cpu", "grid": {"cpu": axes}, "report": {"reference": {"backend": "openvino"}}}
+    assert complete(config)["grid"]["cpu"]["precision"] == ["fp32", "bf16", "int8"]
+    offered.remove("BF16")
+    assert complete(config)["grid"]["cpu"]["precision"] == ["fp32", "int8"]
+    axes["backend"] = ["openvino", "pytorch"]
+    assert complete(config)["grid"]["cpu"]["precision"] == ["fp32", "fp16", "bf16", "int8"]
+    assert complete(complete(config)) == complete(config)
+
+
+@pytest.mark.parametrize(
+    ("capability", "precisions"),
+    [
+        ("7.5", ["fp32", "fp16"]),
+        ("8.0", ["fp32", "tf32", "fp16", "bf16"]),
+        ("9.0", ["fp32", "tf32", "fp16", "bf16"]),
+    ],
+)
+def test_on_a_gpu_auto_is_what_its_tensor_cores_have_but_for_what_is_experimental(monkeypatch, capability, precisions):
+    monkeypatch.setattr("speedgrid.environment.own_gpu", lambda: {"compute_capability": capability})
+    monkeypatch.setattr("speedgrid.device.gpu_count", lambda: 1)
+    axes = {**AXES, "precision": ["auto"]}
+    assert complete({"device": "cuda", "grid": {"cuda": axes}})["grid"]["cuda"]["precision"] == precisions
 
 
 @pytest.mark.parametrize("name", ["config.yaml", "smoke.yaml"])

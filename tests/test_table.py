@@ -33,6 +33,14 @@ def at(results, name):
     return results.loc[index]
 
 
+@pytest.mark.parametrize(
+    ("found", "text"), [({"executed": 20, "of": 21, "types": {}}, "20 of 21"), (None, None), ({}, None)]
+)
+def test_a_quantised_row_says_how_many_of_its_products_were(found, text):
+    line = make_table([make_record(NAME, quantised_nodes=found)]).iloc[0]
+    assert line.quantised_nodes == text
+
+
 def test_there_is_one_row_per_cell_in_the_order_of_the_grid():
     cells = [*LATENCIES, "resnet18-openvino-fp32-r64-b1"]
     results = make_table(list(reversed(make_records())), cells)

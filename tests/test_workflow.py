@@ -143,6 +143,13 @@ CHANGES = {
         {**WEIGHTS, "time_cell": 6, **TABLE},
         {cell.replace("resnet18", "squeezenet1_1") for cell in CELLS},
     ),
+    # Peaks are measured in each precision, in one job.
+    "int8": (
+        {"grid": {"cpu": {"precision": ["fp32", "int8"]}}},
+        {"prepare_images": 1, "quantize_onnx": 1, "measure_peaks": 1, "time_cell": 6, **TABLE},
+        {cell.replace("fp32", "int8") for cell in CELLS},
+    ),
+    "a limit of the loss": ({"accuracy": {"max_top1_loss": 0.1}}, TABLE, set()),
     "a backend less": ({"grid": {"cpu": {"backend": ["pytorch", "openvino"]}}}, TABLE, set()),
     "timing settings": ({"timing": {"timed_runs": 60}}, {"time_cell": 6 + CONTROLS, **TABLE}, CELLS),
     "a demand": ({"budget": {"latency_ms": 5}}, TABLE, set()),

@@ -14,7 +14,9 @@ torch nor the runtime: that happens in `load`.
 
 from importlib import import_module
 
+from speedgrid import environment
 from speedgrid.backends.variants import VARIANTS
+from speedgrid.grid import cells
 
 
 def get(name: str):
@@ -37,6 +39,18 @@ def refusal(cell, device: str) -> tuple[str, str] | None:
     module = get(cell.backend)
     if reason := module.available(device):
         return "unavailable", reason
-    if reason := module.unsupported(cell, device):
+    if reason := unsupported(cell, device):
         return "unsupported", reason
     return None
+
+
+def able(precision: str, axes: dict[str, list], device: str) -> bool:
+    """Say whether `device` and one of a grid's backends have a precision, as far as they know before they try."""
+    first = {axis: values[:1] for axis, values in axes.items()}
+    grid = cells(first | {"backend": axes["backend"], "precision": [precision]})
+    return any(refusal(cell, device) is None for cell in grid)
+
+
+def unsupported(cell, device: str) -> str | None:
+    """Return why the hardware or the backend of a cell cannot do it on `device`, or None if they can."""
+    return environment.lacking(cell.precision, device) or get(cell.backend).unsupported(cell, device)

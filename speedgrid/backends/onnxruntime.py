@@ -1,16 +1,45 @@
 """ONNX Runtime: its CUDA provider through IO binding on GPU memory, or its CPU provider."""
 
+import tempfile
 from collections import Counter
+from pathlib import Path
 
 from speedgrid import device as devices
 from speedgrid.backends import settings
 from speedgrid.backends.session import HostSession, Session
+from speedgrid.precision import QUANTISED
 
 PACKAGES = ("onnxruntime-gpu", "onnxruntime", "torch", "nvidia-cudnn-cu13", "onnx", "onnxscript")
 CODE = ("backends/onnxruntime", "backends/cudnn_libraries")
-IMPORTS = {"cuda": ("torch", "speedgrid.backends.cudnn_libraries", "onnxruntime"), "cpu": ("onnxruntime",)}
+IMPORTS = {"cuda": ("torch", "speedgrid.backends.cudnn_libraries", "onnxruntime"), "cpu": ("onnxruntime", "onnx")}
 ARTIFACT = "onnx"
 
+# The CPU provider's operators that multiply integers, and those that multiply floats
+# (https://github.com/microsoft/onnxruntime/blob/main/docs/OperatorKernels.md and docs/ContribOperators.md).
+INTEGER_PRODUCTS = (
+    "QLinearConv",
+    "QLinearMatMul",
+    "QGemm",
+    "QAttention",
+    "ConvInteger",
+    "MatMulInteger",
+    "MatMulIntegerToFloat",
+    "DynamicQuantizeMatMul",
+)
+FLOAT_PRODUCTS = (
+    "Conv",
+    "FusedConv",
+    "NhwcFusedConv",
+    "ConvTranspose",
+    "Gemm",
+    "FusedGemm",
+    "MatMul",
+    "FusedMatMul",
+    "Einsum",
+    "Attention",
+    "MultiHeadAttention",
+)
+TENSORS = {"tensor(float)": "float32", "tensor(float16)": "float16", "tensor(bfloat16)": "bfloat16"}
 PROVIDERS = {"cuda": "CUDAExecutionProvider", "cpu": "CPUExecutionProvider"}
 # The CUDA provider's own graph: it captures after regular runs, the first of which allocate
 # (https://onnxruntime.ai/docs/execution-providers/CUDA-ExecutionProvider.html#using-cuda-graphs-preview).
@@ -34,10 +63,10 @@ def unsupported(cell, device: str) -> str | None:
     """Return why this backend cannot do this cell, or None."""
     if device == "cpu" and settings(cell.backend):
         return f"the settings of {cell.backend} are those of ONNX Runtime's CUDA provider; its CPU provider has none"
-    if device == "cpu" and cell.precision != "fp32":
+    if device == "cpu" and cell.precision not in ("fp32", "int8"):
         return f"ONNX Runtime's CPU provider has no {cell.precision} convolution of its own"
-    if cell.precision == "bf16":
-        return "ONNX Runtime's CUDA provider has no bf16 MaxPool"
+    if device == "cuda" and cell.precision in QUANTISED:
+        return f"ONNX Runtime's CUDA provider has no {cell.precision} convolution; it would only emulate it with floats"
     return None
 
 
@@ -103,18 +132,34 @@ def require_provider(details: dict, provider: str) -> None:
         raise RuntimeError(f"asked for {provider}, but nodes were assigned as {details['nodes_per_provider']}")
 
 
+def quantised_nodes(optimised: str) -> dict:
+    """Return how many convolutions and matrix products of a session execute in int8: `executed`, `of` and `types`.
+
+    optimised: the file of the graph that the session made of its model, the one that it runs.
+    """
+    import onnx
+
+    nodes = Counter(node.op_type for node in onnx.load(optimised).graph.node)
+    types = {name: count for name, count in nodes.items() if name in (*INTEGER_PRODUCTS, *FLOAT_PRODUCTS)}
+    executed = sum(count for name, count in types.items() if name in INTEGER_PRODUCTS)
+    return {"executed": executed, "of": sum(types.values()), "types": types}
+
+
 class CpuSession(HostSession):
     """The CPU provider, with input and output bound to host memory."""
 
     def __init__(self, cell, artifact: str, cpu_threads: int):
         import onnxruntime as ort
 
-        session = ort.InferenceSession(
-            artifact, session_options(cpu_threads), providers=[PROVIDERS["cpu"]], enable_fallback=0
-        )
+        asked = session_options(cpu_threads)
+        with tempfile.TemporaryDirectory() as folder:
+            if cell.precision in QUANTISED:
+                asked.optimized_model_filepath = str(Path(folder, "optimised.onnx"))
+            session = ort.InferenceSession(artifact, asked, providers=[PROVIDERS["cpu"]], enable_fallback=0)
+            quantised = quantised_nodes(asked.optimized_model_filepath) if cell.precision in QUANTISED else None
         source, target = session.get_inputs()[0], session.get_outputs()[0]
         super().__init__(cell, classes=target.shape[1])
-        self.details = describe(session, PROVIDERS["cpu"])
+        self.details = describe(session, PROVIDERS["cpu"]) | ({"quantised_nodes": quantised} if quantised else {})
         require_provider(self.details, PROVIDERS["cpu"])
         self.session, self.binding = session, session.io_binding()
         self.binding.bind_ortvalue_input(source.name, ort.OrtValue.ortvalue_from_numpy(self.input))
@@ -166,7 +211,7 @@ class CudaSession(Session):
         import torch
 
         source, target = self.session.get_inputs()[0], self.session.get_outputs()[0]
-        self.dtype = {"tensor(float)": "float32", "tensor(float16)": "float16"}[source.type]
+        self.dtype = TENSORS[source.type]
         dtype = getattr(torch, self.dtype)
         self.input = torch.zeros(self.shape, dtype=dtype, device="cuda")
         self.result = torch.empty((self.shape[0], target.shape[1]), dtype=dtype, device="cuda")

@@ -7,6 +7,7 @@ from pathlib import Path
 from speedgrid import device as devices
 from speedgrid import gpus
 from speedgrid.backends.onnxruntime import CudaSession
+from speedgrid.precision import QUANTISED
 
 PROVIDER = "TensorrtExecutionProvider"
 PACKAGES = ("onnxruntime-gpu", "tensorrt", "torch", "onnx", "onnxscript")
@@ -53,6 +54,8 @@ def unsupported(cell, device: str) -> str | None:
     """Return why this backend cannot do this cell, or None."""
     if cell.precision == "fp32":
         return "ONNX Runtime's TensorRT provider cannot be told to keep from TF32, so it has no IEEE fp32"
+    if cell.precision in QUANTISED:
+        return f"no ONNX file with {cell.precision} for TensorRT's rules is made here"
     if cell.precision == "bf16":
         return "the ONNX file in bf16 is not one that ONNX Runtime's TensorRT provider is known to take"
     return None

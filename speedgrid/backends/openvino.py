@@ -7,11 +7,20 @@ runs on (https://github.com/microsoft/onnxruntime/pull/31981).
 from collections import Counter
 
 from speedgrid.backends.session import HostSession
+from speedgrid.precision import QUANTISED
 
 PACKAGES = ("openvino", "onnx", "onnxscript")
 CODE = ("backends/openvino",)
 IMPORTS = {"cpu": ("openvino",)}
 ARTIFACT = "onnx"
+
+# What the CPU plugin calls the precisions among its capabilities, and what each is asked for by.
+CAPABILITIES = {"fp32": "FP32", "fp16": "FP16", "bf16": "BF16", "int8": "INT8"}
+HINTS = {"fp16": "f16", "bf16": "bf16"}
+# Layers that convolve or multiply matrices, as the plugin's runtime model names them, and its integers
+# (https://docs.openvino.ai/2025/openvino-workflow/running-inference/inference-devices-and-modes/cpu-device.html).
+PRODUCTS = ("Convolution", "Deconvolution", "FullyConnected", "MatMul", "ScaledDotProductAttention")
+INTEGERS = ("u8", "i8")
 
 
 def available(device: str) -> str | None:
@@ -27,12 +36,40 @@ def available(device: str) -> str | None:
 
 def unsupported(cell, device: str) -> str | None:
     """Return why this backend cannot do this cell, or None."""
-    return None if cell.precision == "fp32" else f"OpenVINO is set up for fp32 here, not {cell.precision}"
+    if cell.precision not in CAPABILITIES:
+        return f"OpenVINO has no {cell.precision} on a CPU"
+    if CAPABILITIES[cell.precision] not in (found := offered()):
+        return f"this CPU has no {cell.precision} arithmetic that OpenVINO uses; it offers {', '.join(sorted(found))}"
+    return None
+
+
+def offered() -> list[str]:
+    """Return what the CPU plugin can do well on this CPU, BF16 and INT8 among it where it can."""
+    import openvino
+
+    return openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
 
 
 def load(cell, device: str, artifact: str, options: dict) -> "OpenVinoSession":
     """Compile the ONNX file `artifact` for the CPU and the cell's static shape. options: `cpu_threads`."""
     return OpenVinoSession(cell, artifact, options["cpu_threads"])
+
+
+def executed(compiled) -> Counter:
+    """Count a compiled model's nodes by (type of layer, precision), as the plugin says that it runs them."""
+    found = [node.get_rt_info() for node in compiled.get_runtime_model().get_ops()]
+    return Counter((str(one["layerType"].astype(str)), str(one["runtimePrecision"].astype(str))) for one in found)
+
+
+def quantised_nodes(nodes: Counter) -> dict:
+    """Return how many convolutions and matrix products execute in int8: `executed`, `of` and `types`.
+
+    nodes: as of `executed`; a node's precision is the one it reads and multiplies.
+    """
+    products = {key: count for key, count in nodes.items() if key[0] in PRODUCTS}
+    in_int8 = sum(count for (_, precision), count in products.items() if precision in INTEGERS)
+    types = {f"{layer} {precision}": count for (layer, precision), count in products.items()}
+    return {"executed": in_int8, "of": sum(products.values()), "types": types}
 
 
 class OpenVinoSession(HostSession):
@@ -43,11 +80,13 @@ class OpenVinoSession(HostSession):
 
         core = openvino.Core()
         model = core.read_model(artifact)
-        super().__init__(cell, classes=model.outputs[0].partial_shape[1].get_length())
+        classes = model.outputs[0].partial_shape[1].get_length()
+        super().__init__(cell, classes, dtype="float32")  # that of the file, in every precision
         model.reshape(list(self.shape))
         hints = {
-            # Without this hint OpenVINO runs a float32 model in bf16 wherever the CPU has bf16 instructions.
-            "INFERENCE_PRECISION_HINT": "f32",
+            # Without this hint OpenVINO runs a float32 model in bf16 wherever the CPU has bf16 instructions. In int8
+            # it is for what is not quantised, which other runtimes compute in float32 too.
+            "INFERENCE_PRECISION_HINT": HINTS.get(cell.precision, "f32"),
             "INFERENCE_NUM_THREADS": cpu_threads,
             "PERFORMANCE_HINT": "LATENCY",
         }
@@ -55,16 +94,16 @@ class OpenVinoSession(HostSession):
         self.request = compiled.create_infer_request()
         self.request.set_input_tensor(0, openvino.Tensor(self.input, shared_memory=True))
         self.request.set_output_tensor(0, openvino.Tensor(self.result, shared_memory=True))
-        precisions = Counter(
-            str(node.get_rt_info()["runtimePrecision"].astype(str)) for node in compiled.get_runtime_model().get_ops()
-        )
+        nodes = executed(compiled)
         self.details = {
             "version": openvino.__version__,
             "executes_on": core.get_property("CPU", "FULL_DEVICE_NAME"),
             "coverage_percent": 100.0,  # compiled for one device: what it cannot run is an error
-            "nodes_per_precision": dict(precisions),
+            "nodes_per_precision": dict(Counter(precision for _, precision in nodes.elements())),
             "hints": hints,
         }
+        if cell.precision in QUANTISED:
+            self.details["quantised_nodes"] = quantised_nodes(nodes)
 
     def run(self):
         self.request.infer()

@@ -4,7 +4,7 @@ from speedgrid import device as devices
 from speedgrid import gpus
 from speedgrid.backends.cuda_graph import GraphSession
 from speedgrid.backends.session import Session, TorchSession
-from speedgrid.precision import set_torch_math, torch_dtype
+from speedgrid.precision import QUANTISED, set_torch_math, torch_dtype
 
 PACKAGES = ("torch", "torchvision", "nvidia-cudnn-cu13")
 CODE = ("backends/pytorch", "backends/cuda_graph", "backends/cudnn_libraries", "models")
@@ -19,8 +19,8 @@ def available(device: str) -> str | None:
 
 def unsupported(cell, device: str) -> str | None:
     """Return why this backend cannot do this cell, or None."""
-    if device == "cpu" and cell.precision == "tf32":
-        return "TF32 is a format of NVIDIA's tensor cores; a CPU has none"
+    if cell.precision in QUANTISED:
+        return f"PyTorch has no {cell.precision} convolution for an unmodified model"
     return None
 
 

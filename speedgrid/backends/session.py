@@ -19,9 +19,9 @@ class Session(ABC):
 
     stream = None
 
-    def __init__(self, cell: Cell):
+    def __init__(self, cell: Cell, dtype: str | None = None):
         self.shape = (cell.batch_size, 3, cell.resolution, cell.resolution)
-        self.dtype = DTYPES[cell.precision]
+        self.dtype = dtype or DTYPES[cell.precision]
         self.details: dict = {}
 
     @abstractmethod
@@ -54,13 +54,21 @@ class Session(ABC):
 class TorchSession(Session):
     """A torch module on one device: the input is a tensor on the device, the output whatever the call returned.
 
-    memory_format: of the input, as torch names it: contiguous_format (NCHW) or channels_last (NHWC).
+    memory_format: of the input, as torch names it: contiguous_format (NCHW) or channels_last (NHWC). dtype: of input and
+    output, where it is not that of the cell's precision.
     """
 
-    def __init__(self, cell: Cell, device: str, module, memory_format: str = "contiguous_format"):
+    def __init__(
+        self,
+        cell: Cell,
+        device: str,
+        module,
+        memory_format: str = "contiguous_format",
+        dtype: str | None = None,
+    ):
         import torch
 
-        super().__init__(cell)
+        super().__init__(cell, dtype)
         self.module = module
         kind = {"dtype": getattr(torch, self.dtype), "memory_format": getattr(torch, memory_format)}
         self.input = torch.empty(self.shape, device=device, **kind)
@@ -95,10 +103,13 @@ class TorchSession(Session):
 
 
 class HostSession(Session):
-    """A runtime on the CPU that reads and writes numpy arrays which stay where they are."""
+    """A runtime on the CPU that reads and writes numpy arrays which stay where they are.
 
-    def __init__(self, cell: Cell, classes: int):
-        super().__init__(cell)
+    dtype: of these, where it is not that of the cell's precision.
+    """
+
+    def __init__(self, cell: Cell, classes: int, dtype: str | None = None):
+        super().__init__(cell, dtype)
         self.input = np.zeros(self.shape, self.dtype)
         self.result = np.full((cell.batch_size, classes), np.nan, self.dtype)
 

@@ -6,6 +6,7 @@ from speedgrid import device as devices
 from speedgrid import environment, tensorrt_api
 from speedgrid.backends.cuda_graph import GraphSession
 from speedgrid.backends.session import Session
+from speedgrid.precision import QUANTISED
 
 PACKAGES = ("tensorrt", "tensorrt-rtx-cu13-libs", "torch")
 CODE = ("backends/tensorrt", "tensorrt_api", "backends/cuda_graph", "backends/tensorrt_libraries")
@@ -28,6 +29,8 @@ def available(device: str) -> str | None:
 
 def unsupported(cell, device: str) -> str | None:
     """Return why this backend cannot do this cell, or None."""
+    if cell.precision in QUANTISED:
+        return f"no ONNX file with {cell.precision} for TensorRT's rules is made here; torch_tensorrt quantises its own"
     return None
 
 

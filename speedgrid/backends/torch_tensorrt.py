@@ -3,12 +3,13 @@
 from importlib.util import find_spec
 from pathlib import Path
 
+from speedgrid import calibrated, environment
 from speedgrid import device as devices
-from speedgrid import environment
 from speedgrid.backends.cuda_graph import GraphSession
 from speedgrid.backends.session import Session, TorchSession
+from speedgrid.precision import QUANTISED
 
-PACKAGES = ("torch", "torch-tensorrt", "torch-tensorrt-rtx", "tensorrt", "tensorrt-rtx-cu13-libs")
+PACKAGES = ("torch", "torch-tensorrt", "torch-tensorrt-rtx", "tensorrt", "tensorrt-rtx-cu13-libs", "nvidia-modelopt")
 CODE = ("backends/torch_tensorrt", "backends/cuda_graph", "backends/tensorrt_libraries")
 IMPORTS = {"cuda": ("torch", "speedgrid.backends.tensorrt_libraries")}
 ARTIFACT = "torch_tensorrt"
@@ -27,7 +28,9 @@ def available(device: str) -> str | None:
 
 def unsupported(cell, device: str) -> str | None:
     """Return why this backend cannot do this cell, or None."""
-    return None
+    if cell.precision == "int8" and "torch-tensorrt-rtx" in flavour():
+        return "TensorRT-RTX quantises weights to int8, but no activations; full TensorRT (torch-tensorrt) does both"
+    return calibrated.missing() if cell.precision in QUANTISED else None
 
 
 def flavour() -> dict[str, str]:
@@ -41,7 +44,7 @@ def load(cell, device: str, artifact: str, options: dict) -> Session:
 
     load_runtime()
     module = torch.jit.load(artifact, map_location="cuda").eval()
-    session = TorchSession(cell, device, module)
+    session = TorchSession(cell, device, module, dtype="float16" if cell.precision in QUANTISED else None)
     session.details = {"version": flavour(), "executes_on": torch.cuda.get_device_name(), "cuda_graph": False}
     return GraphSession(session) if options["settings"]["cuda_graph"] else session
 

@@ -6,6 +6,7 @@ from speedgrid.findings.causes import idle, stability
 from speedgrid.findings.decision import answers, by_model, by_resolution
 from speedgrid.findings.effects import batch_effect, fastest, precision_effect, resolution_effect
 from speedgrid.findings.objectives import margin_of
+from speedgrid.findings.precisions import which_precision
 from speedgrid.findings.words import label, measured, number
 from speedgrid.grid import nearest
 
@@ -29,5 +30,6 @@ def compute(table: pd.DataFrame, config: dict, noise_floor_percent: float | None
         "batch_size": batch_effect(table, resolution),
         "resolution": resolution_effect(table, batch_size),
         "precision": precision_effect(table, margin),
+        "choice": which_precision(table, resolution, batch_size, config),
         "idle": idle(table),
     }

@@ -8,7 +8,7 @@ from speedgrid.plots import style
 from speedgrid.plots.style import GREY, STYLES
 
 PANELS = 4
-STRENGTHS = {"fp32": 1.0, "tf32": 0.7, "fp16": 0.45, "bf16": 0.25}
+STRENGTHS = {"fp32": 1.0, "tf32": 0.7, "fp16": 0.45, "bf16": 0.25, "int8": 0.15, "fp8": 0.1}
 
 
 def payback(table: pd.DataFrame) -> pd.Series:

@@ -28,6 +28,8 @@ STYLES = {
     "tf32": {"linestyle": "--", "marker": "s"},
     "fp16": {"linestyle": ":", "marker": "^"},
     "bf16": {"linestyle": "-.", "marker": "D"},
+    "int8": {"linestyle": (0, (6, 1.5)), "marker": "v"},
+    "fp8": {"linestyle": (0, (1, 3)), "marker": "P"},
 }
 NAMES = {name: variant.label for name, variant in VARIANTS.items()}
 SETTINGS = {

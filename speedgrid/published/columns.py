@@ -29,6 +29,8 @@ PRECISIONS = {
     "tf32": {"tf32", "tensorfloat32"},
     "fp16": {"fp16", "float16", "half", "f16"},
     "bf16": {"bf16", "bfloat16"},
+    "int8": {"int8", "i8"},
+    "fp8": {"fp8", "float8", "e4m3"},
 }
 WORDS = {
     **dict.fromkeys(("images", "img", "imgs", "sample", "samples", "frame", "frames"), "image"),

@@ -1,0 +1,32 @@
+"""Which precision to take: of each backend's the fastest that costs little accuracy."""
+
+import pandas as pd
+
+from speedgrid.grid import AXES
+from speedgrid.precision import EXPERIMENTAL
+
+# A row whose label is not what ran has no precision to choose.
+TRUE_TO_LABEL = ("ok", "unstable")
+
+
+def top1_loss(table: pd.DataFrame) -> pd.Series:
+    """Return the share of images, 0 to 1, by which each row's top-1 is worse than the float model's.
+
+    By labels where there are any. Else the share of the images that get another class than float64 gives them, an
+    upper bound of it. NaN where neither is known.
+    """
+    disagreement = 1 - table.top1_agreement.astype(float)
+    return table["top1_loss"].astype(float).fillna(disagreement) if "top1_loss" in table else disagreement
+
+
+def eligible(table: pd.DataFrame) -> pd.Series:
+    """Return which rows have a speed that a precision can be chosen by: proven, and not of an experimental one."""
+    return table.status.isin(TRUE_TO_LABEL) & table.latency_ms.notna() & ~table.precision.isin(EXPERIMENTAL)
+
+
+def chosen(table: pd.DataFrame, max_top1_loss: float) -> pd.Series:
+    """Return which rows are the choice: of each backend, resolution and batch size the fastest within the limit."""
+    # A share of images is compared in whole images: rounding must not decide at the limit itself.
+    within = table[eligible(table) & (top1_loss(table) <= max_top1_loss + 1e-9)]
+    place = [axis for axis in AXES if axis != "precision"]
+    return pd.Series(table.index.isin(within.groupby(place).latency_ms.idxmin()), table.index)

@@ -1,0 +1,183 @@
+"""int8 ONNX files, and what the sessions of such files say that they executed."""
+
+import json
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper
+
+from speedgrid import export, parity, quantize, record
+from speedgrid.backends import onnxruntime, openvino
+from speedgrid.grid import Cell
+from speedgrid.images import CALIBRATION, images
+from speedgrid.measure import measure_cell
+
+OPTIONS = {
+    "cpu_threads": 1,
+    "warmup_runs": 1,
+    "timed_runs": 3,
+    "min_seconds": 0,
+    "max_seconds": 1,
+    "target_percent": 50,
+}
+
+
+@pytest.fixture(scope="module")
+def files(weights, reference_64, expected_64, tmp_path_factory):
+    """Return the paths of a float32 and an int8 file, and of a reference; `description` is that of the int8 file."""
+    folder = tmp_path_factory.mktemp("quantised")
+    paths = {name: str(folder / name) for name in ("fp32.onnx", "int8.onnx", "images", "logits", "expected")}
+    export.export("resnet18", weights, "fp32", 64, paths["fp32.onnx"])
+    described = quantize.attempt(paths["fp32.onnx"], images(0, 64, CALIBRATION, 24), paths["int8.onnx"])
+    for name, array in (("images", images(0, 64, 0, 8)), ("logits", reference_64[:8])):
+        np.save(folder / f"{name}.npy", array)
+        paths[name] += ".npy"
+    record.write_json(paths["expected"], expected_64)
+    return paths | {"description": described}
+
+
+def test_every_convolution_and_product_is_offered_as_integers_and_tensors_stay_float32(files):
+    described = files["description"]
+    assert (described["status"], described["reason"]) == ("ok", "")
+    assert described["offered_nodes"] == {"offered": 21, "of": 21}
+    assert described["calibration_images"] == 24
+    assert described["build_seconds"] > 0
+    model = onnx.load(files["int8.onnx"])
+    onnx.checker.check_model(model, full_check=True)
+    ends = [*model.graph.input, *model.graph.output]
+    assert [value.name for value in ends] == ["images", "logits"]
+    assert {value.type.tensor_type.elem_type for value in ends} == {TensorProto.FLOAT}
+    json.dumps(described)
+
+
+def test_weights_are_signed_with_a_scale_a_channel_and_activations_unsigned_with_one(files):
+    graph = onnx.load(files["int8.onnx"]).graph
+    constants = {tensor.name: tensor for tensor in graph.initializer}
+    made_by = {node.output[0]: node for node in graph.node}
+    for node in graph.node:
+        if node.op_type != "Conv":
+            continue
+        activation, weight = (made_by[name] for name in node.input[:2])
+        channels = constants[weight.input[0]].dims[0]
+        assert constants[weight.input[0]].data_type == TensorProto.INT8
+        assert list(constants[weight.input[1]].dims) == [channels]
+        assert constants[activation.input[2]].data_type == TensorProto.UINT8
+        assert np.prod(constants[activation.input[1]].dims) == 1
+
+
+@pytest.mark.parametrize("backend", ["onnxruntime", "openvino"])
+def test_a_session_of_the_int8_file_is_int8_and_says_what_executed_so(backend, files, expected_64):
+    paths = files | {"artifact": files["int8.onnx"]}
+    found = measure_cell(Cell("resnet18", backend, "int8", 64, 2), "round1", "cpu", paths, OPTIONS)
+    assert (found["status"], found["reason"], found["observed_precision"]) == ("ok", "", "int8")
+    executed = found["quantised_nodes"]
+    assert (executed["executed"], executed["of"]) == (21, 21)
+    assert sum(executed["types"].values()) == 21
+    assert found["dtype"] == "float32"
+    # It was calibrated on other images than the simulation, and rounds where the runtime rounds.
+    assert found["parity"]["snr_db"] == pytest.approx(expected_64["int8"], abs=4)
+
+
+@pytest.mark.parametrize("backend", ["onnxruntime", "openvino"])
+def test_a_float_file_under_the_label_int8_is_what_it_is(backend, files):
+    paths = files | {"artifact": files["fp32.onnx"]}
+    found = measure_cell(Cell("resnet18", backend, "int8", 64, 1), "round1", "cpu", paths, OPTIONS)
+    assert (found["status"], found["observed_precision"]) == ("wrong_precision", "fp32")
+    assert found["quantised_nodes"]["executed"] == 0
+    assert found["quantised_nodes"]["of"] == 21
+
+
+def test_a_session_that_multiplies_floats_of_int8_numbers_is_no_int8_row(files, monkeypatch):
+    """As ONNX Runtime does where it has no integer kernel: without its optimisations it is so on every provider."""
+    import onnxruntime as ort
+
+    def unoptimised(cpu_threads=None):
+        settings = ort.SessionOptions()
+        settings.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
+        settings.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
+        return settings
+
+    monkeypatch.setattr(onnxruntime, "session_options", unoptimised)
+    paths = files | {"artifact": files["int8.onnx"]}
+    found = measure_cell(Cell("resnet18", "onnxruntime", "int8", 64, 1), "round1", "cpu", paths, OPTIONS)
+    assert found["quantised_nodes"]["executed"] == 0
+    assert (found["status"], found["observed_precision"]) == ("wrong_precision", "fp32")
+    assert "none of its 21 convolutions and matrix products is executed in int8" in found["reason"]
+
+
+def test_openvino_in_bf16_is_bf16_where_the_cpu_has_it_and_else_unsupported_with_what_there_is(files):
+    paths = files | {"artifact": files["fp32.onnx"]}
+    cell = Cell("resnet18", "openvino", "bf16", 64, 1)
+    found = measure_cell(cell, "round1", "cpu", paths, OPTIONS)
+    if reason := openvino.unsupported(cell, "cpu"):
+        assert reason.startswith("this CPU has no bf16 arithmetic that OpenVINO uses; it offers ")
+        assert (found["status"], found["reason"]) == ("unsupported", reason)
+    else:
+        assert (found["status"], found["observed_precision"], found["dtype"]) == ("ok", "bf16", "float32")
+
+
+def test_an_export_that_failed_has_no_int8_either_and_says_so(tmp_path):
+    (tmp_path / "fp32.onnx").touch()
+    found = quantize.attempt(str(tmp_path / "fp32.onnx"), images(0, 64, 0, 1), str(tmp_path / "int8.onnx"))
+    assert found["status"] == "failed"
+    assert found["reason"].startswith("int8 quantisation: ValueError:")
+    assert found["reason"].endswith("fp32.onnx is empty, because the model was not exported.")
+    assert (tmp_path / "int8.onnx").read_bytes() == b""
+
+
+@pytest.mark.parametrize(
+    ("given", "resolution", "used", "most"),
+    [(128, 224, 128, 4), (128, 64, 128, 49), (128, 512, 24, 1), (128, 1024, 16, 1), (10, 1024, 10, 1)],
+)
+def test_large_images_are_calibrated_in_fewer_and_smaller_calls(given, resolution, used, most):
+    pictures = np.broadcast_to(np.float32(0), (given, 3, resolution, resolution))
+    reader, sizes = quantize.Reader(pictures), []
+    while (part := reader.get_next()) is not None:
+        sizes.append(len(part["images"]))
+    assert sum(sizes) == used == reader.count
+    assert max(sizes) == min(most, used)
+
+
+def test_calibration_reads_every_image_once_and_in_order():
+    pictures = images(0, 32, 0, 20)
+    reader = quantize.Reader(pictures)
+    reader.size = 7
+    parts = [part["images"] for part in iter(reader.get_next, None)]
+    assert np.array_equal(np.concatenate(parts), pictures)
+
+
+def test_calibration_and_comparison_share_no_image():
+    compared = {one.tobytes() for one in images(0, 32, 0, 64)}
+    assert compared.isdisjoint(one.tobytes() for one in images(0, 32, CALIBRATION, 128))
+
+
+def test_a_partly_quantised_graph_says_how_much(tmp_path):
+    value = helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 4])
+    nodes = [
+        helper.make_node("QLinearMatMul", ["x"] * 8, ["a"]),
+        helper.make_node("MatMul", ["a", "x"], ["b"]),
+        helper.make_node("Relu", ["b"], ["y"]),
+    ]
+    onnx.save(helper.make_model(helper.make_graph(nodes, "partly", [value], [value])), tmp_path / "partly.onnx")
+    found = onnxruntime.quantised_nodes(str(tmp_path / "partly.onnx"))
+    assert found == {"executed": 1, "of": 2, "types": {"QLinearMatMul": 1, "MatMul": 1}}
+
+
+def test_a_plugins_layers_are_counted_by_the_precision_that_they_read():
+    nodes = {("Convolution", "u8"): 5, ("Convolution", "f32"): 2, ("MatMul", "i8"): 1, ("Pooling", "u8"): 4}
+    assert openvino.quantised_nodes(nodes) == {
+        "executed": 6,
+        "of": 8,
+        "types": {"Convolution u8": 5, "Convolution f32": 2, "MatMul i8": 1},
+    }
+
+
+def test_the_verdict_has_the_reason_that_a_reader_needs_where_int8_is_bad():
+    expected = {"fp32": 120.0, "tf32": 50.0, "fp16": 48.0, "bf16": 30.0, "int8": 14.0, "fp8": 10.0}
+    reference = np.random.default_rng(0).standard_normal((16, 1000))
+    noise = np.random.default_rng(1).standard_normal(reference.shape)
+    found = parity.compare(reference + 0.7 * noise, reference)
+    status, reason, _ = parity.verdict("int8", "float32", found, expected, {"executed": 52, "of": 54})
+    assert status == "wrong_result"
+    assert reason == "its error (3 dB SNR on float32 tensors, 14 expected) is one that no precision explains"
