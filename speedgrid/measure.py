@@ -113,16 +113,10 @@ def _measure(cell: Cell, device: str, inputs: dict, build: dict, options: dict, 
     if device == "cuda" and memory.peak_mb() == 0:
         raise RuntimeError("it takes no memory on the GPU, so it did not run there")
     call_seconds = median(samples.host_ms) / 1000
-    used = per_call(session, EnergyCounter(uuid), call_seconds) if inputs.get("energy") else None
-    laps.end("energy")
-    compared = parity.check(
-        session, images, logits, PARITY_SECONDS, call_seconds, parity.doubt(cell.precision, expected)
-    )
+    doubt = parity.doubt(cell.precision, expected)
+    compared = parity.check(session, images, logits, PARITY_SECONDS, call_seconds, doubt)
     laps.end("parity")
-    costs = end_to_end.measure(session, options["cpu_threads"]) if inputs.get("end_to_end") else None
-    laps.end("end_to_end")
-    launched = kernels.witness(session) if inputs.get("kernels") and device == "cuda" else None
-    laps.end("kernels")
+    extras = _extras(session, device, uuid, inputs, options, call_seconds, laps)
     quantised = session.details.get("quantised_nodes", build.get("quantised_nodes"))
     status, reason, observed = parity.verdict(cell.precision, session.dtype, compared, expected, quantised)
     return {
@@ -136,11 +130,22 @@ def _measure(cell: Cell, device: str, inputs: dict, build: dict, options: dict, 
         "seconds": laps.seconds,
         "memory": memory.as_dict(),
         **conditions,
-        "energy": used,
-        "end_to_end": costs,
-        "kernels": launched,
+        **extras,
         "parity": compared.as_dict() | {"expected_snr_db": expected} if compared else None,
     }
+
+
+def _extras(
+    session, device: str, uuid: str | None, inputs: dict, options: dict, call_seconds: float, laps: Laps
+) -> dict:
+    """Return what is measured once for each cell and where it is asked for: None elsewhere."""
+    used = per_call(session, EnergyCounter(uuid), call_seconds) if inputs.get("energy") else None
+    laps.end("energy")
+    costs = end_to_end.measure(session, options["cpu_threads"]) if inputs.get("end_to_end") else None
+    laps.end("end_to_end")
+    launched = kernels.witness(session) if inputs.get("kernels") and device == "cuda" else None
+    laps.end("kernels")
+    return {"energy": used, "end_to_end": costs, "kernels": launched}
 
 
 def _time(session, telemetry: Telemetry, options: dict, laps: Laps) -> tuple:

@@ -31,7 +31,7 @@ OPTIONS = {
 }
 SETTINGS = {"speed": "high"}
 STEPS = ["claim", "describe", "import", "context", "load", "first_call", "queue"]
-STEPS += ["telemetry", "timing", "energy", "parity", "end_to_end", "kernels"]
+STEPS += ["telemetry", "timing", "parity", "energy", "end_to_end", "kernels"]
 
 
 @pytest.fixture

@@ -54,8 +54,8 @@ class Session(ABC):
 class TorchSession(Session):
     """A torch module on one device: the input is a tensor on the device, the output whatever the call returned.
 
-    memory_format: of the input, as torch names it: contiguous_format (NCHW) or channels_last (NHWC). dtype: of input and
-    output, where it is not that of the cell's precision.
+    memory_format: of the input, as torch names it: contiguous_format (NCHW) or channels_last (NHWC). dtype: of input
+    and output, where it is not that of the cell's precision.
     """
 
     def __init__(
