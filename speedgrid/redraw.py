@@ -6,6 +6,7 @@ from speedgrid import audit, explorer, plots, report, results_page, settings
 from speedgrid.language import speaking
 from speedgrid.plots.material import Material
 from speedgrid.published.verdict import audit_all
+from speedgrid.table import COLUMNS
 
 TEMPLATES = Path(__file__).parents[1] / "templates"
 NEEDED = ("results.csv", "rounds.csv", "run.json", "flops.json")
@@ -25,8 +26,10 @@ def redraw(results: str | Path, output: str | Path) -> Path:
     if missing := [name for name in NEEDED if not (folder / name).exists()]:
         raise RedrawError(f"{folder} has no {', '.join(missing)}; a report is drawn from {', '.join(NEEDED)}.")
     material = Material.read(*(folder / name for name in NEEDED))
-    # A run of an older version does not know the newer keys.
-    run, table = material.run | {"config": settings.complete(material.run["config"])}, material.table
+    # A run of an older version does not know the newer keys and columns.
+    run = {"accuracy": None, **material.run, "config": settings.complete(material.run["config"])}
+    run["weights"] = [{"trained": None, **one} for one in run["weights"]]
+    table = material.table.reindex(columns=[*material.table, *(one for one in COLUMNS if one not in material.table)])
     audit.require(table, run["arithmetic"], run["peaks"], run["config"]["report"]["reference"])
     (output / "plots").mkdir(parents=True, exist_ok=True)
     plots.draw_all(Material(table, material.rounds, run, material.arithmetic), output / "plots")

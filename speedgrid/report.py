@@ -8,6 +8,7 @@ import yaml
 
 from speedgrid import findings, language, plots
 from speedgrid.findings import label, measured, number
+from speedgrid.findings.accuracy import accuracies
 from speedgrid.findings.words import place, with_interval
 from speedgrid.grid import nearest
 from speedgrid.published import section
@@ -45,6 +46,7 @@ def _markdown(table: pd.DataFrame, run: dict, path: Path, published: list[dict])
         throttled=shown[shown.throttled.notna()],
         missing=missing(table),
         witnesses=witnesses(table),
+        accuracies=accuracies(table),
         relabelled=shown[shown.status == "wrong_precision"],
         plots=plots.TITLES,
         published=section.compose(published, table, run),

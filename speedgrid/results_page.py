@@ -33,6 +33,9 @@ COLUMNS = (
     "energy_mj_per_image",
     "coverage_percent",
     "snr_db",
+    "top1",
+    "top1_loss",
+    "agreement",
     "reason",
 )
 
