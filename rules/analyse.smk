@@ -7,6 +7,7 @@ rule aggregate:
         weights=expand(
             "artifacts/weights/{model}-r{resolution}.json", model=AXES["model"], resolution=AXES["resolution"]
         ),
+        accuracy=expand("artifacts/accuracy/{cell}.json", cell=EVALUATED),
         flops="artifacts/flops.json",
         peaks="artifacts/peaks.json",
         hardware="config/hardware.yaml",
@@ -23,6 +24,7 @@ rule aggregate:
             "precision",
             "rounds",
             "run",
+            "top1",
         ),
     output:
         csv=report(

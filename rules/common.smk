@@ -7,7 +7,7 @@ import shlex
 import sys
 from pathlib import Path
 
-from speedgrid import backends, environment, gpus, grid, plots, precision, progress, settings
+from speedgrid import backends, data, environment, gpus, grid, plots, precision, progress, settings
 from speedgrid.launcher import server
 from speedgrid.published import source
 
@@ -19,6 +19,9 @@ config.update(settings.complete(config))
 DEVICE = config["device"]
 AXES = {"model": config["models"], **config["grid"][DEVICE]}
 CELLS = grid.cells(AXES)
+SOURCE = data.open_source(config["data"]["images"], config["model"]["seed"], config["accuracy"]["images"])
+# Random images have no right answers; there is nothing to evaluate on them.
+EVALUATED = grid.evaluated_cells(AXES, config["accuracy"]["resolution"]) if config["data"]["images"] != "random" else []
 CONTROL = grid.control_cell(AXES)
 ORDER = grid.measuring_order(CELLS, CONTROL, config["model"]["seed"], config["timing"]["rounds"])
 # All below 0, so that a job without a priority (0: exports) comes before any timing; higher ones start earlier.
@@ -58,6 +61,7 @@ wildcard_constraints:
     resolution=r"\d+",
     batch_size=r"\d+",
     turn=grid.TURN,
+    part="|".join(data.PARTS),
 
 
 def code(*modules):
@@ -79,6 +83,22 @@ def own_checkpoint(wildcards):
     """Return the user's checkpoint for a model and resolution where there is one."""
     path = config["model"]["weights"].format(model=wildcards.model, resolution=wildcards.resolution)
     return path if Path(path).exists() else []
+
+
+def trained_weights(wildcards):
+    """Return the weights that are trained on digits for whoever has neither images nor a checkpoint."""
+    needed = config["data"]["images"] == "digits" and not own_checkpoint(wildcards)
+    return f"artifacts/weights/digits-{wildcards.model}.pth" if needed else []
+
+
+def training(wildcards):
+    """Return the description of that training."""
+    return [path.replace(".pth", ".json") for path in [trained_weights(wildcards)] if path]
+
+
+def image_files(wildcards):
+    """Return the user's image files of a part, so that a changed one is seen; there are none of other sources."""
+    return SOURCE.paths(wildcards.part) if hasattr(SOURCE, "paths") else []
 
 
 def onnx_file(wildcards):

@@ -4,7 +4,7 @@
 rule time_cell:
     input:
         unpack(artifact),
-        images="artifacts/references/images-r{resolution}.npy",
+        images="artifacts/images/reference-r{resolution}.npy",
         logits="artifacts/references/logits-{model}-r{resolution}.npy",
         expected="artifacts/references/expected-{model}-r{resolution}.json",
     output:
@@ -50,6 +50,34 @@ rule time_cell:
         "warm --record-death scripts.time_cell {params.cell} --turn {wildcards.turn} --device {params.device}"
         " --artifact {input.artifact} --build {input.build} --images {input.images}"
         " --logits {input.logits} --expected {input.expected} --options {params.options:q} {params.more} --output {output} > {log} 2>&1"
+
+
+rule measure_accuracy:
+    input:
+        # The very artifact that is timed.
+        unpack(artifact),
+        images="artifacts/images/evaluation-r{resolution}.npy",
+        answers="artifacts/references/classes-{model}-r{resolution}.json",
+        code=code("accuracy", "measure", "memory", "gpus", "threads", "images", "precision", "backends/session"),
+        backend=lambda wildcards: code(*backends.get(wildcards.backend).CODE),
+        script="scripts/measure_accuracy.py",
+    output:
+        f"artifacts/accuracy/{grid.Cell.PATTERN}.json",
+    log:
+        f"logs/measure_accuracy/{grid.Cell.PATTERN}.log",
+    threads: TIMING_THREADS
+    params:
+        cell=grid.Cell.PATTERN,
+        device=DEVICE,
+        options=json.dumps({"cpu_threads": config["timing"]["cpu_threads"]}),
+        settings=lambda wildcards: backends.settings(wildcards.backend),
+        environment=lambda wildcards: FINGERPRINTS[wildcards.backend],
+    message:
+        "Accuracy of {params.cell}"
+    shell:
+        "warm --record-death scripts.measure_accuracy {params.cell} --device {params.device}"
+        " --artifact {input.artifact} --build {input.build} --images {input.images} --answers {input.answers}"
+        " --options {params.options:q} --output {output} > {log} 2>&1"
 
 
 rule measure_peaks:

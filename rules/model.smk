@@ -1,10 +1,35 @@
-# The models: weights, arithmetic, right answers and ONNX files.
+# The models: weights, arithmetic, right answers and ONNX files; the images that they are given.
+
+
+rule train_digits:
+    input:
+        code=code("training", "models", "flops", "precision", "threads", "data/digits", "data/source"),
+        script="scripts/train_digits.py",
+    output:
+        weights="artifacts/weights/digits-{model}.pth",
+        description="artifacts/weights/digits-{model}.json",
+    log:
+        "logs/train_digits/{model}.log",
+    # Everything waits for it.
+    priority: 3
+    threads: 2
+    params:
+        seed=config["model"]["seed"],
+        device=DEVICE,
+        environment=environment.versions(("torch", "torchvision", "scikit-learn")),
+    message:
+        "Training of {wildcards.model} on handwritten digits"
+    shell:
+        "warm scripts.train_digits --model {wildcards.model} --seed {params.seed} --device {params.device}"
+        " --output {output.weights} --description {output.description} > {log} 2>&1"
 
 
 rule prepare_weights:
     input:
         checkpoint=own_checkpoint,
-        code=code("weights", "models", "images", "threads"),
+        trained=trained_weights,
+        training=training,
+        code=code("weights", "models", "images", "threads", "training", "data/digits", "data/source"),
         script="scripts/prepare_weights.py",
     output:
         weights="artifacts/weights/{model}-r{resolution}.pth",
@@ -18,6 +43,7 @@ rule prepare_weights:
         "Weights of {wildcards.model} for {wildcards.resolution} x {wildcards.resolution}"
     shell:
         "warm scripts.prepare_weights --model {wildcards.model} --checkpoint {input.checkpoint} --seed {params.seed}"
+        " --trained {input.trained} --training {input.training}"
         " --resolution {wildcards.resolution} --output {output.weights} --description {output.description}"
         " > {log} 2>&1"
 
@@ -43,29 +69,54 @@ rule count_flops:
         " --output {output} > {log} 2>&1"
 
 
-rule make_images:
+rule prepare_images:
     input:
-        code=code("images"),
-        script="scripts/make_images.py",
+        images=image_files,
+        code=package("data") + code("images"),
+        script="scripts/prepare_images.py",
     output:
-        "artifacts/references/images-r{resolution}.npy",
+        images="artifacts/images/{part}-r{resolution}.npy",
+        description="artifacts/images/{part}-r{resolution}.json",
     log:
-        "logs/make_images/r{resolution}.log",
+        "logs/prepare_images/{part}-r{resolution}.log",
     priority: 2
     params:
+        source=lambda wildcards: config["data"]["images"],
         seed=config["model"]["seed"],
-        images=64,
+        evaluated=config["accuracy"]["images"],
     message:
-        "Images of {wildcards.resolution} x {wildcards.resolution}"
+        "Images for {wildcards.part} of {wildcards.resolution} x {wildcards.resolution}"
     shell:
-        "warm scripts.make_images --seed {params.seed} --resolution {wildcards.resolution} --count {params.images}"
-        " --output {output} > {log} 2>&1"
+        "warm scripts.prepare_images --source {params.source:q} --seed {params.seed} --part {wildcards.part}"
+        " --resolution {wildcards.resolution} --evaluated {params.evaluated} --output {output.images}"
+        " --description {output.description} > {log} 2>&1"
+
+
+rule classify_images:
+    input:
+        weights="artifacts/weights/{model}-r{resolution}.pth",
+        origin="artifacts/weights/{model}-r{resolution}.json",
+        images="artifacts/images/evaluation-r{resolution}.npy",
+        about="artifacts/images/evaluation-r{resolution}.json",
+        code=code("accuracy", "models", "precision", "threads"),
+        script="scripts/classify_images.py",
+    output:
+        "artifacts/references/classes-{model}-r{resolution}.json",
+    log:
+        "logs/classify_images/{model}-r{resolution}.log",
+    priority: 2
+    threads: 2
+    message:
+        "Answers of {wildcards.model} in float32 to the evaluation images"
+    shell:
+        "warm scripts.classify_images --model {wildcards.model} --weights {input.weights} --origin {input.origin}"
+        " --images {input.images} --about {input.about} --output {output} > {log} 2>&1"
 
 
 rule compute_reference:
     input:
         weights="artifacts/weights/{model}-r{resolution}.pth",
-        images="artifacts/references/images-r{resolution}.npy",
+        images="artifacts/images/reference-r{resolution}.npy",
         code=code("reference", "rounding", "parity", "models", "threads"),
         script="scripts/compute_reference.py",
     output:
@@ -102,24 +153,6 @@ rule export_onnx:
     shell:
         "warm --keep export_onnx scripts.export_onnx --model {wildcards.model} --weights {input.weights} --precision {wildcards.precision}"
         " --resolution {wildcards.resolution} --onnx {output.onnx} --description {output.description} > {log} 2>&1"
-
-
-rule prepare_images:
-    input:
-        code=code("images"),
-        script="scripts/prepare_images.py",
-    output:
-        "artifacts/images/calibration-r{resolution}.npy",
-    log:
-        "logs/prepare_images/r{resolution}.log",
-    params:
-        seed=config["model"]["seed"],
-        images=128,
-    message:
-        "Calibration images of {wildcards.resolution} x {wildcards.resolution}"
-    shell:
-        "warm scripts.prepare_images --seed {params.seed} --resolution {wildcards.resolution} --count {params.images}"
-        " --output {output} > {log} 2>&1"
 
 
 rule quantize_onnx:

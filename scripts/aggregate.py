@@ -7,7 +7,9 @@ from speedgrid.log import log_to
 log_to(snakemake.log[0])
 inputs, params = snakemake.input, snakemake.params
 cells = [Cell.parse(name) for name in params.cells]
-table, description = run.summarise(cells, inputs.timings, inputs.weights, inputs.flops, inputs.peaks, params.config)
+table, description = run.summarise(
+    cells, inputs.timings, inputs.weights, inputs.flops, inputs.peaks, params.config, inputs.accuracy
+)
 timings = rounds.tabulate(map(record.read, inputs.timings))
 timings.to_csv(snakemake.output.rounds, index=False, float_format="%.7g")
 table.to_csv(snakemake.output.csv, index=False, float_format="%.10g")

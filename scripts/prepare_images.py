@@ -1,15 +1,22 @@
-"""Make the images of one resolution that int8 and fp8 are calibrated on; none of them is a reference's."""
+"""Make the images of one part and resolution that every backend is given, and say what they show."""
 
 import argparse
 
-import numpy as np
-
-from speedgrid import gpus, images
+from speedgrid import data, gpus
+from speedgrid.record import write_json
 
 parser = argparse.ArgumentParser(description=__doc__)
-for name in ("seed", "resolution", "count"):
-    parser.add_argument(f"--{name}", type=int, required=True)
-parser.add_argument("--output", required=True, help="file to write")
+parser.add_argument("--source", required=True, help="digits, random or a folder")
+parser.add_argument("--part", required=True, choices=data.PARTS)
+for name, default in (("seed", 0), ("resolution", 224), ("evaluated", 256)):
+    parser.add_argument(f"--{name}", type=int, default=default)
+parser.add_argument("--output", required=True, help=".npy file to write")
+parser.add_argument("--description", required=True, help="JSON file to write")
 asked = parser.parse_args()
-with gpus.working():
-    np.save(asked.output, images.images(asked.seed, asked.resolution, images.CALIBRATION, asked.count))
+try:
+    with gpus.working():
+        source = data.open_source(asked.source, asked.seed, asked.evaluated)
+        description = data.prepare(source, asked.part, asked.resolution, asked.evaluated, asked.output)
+except data.DataError as error:
+    raise SystemExit(str(error)) from None
+write_json(asked.description, description)

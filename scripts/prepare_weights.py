@@ -1,4 +1,4 @@
-"""Take over the user's checkpoint, or generate seeded weights, as one plain state dict."""
+"""Take over the user's checkpoint, or weights trained on digits, or seeded ones, as one plain state dict."""
 
 import argparse
 
@@ -8,15 +8,17 @@ from speedgrid.record import write_json
 
 parser = argparse.ArgumentParser(description=__doc__)
 parser.add_argument("--model", required=True, help="a torchvision classification model")
-parser.add_argument("--checkpoint", nargs="?", help="the user's weights; seeded ones are made without it")
-parser.add_argument("--seed", type=int, default=0)
-parser.add_argument("--resolution", type=int, required=True, help="pixels")
-parser.add_argument("--output", required=True, help="state dict to write")
-parser.add_argument("--description", required=True, help="JSON file to write")
-asked = parser.parse_args()
+for name, text in (("checkpoint", "the user's weights"), ("trained", "those on digits"), ("training", "their JSON")):
+    parser.add_argument(f"--{name}", nargs="?", help=f"{text}; without any, seeded ones are made")
+for name, default in (("seed", 0), ("resolution", 224)):
+    parser.add_argument(f"--{name}", type=int, default=default)
+for name in ("output", "description"):
+    parser.add_argument(f"--{name}", required=True, help="file to write")
+asked = vars(parser.parse_args())
+path = asked.pop("description")
 try:
     with gpus.working():
-        description = weights.prepare(asked.model, asked.checkpoint, asked.seed, asked.resolution, asked.output)
+        description = weights.prepare(**asked)
 except WeightsError as error:
     raise SystemExit(str(error)) from None
-write_json(asked.description, description)
+write_json(path, description)

@@ -67,6 +67,18 @@ def control_cell(axes: Mapping[str, list]) -> Cell:
     return Cell(axes["model"][0], axes["backend"][0], axes["precision"][0], **place)
 
 
+def evaluated_cells(axes: Mapping[str, list], resolution: int) -> list[Cell]:
+    """Return the cells whose sessions accuracy is measured with: one for each model, backend and precision.
+
+    At the resolution of the grid nearest to `resolution`, with the batch size nearest to the control cell's.
+    """
+    place = {
+        "resolution": [nearest(axes["resolution"], resolution)],
+        "batch_size": [nearest(axes["batch_size"], CONTROL_PLACE["batch_size"])],
+    }
+    return cells({**axes, **place})
+
+
 def measuring_order(grid: Iterable[Cell], control: Cell, seed: int, rounds: int) -> list[str]:
     """Return the names of all timings, as TIMING, in the order in which they are to be measured.
 

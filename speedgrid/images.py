@@ -2,9 +2,6 @@
 
 import numpy as np
 
-# Where the images of calibration begin in the sequence: after all that answers are compared on.
-CALIBRATION = 1000
-
 
 def images(seed: int, resolution: int, start: int, count: int) -> np.ndarray:
     """Return images `start` to `start + count` of an endless seeded sequence.

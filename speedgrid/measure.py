@@ -60,17 +60,15 @@ def measure_cell(cell: Cell, turn: str, device: str, inputs: dict, options: dict
     laps.end("claim")
     machine = environment.describe(device)
     record = _begin(cell, turn, device, options, machine)
-    build = json.loads(Path(inputs["build"]).read_text()) if inputs.get("build") else None
-    died = ("failed", inputs["died"]) if inputs.get("died") else None
-    refusal = died or backends.refusal(cell, device) or _build_refusal(build)
-    if refusal:
+    build = read_build(inputs)
+    if refusal := refuse(cell, device, inputs, build):
         record["status"], record["reason"] = refusal
         return record
     laps.end("describe")
     try:
         record |= {"build": build} | _measure(cell, device, inputs, build or {}, options, machine, laps)
     except Exception as error:
-        record["status"], record["reason"] = _explain(error)
+        record["status"], record["reason"] = explain(error)
         if record["status"] == "out_of_memory" and gpus.crowded():
             raise SystemExit(os.EX_TEMPFAIL) from error
         record["traceback"] = traceback.format_exc()
@@ -93,9 +91,19 @@ def _begin(cell: Cell, turn: str, device: str, options: dict, machine: dict) -> 
     }
 
 
-def _build_refusal(build: dict | None) -> tuple[str, str] | None:
-    """An engine that was not built hands its own status and reason on to the cells that need it."""
-    return (build["status"], build["reason"]) if build and build["status"] != "ok" else None
+def read_build(inputs: dict) -> dict | None:
+    """Return the record of the engine's build, or None where nothing is built."""
+    return json.loads(Path(inputs["build"]).read_text()) if inputs.get("build") else None
+
+
+def refuse(cell: Cell, device: str, inputs: dict, build: dict | None) -> tuple[str, str] | None:
+    """Return (status, reason) if a cell cannot be run, or None if it can.
+
+    An engine that was not built hands its own status and reason on to the cells that need it.
+    """
+    died = ("failed", inputs["died"]) if inputs.get("died") else None
+    not_built = (build["status"], build["reason"]) if build and build["status"] != "ok" else None
+    return died or backends.refusal(cell, device) or not_built
 
 
 def _measure(cell: Cell, device: str, inputs: dict, build: dict, options: dict, machine: dict, laps: Laps) -> dict:
@@ -103,7 +111,7 @@ def _measure(cell: Cell, device: str, inputs: dict, build: dict, options: dict, 
     expected = json.loads(Path(inputs["expected"]).read_text())
     uuid = machine.get("gpu_uuid") if device == "cuda" else None
     telemetry = Telemetry(uuid)  # its process starts while the model is loaded
-    session, memory = _load(cell, device, uuid, inputs["artifact"], options, laps)
+    session, memory = load(cell, device, uuid, inputs["artifact"], options, laps)
     _warm(session, batch(images, 0, cell.batch_size))
     laps.end("first_call")
     gpus.measure_alone()
@@ -159,7 +167,7 @@ def _time(session, telemetry: Telemetry, options: dict, laps: Laps) -> tuple:
     return samples, {"telemetry": telemetry.stop(), "host": busy}
 
 
-def _load(cell: Cell, device: str, uuid: str | None, artifact: str, options: dict, laps: Laps) -> tuple:
+def load(cell: Cell, device: str, uuid: str | None, artifact: str, options: dict, laps: Laps) -> tuple:
     """Return the loaded session, and the meter that has seen its memory."""
     backend = backends.get(cell.backend)
     for name in backend.IMPORTS[device]:
@@ -185,7 +193,7 @@ def _warm(session, images) -> None:
     session.poison()  # so that what is compared later was written by the runs that were timed
 
 
-def _explain(error: Exception) -> tuple[str, str]:
+def explain(error: Exception) -> tuple[str, str]:
     """Turn an exception into a status and one line of reason."""
     text = " ".join(str(error).split()) or type(error).__name__
     short = text if len(text) <= 300 else f"{text[:297]}..."

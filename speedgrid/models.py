@@ -126,17 +126,25 @@ def seeded(name: str, seed: int, resolution: int) -> nn.Module:
     last = model.get_submodule(head(model))
     if not last.weight.any():
         nn.init.normal_(last.weight, std=last.weight[0].numel() ** -0.5)
-    norms = [module for module in model.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
+    # As many pixels as in 32 images at 224: large images have enough for their statistics in fewer.
+    count = 8 * max(1, min(4, round(4 * (224 / resolution) ** 2)))
+    return calibrate(model, (images(seed, resolution, start, 8) for start in range(0, count, 8)))
+
+
+def calibrate(model: nn.Module, batches) -> nn.Module:
+    """Return `model` in eval mode with batch-norm statistics that are the plain averages over `batches`.
+
+    batches: float32 arrays [count, 3, resolution, resolution]; none is made where there is no batch norm.
+    """
+    norms = [module for module in model.eval().modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.momentum = None  # the plain average over all batches
+        norm.train()
     if norms:
-        for norm in norms:
-            norm.reset_running_stats()
-            norm.momentum = None  # the plain average over all batches
-            norm.train()
-        # As many pixels as in 32 images at 224: large images have enough for their statistics in fewer.
-        count = 8 * max(1, min(4, round(4 * (224 / resolution) ** 2)))
         with torch.inference_mode():
-            for start in range(0, count, 8):
-                model(torch.from_numpy(images(seed, resolution, start, 8)))
+            for batch in batches:
+                model(torch.from_numpy(batch))
     return model.eval()
 
 

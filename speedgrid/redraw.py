@@ -27,7 +27,8 @@ def redraw(results: str | Path, output: str | Path) -> Path:
         raise RedrawError(f"{folder} has no {', '.join(missing)}; a report is drawn from {', '.join(NEEDED)}.")
     material = Material.read(*(folder / name for name in NEEDED))
     # A run of an older version knows neither the newer keys nor the newer columns.
-    run = material.run | {"config": settings.complete(material.run["config"])}
+    run = {"accuracy": None, **material.run, "config": settings.complete(material.run["config"])}
+    run["weights"] = [{"trained": None, **one} for one in run["weights"]]
     table = material.table.reindex(columns=COLUMNS)
     audit.require(table, run["arithmetic"], run["peaks"], run["config"]["report"]["reference"])
     (output / "plots").mkdir(parents=True, exist_ok=True)

@@ -8,6 +8,7 @@ import yaml
 
 from speedgrid import findings, language, plots
 from speedgrid.findings import label, measured, number
+from speedgrid.findings.accuracy import accuracies
 from speedgrid.findings.objectives import margin_of
 from speedgrid.findings.requests import requests
 from speedgrid.findings.words import place, with_interval
@@ -63,6 +64,7 @@ def of_run(table: pd.DataFrame, run: dict) -> dict:
         "unstable": shown[shown.status == "unstable"],
         "throttled": shown[shown.throttled.notna()],
         "witnesses": witnesses(table),
+        "accuracies": accuracies(table),
         "uncounted": any(one["onnx_flop"] is None for sizes in run["arithmetic"].values() for one in sizes.values()),
         "config_text": yaml.safe_dump(config, sort_keys=False, default_flow_style=None, width=100),
     }

@@ -35,6 +35,9 @@ COLUMNS = (
     "coverage_percent",
     "snr_db",
     "auto",
+    "top1",
+    "top1_loss",
+    "agreement",
     "reason",
 )
 

@@ -6,17 +6,24 @@ from pathlib import Path
 
 import pandas as pd
 
-from speedgrid import choice, controls, peaks, record, stability, table
+from speedgrid import choice, controls, peaks, record, stability, table, top1
 from speedgrid.grid import Cell
 
 
 def summarise(
-    cells: list[Cell], timings: list[str], weights: list[str], flops: str, measured: str, config: dict
+    cells: list[Cell],
+    timings: list[str],
+    weights: list[str],
+    flops: str,
+    measured: str,
+    config: dict,
+    evaluations: list[str] = (),
 ) -> tuple[pd.DataFrame, dict]:
     """Return (table, description) from the files of a run.
 
     flops: the file of speedgrid.flops.count_all. measured: that of speedgrid.peaks.measure_all.
-    description: machine, library versions, weights, arithmetic, peaks, config, and of each backend one cell's
+    evaluations: those of speedgrid.accuracy.evaluate.
+    description: machine, library versions, weights, accuracy, arithmetic, peaks, config, and of each backend one cell's
     command (every record has its own), all plain JSON values.
     """
     records = [record.read(path) for path in timings]
@@ -26,13 +33,16 @@ def summarise(
     ceilings = limits(json.loads(Path(measured).read_text()), peaks.data_sheet(machine["device_name"]))
     arithmetic = json.loads(Path(flops).read_text())
     results = table.tabulate(cells, rounds, arithmetic, ceilings, config["report"]["reference"])
+    origins, evaluated = ([json.loads(Path(path).read_text()) for path in paths] for paths in (weights, evaluations))
+    top1.fill(results, evaluated, origins)
     results["auto"] = choice.chosen(results, config["accuracy"]["max_top1_loss"])
     commands = {str(Cell(**found["cell"])): found["command"] for found in rounds}
     first = {cell.backend: str(cell) for cell in reversed(cells) if str(cell) in commands}
     dates = sorted(found["measured_at"] for found in records)
     return results, {
         "machine": machine,
-        "weights": [json.loads(Path(path).read_text()) for path in weights],
+        "weights": origins,
+        "accuracy": top1.describe(evaluated),
         "arithmetic": without_layers(arithmetic),
         "peaks": ceilings,
         "config": config,

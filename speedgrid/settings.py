@@ -83,6 +83,7 @@ def _sentence(error: ValidationError) -> str:
         "enum": lambda: f"one of {', '.join(map(str, error.validator_value))}",
         "required": lambda: f"complete: {error.message}",
         "type": lambda: f"of type {_either(error.validator_value)}",
+        "minLength": lambda: "text that is not empty",
         "minItems": lambda: f"a list of at least {error.validator_value}",
         "uniqueItems": lambda: "a list without repeats",
         "minimum": lambda: f"at least {error.validator_value}",

@@ -157,3 +157,42 @@ def ratio_interval(over: tuple[float, float, float], under: tuple[float, float, 
     low = np.hypot(np.log(over[0] / over[1]), np.log(under[2] / under[0]))
     high = np.hypot(np.log(over[2] / over[0]), np.log(under[0] / under[1]))
     return value, float(value * np.exp(-low)), float(value * np.exp(high))
+
+
+def share_interval(hits: int, count: int) -> tuple[float, float]:
+    """Return the 95 % interval of a share, `hits` of `count`: Wilson's score interval.
+
+    It holds near 0 and 1, where the normal interval fails (Brown, Cai and DasGupta, Statistical Science 16, 2001).
+    """
+    from scipy import stats  # half a second, which a timing need not pay
+
+    low, high = stats.binomtest(hits, count).proportion_ci(LEVEL, method="wilson")
+    return float(low), float(high)
+
+
+def paired_loss(before: np.ndarray, after: np.ndarray) -> tuple[float, float, float]:
+    """Return (loss, low, high): by how much the share of right answers falls from `before` to `after`.
+
+    Both are boolean [count], for the same images in the same order. Newcombe's interval of a difference of paired
+    shares from their Wilson intervals and their correlation, with continuity correction (Statistics in Medicine 17,
+    1998, pages 2635 to 2650, method 10). It is not empty where no answer differs: so many images cannot show that
+    none ever does.
+    """
+    count, first, second = len(before), before.mean(), after.mean()
+    low_1, high_1 = share_interval(int(before.sum()), count)
+    low_2, high_2 = share_interval(int(after.sum()), count)
+    both, neither = int((before & after).sum()), int((~before & ~after).sum())
+    lost, won = int((before & ~after).sum()), int((~before & after).sum())
+    product = (both + lost) * (won + neither) * (both + won) * (lost + neither)
+    covariance = both * neither - lost * won
+    if covariance > 0:
+        covariance = max(covariance - count / 2, 0)
+    correlation = covariance / np.sqrt(product) if product else 0.0
+    below = spread(first - low_1, high_2 - second, correlation)
+    above = spread(second - low_2, high_1 - first, correlation)
+    return float(first - second), float(first - second - below), float(first - second + above)
+
+
+def spread(one: float, other: float, correlation: float) -> float:
+    """Return the root of two correlated half-widths added in quadrature."""
+    return float(np.sqrt(max(one**2 - 2 * correlation * one * other + other**2, 0.0)))

@@ -124,7 +124,7 @@ def write_run(folder, records: list[dict], cells=None):
     timings = [folder / f"{number}.json" for number in range(len(records))]
     for path, one in zip(timings, records, strict=True):
         record.write_json(path, one)
-    weights = {"model": "resnet18", "resolution": 64, "source": "seeded, seed 0", "own": False}
+    weights = {"model": "resnet18", "resolution": 64, "source": "seeded, seed 0", "own": False, "trained": None}
     for name, content in (("weights", weights), ("flops", ARITHMETIC), ("peaks", {**MEASURED, "reason": ""})):
         (folder / f"{name}.json").write_text(json.dumps(content))
     config = settings.complete({"device": "cpu", "report": {"resolution": 64, "batch_size": 8}})

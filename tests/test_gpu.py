@@ -218,7 +218,7 @@ def test_a_quantised_engine_proves_what_it_executes_or_is_no_row_of_that_precisi
     if refused := backends.refusal(cell, "cuda"):
         pytest.skip(refused[1])
     artifact, build = str(folder / f"{precision}.ts"), folder / f"{precision}.json"
-    np.save(folder / "calibration.npy", images.images(0, RESOLUTION, images.CALIBRATION, 32))
+    np.save(folder / "calibration.npy", images.images(0, RESOLUTION, 100, 32))
     command = ["scripts.compile_trt", str(cell), "--model", "resnet18", "--device", "cuda"]
     command += ["--weights", paths["weights.pth"], "--engine", artifact, "--build", str(build)]
     subprocess.run([sys.executable, "-m", *command, "--calibration", str(folder / "calibration.npy")], check=True)

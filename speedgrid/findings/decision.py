@@ -4,7 +4,7 @@ import math
 
 import pandas as pd
 
-from speedgrid.findings import questions
+from speedgrid.findings import accuracy, questions
 from speedgrid.findings.objectives import OBJECTIVES, advantage, best, interval, ties
 from speedgrid.findings.words import backend_name, label, listed, measured, number, relabelled, setting
 from speedgrid.language import _, ngettext
@@ -125,7 +125,7 @@ def _between(low: float, high: float, text: str) -> str:
 
 
 def price(row) -> str:
-    """Say what a row costs: memory, agreement with the float64 reference, build time."""
+    """Say what a row costs: memory, agreement with the float64 reference, accuracy, build time."""
     parts = []
     if pd.notna(row.memory_mb):
         parts.append(_("{memory} MB").format(memory=number(row.memory_mb)))
@@ -134,6 +134,7 @@ def price(row) -> str:
     if pd.notna(row.top1_agreement):
         share = f"{100 * row.top1_agreement:.3g}"
         parts.append(_("the same class as float64 for {share} % of the images").format(share=share))
+    parts += accuracy.price(row)
     if pd.notna(row.build_seconds):
         parts.append(_("{seconds} s to build").format(seconds=number(row.build_seconds)))
     return _("Its price: {parts}.").format(parts=", ".join(parts)) if parts else ""

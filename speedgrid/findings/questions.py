@@ -35,6 +35,7 @@ def demands(config: dict) -> list[Demand]:
         Demand("budget.latency_ms", "latency_ms_high", budget["latency_ms"], True, _("latency at most"), "ms"),
         Demand("budget.memory_mb", "memory_mb", budget["memory_mb"], True, _("memory at most"), "MB"),
         Demand("minimum_fps", "throughput_fps", config["minimum_fps"], False, _("at least"), _("images/s")),
+        Demand("minimum_top1", "top1", config["minimum_top1"], False, _("top-1 at least"), ""),
         Demand(
             "minimum_top1_agreement",
             "top1_agreement",

@@ -1,0 +1,18 @@
+"""Say which classes the float32 model gives the evaluation images, and which are right."""
+
+import argparse
+
+from speedgrid import accuracy, gpus
+from speedgrid.data import DataError
+from speedgrid.record import write_json
+
+parser = argparse.ArgumentParser(description=__doc__)
+for name in ("model", "weights", "origin", "images", "about", "output"):
+    parser.add_argument(f"--{name}", required=True)
+asked = parser.parse_args()
+try:
+    with gpus.working():
+        answers = accuracy.classify(asked.model, asked.weights, asked.origin, asked.images, asked.about)
+except DataError as error:
+    raise SystemExit(str(error)) from None
+write_json(asked.output, answers)

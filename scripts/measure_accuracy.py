@@ -1,0 +1,18 @@
+"""Measure how often one cell's session is right, and write the record."""
+
+import argparse
+import json
+
+from speedgrid import accuracy
+from speedgrid.grid import Cell
+from speedgrid.record import write_json
+
+parser = argparse.ArgumentParser(description=__doc__)
+parser.add_argument("cell", type=Cell.parse, help="e.g. resnet18-pytorch-fp32-r224-b32")
+parser.add_argument("--options", type=json.loads, required=True, help="cpu_threads, as JSON")
+parser.add_argument("--build", nargs="?", help="record of the engine's build")
+parser.add_argument("--died", help="evaluate nothing, and record that an earlier try ended so")
+for name in ("device", "artifact", "images", "answers", "output"):
+    parser.add_argument(f"--{name}", required=True)
+asked = parser.parse_args()
+write_json(asked.output, accuracy.evaluate(asked.cell, asked.device, vars(asked), asked.options))

@@ -1,0 +1,22 @@
+"""Train a model on handwritten digits, on the GPU where there is one."""
+
+import argparse
+
+import torch
+
+from speedgrid import gpus, training
+from speedgrid.models import WeightsError
+from speedgrid.record import write_json
+
+parser = argparse.ArgumentParser(description=__doc__)
+parser.add_argument("--seed", type=int, default=0)
+for name in ("model", "device", "output", "description"):
+    parser.add_argument(f"--{name}", required=True)
+asked = parser.parse_args()
+try:
+    with gpus.working():
+        module, description = training.train(asked.model, asked.seed, asked.device)
+except WeightsError as error:
+    raise SystemExit(str(error)) from None
+torch.save(module.state_dict(), asked.output)
+write_json(asked.description, description)

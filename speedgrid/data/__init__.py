@@ -1,0 +1,63 @@
+"""Where the input images come from, one module per source, each a class with the same few names.
+
+    Source(seed) or Source(path, seed)
+    size(part, most) -> int        how many images a part has, at most `most`
+    labels(part, count)            their classes as numbers, or None where they have none
+    images(part, resolution, start, count)   float32 [count, 3, resolution, resolution], normalised
+    describe() -> dict             what the images are, for a reader, as plain JSON values
+
+The parts never share an image, and a seed always gives the same ones:
+
+    reference      sessions are checked on them, against float64
+    calibration    int8 ranges are taken from them
+    evaluation     accuracy is measured on them
+
+Importing this package imports neither torch nor scikit-learn: a configuration is checked without them.
+"""
+
+from pathlib import Path
+
+from speedgrid.data.source import CALIBRATION, PARTS, REFERENCE, DataError
+
+__all__ = ["CALIBRATION", "PARTS", "REFERENCE", "DataError", "open_source", "prepare"]
+
+# Images that are made at once: 32 at 512 pixels are 100 MB.
+CHUNK = 32
+
+
+def open_source(images: str, seed: int, evaluated: int):
+    """Return the source that the config key data.images names: `random`, `digits` or a folder.
+
+    evaluated: how many images accuracy is measured on, at most. Raises DataError, one sentence, for a folder that
+    cannot serve.
+    """
+    if images == "random":
+        from speedgrid.data.noise import Noise
+
+        return Noise(seed)
+    if images == "digits":
+        from speedgrid.data.digits import Digits
+
+        return Digits(seed)
+    from speedgrid.data.folder import Folder
+
+    return Folder(images, seed, evaluated)
+
+
+def prepare(source, part: str, resolution: int, most: int, output: str | Path) -> dict:
+    """Write the images of a part to `output` (.npy) and return their description.
+
+    They are written through memory that is mapped to the file, a few at a time.
+    """
+    import numpy as np
+
+    count = source.size(part, most)
+    shape = (count, 3, resolution, resolution)
+    file = np.lib.format.open_memmap(output, mode="w+", dtype=np.float32, shape=shape)
+    for start in range(0, count, CHUNK):
+        size = min(CHUNK, count - start)
+        file[start : start + size] = source.images(part, resolution, start, size)
+    file.flush()
+    return {"part": part, "count": count, "resolution": resolution, "labels": source.labels(part, count)} | (
+        source.describe()
+    )

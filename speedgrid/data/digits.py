@@ -1,0 +1,77 @@
+"""Handwritten digits, bundled with scikit-learn: a real task with no download, for whoever brings no images.
+
+1797 digits of 8 x 8 pixels and 17 levels of grey, from the test set of E. Alpaydin and C. Kaynak, Optical Recognition
+of Handwritten Digits, UCI Machine Learning Repository, 1998 (https://doi.org/10.24432/C50P49).
+"""
+
+from functools import cache
+
+import numpy as np
+
+from speedgrid.data.source import CALIBRATION, DEVIATION, MEAN, PARTS, REFERENCE
+
+# An image of any size is one digit of TILE x TILE pixels beside itself, over and over from the upper left corner, so
+# that a network with global average pooling, trained on small images, knows large ones too. 32 pixels are the stride
+# of these networks' last layer.
+TILE = 32
+EVALUATION = 360
+CLASSES = 10
+
+
+class Digits:
+    """The digits in four parts, split by class: besides those that every source has there is `training`."""
+
+    def __init__(self, seed: int):
+        self.seed = seed
+        self._parts: dict[str, np.ndarray] | None = None
+
+    def size(self, part: str, most: int) -> int:
+        """Return how many digits a part has, at most `most` of those for the evaluation."""
+        return min(len(self.parts()[part]), most) if part == "evaluation" else len(self.parts()[part])
+
+    def labels(self, part: str, count: int) -> list[int]:
+        """Return the first `count` digits of a part as numbers, 0 to 9."""
+        return bundled().target[self.parts()[part][:count]].tolist()
+
+    def images(self, part: str, resolution: int, start: int, count: int) -> np.ndarray:
+        """Return images `start` to `start + count` of a part, float32 [count, 3, resolution, resolution]."""
+        return tiled(bundled().images[self.parts()[part][start : start + count]], resolution)
+
+    def describe(self) -> dict:
+        """Say what the images are."""
+        return {"source": "digits", "seed": self.seed, "classes": CLASSES}
+
+    def parts(self) -> dict[str, np.ndarray]:
+        """Return the numbers of the digits in each part, each part with as many of each class as all digits have."""
+        if self._parts is None:
+            from sklearn.model_selection import train_test_split
+
+            target = bundled().target
+            left, self._parts = np.arange(len(target)), {}
+            for name, size in zip(PARTS, (REFERENCE, CALIBRATION, EVALUATION), strict=True):
+                left, self._parts[name] = train_test_split(
+                    left, test_size=size, stratify=target[left], random_state=self.seed
+                )
+            self._parts["training"] = left
+        return self._parts
+
+
+@cache
+def bundled():
+    """Return scikit-learn's digits: `images`, float64 [1797, 8, 8] from 0 to 16, and `target`, int [1797]."""
+    from sklearn.datasets import load_digits
+
+    return load_digits()
+
+
+def tiled(digits: np.ndarray, resolution: int) -> np.ndarray:
+    """Return digits, [count, 8, 8] with values 0 to 16, as normalised images of any resolution, float32."""
+    import torch
+    from torch.nn.functional import interpolate
+
+    grey = torch.from_numpy(digits / 16).float()[:, None]
+    tile = interpolate(grey, size=(TILE, TILE), mode="bilinear", align_corners=False)[:, 0].numpy()
+    times = -(-resolution // TILE)
+    whole = np.tile(tile, (1, times, times))[:, None, :resolution, :resolution]
+    mean, deviation = (np.array(one, np.float32)[:, None, None] for one in (MEAN, DEVIATION))
+    return (whole - mean) / deviation

@@ -1,0 +1,136 @@
+"""A user's own images: a folder with one subfolder for each class, or with images alone, which then have no labels."""
+
+import os
+import random
+from collections import defaultdict
+from pathlib import Path
+
+from speedgrid.data.source import CALIBRATION, PARTS, REFERENCE, DataError
+
+# Of torchvision's ImageFolder.
+EXTENSIONS = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp")
+# Fewer cannot fill three parts with a few images each.
+FEWEST = 12
+
+
+class Folder:
+    """The images of a folder, split at random from a seed, by class where there are classes.
+
+    Classes are the subfolders in alphabetical order, as torchvision's ImageFolder numbers them; subfolders that are
+    all called by numbers have these numbers. Raises DataError if the folder cannot serve.
+    """
+
+    def __init__(self, path: str | Path, seed: int, evaluated: int):
+        self.path, self.seed = Path(path), seed
+        self.classes = self._classes()
+        self.files = self._files()
+        self.parts = split(self.files, seed, (REFERENCE, CALIBRATION, evaluated))
+
+    def _classes(self) -> list[str]:
+        """Return the names of the subfolders that hold images, sorted; empty if the images lie in the folder itself."""
+        if not self.path.is_dir():
+            raise DataError(
+                f"config key data.images is {str(self.path)!r}; it must be digits, random or a folder that exists."
+            )
+        names = sorted(entry.name for entry in os.scandir(self.path) if entry.is_dir())
+        names = [name for name in names if next(found(self.path / name), None)]
+        if names and any(is_image(entry.name) for entry in os.scandir(self.path) if entry.is_file()):
+            raise DataError(
+                f"config key data.images is {str(self.path)!r}, which holds images beside the class folder "
+                f"{names[0]!r}; it must hold either images or one folder of images for each class."
+            )
+        return names
+
+    def _files(self) -> dict[str, int | None]:
+        """Return every image's path below the folder, with its class or None, in order."""
+        if self.classes:
+            numbered = all(name.isdecimal() for name in self.classes)
+            files = {
+                file: int(name) if numbered else index
+                for index, name in enumerate(self.classes)
+                for file in sorted(found(self.path / name))
+            }
+        else:
+            files = dict.fromkeys(sorted(entry.path for entry in os.scandir(self.path) if is_image(entry.name)))
+        if len(files) < FEWEST:
+            raise DataError(
+                f"config key data.images is {str(self.path)!r}, which holds {len(files)} images "
+                f"({', '.join(EXTENSIONS)}); it must hold at least {FEWEST}."
+            )
+        return {os.path.relpath(file, self.path): label for file, label in files.items()}
+
+    def size(self, part: str, most: int) -> int:
+        """Return how many images a part has."""
+        return min(len(self.parts[part]), most)
+
+    def labels(self, part: str, count: int) -> list[int] | None:
+        """Return the classes of the first `count` images of a part, or None where there are no class folders."""
+        return [self.files[name] for name in self.parts[part][:count]] if self.classes else None
+
+    def paths(self, part: str) -> list[str]:
+        """Return the files of a part: what is made of it is stale when one of them changes."""
+        return [str(self.path / name) for name in self.parts[part]]
+
+    def images(self, part: str, resolution: int, start: int, count: int):
+        """Return images `start` to `start + count` of a part, float32 [count, 3, resolution, resolution]."""
+        import numpy as np
+        from PIL import Image
+        from torchvision.models import ResNet18_Weights
+
+        # The preset that most of torchvision's models are evaluated with: the shorter side to 8/7 of the resolution
+        # (256 at 224), bilinear and antialiased, the middle cut out, ImageNet's mean and deviation.
+        preset = ResNet18_Weights.DEFAULT.transforms(crop_size=resolution, resize_size=round(resolution * 8 / 7))
+        made = []
+        for path in self.paths(part)[start : start + count]:
+            try:
+                with Image.open(path) as image:
+                    made.append(preset(image.convert("RGB")).numpy())
+            except (OSError, ValueError, SyntaxError) as error:
+                raise DataError(
+                    f"config key data.images: {path} is not a readable image ({type(error).__name__}: {error}); "
+                    "replace or remove it."
+                ) from error
+        return np.stack(made)
+
+    def describe(self) -> dict:
+        """Say what the images are."""
+        return {
+            "source": str(self.path),
+            "seed": self.seed,
+            "images_in_folder": len(self.files),
+            "classes": len(self.classes) or None,
+        }
+
+
+def split(files: dict[str, int | None], seed: int, sizes: tuple[int, int, int]) -> dict[str, list[str]]:
+    """Return the files of each of PARTS: as many as `sizes` say, or in their proportion where there are fewer.
+
+    Each class's files are shuffled and spread evenly from 0 to 1, all are ordered by their place there, and the parts
+    taken one after another: so each part, and each beginning of one, has of every class the share that the folder has.
+    """
+    by_class = defaultdict(list)
+    for name, label in files.items():
+        by_class[label].append(name)
+    place = {}
+    for label, names in by_class.items():
+        chance = random.Random(f"{seed}-{label}")
+        chance.shuffle(names)
+        place |= {name: (index + chance.random()) / len(names) for index, name in enumerate(names)}
+    order = sorted(place, key=lambda name: (place[name], name))
+    share = min(1, len(order) / sum(sizes))
+    parts, start = {}, 0
+    for part, size in zip(PARTS, sizes, strict=True):
+        taken = max(1, int(size * share))
+        parts[part], start = order[start : start + taken], start + taken
+    return parts
+
+
+def found(folder: Path):
+    """Yield the paths of the images in a folder and below it."""
+    for where, _, names in os.walk(folder, followlinks=True):
+        yield from (os.path.join(where, name) for name in names if is_image(name))
+
+
+def is_image(name: str) -> bool:
+    """Say whether a file is called as an image is."""
+    return name.lower().endswith(EXTENSIONS)

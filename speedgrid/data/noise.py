@@ -1,0 +1,31 @@
+"""Seeded normal numbers as images: they have no classes, so nothing is evaluated on them."""
+
+from speedgrid.data.source import CALIBRATION, REFERENCE
+
+# Where each part begins in the endless sequence of speedgrid.images.
+START = {"reference": 0, "calibration": REFERENCE}
+
+
+class Noise:
+    """Parts of the sequence that speedgrid.images makes."""
+
+    def __init__(self, seed: int):
+        self.seed = seed
+
+    def size(self, part: str, most: int) -> int:
+        """Return the size of a part; of these images there is no evaluation."""
+        return {"reference": REFERENCE, "calibration": CALIBRATION, "evaluation": 0}[part]
+
+    def labels(self, part: str, count: int) -> None:
+        """Return None: noise shows nothing."""
+        return None
+
+    def images(self, part: str, resolution: int, start: int, count: int):
+        """Return images `start` to `start + count` of a part, float32 [count, 3, resolution, resolution]."""
+        from speedgrid.images import images
+
+        return images(self.seed, resolution, START[part] + start, count)
+
+    def describe(self) -> dict:
+        """Say what the images are."""
+        return {"source": "random", "seed": self.seed}
