@@ -1,7 +1,7 @@
 """The gate: tables that cannot be true are found, and true ones pass."""
 
 import pytest
-from builders import ARITHMETIC, LATENCIES, PEAKS, REFERENCE, make_record, make_records, make_table
+from builders import ARITHMETIC, LATENCIES, PEAKS, REFERENCE, make_record, make_records, make_table, make_two_models
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -26,7 +26,8 @@ ROWS = st.integers(0, len(LATENCIES) - 1)
 
 
 def violations(table, peaks=PEAKS):
-    return audit.violations(table, ARITHMETIC, peaks, REFERENCE)
+    arithmetic = {model: ARITHMETIC["resnet18"] for model in table.model.unique()}
+    return audit.violations(table, arithmetic, peaks, REFERENCE)
 
 
 def broken(row, column, change):
@@ -214,3 +215,14 @@ def test_energy_that_is_not_power_times_time_is_found(power_w, factor):
     [found] = violations(with_energy(power_w * 0.004 * factor, power_w))
     assert found.startswith("resnet18-pytorch-fp32-r64-b8: energy x rate = ")
     assert found.endswith(f"not the power of {power_w:.6g} W")
+
+
+def test_each_model_is_held_against_its_own_reference():
+    results = make_table(make_two_models())
+    assert violations(results) == []
+    results.loc[results.model == "resnet50", ["speedup", "speedup_low", "speedup_high"]] /= 3
+    found = violations(results)
+    assert len(found) == 12
+    assert found[0].startswith(
+        "resnet50-pytorch-fp32-r64-b1: its speed-up is 0.333333, but reference over own latency is"
+    )

@@ -5,7 +5,7 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
-from builders import make_record, make_records, make_refusal, make_table
+from builders import make_record, make_records, make_refusal, make_table, make_two_models
 from drawing import draw, make_material, texts
 
 from speedgrid import language, plots
@@ -83,6 +83,8 @@ def test_every_plot_has_one_title_one_drawer_and_one_caption():
     assert list(plots.DRAWERS) == list(plots.TITLES)
     captions = Path(__file__).parent.parent / "templates" / "captions"
     assert set(plots.TITLES) <= {path.stem for path in captions.glob("*.rst")}
+    named = {name for name in plots.TITLES if "snakemake.wildcards.model" in (captions / f"{name}.rst").read_text()}
+    assert named == set(plots.TITLES) - {"drift"}  # which is the run's
 
 
 def test_every_file_of_the_package_is_an_input_of_its_rule():
@@ -154,3 +156,18 @@ def test_every_precision_has_a_style_of_its_own():
     styles = [tuple(plots.STYLES[precision].values()) for precision in PRECISIONS]
     assert len(set(styles)) == len(PRECISIONS)
     assert len(set(plots.COLOURS.values())) == len(plots.COLOURS)
+
+
+def test_each_of_several_models_has_its_own_plots_which_name_it(tmp_path):
+    material = make_material(tmp_path, make_two_models())
+    for model in ("resnet18", "resnet50"):
+        plots.draw_all(material.of(model), tmp_path)
+    assert {path.stem for path in tmp_path.glob("*.png")} == {
+        f"{model}-{name}" for model in ("resnet18", "resnet50") for name in plots.TITLES
+    }
+    drawn = {model: (tmp_path / f"{model}-fps_over_batch_size.svg").read_text() for model in ("resnet18", "resnet50")}
+    assert all(f"{model}: Throughput over batch size (64 x 64 pixels)" in text for model, text in drawn.items())
+    [line, *_] = [
+        container.lines[0] for container in draw("fps_over_batch_size", material.of("resnet50")).axes[0].containers
+    ]
+    assert list(line.get_ydata()) == [pytest.approx(250 / 3), pytest.approx(500 / 3)]
