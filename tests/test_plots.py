@@ -84,7 +84,7 @@ def test_every_plot_has_one_title_one_drawer_and_one_caption():
     captions = Path(__file__).parent.parent / "templates" / "captions"
     assert set(plots.TITLES) <= {path.stem for path in captions.glob("*.rst")}
     named = {name for name in plots.TITLES if "snakemake.wildcards.model" in (captions / f"{name}.rst").read_text()}
-    assert named == set(plots.TITLES) - {"drift"}  # which is the run's
+    assert named == set(plots.TITLES) - set(plots.OF_RUN)
 
 
 def test_every_file_of_the_package_is_an_input_of_its_rule():

@@ -279,7 +279,9 @@ def test_sections_on_several_models_name_theirs_and_compare_within_it(tmp_path):
     assert "1 cell: `failed`, noise." in section(text, "What could not be measured: resnet50")
     links = re.findall(r"\]\(plots/(resnet\d\d)-(\w+)\.png\)", text)
     assert [name for model, name in links if model == "resnet18"] == list(plots.TITLES)
-    assert [name for model, name in links if model == "resnet50"] == [one for one in plots.TITLES if one != "drift"]
+    assert [name for model, name in links if model == "resnet50"] == [
+        one for one in plots.TITLES if one not in plots.OF_RUN
+    ]
     assert (
         "Arithmetic: resnet18 1.000 GFLOP an image at 64 pixels, 4.000 GFLOP an image at 128 pixels; resnet50 1" in text
     )
