@@ -88,8 +88,10 @@ def of_model(table: pd.DataFrame, run: dict, whole: dict) -> dict:
         "requests": requests(table, whole["resolution"], whole["batch_size"]),
         "missing": missing(table),
         "relabelled": shown[shown.status == "wrong_precision"],
-        # The control cell is of the first model, and its drift the run's.
-        "plots": {name: text for name, text in plots.TITLES.items() if name != "drift" or model == whole["names"][0]},
+        # What shows the run is shown once.
+        "plots": {
+            name: text for name, text in plots.TITLES.items() if name not in plots.OF_RUN or model == whole["names"][0]
+        },
     }
 
 

@@ -112,10 +112,22 @@ def make_records(latencies=LATENCIES) -> list[dict]:
     return [make_record(name, [ms] * 50) for name, ms in latencies.items()]
 
 
+def make_two_models() -> list[dict]:
+    """Return the records of a run of ResNet-18 and of ResNet-50, which takes three times as long everywhere."""
+    slower = {name.replace("resnet18", "resnet50"): 3 * ms for name, ms in LATENCIES.items()}
+    return make_records(LATENCIES | slower)
+
+
+def arithmetic_of(cells: list[Cell]) -> dict:
+    """Return that of ARITHMETIC for each model."""
+    return {cell.model: ARITHMETIC["resnet18"] for cell in cells}
+
+
 def make_table(records: list[dict], cells=None, reference=REFERENCE):
     """Return the table of the records' own cells, or of `cells` (names)."""
     names = cells or dict.fromkeys(str(Cell(**one["cell"])) for one in records)
-    return table.tabulate([Cell.parse(name) for name in names], records, ARITHMETIC, PEAKS, reference)
+    cells = [Cell.parse(name) for name in names]
+    return table.tabulate(cells, records, arithmetic_of(cells), PEAKS, reference)
 
 
 def write_run(folder, records: list[dict], cells=None):
@@ -124,14 +136,18 @@ def write_run(folder, records: list[dict], cells=None):
     timings = [folder / f"{number}.json" for number in range(len(records))]
     for path, one in zip(timings, records, strict=True):
         record.write_json(path, one)
-    weights = {"model": "resnet18", "resolution": 64, "source": "seeded, seed 0", "own": False, "trained": None}
-    for name, content in (("weights", weights), ("flops", ARITHMETIC), ("peaks", {**MEASURED, "reason": ""})):
+    cells = [Cell.parse(name) for name in names]
+    models = list(dict.fromkeys(cell.model for cell in cells))
+    weights = {"resolution": 64, "source": "seeded, seed 0", "own": False, "trained": None}
+    contents = {f"weights-{model}": {"model": model, **weights} for model in models}
+    contents |= {"flops": arithmetic_of(cells), "peaks": {**MEASURED, "reason": ""}}
+    for name, content in contents.items():
         (folder / f"{name}.json").write_text(json.dumps(content))
-    config = settings.complete({"device": "cpu", "report": {"resolution": 64, "batch_size": 8}})
+    config = settings.complete({"device": "cpu", "models": models, "report": {"resolution": 64, "batch_size": 8}})
     return run.summarise(
-        [Cell.parse(name) for name in names],
+        cells,
         timings,
-        [folder / "weights.json"],
+        [folder / f"weights-{model}.json" for model in models],
         folder / "flops.json",
         folder / "peaks.json",
         config,

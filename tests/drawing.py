@@ -13,7 +13,8 @@ from speedgrid.plots.material import Material
 def make_material(folder, records, **changes) -> Material:
     """Return what a run with these records is drawn from; `changes` replace keys of its description."""
     table, run = write_run(folder, records)
-    return Material(table, rounds.tabulate(records), run | changes, copy.deepcopy(ARITHMETIC))
+    arithmetic = {model: copy.deepcopy(ARITHMETIC["resnet18"]) for model in table.model.unique()}
+    return Material(table, rounds.tabulate(records), run | changes, arithmetic)
 
 
 def draw(name: str, material: Material):

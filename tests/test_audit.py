@@ -1,7 +1,17 @@
 """The gate: tables that cannot be true are found, and true ones pass."""
 
 import pytest
-from builders import ARITHMETIC, LATENCIES, PEAKS, REFERENCE, make_costs, make_record, make_records, make_table
+from builders import (
+    ARITHMETIC,
+    LATENCIES,
+    PEAKS,
+    REFERENCE,
+    make_costs,
+    make_record,
+    make_records,
+    make_table,
+    make_two_models,
+)
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -26,7 +36,8 @@ ROWS = st.integers(0, len(LATENCIES) - 1)
 
 
 def violations(table, peaks=PEAKS):
-    return audit.violations(table, ARITHMETIC, peaks, REFERENCE)
+    arithmetic = {model: ARITHMETIC["resnet18"] for model in table.model.unique()}
+    return audit.violations(table, arithmetic, peaks, REFERENCE)
 
 
 def broken(row, column, change):
@@ -247,3 +258,14 @@ def test_a_request_that_its_steps_do_not_add_up_to_is_found(times, way, factor):
     table.loc[0, f"end_to_end_{way}_ms"] *= factor
     [found] = violations(table)
     assert f"ms, but end_to_end_{way}_ms = " in found
+
+
+def test_each_model_is_held_against_its_own_reference():
+    results = make_table(make_two_models())
+    assert violations(results) == []
+    results.loc[results.model == "resnet50", ["speedup", "speedup_low", "speedup_high"]] /= 3
+    found = violations(results)
+    assert len(found) == 12
+    assert found[0].startswith(
+        "resnet50-pytorch-fp32-r64-b1: its speed-up is 0.333333, but reference over own latency is"
+    )

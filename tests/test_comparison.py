@@ -375,7 +375,7 @@ def test_what_two_machines_do_not_share_is_named():
     one = make_result({"resnet18-pytorch-fp32-r224-b1": steady(1.0)})
     text = report.markdown(cells.compare(one, Result("B", one.table, other, {}), 0.05), "c.csv", None)
     assert "**Two devices**: Test GPU in A, Other GPU in B." in text
-    assert "**The weights are not the same** at 224 pixels" in text
+    assert "**The weights are not the same**, of resnet18 at 224 pixels" in text
     assert "B is a table without samples" in text
     assert "| `machine.packages.torch` | 2.0 | 2.1 |" in text
 

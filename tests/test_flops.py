@@ -121,3 +121,14 @@ def test_a_model_without_an_onnx_graph_is_counted_by_torch_alone(tmp_path):
         "input_elements",
         "output_elements",
     ]
+
+
+def test_the_count_of_a_grid_is_by_model_and_resolution(monkeypatch):
+    monkeypatch.setattr(flops, "count", lambda *place: place)
+    files = ["a32", "a64", "b32", "b64"]
+    assert flops.count_all(["a", "b"], [32, 64], files) == {
+        "a": {"32": ("a", 32, "a32"), "64": ("a", 64, "a64")},
+        "b": {"32": ("b", 32, "b32"), "64": ("b", 64, "b64")},
+    }
+    with pytest.raises(ValueError, match="shorter"):
+        flops.count_all(["a", "b"], [32, 64], files[:3])

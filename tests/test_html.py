@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from builders import LATENCIES, make_record, make_refusal, write_run
+from builders import LATENCIES, make_record, make_refusal, make_two_models, write_run
 from workflow import SMOKE
 
 from speedgrid import explorer, plots, results_page
@@ -354,3 +354,22 @@ def test_the_explorer_works_inside_snakemakes_report(visit, report):
 def test_the_first_page_of_snakemakes_report_says_what_is_in_each_category(visit, report):
     page = visit(report)
     assert page.locator(".prose li strong").all_inner_texts() == sorted(ENTRIES)
+
+
+def test_the_explorer_shows_one_of_several_models_at_a_time(visit, tmp_path):
+    table, run = write_run(tmp_path, make_two_models())
+    (tmp_path / "explorer.html").write_text(explorer.page(table, run, TEMPLATES / "explorer.html.j2"))
+    page = visit(tmp_path / "explorer.html")
+    points(page).first.wait_for()
+    assert page.locator("select[name=only_model] option").all_inner_texts() == ["resnet18", "resnet50"]
+    assert points(page).count() == fields(page).count() == 6
+    choose(page, "only_model", "resnet50")
+    assert points(page).count() == fields(page).count() == 6
+    choose(page, "only_precision", "fp16")
+    choose(page, "only_batch_size", "8")
+    assert pointed_at(page, points(page).first)["images/s"].startswith("667")
+
+
+def test_one_model_leaves_nothing_to_choose(visit, pages):
+    page = explore(visit, pages)
+    assert page.locator("select[name=only_model]").count() == 0

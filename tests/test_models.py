@@ -7,10 +7,12 @@ import pickle
 import pytest
 import torch
 from torch import nn
+from torchvision import models as zoo
 
 from speedgrid import models
 from speedgrid.images import images
 from speedgrid.models import WeightsError
+from speedgrid.settings import FIXED_RESOLUTIONS
 
 
 @pytest.fixture
@@ -216,6 +218,42 @@ def test_the_layer_that_gives_the_logits_is_found(name, head):
         model = models.build(name, classes=7)
     assert models.head(model) == head
     assert models.classes(model) == 7
+
+
+def refuses(name, size):
+    """Say whether torchvision's model refuses images of so many pixels; nothing is computed."""
+    with torch.device("meta"):
+        model = models.build(name)
+    try:
+        with torch.inference_mode():
+            model(torch.empty(1, 3, size, size, device="meta"))
+    except (RuntimeError, AssertionError):
+        return True
+    return False
+
+
+def test_models_of_one_resolution_are_those_that_torchvision_refuses_at_another():
+    # RegNet computes its widths with tensors, so that it cannot be built on the meta device; it is convolutional.
+    names = [name for name in zoo.list_models(module=zoo) if not name.startswith("regnet")]
+    assert len(names) >= 60
+    assert {name for name in names if refuses(name, 256)} == set(FIXED_RESOLUTIONS)
+    assert not any(refuses(name, size) for name, size in FIXED_RESOLUTIONS.items())
+
+
+def test_a_head_that_torchvision_begins_with_zeros_tells_images_apart():
+    seeded = models.seeded("vit_b_32", 0, 224)
+    with torch.inference_mode():
+        one, other = seeded(torch.from_numpy(images(0, 224, 0, 2)))
+    assert 0.3 < float(one.std()) < 3
+    assert not torch.allclose(one, other, atol=0.01)
+    assert same(models.seeded("vit_b_32", 0, 224).state_dict(), seeded.state_dict())
+
+
+def test_weights_without_a_version_are_taken_for_those_of_this_torchvision(path):
+    """MNASNet refuses others, and a plain dictionary, unlike what state_dict() returns, has none."""
+    model = models.seeded("mnasnet0_5", 0, 64)
+    torch.save(dict(model.state_dict()), path)
+    assert same(models.load("mnasnet0_5", path).state_dict(), model.state_dict())
 
 
 def test_seeded_weights_depend_on_the_seed_alone():

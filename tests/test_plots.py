@@ -6,7 +6,7 @@ from xml.etree import ElementTree
 import matplotlib.colors
 import numpy as np
 import pytest
-from builders import make_costs, make_record, make_records, make_refusal, make_table
+from builders import make_costs, make_record, make_records, make_refusal, make_table, make_two_models
 from drawing import draw, make_material, texts
 
 from speedgrid import language, plots
@@ -85,6 +85,8 @@ def test_every_plot_has_one_title_one_drawer_and_one_caption():
     assert list(plots.DRAWERS) == list(plots.TITLES)
     captions = Path(__file__).parent.parent / "templates" / "captions"
     assert set(plots.TITLES) <= {path.stem for path in captions.glob("*.rst")}
+    named = {name for name in plots.TITLES if "snakemake.wildcards.model" in (captions / f"{name}.rst").read_text()}
+    assert named == set(plots.TITLES) - set(plots.OF_RUN)
 
 
 def test_every_file_of_the_package_is_an_input_of_its_rule():
@@ -169,3 +171,18 @@ def test_a_request_is_a_bar_of_its_steps_with_a_line_where_the_whole_ends(tmp_pa
     [line] = axes.lines
     assert list(line.get_xdata()) == [22.0, 22.0]
     assert [text.get_text() for text in axes.get_yticklabels()] == ["PyTorch fp32, CPU"]
+
+
+def test_each_of_several_models_has_its_own_plots_which_name_it(tmp_path):
+    material = make_material(tmp_path, make_two_models())
+    for model in ("resnet18", "resnet50"):
+        plots.draw_all(material.of(model), tmp_path)
+    assert {path.stem for path in tmp_path.glob("*.png")} == {
+        f"{model}-{name}" for model in ("resnet18", "resnet50") for name in plots.TITLES
+    }
+    drawn = {model: (tmp_path / f"{model}-fps_over_batch_size.svg").read_text() for model in ("resnet18", "resnet50")}
+    assert all(f"{model}: Throughput over batch size (64 x 64 pixels)" in text for model, text in drawn.items())
+    [line, *_] = [
+        container.lines[0] for container in draw("fps_over_batch_size", material.of("resnet50")).axes[0].containers
+    ]
+    assert list(line.get_ydata()) == [pytest.approx(250 / 3), pytest.approx(500 / 3)]

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from builders import LATENCIES, make_costs, make_record, make_records, make_refusal, write_run
+from builders import LATENCIES, make_costs, make_record, make_records, make_refusal, make_two_models, write_run
 
-from speedgrid import report, results_page
+from speedgrid import plots, report, results_page
 
 ROOT = Path(__file__).parent.parent
 TEMPLATE = ROOT / "templates" / "report.md.j2"
@@ -292,3 +292,54 @@ def test_a_request_that_was_not_measured_or_was_disturbed_is_no_figure(tmp_path)
     assert "* Not measured, for the reason in the record of the first round: ONNX Runtime fp32." in text
     assert "| PyTorch fp32 | 16.0 | 5.00 |  |  |" in text
     assert "The quickest request" not in text
+
+
+def test_several_models_have_an_answer_each_and_one_table_beside_each_other(tmp_path):
+    text, html, _ = render(tmp_path, make_two_models())
+    assert text.startswith(
+        "# resnet18, resnet50 on Test CPU (2 CPUs): which backend, precision and batch size to deploy"
+    )
+    head, *answers = re.split(r"^## (resnet\d\d): what to deploy$", text, flags=re.MULTILINE)
+    assert (
+        "| resnet18 | 1.000 | ONNX Runtime fp16, batch size 8: 2,000 | ONNX Runtime fp16, batch size 1: 1.00 |" in head
+    )
+    assert "| resnet50 | 1.000 | ONNX Runtime fp16, batch size 8: 667 | ONNX Runtime fp16, batch size 1: 3.00 |" in head
+    assert answers[::2] == ["resnet18", "resnet50"]
+    for answer, rate in zip(answers[1::2], ("2,000", "667"), strict=True):
+        assert f"**ONNX Runtime fp16, batch size 8**, {rate} images/s" in answer.split("## ")[0]
+        assert "12 of 12 cells have a speed, from 600 timed calls" in answer.split("## ")[0]
+    assert html.count("<td>resnet50</td>") == html.count("<td>resnet18</td>") == 12
+
+
+def test_sections_on_several_models_name_theirs_and_compare_within_it(tmp_path):
+    records = [*make_two_models(), make_refusal("resnet50-openvino-fp32-r64-b1", "failed", "noise")]
+    text, _, _ = render(tmp_path, records)
+    for title in ("Findings", "Speed-up over pytorch fp32", "Plots", "All cells", "What could not be measured"):
+        assert re.findall(rf"^## {title}: (\w+)$", text, re.MULTILINE) == ["resnet18", "resnet50"]
+    ups = [section(text, f"Speed-up over pytorch fp32: {model}") for model in ("resnet18", "resnet50")]
+    assert ups[0] == ups[1]  # three times as long, and so is the reference
+    assert "Every cell of the grid has a speed." in section(text, "What could not be measured: resnet18")
+    assert "1 cell: `failed`, noise." in section(text, "What could not be measured: resnet50")
+    links = re.findall(r"\]\(plots/(resnet\d\d)-(\w+)\.png\)", text)
+    assert [name for model, name in links if model == "resnet18"] == list(plots.TITLES)
+    assert [name for model, name in links if model == "resnet50"] == [
+        one for one in plots.TITLES if one not in plots.OF_RUN
+    ]
+    assert (
+        "Arithmetic: resnet18 1.000 GFLOP an image at 64 pixels, 4.000 GFLOP an image at 128 pixels; resnet50 1" in text
+    )
+    assert "resnet50, ONNX Runtime fp16" not in text
+
+
+def test_an_unstable_cell_says_of_which_model_it_is_where_there_are_several(tmp_path):
+    records = make_two_models()
+    records[-1] |= {"status": "unstable", "reason": "it wavers"}
+    assert "resnet50, ONNX Runtime fp16, 128 x 128 pixels, batch size 8: it wavers." in render(tmp_path, records)[0]
+
+
+def test_the_table_of_models_has_their_accuracy_where_it_was_measured(tmp_path):
+    table, run = write_run(tmp_path, make_two_models())
+    table["top1"] = (table.model == "resnet50").map({True: 0.975, False: float("nan")})
+    text = report.markdown(table, run, TEMPLATE)
+    assert "| resnet18 | 1.000 |  | ONNX Runtime fp16" in text
+    assert "| resnet50 | 1.000 | 97.5 | ONNX Runtime fp16" in text

@@ -43,6 +43,10 @@ BAD = {
     "one model and no list": ({"models": "resnet18"}, ["models", "'resnet18'", "of type array"]),
     "no model": ({"models": []}, ["models", "[]", "a list of at least 1"]),
     "a model twice": ({"models": ["resnet18"] * 2}, ["models", "a list without repeats"]),
+    "a model of another resolution": (
+        {"models": ["resnet18", "vit_b_16"], **with_axis("resolution", [224, 256])},
+        ["grid.cpu.resolution is [224, 256]", "it must be [224] with vit_b_16 in models", "224 x 224 pixels"],
+    ),
     "a model that is no word": ({"models": ["res-net"]}, ["models.0", "'res-net'", "text that matches"]),
     "text for a section": ({"model": "resnet18"}, ["model", "'resnet18'", "of type object"]),
     "empty section": ({"grid": None}, ["grid", "None", "of type object"]),

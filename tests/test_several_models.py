@@ -69,7 +69,7 @@ def test_the_report_answers_for_each_model_and_draws_its_plots(run):
     assert report.count("**For throughput** at") == len(models)
     links = re.findall(r"\]\((plots/[^)]+\.png)\)", report)
     assert sorted({link.split("/")[1].split("-")[0] for link in links}) == sorted(models)
-    assert len(links) == len(models) * len(plots.TITLES) - (len(models) - 1)  # drift is the run's
+    assert len(links) == len(models) * len(plots.TITLES) - (len(models) - 1) * len(plots.OF_RUN)
     assert all((folder / "report" / link).is_file() for link in links)
     headings = re.findall(r"^## (.+): what to deploy$", report, re.MULTILINE)
     assert headings == (models if len(models) > 1 else [])

@@ -5,7 +5,18 @@ import itertools
 import numpy as np
 import pandas as pd
 import pytest
-from builders import ARITHMETIC, FLOP, LATENCIES, PEAKS, REFERENCE, make_record, make_records, make_refusal, make_table
+from builders import (
+    ARITHMETIC,
+    FLOP,
+    LATENCIES,
+    PEAKS,
+    REFERENCE,
+    make_record,
+    make_records,
+    make_refusal,
+    make_table,
+    make_two_models,
+)
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -331,3 +342,14 @@ def test_energy_at_another_rate_than_the_rows_is_withheld(calls):
 
 def test_energy_that_was_not_measured_is_empty_and_not_nothing():
     assert pd.isna(row_of(make_record(NAME, [8.0] * 50)).energy_mj_per_image)
+
+
+def test_a_speed_up_is_over_the_reference_of_the_same_model():
+    results = make_table(make_two_models())
+    for model in ("resnet18", "resnet50"):
+        assert at(results, f"{model}-pytorch-fp32-r64-b8").speedup == 1
+        assert at(results, f"{model}-onnxruntime-fp16-r64-b8").speedup == pytest.approx(4)
+    of_one = [
+        one for one in make_two_models() if one["cell"]["model"] == "resnet50" or one["cell"]["precision"] == "fp16"
+    ]
+    assert pd.isna(at(make_table(of_one), "resnet18-onnxruntime-fp16-r64-b8").speedup)

@@ -10,7 +10,7 @@ from pathlib import Path
 from speedgrid.language import N_, _, speaking
 from speedgrid.plots.style import COLOURS, NAMES, SETTINGS, STYLES
 
-__all__ = ["COLOURS", "DRAWERS", "NAMES", "STYLES", "TITLES", "draw_all"]
+__all__ = ["COLOURS", "DRAWERS", "NAMES", "OF_RUN", "STYLES", "TITLES", "draw_all"]
 
 
 # What the file of each model is called after, and its title, in the order of the report.
@@ -30,6 +30,8 @@ TITLES = {
     "drift": N_("Drift of the control cell"),
     "round_spread": N_("Spread between rounds"),
 }
+# Those that show the run and not a model: one cell controls it.
+OF_RUN = ("drift",)
 # The same -> module and function, which takes the Material of a model and the title and returns a figure.
 DRAWERS = {
     "fps_over_latency": ("pareto", "draw_front"),
@@ -59,11 +61,11 @@ def draw_all(material, folder: str | Path) -> None:
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    alone = len(material.run["config"]["models"]) == 1
+    prefix = "" if len(material.run["config"]["models"]) == 1 else f"{material.model}: "
     for name, (module, function) in DRAWERS.items():
         draw = getattr(import_module(f"speedgrid.plots.{module}"), function)
         with matplotlib.rc_context(SETTINGS), speaking(material.run["config"]["report"]["language"]):
-            figure = draw(material, _(TITLES[name]) if alone else f"{material.model}: {_(TITLES[name])}")
+            figure = draw(material, ("" if name in OF_RUN else prefix) + _(TITLES[name]))
             path = Path(folder) / f"{material.model}-{name}.svg"
             for suffix, options in ((".svg", {"metadata": {"Date": None}}), (".png", {"dpi": 160})):
                 figure.savefig(path.with_suffix(suffix), **options)
