@@ -19,7 +19,8 @@ config.update(settings.complete(config))
 DEVICE = config["device"]
 AXES = {"model": config["models"], **config["grid"][DEVICE]}
 CELLS = grid.cells(AXES)
-SOURCE = data.open_source(config["data"]["images"], config["model"]["seed"], config["accuracy"]["images"])
+SOURCE = data.open_source(config["data"]["images"], config["model"]["seed"])
+IMAGES = {"reference": data.REFERENCE, "calibration": data.CALIBRATION, "evaluation": config["accuracy"]["images"]}
 # Random images have no right answers; there is nothing to evaluate on them.
 EVALUATED = grid.evaluated_cells(AXES, config["accuracy"]["resolution"]) if config["data"]["images"] != "random" else []
 CONTROL = grid.control_cell(AXES)
@@ -79,6 +80,11 @@ def checksums(*files):
     return [f"{file} {hashlib.sha256(Path(file).read_bytes()).hexdigest()[:12]}" for file in files]
 
 
+def image_code(wildcards):
+    """Return the library files that the images depend on: an edit of one source is nothing to another."""
+    return code(*data.code(config["data"]["images"]))
+
+
 def own_checkpoint(wildcards):
     """Return the user's checkpoint for a model and resolution where there is one."""
     path = config["model"]["weights"].format(model=wildcards.model, resolution=wildcards.resolution)
@@ -98,7 +104,7 @@ def training(wildcards):
 
 def image_files(wildcards):
     """Return the user's image files of a part, so that a changed one is seen; there are none of other sources."""
-    return SOURCE.paths(wildcards.part) if hasattr(SOURCE, "paths") else []
+    return SOURCE.paths(wildcards.part, IMAGES[wildcards.part]) if hasattr(SOURCE, "paths") else []
 
 
 def onnx_file(wildcards):

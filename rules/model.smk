@@ -3,7 +3,8 @@
 
 rule train_digits:
     input:
-        code=code("training", "models", "flops", "precision", "threads", "data/digits", "data/source"),
+        # Not "flops", which it asks what an architecture costs: that does not change.
+        code=code("training", "models", "precision", "threads", "data/digits", "data/source"),
         script="scripts/train_digits.py",
     output:
         weights="artifacts/weights/digits-{model}.pth",
@@ -16,7 +17,6 @@ rule train_digits:
     params:
         seed=config["model"]["seed"],
         device=DEVICE,
-        environment=environment.versions(("torch", "torchvision", "scikit-learn")),
     message:
         "Training of {wildcards.model} on handwritten digits"
     shell:
@@ -72,7 +72,7 @@ rule count_flops:
 rule prepare_images:
     input:
         images=image_files,
-        code=package("data") + code("images"),
+        code=image_code,
         script="scripts/prepare_images.py",
     output:
         images="artifacts/images/{part}-r{resolution}.npy",
@@ -83,12 +83,12 @@ rule prepare_images:
     params:
         source=lambda wildcards: config["data"]["images"],
         seed=config["model"]["seed"],
-        evaluated=config["accuracy"]["images"],
+        most=lambda wildcards: IMAGES[wildcards.part],
     message:
         "Images for {wildcards.part} of {wildcards.resolution} x {wildcards.resolution}"
     shell:
         "warm scripts.prepare_images --source {params.source:q} --seed {params.seed} --part {wildcards.part}"
-        " --resolution {wildcards.resolution} --evaluated {params.evaluated} --output {output.images}"
+        " --resolution {wildcards.resolution} --most {params.most} --output {output.images}"
         " --description {output.description} > {log} 2>&1"
 
 

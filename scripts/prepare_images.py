@@ -8,15 +8,15 @@ from speedgrid.record import write_json
 parser = argparse.ArgumentParser(description=__doc__)
 parser.add_argument("--source", required=True, help="digits, random or a folder")
 parser.add_argument("--part", required=True, choices=data.PARTS)
-for name, default in (("seed", 0), ("resolution", 224), ("evaluated", 256)):
+for name, default in (("seed", 0), ("resolution", 224), ("most", 64)):
     parser.add_argument(f"--{name}", type=int, default=default)
 parser.add_argument("--output", required=True, help=".npy file to write")
 parser.add_argument("--description", required=True, help="JSON file to write")
 asked = parser.parse_args()
 try:
     with gpus.working():
-        source = data.open_source(asked.source, asked.seed, asked.evaluated)
-        description = data.prepare(source, asked.part, asked.resolution, asked.evaluated, asked.output)
+        source = data.open_source(asked.source, asked.seed)
+        description = data.prepare(source, asked.part, asked.resolution, asked.most, asked.output)
 except data.DataError as error:
     raise SystemExit(str(error)) from None
 write_json(asked.description, description)

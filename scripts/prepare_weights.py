@@ -7,13 +7,12 @@ from speedgrid.models import WeightsError
 from speedgrid.record import write_json
 
 parser = argparse.ArgumentParser(description=__doc__)
-parser.add_argument("--model", required=True, help="a torchvision classification model")
 for name, text in (("checkpoint", "the user's weights"), ("trained", "those on digits"), ("training", "their JSON")):
     parser.add_argument(f"--{name}", nargs="?", help=f"{text}; without any, seeded ones are made")
 for name, default in (("seed", 0), ("resolution", 224)):
     parser.add_argument(f"--{name}", type=int, default=default)
-for name in ("output", "description"):
-    parser.add_argument(f"--{name}", required=True, help="file to write")
+for name in ("model", "output", "description"):
+    parser.add_argument(f"--{name}", required=True)
 asked = vars(parser.parse_args())
 path = asked.pop("description")
 try:

@@ -21,8 +21,7 @@ def summarise(
 ) -> tuple[pd.DataFrame, dict]:
     """Return (table, description) from the files of a run.
 
-    flops: the file of speedgrid.flops.count_all. measured: that of speedgrid.peaks.measure_all.
-    evaluations: those of speedgrid.accuracy.evaluate.
+    Files of speedgrid.flops.count_all, of peaks.measure_all (`measured`) and of accuracy.evaluate (`evaluations`).
     description: machine, library versions, weights, accuracy, arithmetic, peaks, config, and of each backend one cell's
     command (every record has its own), all plain JSON values.
     """
@@ -33,7 +32,7 @@ def summarise(
     ceilings = limits(json.loads(Path(measured).read_text()), peaks.data_sheet(machine["device_name"]))
     arithmetic = json.loads(Path(flops).read_text())
     results = table.tabulate(cells, rounds, arithmetic, ceilings, config["report"]["reference"])
-    origins, evaluated = ([json.loads(Path(path).read_text()) for path in paths] for paths in (weights, evaluations))
+    origins, evaluated = read_all(weights), read_all(evaluations)
     top1.fill(results, evaluated, origins)
     results["auto"] = choice.chosen(results, config["accuracy"]["max_top1_loss"])
     commands = {str(Cell(**found["cell"])): found["command"] for found in rounds}
@@ -57,6 +56,11 @@ def summarise(
         "controls": control(records),
         "neighbours": stability.neighbours(records),
     }
+
+
+def read_all(paths: list[str]) -> list[dict]:
+    """Return what JSON files hold."""
+    return [json.loads(Path(path).read_text()) for path in paths]
 
 
 def limits(measured: dict, sheet: dict | None) -> dict:

@@ -130,11 +130,32 @@ def make_table(records: list[dict], cells=None, reference=REFERENCE):
     return table.tabulate(cells, records, arithmetic_of(cells), PEAKS, reference)
 
 
-def write_run(folder, records: list[dict], cells=None):
+def make_evaluation(name: str, wrong: int = 10, expected_wrong: int = 5, **changes) -> dict:
+    """Return a record of speedgrid.accuracy on 100 digits, the first `wrong` answers of which are wrong.
+
+    expected_wrong: how many of the float32 model's first answers are.
+    """
+    labels = list(range(10)) * 10
+    return {
+        "cell": asdict(Cell.parse(name)),
+        "status": "ok",
+        "reason": "",
+        "images": {"source": "digits", "count": 100, "resolution": 64, "seed": 0},
+        "labels": labels,
+        "expected": [99] * expected_wrong + labels[expected_wrong:],
+        "predicted": [99] * wrong + labels[wrong:],
+        **changes,
+    }
+
+
+def write_run(folder, records: list[dict], cells=None, evaluations=()):
     """Write the files of a run to `folder` and return its (table, description)."""
     names = cells or dict.fromkeys(str(Cell(**one["cell"])) for one in records)
     timings = [folder / f"{number}.json" for number in range(len(records))]
     for path, one in zip(timings, records, strict=True):
+        record.write_json(path, one)
+    evaluated = [folder / f"accuracy-{number}.json" for number in range(len(evaluations))]
+    for path, one in zip(evaluated, evaluations, strict=True):
         record.write_json(path, one)
     cells = [Cell.parse(name) for name in names]
     models = list(dict.fromkeys(cell.model for cell in cells))
@@ -151,6 +172,7 @@ def write_run(folder, records: list[dict], cells=None):
         folder / "flops.json",
         folder / "peaks.json",
         config,
+        evaluated,
     )
 
 

@@ -29,6 +29,10 @@ BAD_CONFIGS = {
         {"timing": {"min_seconds": 5, "max_seconds": 1}},
         "config key timing.min_seconds is 5; it must be at most timing.max_seconds, 1.",
     ),
+    "images nowhere": (
+        {"data": {"images": "photos"}},
+        "config key data.images is 'photos'; it must be digits, random or a folder that exists.",
+    ),
     "reference not measured": (
         {"report": {"reference": {"backend": "torch_tensorrt"}}},
         "config key report.reference.backend is 'torch_tensorrt'; it must be in grid.cpu.backend, "

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from speedgrid.grid import AXES, TURN, Cell, cells, control_cell, measuring_order, nearest
+from speedgrid.grid import AXES, TURN, Cell, cells, control_cell, evaluated_cells, measuring_order, nearest
 from speedgrid.precision import PRECISIONS
 
 BACKENDS = ("pytorch", "onnxruntime", "torch_tensorrt", "openvino")
@@ -140,3 +140,17 @@ def test_no_value_is_nearer_than_the_nearest(values, wanted):
     found = nearest(values, wanted)
     assert found in values
     assert abs(found - wanted) == min(abs(value - wanted) for value in values)
+
+
+def test_accuracy_is_measured_once_for_each_model_backend_and_precision():
+    axes = {
+        "model": ["resnet18", "resnet50"],
+        "backend": ["pytorch", "openvino"],
+        "precision": ["fp32", "tf32"],
+        "resolution": [64, 256, 200],
+        "batch_size": [1, 30, 64],
+    }
+    found = evaluated_cells(axes, 224)
+    assert {(cell.resolution, cell.batch_size) for cell in found} == {(200, 30)}
+    assert len(set(found)) == 8
+    assert set(found) < set(cells(axes))

@@ -5,7 +5,16 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from builders import LATENCIES, make_costs, make_record, make_records, make_refusal, make_two_models, write_run
+from builders import (
+    LATENCIES,
+    make_costs,
+    make_evaluation,
+    make_record,
+    make_records,
+    make_refusal,
+    make_two_models,
+    write_run,
+)
 
 from speedgrid import plots, report, results_page
 
@@ -343,3 +352,51 @@ def test_the_table_of_models_has_their_accuracy_where_it_was_measured(tmp_path):
     text = report.markdown(table, run, TEMPLATE)
     assert "| resnet18 | 1.000 |  | ONNX Runtime fp16" in text
     assert "| resnet50 | 1.000 | 97.5 | ONNX Runtime fp16" in text
+
+
+EVALUATED = [
+    make_evaluation("resnet18-pytorch-fp32-r64-b8", wrong=5),
+    make_evaluation("resnet18-onnxruntime-fp16-r64-b8"),
+    make_evaluation("resnet18-openvino-fp32-r64-b8", status="unavailable", reason="not here", predicted=None),
+]
+
+
+def with_accuracy(folder, evaluations, **weights):
+    """Return the report of a run with accuracy; `weights` changes the description of its weights."""
+    table, run = write_run(folder, make_records(), evaluations=evaluations)
+    run["weights"][0] |= weights
+    return report.markdown(table, run, TEMPLATE)
+
+
+def test_accuracy_has_a_line_for_each_evaluation_with_intervals_and_says_that_digits_stand_in(tmp_path):
+    how = {"method": "all weights trained", "canvas": 64, "seconds": 12.3}
+    text = with_accuracy(tmp_path, EVALUATED, trained=how, source="trained on handwritten digits, seed 0")
+    found = section(text, "Accuracy")
+    assert "Measured on 100 of the handwritten digits" in found
+    assert "They stand in for your task" in found
+    assert "resnet18 in float32 on the CPU is right on 95.0 % of them (88.8 to 97.8)" in found
+    assert "Training: all weights trained, at 64 x 64 pixels, in 12.3 s." in found
+    assert "| resnet18 | PyTorch fp32 | 95.0 (88.8 to 97.8) | 0.0 (" in found
+    assert "| resnet18 | ONNX Runtime fp16 | 90.0 (82.6 to 94.5) | 5.0 (" in found
+    assert "* resnet18 openvino fp32: `unavailable`, not here." in found
+    assert "At 64 pixels the weights are trained on handwritten digits, seed 0" in text
+    assert "its classifications mean nothing" not in text
+    assert "90.0 % of the evaluation images right, 5.0 points less than in float32" in text
+    assert "Inputs are images of `digits`, chosen by seed 0" in text
+
+
+def test_without_labels_the_report_says_that_only_agreement_is_known(tmp_path):
+    images = {"source": "photos", "count": 100, "images_in_folder": 5000, "seed": 0}
+    evaluations = [make_evaluation("resnet18-onnxruntime-fp16-r64-b8", labels=None, images=images)]
+    text = with_accuracy(tmp_path, evaluations, own=True, source="weights/best.pth")
+    found = section(text, "Accuracy")
+    assert "Measured on 100 of the 5000 images in `photos`" in found
+    assert "no labels that the weights of resnet18 (weights/best.pth) were made for" in found
+    assert "| resnet18 | ONNX Runtime fp16 |  |  | 95.0 |" in found
+    assert "the same class as float32 for 95.0 % of the evaluation images" in text
+
+
+def test_a_run_on_random_images_says_that_no_accuracy_was_measured(tmp_path):
+    text, _, _ = render(tmp_path, make_records())
+    assert "No accuracy was measured: the images are random numbers." in section(text, "Accuracy")
+    assert "Inputs are random normal images from seed 0" in text

@@ -47,9 +47,12 @@ def names(table):
 
 def test_every_rule_ran_as_often_as_the_grid_asks(smoke):
     assert smoke.outcome.jobs == {
+        "train_digits": 1,
         "prepare_weights": 1,
         "count_flops": 1,
-        "make_images": 1,
+        "prepare_images": 2,
+        "classify_images": 1,
+        "measure_accuracy": 3,
         "compute_reference": 1,
         "export_onnx": 1,
         "measure_peaks": 1,
@@ -185,9 +188,44 @@ def test_every_link_of_the_report_leads_to_a_file_and_every_plot_is_there(smoke,
     assert re.findall(r"!\[([^]]+)\]", report) == list(plots.TITLES.values())
 
 
-def test_the_report_says_that_weights_were_generated_and_gives_its_own_command(report, records):
-    assert "At 64 pixels the weights are generated (seeded, seed 0)" in report
+def test_the_report_says_where_weights_come_from_and_gives_its_own_command(report, records):
+    assert "At 64 pixels the weights are trained on handwritten digits, seed 0" in report
     assert records["resnet18-pytorch-fp32-r64-b1"]["command"] in report
+
+
+def test_the_model_was_trained_and_its_accuracy_is_in_every_row(smoke, table, report):
+    how = json.loads((smoke.workflow / "artifacts/weights/digits-resnet18.json").read_text())
+    assert how["canvas"] == 64
+    assert how["top1_held_out"] > 0.9
+    assert ((table.top1 > 0.85) & (table.top1_low < table.top1) & (table.top1 < table.top1_high)).all()
+    # The same arithmetic but for the order of its sums: no image may change its class.
+    assert (table.agreement == 1).all()
+    assert (table.top1_loss == 0).all()
+    shown = re.findall(r"^\| resnet18 \| [\w ]+ fp32 \| ([\d.]+) \(.* \| 100.0 \|$", report, re.MULTILINE)
+    assert [float(share) for share in shown] == [pytest.approx(100 * table.top1[0], abs=0.06)] * 3
+
+
+def test_no_image_is_in_two_parts(smoke):
+    images = [np.load(smoke.workflow / f"artifacts/images/{part}-r64.npy") for part in ("reference", "evaluation")]
+    assert [part.shape for part in images] == [(64, 3, 64, 64), (256, 3, 64, 64)]
+    assert len({image.tobytes() for part in images for image in part}) == 64 + 256
+
+
+def test_weights_that_were_trained_on_small_images_know_large_ones(smoke):
+    from speedgrid import models, training
+    from speedgrid.data.digits import Digits
+
+    digits = Digits(0)
+    model = models.load("resnet18", smoke.workflow / "artifacts/weights/digits-resnet18.pth")
+    models.calibrate(model, training.calibration(digits, 224))
+    assert training.top1(model, digits, "evaluation", 224, 64) > 0.85
+
+
+def test_precisions_are_told_apart_on_trained_weights_too(smoke):
+    expected = json.loads((smoke.workflow / "artifacts/references/expected-resnet18-r64.json").read_text())
+    assert expected["fp32"] > expected["tf32"] + 30
+    assert expected["tf32"] > expected["bf16"] + 15
+    assert expected["fp16"] > expected["bf16"] + 10
 
 
 def test_snakemakes_own_report_has_every_plot_and_table_and_needs_no_new_run_for_a_caption(smoke, place):

@@ -12,8 +12,10 @@ from speedgrid.statistics import (
     compare,
     median_interval,
     order_statistic_interval,
+    paired_loss,
     percentile,
     ratio_interval,
+    share_interval,
 )
 from speedgrid.timing import tight
 
@@ -312,3 +314,52 @@ def test_a_ratio_is_inside_its_interval(over, under):
 def test_turning_a_ratio_round_turns_its_interval_round(over, under):
     value, low, high = ratio_interval(over, under)
     assert ratio_interval(under, over) == pytest.approx((1 / value, 1 / high, 1 / low), rel=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("hits", "count", "low", "high"),
+    # Newcombe, Statistics in Medicine 17 (1998), pages 857 to 872, table I, method 3.
+    [(81, 263, 0.2553, 0.3662), (15, 148, 0.0624, 0.1605), (0, 20, 0.0, 0.1611), (1, 29, 0.0061, 0.1718)],
+)
+def test_a_shares_interval_is_the_published_one(hits, count, low, high):
+    assert share_interval(hits, count) == (pytest.approx(low, abs=5e-5), pytest.approx(high, abs=5e-5))
+
+
+def paired(both, lost, won, neither):
+    """Return the answers before and after of so many images each."""
+    before = np.repeat([True, True, False, False], (both, lost, won, neither))
+    after = np.repeat([True, False, True, False], (both, lost, won, neither))
+    return before, after
+
+
+def test_no_difference_leaves_an_interval_that_shrinks_with_the_images():
+    widths = []
+    for images in (100, 400, 1600):
+        loss, low, high = paired_loss(*paired(images * 9 // 10, 0, 0, images // 10))
+        assert loss == 0
+        assert low < 0 < high
+        widths.append(high - low)
+    assert widths[0] > 1.8 * widths[1] > 3.2 * widths[2]
+
+
+def test_a_loss_turned_round_is_a_gain():
+    before, after = paired(80, 9, 3, 8)
+    loss, low, high = paired_loss(before, after)
+    assert loss == pytest.approx(0.06)
+    assert paired_loss(after, before) == pytest.approx((-loss, -high, -low))
+    assert low < loss < high
+
+
+@pytest.mark.parametrize("answers", [(100, 0, 0, 0), (0, 0, 0, 100), (0, 100, 0, 0), (0, 0, 100, 0)])
+def test_answers_that_are_all_alike_have_an_interval_within_possible_losses(answers):
+    loss, low, high = paired_loss(*paired(*answers))
+    assert -1 <= low <= loss <= high <= 1
+
+
+@pytest.mark.parametrize("chances", [(0.92, 0.02, 0.01, 0.05), (0.80, 0.06, 0.02, 0.12), (0.955, 0.005, 0.0, 0.04)])
+def test_the_interval_of_a_loss_contains_the_truth(chances):
+    random, hits = np.random.default_rng(0), []
+    for counts in random.multinomial(256, chances, size=400):
+        _, low, high = paired_loss(*paired(*counts))
+        hits.append(low <= chances[1] - chances[2] <= high)
+    assert np.mean(hits) > 0.93

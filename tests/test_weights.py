@@ -6,16 +6,19 @@ from pathlib import Path
 import pytest
 import torch
 
-from speedgrid import models, weights
+from speedgrid import models
+from speedgrid.data.digits import Digits
+from speedgrid.weights import prepare
 
 
 def test_missing_weights_are_seeded_and_said_to_be(tmp_path, resnet):
     output = tmp_path / "out.pth"
-    assert weights.prepare("resnet18", None, 0, 64, str(output)) == {
+    assert prepare("resnet18", None, 0, 64, str(output)) == {
         "model": "resnet18",
         "resolution": 64,
         "source": "seeded, seed 0",
         "own": False,
+        "trained": None,
         "sha256": hashlib.sha256(output.read_bytes()).hexdigest(),
         "parameters": 11_689_512,
         "classes": 1000,
@@ -28,7 +31,7 @@ def test_a_users_checkpoint_is_taken_over_as_a_plain_state_dict_and_is_not_writt
     state = resnet.state_dict() | {"fc.weight": torch.ones(3, 512), "fc.bias": torch.zeros(3)}
     torch.save({"state_dict": {f"module.{name}": value for name, value in state.items()}}, own)
     before = own.read_bytes()
-    description = weights.prepare("resnet18", str(own), 0, 64, str(output))
+    description = prepare("resnet18", str(own), 0, 64, str(output))
     assert own.read_bytes() == before
     assert description["own"] is True
     assert description["source"] == str(own)
@@ -38,11 +41,32 @@ def test_a_users_checkpoint_is_taken_over_as_a_plain_state_dict_and_is_not_writt
     assert list(torch.load(output)) == list(state)
 
 
+def test_weights_trained_on_digits_have_statistics_of_their_resolution(tmp_path, resnet, weights):
+    output, training = tmp_path / "out.pth", tmp_path / "training.json"
+    training.write_text('{"steps": 60}')
+    description = prepare("resnet18", None, 0, 96, str(output), trained=weights, training=str(training))
+    assert (description["source"], description["own"]) == ("trained on handwritten digits, seed 0", False)
+    assert description["trained"] == {"steps": 60}
+    assert description["sha256"] == hashlib.sha256(output.read_bytes()).hexdigest()
+    state = torch.load(output)
+    assert torch.equal(state["conv1.weight"], resnet.conv1.weight)
+    images = torch.from_numpy(Digits(0).images("training", 96, 0, 64))
+    mean = resnet.conv1(images).mean(dim=(0, 2, 3))
+    torch.testing.assert_close(state["bn1.running_mean"], mean, rtol=1e-3, atol=1e-4)
+
+
+def test_a_users_checkpoint_comes_before_weights_trained_on_digits(tmp_path, resnet, weights):
+    own = tmp_path / "own.pth"
+    torch.save(resnet.state_dict(), own)
+    description = prepare("resnet18", str(own), 0, 64, str(tmp_path / "out.pth"), trained=weights, training="none")
+    assert (description["own"], description["trained"], description["source"]) == (True, None, str(own))
+
+
 def test_a_checkpoint_that_cannot_be_used_stops_with_its_name_and_writes_nothing(tmp_path):
     own, output = tmp_path / "own.pth", tmp_path / "out.pth"
     own.write_bytes(b"")
     with pytest.raises(models.WeightsError, match=r"own\.pth is not a readable"):
-        weights.prepare("resnet18", str(own), 0, 64, str(output))
+        prepare("resnet18", str(own), 0, 64, str(output))
     assert not Path(output).exists()
 
 

@@ -24,6 +24,9 @@ COMPILERS = ("compile_trt", "compile_inductor", "compile_tensorrt")
 # Timings of the control cell, which is PyTorch's and the largest here: three sentinels and a twin.
 CONTROLS = 4
 WEIGHTS = {"prepare_weights": 1, "compute_reference": 1, "export_onnx": 1, "count_flops": 1, "audit_published": 1}
+# One evaluation for each backend of the smoke grid.
+ACCURACY = {"classify_images": 1, "measure_accuracy": 3}
+ALL = {**WEIGHTS, **ACCURACY, "time_cell": 6 + CONTROLS, **TABLE}
 
 
 def cells_of(*words):
@@ -77,15 +80,25 @@ EDITS = {
     "one backend": (
         "speedgrid/backends/openvino.py",
         "\n# edited\n",
-        {"time_cell": 2, **TABLE},
+        {"time_cell": 2, "measure_accuracy": 1, **TABLE},
         cells_of("openvino"),
     ),
     "export": (
         "speedgrid/export.py",
         "\n# edited\n",
-        {"export_onnx": 1, "count_flops": 1, "audit_published": 1, "time_cell": 4, **TABLE},
+        {
+            "export_onnx": 1,
+            "count_flops": 1,
+            "audit_published": 1,
+            "measure_accuracy": 2,
+            "time_cell": 4,
+            **TABLE,
+        },
         cells_of("openvino", "onnxruntime"),
     ),
+    "accuracy": ("speedgrid/accuracy.py", "\n# edited\n", {**ACCURACY, **TABLE}, set()),
+    "shares": ("speedgrid/top1.py", "\n# edited\n", TABLE, set()),
+    "training": ("speedgrid/training.py", "\n# edited\n", {"train_digits": 1, **ALL}, CELLS),
 }
 
 
@@ -129,18 +142,20 @@ def test_an_edit_of_a_variant_makes_its_own_cells_stale(gpu_tree, before, after,
 CHANGES = {
     "a batch size more": (
         {"grid": {"cpu": {"batch_size": [1, 2, 3]}}},
-        {"time_cell": 3 + CONTROLS, **TABLE},
+        # Accuracy is measured at the batch size nearest to 32.
+        {"time_cell": 3 + CONTROLS, "measure_accuracy": 3, **TABLE},
         {f"resnet18-{backend}-fp32-r64-b3" for backend in ("pytorch", "onnxruntime", "openvino")},
     ),
     "a resolution more": (
         {"grid": {"cpu": {"resolution": [64, 96]}}},
-        {**WEIGHTS, "make_images": 1, "time_cell": 6 + CONTROLS, **TABLE},
+        # Accuracy is measured at the resolution nearest to 224.
+        {**ALL, "prepare_images": 2},
         {cell.replace("r64", "r96") for cell in CELLS},
     ),
     # The control cell is the first model's, so it is not timed again.
     "a model more": (
         {"models": ["resnet18", "squeezenet1_1"]},
-        {**WEIGHTS, "time_cell": 6, **TABLE},
+        {"train_digits": 1, **ALL, "time_cell": 6},
         {cell.replace("resnet18", "squeezenet1_1") for cell in CELLS},
     ),
     # Peaks are measured in each precision, in one job.
@@ -158,7 +173,13 @@ CHANGES = {
     "energy, which a CPU does not tell": ({"timing": {"energy_resolutions": [64]}}, TABLE, set()),
     "another seed": (
         {"model": {"seed": 1}},
-        {**WEIGHTS, "make_images": 1, "time_cell": 6 + CONTROLS, **TABLE},
+        {"train_digits": 1, "prepare_images": 2, **ALL},
+        CELLS,
+    ),
+    "fewer images for accuracy": ({"accuracy": {"images": 100}}, {"prepare_images": 1, **ACCURACY, **TABLE}, set()),
+    "random images": (
+        {"data": {"images": "random"}},
+        {"prepare_images": 1, **WEIGHTS, "time_cell": 6 + CONTROLS, **TABLE},
         CELLS,
     ),
     "another reference": ({"report": {"reference": {"backend": "openvino"}}}, TABLE, set()),
@@ -191,8 +212,8 @@ def another_version(folder, package):
 @pytest.mark.parametrize(
     ("package", "jobs", "cells"),
     [
-        ("openvino", {"time_cell": 2, **TABLE}, cells_of("openvino")),
-        ("torchvision", {"time_cell": 2 + CONTROLS, **TABLE}, cells_of("pytorch")),
+        ("openvino", {"time_cell": 2, "measure_accuracy": 1, **TABLE}, cells_of("openvino")),
+        ("torchvision", {"time_cell": 2 + CONTROLS, "measure_accuracy": 1, **TABLE}, cells_of("pytorch")),
         pytest.param("psutil", {}, set(), id="psutil, which no fingerprint has"),
     ],
 )
@@ -305,7 +326,11 @@ def test_the_default_grid_for_a_gpu_is_planned_in_seconds_without_one(place):
     planned = workflow.plan("--config", "device=cuda")
     seconds = time.monotonic() - begin
     assert planned.jobs == {
+        "train_digits": 1,
         "prepare_weights": 4,
+        "prepare_images": 4 + 1,
+        "classify_images": 1,
+        "measure_accuracy": 9,
         "count_flops": 1,
         "audit_published": 1,
         "make_images": 4,

@@ -35,6 +35,7 @@ NO_GPU = {
             "batch_size": [1],
         }
     },
+    "data": {"images": "random"},  # nothing is trained for what cannot run
     "timing": {"rounds": 1},
     "report": {"resolution": 64, "batch_size": 1},
 }

@@ -19,17 +19,16 @@ from pathlib import Path
 
 from speedgrid.data.source import CALIBRATION, PARTS, REFERENCE, DataError
 
-__all__ = ["CALIBRATION", "PARTS", "REFERENCE", "DataError", "open_source", "prepare"]
+__all__ = ["CALIBRATION", "PARTS", "REFERENCE", "DataError", "code", "open_source", "prepare"]
 
 # Images that are made at once: 32 at 512 pixels are 100 MB.
 CHUNK = 32
 
 
-def open_source(images: str, seed: int, evaluated: int):
+def open_source(images: str, seed: int):
     """Return the source that the config key data.images names: `random`, `digits` or a folder.
 
-    evaluated: how many images accuracy is measured on, at most. Raises DataError, one sentence, for a folder that
-    cannot serve.
+    Raises DataError, one sentence, for a folder that cannot serve.
     """
     if images == "random":
         from speedgrid.data.noise import Noise
@@ -41,11 +40,17 @@ def open_source(images: str, seed: int, evaluated: int):
         return Digits(seed)
     from speedgrid.data.folder import Folder
 
-    return Folder(images, seed, evaluated)
+    return Folder(images, seed)
+
+
+def code(images: str) -> list[str]:
+    """Return the library files that a source's images depend on."""
+    own = {"random": ["data/noise", "images"], "digits": ["data/digits"]}.get(images, ["data/folder"])
+    return ["data/__init__", "data/source", *own]
 
 
 def prepare(source, part: str, resolution: int, most: int, output: str | Path) -> dict:
-    """Write the images of a part to `output` (.npy) and return their description.
+    """Write the first `most` images of a part to `output` (.npy) and return their description.
 
     They are written through memory that is mapped to the file, a few at a time.
     """

@@ -6,8 +6,6 @@ of Handwritten Digits, UCI Machine Learning Repository, 1998 (https://doi.org/10
 
 from functools import cache
 
-import numpy as np
-
 from speedgrid.data.source import CALIBRATION, DEVIATION, MEAN, PARTS, REFERENCE
 
 # An image of any size is one digit of TILE x TILE pixels beside itself, over and over from the upper left corner, so
@@ -23,17 +21,17 @@ class Digits:
 
     def __init__(self, seed: int):
         self.seed = seed
-        self._parts: dict[str, np.ndarray] | None = None
+        self._parts = None
 
     def size(self, part: str, most: int) -> int:
-        """Return how many digits a part has, at most `most` of those for the evaluation."""
-        return min(len(self.parts()[part]), most) if part == "evaluation" else len(self.parts()[part])
+        """Return how many digits a part has, at most `most`."""
+        return min(len(self.parts()[part]), most)
 
     def labels(self, part: str, count: int) -> list[int]:
         """Return the first `count` digits of a part as numbers, 0 to 9."""
         return bundled().target[self.parts()[part][:count]].tolist()
 
-    def images(self, part: str, resolution: int, start: int, count: int) -> np.ndarray:
+    def images(self, part: str, resolution: int, start: int, count: int):
         """Return images `start` to `start + count` of a part, float32 [count, 3, resolution, resolution]."""
         return tiled(bundled().images[self.parts()[part][start : start + count]], resolution)
 
@@ -41,9 +39,10 @@ class Digits:
         """Say what the images are."""
         return {"source": "digits", "seed": self.seed, "classes": CLASSES}
 
-    def parts(self) -> dict[str, np.ndarray]:
-        """Return the numbers of the digits in each part, each part with as many of each class as all digits have."""
+    def parts(self) -> dict:
+        """Return an array of the numbers of the digits in each part; each has the classes in the same shares."""
         if self._parts is None:
+            import numpy as np
             from sklearn.model_selection import train_test_split
 
             target = bundled().target
@@ -64,8 +63,9 @@ def bundled():
     return load_digits()
 
 
-def tiled(digits: np.ndarray, resolution: int) -> np.ndarray:
-    """Return digits, [count, 8, 8] with values 0 to 16, as normalised images of any resolution, float32."""
+def tiled(digits, resolution: int):
+    """Return digits, arrays [count, 8, 8] from 0 to 16, as normalised images of any resolution, float32."""
+    import numpy as np
     import torch
     from torch.nn.functional import interpolate
 

@@ -1,5 +1,6 @@
 """A user's own images: a folder with one subfolder for each class, or with images alone, which then have no labels."""
 
+import itertools
 import os
 import random
 from collections import defaultdict
@@ -10,7 +11,7 @@ from speedgrid.data.source import CALIBRATION, PARTS, REFERENCE, DataError
 # Of torchvision's ImageFolder.
 EXTENSIONS = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp")
 # Fewer cannot fill three parts with a few images each.
-FEWEST = 12
+FEWEST = 32
 
 
 class Folder:
@@ -20,11 +21,11 @@ class Folder:
     all called by numbers have these numbers. Raises DataError if the folder cannot serve.
     """
 
-    def __init__(self, path: str | Path, seed: int, evaluated: int):
+    def __init__(self, path: str | Path, seed: int):
         self.path, self.seed = Path(path), seed
         self.classes = self._classes()
         self.files = self._files()
-        self.parts = split(self.files, seed, (REFERENCE, CALIBRATION, evaluated))
+        self.parts = split(self.files, seed)
 
     def _classes(self) -> list[str]:
         """Return the names of the subfolders that hold images, sorted; empty if the images lie in the folder itself."""
@@ -67,9 +68,9 @@ class Folder:
         """Return the classes of the first `count` images of a part, or None where there are no class folders."""
         return [self.files[name] for name in self.parts[part][:count]] if self.classes else None
 
-    def paths(self, part: str) -> list[str]:
-        """Return the files of a part: what is made of it is stale when one of them changes."""
-        return [str(self.path / name) for name in self.parts[part]]
+    def paths(self, part: str, most: int | None = None) -> list[str]:
+        """Return the first `most` files of a part: what is made of it is stale when one of them changes."""
+        return [str(self.path / name) for name in self.parts[part][:most]]
 
     def images(self, part: str, resolution: int, start: int, count: int):
         """Return images `start` to `start + count` of a part, float32 [count, 3, resolution, resolution]."""
@@ -102,8 +103,8 @@ class Folder:
         }
 
 
-def split(files: dict[str, int | None], seed: int, sizes: tuple[int, int, int]) -> dict[str, list[str]]:
-    """Return the files of each of PARTS: as many as `sizes` say, or in their proportion where there are fewer.
+def split(files: dict[str, int | None], seed: int) -> dict[str, list[str]]:
+    """Return the files of each of PARTS, in order; of few files an eighth is reference and a quarter calibration.
 
     Each class's files are shuffled and spread evenly from 0 to 1, all are ordered by their place there, and the parts
     taken one after another: so each part, and each beginning of one, has of every class the share that the folder has.
@@ -117,12 +118,9 @@ def split(files: dict[str, int | None], seed: int, sizes: tuple[int, int, int]) 
         chance.shuffle(names)
         place |= {name: (index + chance.random()) / len(names) for index, name in enumerate(names)}
     order = sorted(place, key=lambda name: (place[name], name))
-    share = min(1, len(order) / sum(sizes))
-    parts, start = {}, 0
-    for part, size in zip(PARTS, sizes, strict=True):
-        taken = max(1, int(size * share))
-        parts[part], start = order[start : start + taken], start + taken
-    return parts
+    reference, calibration = min(REFERENCE, len(order) // 8), min(CALIBRATION, len(order) // 4)
+    ends = (0, reference, reference + calibration, None)
+    return {part: order[slice(*pair)] for part, pair in zip(PARTS, itertools.pairwise(ends), strict=True)}
 
 
 def found(folder: Path):

@@ -13,8 +13,8 @@ class Noise:
         self.seed = seed
 
     def size(self, part: str, most: int) -> int:
-        """Return the size of a part; of these images there is no evaluation."""
-        return {"reference": REFERENCE, "calibration": CALIBRATION, "evaluation": 0}[part]
+        """Return the size of a part, at most `most`; of these images there is no evaluation."""
+        return min({"reference": REFERENCE, "calibration": CALIBRATION, "evaluation": 0}[part], most)
 
     def labels(self, part: str, count: int) -> None:
         """Return None: noise shows nothing."""
