@@ -19,10 +19,11 @@ config.update(settings.complete(config))
 DEVICE = config["device"]
 AXES = {"model": config["models"], **config["grid"][DEVICE]}
 CELLS = grid.cells(AXES)
-SOURCE = data.open_source(config["data"]["images"], config["model"]["seed"])
+DATA = config["data"]["images"]
+SOURCE = data.open_source(DATA, config["model"]["seed"])
 IMAGES = {"reference": data.REFERENCE, "calibration": data.CALIBRATION, "evaluation": config["accuracy"]["images"]}
 # Random images have no right answers; there is nothing to evaluate on them.
-EVALUATED = grid.evaluated_cells(AXES, config["accuracy"]["resolution"]) if config["data"]["images"] != "random" else []
+EVALUATED = grid.evaluated_cells(AXES, config["accuracy"]["resolution"]) if DATA != "random" else []
 CONTROL = grid.control_cell(AXES)
 ORDER = grid.measuring_order(CELLS, CONTROL, config["model"]["seed"], config["timing"]["rounds"])
 # All below 0, so that a job without a priority (0: exports) comes before any timing; higher ones start earlier.
@@ -82,7 +83,7 @@ def checksums(*files):
 
 def image_code(wildcards):
     """Return the library files that the images depend on: an edit of one source is nothing to another."""
-    return code(*data.code(config["data"]["images"]))
+    return code(*data.code(DATA))
 
 
 def own_checkpoint(wildcards):
@@ -93,7 +94,7 @@ def own_checkpoint(wildcards):
 
 def trained_weights(wildcards):
     """Return the weights that are trained on digits for whoever has neither images nor a checkpoint."""
-    needed = config["data"]["images"] == "digits" and not own_checkpoint(wildcards)
+    needed = DATA == "digits" and not own_checkpoint(wildcards)
     return f"artifacts/weights/digits-{wildcards.model}.pth" if needed else []
 
 

@@ -81,7 +81,7 @@ rule prepare_images:
         "logs/prepare_images/{part}-r{resolution}.log",
     priority: 2
     params:
-        source=lambda wildcards: config["data"]["images"],
+        source=DATA,
         seed=config["model"]["seed"],
         most=lambda wildcards: IMAGES[wildcards.part],
     message:

@@ -21,9 +21,8 @@ def summarise(
 ) -> tuple[pd.DataFrame, dict]:
     """Return (table, description) from the files of a run.
 
-    Files of speedgrid.flops.count_all, of peaks.measure_all (`measured`) and of accuracy.evaluate (`evaluations`).
-    description: machine, library versions, weights, accuracy, arithmetic, peaks, config, and of each backend one cell's
-    command (every record has its own), all plain JSON values.
+    Files: of speedgrid.flops.count_all, peaks.measure_all (`measured`) and accuracy.evaluate (`evaluations`).
+    description: machine, versions, weights, accuracy, arithmetic, peaks, config, commands ..., all plain JSON values.
     """
     records = [record.read(path) for path in timings]
     table.refuse_mixtures(records)
@@ -35,8 +34,6 @@ def summarise(
     origins, evaluated = read_all(weights), read_all(evaluations)
     top1.fill(results, evaluated, origins)
     results["auto"] = choice.chosen(results, config["accuracy"]["max_top1_loss"])
-    commands = {str(Cell(**found["cell"])): found["command"] for found in rounds}
-    first = {cell.backend: str(cell) for cell in reversed(cells) if str(cell) in commands}
     dates = sorted(found["measured_at"] for found in records)
     return results, {
         "machine": machine,
@@ -52,10 +49,17 @@ def summarise(
         "loaded_beside": max(found.get("memory", {}).get("other_processes") or 0 for found in records),
         "threads": records[0]["asked"]["cpu_threads"],
         "details": details(records),
-        "commands": {name: commands[name] for name in reversed(first.values())},
+        "commands": first_commands(cells, rounds),
         "controls": control(records),
         "neighbours": stability.neighbours(records),
     }
+
+
+def first_commands(cells: list[Cell], records: list[dict]) -> dict[str, str]:
+    """Return the command that measures the grid's first cell of each backend, by the cell's name."""
+    commands = {str(Cell(**found["cell"])): found["command"] for found in records}
+    first = {cell.backend: str(cell) for cell in reversed(cells) if str(cell) in commands}
+    return {name: commands[name] for name in reversed(first.values())}
 
 
 def read_all(paths: list[str]) -> list[dict]:

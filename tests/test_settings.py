@@ -25,7 +25,11 @@ def with_axis(axis, values):
 BAD = {
     "unknown key": (
         {"devce": "cpu"},
-        ["'devce'", "the top level", "device, models, model, grid, timing, budget, minimum_fps"],
+        [
+            "'devce'",
+            "the top level",
+            "device, models, model, data, accuracy, grid, timing, budget, minimum_fps, minimum_top1, minimum_top1_agreement, published, report",
+        ],
     ),
     "unknown nested key": (
         {"timing": {"timed_run": 3}},
@@ -253,7 +257,7 @@ def test_the_schema_is_strict_and_says_of_every_key_what_it_means_and_its_defaul
     schema = settings.read_schema()
     Draft202012Validator.check_schema(schema)
     found = dict(leaves(schema))
-    assert len(found) == 24
+    assert len(found) == 30
     assert [path for path, one in found.items() if "default" not in one or len(one["description"]) < 10] == []
     objects = [schema, *schema["properties"].values(), *schema["$defs"].values()]
     assert [one for one in objects if one.get("type") == "object" and one["additionalProperties"] is not False] == []

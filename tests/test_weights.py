@@ -72,7 +72,7 @@ def test_a_checkpoint_that_cannot_be_used_stops_with_its_name_and_writes_nothing
 
 def test_images_too_small_for_a_model_are_refused_in_one_sentence(tmp_path):
     with pytest.raises(models.WeightsError) as caught:
-        weights.prepare("alexnet", None, 0, 32, str(tmp_path / "out.pth"))
+        prepare("alexnet", None, 0, 32, str(tmp_path / "out.pth"))
     assert str(caught.value).startswith("alexnet does not run on images of 32 x 32 pixels (RuntimeError: ")
     assert str(caught.value).endswith("put others into grid.<device>.resolution.")
     assert not (tmp_path / "out.pth").exists()
