@@ -117,7 +117,7 @@ rule compute_reference:
     input:
         weights="artifacts/weights/{model}-r{resolution}.pth",
         images="artifacts/images/reference-r{resolution}.npy",
-        code=code("reference", "rounding", "parity", "models", "threads"),
+        code=code("reference", "rounding", "parity", "precision", "models", "threads"),
         script="scripts/compute_reference.py",
     output:
         logits="artifacts/references/logits-{model}-r{resolution}.npy",

@@ -138,9 +138,9 @@ def verdict(
 def doubt(precision: str, expected: dict[str, float]) -> float:
     """Return the SNR in dB that says which classes are too close to call: what is expected of a precision.
 
-    Of a quantised one it is that of fp16, or every flip would be excused by the very error that it comes from.
+    Of a quantised one it is that of tf32, or every flip would be excused by the very error that it comes from.
     """
-    return expected["fp16" if precision in QUANTISED else precision]
+    return expected["tf32" if precision in QUANTISED else precision]
 
 
 def check(

@@ -28,7 +28,8 @@ BAD = {
         [
             "'devce'",
             "the top level",
-            "device, models, model, data, accuracy, grid, timing, budget, minimum_fps, minimum_top1, minimum_top1_agreement, published, report",
+            "device, models, model, data, accuracy, grid, timing, budget, minimum_fps, minimum_top1, "
+            "minimum_top1_agreement, published, report",
         ],
     ),
     "unknown nested key": (
