@@ -25,11 +25,10 @@ def summarise(
     description: the run, with of each backend one cell's command (every record has its own), as plain JSON values.
     """
     records = [record.read(path) for path in timings]
-    table.refuse_mixtures(records)
     rounds = [found for found in records if found["turn"].startswith("round")]
-    machine = records[0]["environment"]
-    ceilings = limits(json.loads(Path(measured).read_text()), peaks.data_sheet(machine["device_name"]))
-    arithmetic = json.loads(Path(flops).read_text())
+    machine, [arithmetic, rates] = records[0]["environment"], read_all([flops, measured])
+    ceilings = limits(rates, peaks.data_sheet(machine["device_name"]))
+    table.refuse_mixtures(records)
     results = table.tabulate(cells, rounds, arithmetic, ceilings, config["report"]["reference"])
     origins, evaluated = read_all(weights), read_all(evaluations)
     top1.fill(results, evaluated, origins)
