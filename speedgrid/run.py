@@ -21,20 +21,18 @@ def summarise(
 ) -> tuple[pd.DataFrame, dict]:
     """Return (table, description) from the files of a run.
 
-    Files: of speedgrid.flops.count_all, peaks.measure_all (`measured`) and accuracy.evaluate (`evaluations`).
-    description: machine, versions, weights, accuracy, arithmetic, peaks, config, commands ..., all plain JSON values.
+    Files of speedgrid.flops.count_all, of peaks.measure_all (`measured`) and of accuracy.evaluate (`evaluations`).
+    description: the run, with of each backend one cell's command (every record has its own), as plain JSON values.
     """
     records = [record.read(path) for path in timings]
-    table.refuse_mixtures(records)
     rounds = [found for found in records if found["turn"].startswith("round")]
-    machine = records[0]["environment"]
-    ceilings = limits(json.loads(Path(measured).read_text()), peaks.data_sheet(machine["device_name"]))
-    arithmetic = json.loads(Path(flops).read_text())
+    machine, [arithmetic, rates] = records[0]["environment"], read_all([flops, measured])
+    ceilings = limits(rates, peaks.data_sheet(machine["device_name"]))
+    table.refuse_mixtures(records)
     results = table.tabulate(cells, rounds, arithmetic, ceilings, config["report"]["reference"])
     origins, evaluated = read_all(weights), read_all(evaluations)
     top1.fill(results, evaluated, origins)
     results["auto"] = choice.chosen(results, config["accuracy"]["max_top1_loss"])
-    dates = sorted(found["measured_at"] for found in records)
     return results, {
         "machine": machine,
         "weights": origins,
@@ -42,24 +40,17 @@ def summarise(
         "arithmetic": without_layers(arithmetic),
         "peaks": ceilings,
         "config": config,
-        "measured_from": dates[0],
-        "measured_to": dates[-1],
+        "measured_from": min(found["measured_at"] for found in records),
+        "measured_to": max(found["measured_at"] for found in records),
         "statuses": dict(Counter(results["status"])),
         "gpus": len({found["environment"].get("gpu_uuid") for found in records}),
         "loaded_beside": max(found.get("memory", {}).get("other_processes") or 0 for found in records),
         "threads": records[0]["asked"]["cpu_threads"],
         "details": details(records),
-        "commands": first_commands(cells, rounds),
+        "commands": commands(cells, rounds),
         "controls": control(records),
         "neighbours": stability.neighbours(records),
     }
-
-
-def first_commands(cells: list[Cell], records: list[dict]) -> dict[str, str]:
-    """Return the command that measures the grid's first cell of each backend, by the cell's name."""
-    commands = {str(Cell(**found["cell"])): found["command"] for found in records}
-    first = {cell.backend: str(cell) for cell in reversed(cells) if str(cell) in commands}
-    return {name: commands[name] for name in reversed(first.values())}
 
 
 def read_all(paths: list[str]) -> list[dict]:
@@ -84,6 +75,13 @@ def without_layers(arithmetic: dict[str, dict[str, dict]]) -> dict[str, dict[str
         model: {size: {key: one for key, one in counted.items() if key != "layers"} for size, counted in sizes.items()}
         for model, sizes in arithmetic.items()
     }
+
+
+def commands(cells: list[Cell], records: list[dict]) -> dict[str, str]:
+    """Return the command of the grid's first cell of each backend that has a record."""
+    known = {str(Cell(**found["cell"])): found["command"] for found in records}
+    first = {cell.backend: str(cell) for cell in reversed(cells) if str(cell) in known}
+    return {name: known[name] for name in reversed(first.values())}
 
 
 def details(records: list[dict]) -> dict[str, dict]:
