@@ -21,17 +21,16 @@ def summarise(
 ) -> tuple[pd.DataFrame, dict]:
     """Return (table, description) from the files of a run.
 
-    Files of speedgrid.flops.count_all, of peaks.measure_all (`measured`) and of accuracy.evaluate (`evaluations`).
-    description: the run, with of each backend one cell's command (every record has its own), as plain JSON values.
+    Files of speedgrid.flops.count_all, peaks.measure_all (`measured`), accuracy.evaluate (`evaluations`). The description
+    is plain JSON values.
     """
     records = [record.read(path) for path in timings]
     rounds = [found for found in records if found["turn"].startswith("round")]
+    table.refuse_mixtures(records)
     machine, [arithmetic, rates] = records[0]["environment"], read_all([flops, measured])
     ceilings = limits(rates, peaks.data_sheet(machine["device_name"]))
-    table.refuse_mixtures(records)
     results = table.tabulate(cells, rounds, arithmetic, ceilings, config["report"]["reference"])
-    origins, evaluated = read_all(weights), read_all(evaluations)
-    top1.fill(results, evaluated, origins)
+    top1.fill(results, evaluated := read_all(evaluations), origins := read_all(weights))
     results["auto"] = choice.chosen(results, config["accuracy"]["max_top1_loss"])
     return results, {
         "machine": machine,
