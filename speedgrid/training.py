@@ -36,6 +36,7 @@ LARGEST = 224
 def train(name: str, seed: int, device: str) -> tuple[nn.Module, dict]:
     """Return model `name` trained on digits, on the CPU and in eval mode, and how it was done.
 
+    Batch-norm statistics are those of LARGEST pixels; smaller images need others (see `calibration`).
     Only the order of sums depends on the number of threads and on the device. device: "cpu" or "cuda".
     """
     begin = time.monotonic()
@@ -47,14 +48,15 @@ def train(name: str, seed: int, device: str) -> tuple[nn.Module, dict]:
     small = canvas == CANVASES[0]
     how = train_all(module, digits, canvas, steps(name, canvas)) if small else fit_head(module, digits, canvas)
     models.calibrate(module.cpu(), calibration(digits, canvas))
-    return module, {
-        **how,
+    checked = EVALUATION if small else CHECKED
+    how |= {
         "canvas": canvas,
         "seed": seed,
-        "top1_training": top1(module, digits, "training", canvas, EVALUATION if small else CHECKED),
-        "top1_held_out": top1(module, digits, "evaluation", canvas, EVALUATION if small else CHECKED),
-        "seconds": round(time.monotonic() - begin, 1),
+        "top1_training": top1(module, digits, "training", canvas, checked),
+        "top1_held_out": top1(module, digits, "evaluation", canvas, checked),
     }
+    models.calibrate(module, calibration(digits, LARGEST))  # what all large resolutions share
+    return module, how | {"seconds": round(time.monotonic() - begin, 1)}
 
 
 def takes(name: str, resolution: int) -> bool:
@@ -133,9 +135,9 @@ def whole(digits: Digits, part: str, resolution: int) -> tuple[torch.Tensor, tor
 
 
 def calibration(digits: Digits, resolution: int):
-    """Yield the batches that batch-norm statistics for a resolution are taken from, at no more than LARGEST pixels."""
+    """Yield the batches of digits that batch-norm statistics for a resolution up to LARGEST are taken from."""
     for start in range(0, CALIBRATED, 16):
-        yield digits.images("training", min(resolution, LARGEST), start, 16)
+        yield digits.images("training", resolution, start, 16)
 
 
 def top1(module: nn.Module, digits: Digits, part: str, resolution: int, most: int) -> float:

@@ -10,7 +10,7 @@ from speedgrid import models
 from speedgrid.data.digits import Digits
 from speedgrid.record import one_line
 from speedgrid.threads import shared_cores
-from speedgrid.training import calibration
+from speedgrid.training import LARGEST, calibration
 
 
 def prepare(
@@ -25,8 +25,8 @@ def prepare(
     """Write a plain float32 state dict to `output` and describe where it came from.
 
     trained: weights of speedgrid.training, for whoever has no checkpoint; their batch-norm statistics are taken anew
-    at this resolution. training: how they were trained (JSON). Raises models.WeightsError if the checkpoint cannot be
-    used, or the model cannot take images of this resolution.
+    at a small resolution. training: how they were trained (JSON). Raises models.WeightsError if the checkpoint cannot
+    be used, or the model cannot take images of this resolution.
     """
     torch.set_num_threads(shared_cores())
     how = json.loads(Path(training).read_text()) if trained and not checkpoint else None
@@ -58,6 +58,7 @@ def make(model: str, checkpoint: str | None, seed: int, resolution: int, trained
         return str(checkpoint), models.load(model, checkpoint)
     if trained:
         module = models.load(model, trained)
-        models.calibrate(module, calibration(Digits(seed), resolution))
+        if resolution < LARGEST:
+            models.calibrate(module, calibration(Digits(seed), resolution))
         return f"trained on handwritten digits, seed {seed}", module
     return f"seeded, seed {seed}", models.seeded(model, seed, resolution)

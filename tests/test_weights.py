@@ -55,6 +55,13 @@ def test_weights_trained_on_digits_have_statistics_of_their_resolution(tmp_path,
     torch.testing.assert_close(state["bn1.running_mean"], mean, rtol=1e-3, atol=1e-4)
 
 
+def test_weights_trained_on_digits_are_taken_as_they_are_at_large_resolutions(tmp_path, resnet, weights):
+    output, training = tmp_path / "out.pth", tmp_path / "training.json"
+    training.write_text('{"steps": 60}')
+    prepare("resnet18", None, 0, 256, str(output), trained=weights, training=str(training))
+    assert torch.equal(torch.load(output)["bn1.running_mean"], resnet.bn1.running_mean)
+
+
 def test_a_users_checkpoint_comes_before_weights_trained_on_digits(tmp_path, resnet, weights):
     own = tmp_path / "own.pth"
     torch.save(resnet.state_dict(), own)
