@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from speedgrid import environment, gpus, measure, reference
+from speedgrid import backends, environment, gpus, measure, reference
 from speedgrid.data import DataError
 from speedgrid.device import nvml
 from speedgrid.grid import Cell
@@ -65,6 +65,7 @@ def evaluate(cell: Cell, device: str, inputs: dict, options: dict) -> dict:
     a signal killed it. options: `cpu_threads` and what else the backend is asked for.
     """
     options = {**options, "cpu_threads": options["cpu_threads"] or physical_cores()}
+    options["settings"] = backends.settings(cell.backend)
     with gpus.working():
         machine = environment.describe(device)
         answers = json.loads(Path(inputs["answers"]).read_text())

@@ -10,6 +10,7 @@ import torch
 from builders import CornerSession, corner_logits
 
 from speedgrid import accuracy
+from speedgrid.backends.variants import VARIANTS, Variant
 from speedgrid.data import DataError
 from speedgrid.grid import Cell
 from speedgrid.images import images
@@ -28,8 +29,9 @@ def backend(monkeypatch):
     module.PACKAGES, module.CODE, module.IMPORTS = ("numpy",), (), {"cpu": ("json",)}
     module.available = lambda device: None
     module.unsupported = lambda cell, device: None
-    module.load = lambda cell, device, artifact, options: CornerSession(cell)
+    module.load = lambda cell, device, artifact, options: {"twice": CornerSession(cell)}[options["settings"]["run"]]
     monkeypatch.setitem(sys.modules, module.__name__, module)
+    monkeypatch.setitem(VARIANTS, "fake", Variant("fake", "Fake", {"run": "twice"}, "nothing"))
     return module
 
 
