@@ -21,8 +21,8 @@ def summarise(
 ) -> tuple[pd.DataFrame, dict]:
     """Return (table, description) from the files of a run.
 
-    Files of speedgrid.flops.count_all, peaks.measure_all (`measured`), accuracy.evaluate (`evaluations`). The description
-    is plain JSON values.
+    Files of speedgrid.flops.count_all, peaks.measure_all (`measured`), accuracy.evaluate (`evaluations`). The
+    description is plain JSON values.
     """
     records = [record.read(path) for path in timings]
     rounds = [found for found in records if found["turn"].startswith("round")]
