@@ -30,6 +30,7 @@ def quick(models, resolution):
         "device": "cpu",
         "models": models,
         "grid": {"cpu": axes},
+        "data": {"images": "random"},  # training five models takes minutes; tests/test_training.py has it
         "timing": {"rounds": 1, "timed_runs": 3, "warmup_runs": 1, "min_seconds": 0, "max_seconds": 1},
         "report": {"resolution": resolution, "batch_size": 2},
         "published": [],
