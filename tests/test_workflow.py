@@ -378,6 +378,25 @@ def test_a_grid_for_a_gpu_that_is_not_there_ends_well_with_a_reason_in_every_row
     assert [text for text in texts if "raceback" in text] == []
 
 
+def test_a_changed_image_of_the_users_makes_its_own_part_stale_and_no_other(place, tmp_path):
+    from PIL import Image
+
+    from speedgrid.data import open_source
+
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    for number in range(40):
+        Image.new("L", (80, 80), number).save(photos / f"{number}.png")
+    tree = Workflow.fresh(place)
+    config = tree.write_config("photos.yaml", {"data": {"images": str(photos)}})
+    files = [f"artifacts/images/{part}-r64.npy" for part in ("calibration", "evaluation")]
+    assert tree.snakemake(*files, *SMOKE, config).jobs == {"prepare_images": 2}
+    assert tree.plan(*files, *SMOKE, config).jobs == {}
+    Image.new("L", (80, 80), 255).save(open_source(str(photos), 0).paths("evaluation")[0])
+    assert tree.plan(files[0], *SMOKE, config).jobs == {}
+    assert tree.plan(files[1], *SMOKE, config).jobs == {"prepare_images": 1}
+
+
 def test_no_rule_writes_into_the_users_weights(without_gpu):
     for rules in (ROOT / "rules").glob("*.smk"):
         for output in re.findall(r"^    output:\n(.*?)^    \w+:", rules.read_text(), re.MULTILINE | re.DOTALL):
