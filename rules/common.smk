@@ -1,6 +1,7 @@
 # What the rules share: the checked configuration, the cells, and what makes a job stale. No rules here.
 import gc
 import hashlib
+import inspect
 import json
 import math
 import shlex
@@ -66,6 +67,12 @@ wildcard_constraints:
     part="|".join(data.PARTS),
 
 
+def per_job(function):
+    """Write a function's signature down: Snakemake asks for it a dozen times for each of a thousand jobs."""
+    function.__signature__ = inspect.signature(function)
+    return function
+
+
 def code(*modules):
     """Return library files, as input or to be checked, because Snakemake does not track what a script imports."""
     return [f"speedgrid/{module}.py" for module in modules]
@@ -108,12 +115,14 @@ def image_files(wildcards):
     return SOURCE.paths(wildcards.part, IMAGES[wildcards.part]) if hasattr(SOURCE, "paths") else []
 
 
+@per_job
 def onnx_file(wildcards):
     """Return the ONNX file that serves a cell: fp32 and tf32 share one graph of float32 tensors."""
     stored = precision.stored(wildcards.precision, DEVICE)
     return f"artifacts/onnx/{wildcards.model}-{stored}-r{wildcards.resolution}.onnx"
 
 
+@per_job
 def calibration_images(wildcards):
     """Return the images that a quantised engine takes its ranges from; nothing for a float one."""
     if wildcards.precision not in precision.QUANTISED:
@@ -121,16 +130,19 @@ def calibration_images(wildcards):
     return f"artifacts/images/calibration-r{wildcards.resolution}.npy"
 
 
+@per_job
 def timing_priority(wildcards):
     """Return the job priority that puts the cells of a round in random order."""
     return PRIORITIES.get(f"{grid.Cell.PATTERN.format(**wildcards)}-{wildcards.turn}", 0)
 
 
+@per_job
 def onnx_description(wildcards):
     """Return the description of that file, which says whether there is one."""
     return onnx_file(wildcards).replace(".onnx", ".json")
 
 
+@per_job
 def artifact(wildcards):
     """Return what a cell's backend loads, by what its module says: a file, and beside it the record that made it."""
     kind = backends.get(wildcards.backend).ARTIFACT
@@ -142,6 +154,7 @@ def artifact(wildcards):
     return {"artifact": compiled, "build": str(Path(compiled).with_suffix(".json"))}
 
 
+@per_job
 def more_options(wildcards):
     """Return what else a timing measures: in the first round, since once is enough.
 
@@ -157,6 +170,7 @@ def more_options(wildcards):
     return " ".join(["--energy"] * energy + ["--end-to-end"] * costs + ["--kernels"] * kernels)
 
 
+@per_job
 def timing_environment(wildcards):
     """Return the versions that a timing depends on; where requests are measured, those of preprocessing too."""
     return f"{FINGERPRINTS[wildcards.backend]}{PREPROCESSING if '--end-to-end' in more_options(wildcards) else ''}"
@@ -169,5 +183,16 @@ def timing_options():
     return json.dumps(options)
 
 
-# The library files of each backend: an edit makes its cells stale and no others.
+@per_job
+def backend_settings(wildcards):
+    """Return the settings of the variant that a cell's backend is."""
+    return backends.settings(wildcards.backend)
+
+
+@per_job
+def backend_code(wildcards):
+    """Return the library files of a cell's backend with their checksums: an edit makes no other cells stale."""
+    return BACKEND_CODE[wildcards.backend]
+
+
 BACKEND_CODE = {name: checksums(*code(*backends.get(name).CODE)) for name in AXES["backend"]}

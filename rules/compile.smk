@@ -5,7 +5,7 @@ rule compile_trt:
     input:
         weights="artifacts/weights/{model}-r{resolution}.pth",
         calibration=calibration_images,
-        code=code("engine", "build", "calibrated", "models", "precision"),
+        code=code("engine", "build", "calibrated", "models", "parity", "precision"),
         script="scripts/compile_trt.py",
     output:
         engine=COMPILED["torch_tensorrt"],

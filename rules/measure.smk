@@ -41,8 +41,8 @@ rule time_cell:
         device=DEVICE,
         options=timing_options(),
         more=more_options,
-        settings=lambda wildcards: backends.settings(wildcards.backend),
-        backend=lambda wildcards: BACKEND_CODE[wildcards.backend],
+        settings=backend_settings,
+        backend=backend_code,
         environment=timing_environment,
     message:
         "Timing {params.cell}, {wildcards.turn}{PROGRESS}"
@@ -70,7 +70,7 @@ rule measure_accuracy:
         cell=grid.Cell.PATTERN,
         device=DEVICE,
         options=json.dumps({"cpu_threads": config["timing"]["cpu_threads"]}),
-        settings=lambda wildcards: backends.settings(wildcards.backend),
+        settings=backend_settings,
         environment=lambda wildcards: FINGERPRINTS[wildcards.backend],
     message:
         "Accuracy of {params.cell}"

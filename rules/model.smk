@@ -117,6 +117,7 @@ rule compute_reference:
     input:
         weights="artifacts/weights/{model}-r{resolution}.pth",
         images="artifacts/images/reference-r{resolution}.npy",
+        # Not "flops", which it asks what an architecture costs: that does not change.
         code=code("reference", "rounding", "parity", "precision", "models", "threads"),
         script="scripts/compute_reference.py",
     output:
@@ -159,7 +160,7 @@ rule quantize_onnx:
     input:
         onnx="artifacts/onnx/{model}-fp32-r{resolution}.onnx",
         calibration="artifacts/images/calibration-r{resolution}.npy",
-        code=code("quantize"),
+        code=code("quantize", "parity"),
         script="scripts/quantize_onnx.py",
     output:
         onnx="artifacts/onnx/{model}-int8-r{resolution}.onnx",

@@ -46,7 +46,7 @@ def compile_engine(
         import modelopt.torch.quantization  # noqa: F401 (first, for torch_tensorrt to find its operators)
     import torch_tensorrt
 
-    module = prepare(cell.precision, model, weights, calibration)
+    module, costs = prepare(cell.precision, model, weights, calibration)
     dtype = next(module.parameters()).dtype
     example = torch.randn(cell.batch_size, 3, cell.resolution, cell.resolution, device="cuda", dtype=dtype)
     started = time.perf_counter()
@@ -68,7 +68,7 @@ def compile_engine(
     description = describe(compiled, whole, cell.precision)
     torch_tensorrt.save(compiled, output, output_format="torchscript", arg_inputs=[example])
     size = round(Path(output).stat().st_size / 1e6, 3)
-    return {"build_seconds": round(build_seconds, 3), **description, "engine_mb": size}
+    return {"build_seconds": round(build_seconds, 3), **description, **costs, "engine_mb": size}
 
 
 def describe(compiled, whole: int, precision: str) -> dict:
@@ -86,14 +86,18 @@ def describe(compiled, whole: int, precision: str) -> dict:
     return description
 
 
-def prepare(precision: str, model: str, weights: str, calibration: str | None):
-    """Return the module to compile, on the GPU, with tensors of the precision; float16 around what is quantised."""
+def prepare(precision: str, model: str, weights: str, calibration: str | None) -> tuple:
+    """Return the module to compile, on the GPU, with tensors of the precision; float16 around what is quantised.
+
+    With it comes what is known of its error: `expected_snr_db` of a quantised one.
+    """
     from speedgrid import models
 
     module = models.fold_batch_norm(models.load(model, weights))
     if precision in QUANTISED:
-        return calibrated.quantise(module, precision, reference.read(calibration))
-    return module.to("cuda", torch_dtype(precision))
+        quantised, snr_db = calibrated.quantise(module, precision, reference.read(calibration))
+        return quantised, {"expected_snr_db": snr_db}
+    return module.to("cuda", torch_dtype(precision)), {}
 
 
 def calls(graph) -> int:

@@ -7,9 +7,6 @@ import numpy as np
 
 from speedgrid.threads import shared_cores
 
-# Images of the simulation: enough for a figure that is good to three decibels.
-SIMULATED = 8
-
 
 def compute(model: str, weights: str, images: np.ndarray) -> np.ndarray:
     """Return the logits of `images`, float32 [count, 3, height, width], as float64 [count, classes]."""
@@ -32,14 +29,15 @@ def compute(model: str, weights: str, images: np.ndarray) -> np.ndarray:
 
 
 def prepare(model: str, weights: str, images: str, logits: str, expected: str) -> None:
-    """Write the float64 logits of `images` (.npy both) and the SNR that each precision is expected to have (JSON)."""
+    """Write the float64 logits of `images` (.npy both) and what each precision is expected to make of them (JSON)."""
+    from speedgrid import rounding
     from speedgrid.record import write_json
-    from speedgrid.rounding import expected_snr
 
     made = np.load(images)
     answers = compute(model, weights, made)
     np.save(logits, answers)
-    write_json(expected, expected_snr(model, weights, made[:SIMULATED], answers[:SIMULATED]))
+    count = rounding.images_for(model, made.shape[-1])
+    write_json(expected, rounding.expected(model, weights, made[:count], answers[:count]))
 
 
 def read(path: str | Path) -> np.ndarray:

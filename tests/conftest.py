@@ -40,11 +40,11 @@ def reference_64(weights):
 
 @pytest.fixture(scope="session")
 def expected_64(weights, reference_64):
-    """Return the SNR that each precision is expected to have on that model."""
+    """Return what each precision is expected to do to that model."""
     from speedgrid.images import images
-    from speedgrid.rounding import expected_snr
+    from speedgrid.rounding import expected
 
-    return expected_snr("resnet18", weights, images(0, RESOLUTION, 0, 8), reference_64[:8])
+    return expected("resnet18", weights, images(0, RESOLUTION, 0, 8), reference_64[:8])
 
 
 @pytest.fixture(autouse=True)

@@ -102,7 +102,8 @@ def test_a_float_engine_is_exported_as_it_is():
 def test_modelopt_puts_quantisers_before_every_convolution_and_product_of_an_exported_module(resnet):
     pictures = images(0, 64, 1000, 4)
     folded = models.fold_batch_norm(resnet)
-    module = calibrated.quantise(folded, "fp8", pictures, "cpu")  # int8 is exported on CUDA alone
+    module, snr_db = calibrated.quantise(folded, "fp8", pictures, "cpu")  # int8 is exported on CUDA alone
+    assert 5 < snr_db < 40
     from modelopt.torch.quantization.utils import export_torch_mode
 
     example = torch.from_numpy(np.array(pictures)).half()

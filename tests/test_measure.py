@@ -53,7 +53,7 @@ def files(tmp_path_factory):
     pictures = images(0, 32, 0, 5)
     np.save(folder / "images.npy", pictures)
     np.save(folder / "logits.npy", corner_logits(pictures))
-    record.write_json(folder / "expected.json", EXPECTED)
+    record.write_json(folder / "expected.json", {"snr_db": EXPECTED, "uneven_db": 3.0})
     return {
         "artifact": "none",
         "images": folder / "images.npy",
@@ -79,7 +79,7 @@ def test_a_measurement_that_works_is_a_whole_record(backend, files, tmp_path):
     assert found["turn"] == "round2"
     assert found["asked"] == {"device": "cpu", **OPTIONS, "settings": SETTINGS}
     assert found["parity"]["images"] == 5
-    assert found["parity"]["expected_snr_db"] == EXPECTED
+    assert (found["parity"]["expected_snr_db"], found["parity"]["expected_uneven_db"]) == (EXPECTED, 3.0)
     assert list(found["seconds"]) == STEPS
     assert all(seconds >= 0 for seconds in found["seconds"].values())
     assert found["command"].startswith("python -m scripts.")
@@ -336,7 +336,7 @@ def test_what_is_expected_of_this_model_decides_which_precision_ran(backend, fil
     backend.load = lambda cell, *_: CornerSession(cell, spoil=lambda logits: logits.astype(np.float16))
     # Rounding the logits alone gives 70 to 80 dB: here less than that is expected of fp32.
     expected = {"fp32": 80.0, "tf32": 20.0, "fp16": 20.0, "bf16": 5.0}
-    record.write_json(tmp_path / "expected.json", expected)
+    record.write_json(tmp_path / "expected.json", {"snr_db": expected, "uneven_db": 0.0})
     found = measure_cell(CELL, "round1", "cpu", files | {"expected": tmp_path / "expected.json"}, OPTIONS)
     assert (found["status"], found["observed_precision"]) == ("ok", "fp32")
     assert 65 < found["parity"]["snr_db"] < 85

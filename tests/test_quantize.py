@@ -76,7 +76,21 @@ def test_a_session_of_the_int8_file_is_int8_and_says_what_executed_so(backend, f
     assert sum(executed["types"].values()) == 21
     assert found["dtype"] == "float32"
     # It was calibrated on other images than the simulation, and rounds where the runtime rounds.
-    assert found["parity"]["snr_db"] == pytest.approx(expected_64["int8"], abs=4)
+    assert found["parity"]["snr_db"] == pytest.approx(expected_64["snr_db"]["int8"], abs=4)
+    # What the file says, followed in floats, is what a runtime's integers come close to.
+    assert found["parity"]["snr_db"] == pytest.approx(files["description"]["expected_snr_db"], abs=3)
+
+
+def test_what_is_expected_of_int8_is_what_the_file_says_and_no_simulation(files, expected_64, tmp_path):
+    """EfficientNet-B0 of 96 pixels has 12 dB where 31 are simulated, and gives 99 of 100 images the same class."""
+    record.write_json(tmp_path / "build.json", files["description"])
+    record.write_json(tmp_path / "expected.json", expected_64 | {"snr_db": expected_64["snr_db"] | {"int8": 90.0}})
+    paths = files | {"artifact": files["int8.onnx"], "expected": tmp_path / "expected.json"}
+    cell = Cell("resnet18", "onnxruntime", "int8", 64, 2)
+    assert measure_cell(cell, "round1", "cpu", paths, OPTIONS)["status"] == "wrong_result"
+    found = measure_cell(cell, "round1", "cpu", paths | {"build": tmp_path / "build.json"}, OPTIONS)
+    assert (found["status"], found["observed_precision"]) == ("ok", "int8")
+    assert found["parity"]["expected_snr_db"]["int8"] == files["description"]["expected_snr_db"]
 
 
 @pytest.mark.parametrize("backend", ["onnxruntime", "openvino"])

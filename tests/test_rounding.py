@@ -161,7 +161,7 @@ def simulated(request, tmp_path_factory):
         folded = models.fold_batch_norm(copy.deepcopy(module)) if fold else module
         return really_run(folded, precision, pictures)
 
-    return run, logits, rounding.expected_snr(name, path, pictures[:8], logits[:8])
+    return run, logits, rounding.expected(name, path, pictures[:8], logits[:8])["snr_db"]
 
 
 @pytest.mark.parametrize("fold", [False, True], ids=["", "folded"])
@@ -192,6 +192,20 @@ def test_what_is_expected_falls_with_the_bits_of_the_mantissa(simulated):
     assert expected["bf16"] > expected["int8"] > expected["fp8"]  # eight bits, seven or less, four
 
 
+@pytest.mark.parametrize(
+    ("model", "resolution", "count"),
+    [("resnet18", 512, 8), ("vit_b_16", 224, 8), ("resnet18", 224, 8), ("efficientnet_b0", 224, 38)],
+)
+def test_as_many_images_of_a_cheap_model_are_simulated_as_cost_what_few_of_a_dear_one_do(model, resolution, count):
+    assert rounding.images_for(model, resolution) == count
+
+
+def test_what_rounding_does_to_images_is_as_uneven_as_in_the_worst_float_precision(weights, reference_64, monkeypatch):
+    shares = iter([1, 2, 5, 3, 100, 100])  # of PRECISIONS; quantised ones and what overflows count for nothing
+    monkeypatch.setattr(rounding, "unevenness", lambda parity: next(shares))
+    assert rounding.expected("resnet18", weights, images(0, 64, 0, 2), reference_64[:2])["uneven_db"] == 5
+
+
 def test_a_model_that_overflows_in_fp16_has_no_signal_there(resnet, tmp_path):
     state = {**resnet.state_dict(), "conv1.weight": resnet.conv1.weight * 1e7}
     state["bn1.running_mean"], state["bn1.running_var"] = (
@@ -202,7 +216,7 @@ def test_a_model_that_overflows_in_fp16_has_no_signal_there(resnet, tmp_path):
     pictures = images(0, 64, 0, 2)
     logits = reference.compute("resnet18", str(tmp_path / "large.pth"), pictures)
     assert not np.isfinite(really_run(models.load("resnet18", tmp_path / "large.pth"), "fp16", pictures)).any()
-    expected = rounding.expected_snr("resnet18", str(tmp_path / "large.pth"), pictures, logits)
+    expected = rounding.expected("resnet18", str(tmp_path / "large.pth"), pictures, logits)["snr_db"]
     assert expected["fp16"] == 0.0
     assert expected["fp32"] > 100 > expected["tf32"] > 40 > expected["bf16"] > 20
 
@@ -210,7 +224,7 @@ def test_a_model_that_overflows_in_fp16_has_no_signal_there(resnet, tmp_path):
 def test_images_that_are_mapped_from_a_file_can_be_read_but_not_written(weights, reference_64, expected_64, tmp_path):
     np.save(tmp_path / "images.npy", images(0, 64, 0, 8))
     mapped = reference.read(tmp_path / "images.npy")
-    assert rounding.expected_snr("resnet18", weights, mapped, reference_64[:8]) == expected_64
+    assert rounding.expected("resnet18", weights, mapped, reference_64[:8]) == expected_64
 
 
 def calibrated(kind, *batches):
