@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from speedgrid import models, parity, reference, rounding
+from speedgrid import models, parity, reference, rounding, training
+from speedgrid.data.digits import Digits
 from speedgrid.images import images
 from speedgrid.precision import DTYPES, PRECISIONS, QUANTISED
 
@@ -198,6 +199,32 @@ def test_what_is_expected_falls_with_the_bits_of_the_mantissa(simulated):
 )
 def test_as_many_images_of_a_cheap_model_are_simulated_as_cost_what_few_of_a_dear_one_do(model, resolution, count):
     assert rounding.images_for(model, resolution) == count
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """Return a MobileNetV3 that was trained for a moment, 64 digits, the right answers and what is expected of them."""
+    name, digits = "mobilenet_v3_small", Digits(0)
+    path = str(tmp_path_factory.mktemp("trained") / "weights.pth")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(training, "STEPS", 10)
+        patch.setattr(training, "EVALUATION", 16)
+        module, _ = training.train(name, 0, "cpu")
+    models.calibrate(module, training.calibration(digits, 64))
+    torch.save(module.state_dict(), path)
+    pictures = digits.images("reference", 64, 0, 64)
+    logits = reference.compute(name, path, pictures)
+    return module, pictures, logits, rounding.expected(name, path, pictures, logits)
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_rounding_alone_is_never_called_a_wrong_result_on_weights_that_were_trained(trained, precision):
+    module, pictures, logits, expected = trained
+    outputs = np.concatenate([really_run(module, precision, part) for part in np.split(pictures, 8)])
+    found = parity.compare(outputs, logits)
+    assert parity.unevenness(found) > 12  # the worst image of random weights is 8 dB below the median one at most
+    verdict = parity.verdict(precision, DTYPES[precision], found, expected["snr_db"], uneven_db=expected["uneven_db"])
+    assert verdict == ("ok", "", precision)
 
 
 def test_what_rounding_does_to_images_is_as_uneven_as_in_the_worst_float_precision(weights, reference_64, monkeypatch):
