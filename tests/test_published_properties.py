@@ -104,7 +104,7 @@ def judge(table: dict) -> list[dict]:
     return verdict.audit([read], lambda model, resolution: FLOP.get(resolution))[0]["rows"]
 
 
-@settings(max_examples=400)
+@settings(max_examples=200)
 @given(honest())
 def test_a_consistent_table_is_never_accused_however_it_is_rounded(table):
     for row in judge(table):
@@ -113,7 +113,7 @@ def test_a_consistent_table_is_never_accused_however_it_is_rounded(table):
         assert row["verdict"] in ("consistent", "unchecked")
 
 
-@settings(max_examples=200)
+@settings(max_examples=100)
 @given(honest(columns=["ms_per_image", "fps", "tflops", "tflops_peak", "utilisation_percent"]), st.floats(0.98, 1.02))
 def test_another_way_to_count_operations_is_no_contradiction(table, counting):
     for line in table["lines"]:
@@ -136,7 +136,7 @@ CONTRADICTIONS = {
 
 
 @pytest.mark.parametrize("kind", CONTRADICTIONS)
-@settings(max_examples=200)
+@settings(max_examples=100)
 @given(st.data(), st.floats(1.15, 1.4), st.booleans())
 def test_a_figure_that_contradicts_another_is_found_and_the_rows_beside_it_are_not_accused(kind, data, factor, up):
     names, wrong = CONTRADICTIONS[kind]
@@ -185,7 +185,7 @@ SLIPS = {
 
 
 @pytest.mark.parametrize("slip", SLIPS)
-@settings(max_examples=200)
+@settings(max_examples=100)
 @given(st.data())
 def test_a_known_slip_is_found_and_named(slip, data):
     names, changes, (name, way) = SLIPS[slip]
@@ -203,7 +203,7 @@ def number(text: str, table: dict) -> float:
     return table["about"]["batch_size"] if text == "b" else float(text)
 
 
-@settings(max_examples=200)
+@settings(max_examples=100)
 @given(st.data(), st.floats(2.4, 6.5), st.booleans())
 def test_tf32_that_is_labelled_fp32_is_impossible_and_named(data, times, stated):
     columns = ["fps", "tflops", "tflops_peak", "utilisation_percent"] if stated else ["ms_per_image"]
@@ -219,7 +219,7 @@ def test_tf32_that_is_labelled_fp32_is_impossible_and_named(data, times, stated)
     assert ("precision", "fp16") not in named
 
 
-@settings(max_examples=200)
+@settings(max_examples=100)
 @given(st.data(), st.floats(1.1, 2.1))
 def test_a_rate_beyond_the_stated_peak_is_inconsistent_without_an_allowance(data, times):
     table = data.draw(honest(3, ["fps", "tflops_peak"], batches=(1, 8)))
@@ -230,7 +230,7 @@ def test_a_rate_beyond_the_stated_peak_is_inconsistent_without_an_allowance(data
         assert row["verdict"] == "inconsistent"
 
 
-@settings(max_examples=200)
+@settings(max_examples=100)
 @given(st.data(), st.floats(2.4, 100), st.sampled_from(["fps", "ms_per_image", "latency_ms", "calls_per_s", "tflops"]))
 def test_a_rate_that_no_such_device_reaches_is_impossible(data, times, column):
     table = data.draw(honest(3, [column], devices=DEVICES[:3]))
@@ -242,7 +242,7 @@ def test_a_rate_that_no_such_device_reaches_is_impossible(data, times, column):
     assert row["verdict"] == "impossible"
 
 
-@settings(max_examples=200)
+@settings(max_examples=100)
 @given(honest(5, ["ms_per_image", "fps"]))
 def test_digits_that_were_cut_off_are_no_other_slip(table):
     line = table["lines"][0]

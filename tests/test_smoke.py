@@ -128,10 +128,12 @@ def test_a_records_command_measures_its_cell_again_alone(smoke, records, place):
         assert command[0] == "python"
         return again.call(sys.executable, *command[1:])
 
+    one_each = {name: one for name, one in records.items() if one["cell"]["batch_size"] == 1}
+    assert len(one_each) == 3
     with ThreadPoolExecutor(2) as pool:
-        outcomes = list(pool.map(repeat, records.values()))
+        outcomes = list(pool.map(repeat, one_each.values()))
     assert [outcome.log for outcome in outcomes if outcome.code] == []
-    for name, old in records.items():
+    for name, old in one_each.items():
         new = record.read(again / f"artifacts/timings/{name}-round1.json")
         assert new["status"] == "ok", new["reason"]
         for key in ("cell", "turn", "asked", "fingerprint", "command", "observed_precision"):
@@ -222,7 +224,7 @@ def test_weights_that_were_trained_on_small_images_know_large_ones(smoke):
 
 
 def test_precisions_are_told_apart_on_trained_weights_too(smoke):
-    expected = json.loads((smoke.workflow / "artifacts/references/expected-resnet18-r64.json").read_text())
+    expected = json.loads((smoke.workflow / "artifacts/references/expected-resnet18-r64.json").read_text())["snr_db"]
     assert expected["fp32"] > expected["tf32"] + 30
     assert expected["tf32"] > expected["bf16"] + 15
     assert expected["fp16"] > expected["bf16"] + 10

@@ -62,6 +62,11 @@ class Outcome:
         return set(re.findall(r"Timing (\S+), \w+\d", self.log))
 
 
+def copy_or_link(source: str, target: str) -> None:
+    """Copy a file; link a large one, of weights or images: Snakemake removes what it makes again."""
+    (os.link if os.path.getsize(source) > 1e6 else shutil.copy2)(source, target)
+
+
 class Workflow:
     """A copy of the tree in a folder of its own."""
 
@@ -81,7 +86,7 @@ class Workflow:
 
     def copy(self, folder: Path) -> "Workflow":
         """Copy a finished run with the times of its files and Snakemake's notes."""
-        shutil.copytree(self.folder, folder, copy_function=shutil.copy2)
+        shutil.copytree(self.folder, folder, copy_function=copy_or_link)
         return Workflow(folder)
 
     def __truediv__(self, name: str) -> Path:
@@ -112,9 +117,13 @@ class Workflow:
         """Run Snakemake. Targets come first: `--configfile X target` takes the target as a second file."""
         return self.call(str(BIN / "snakemake"), *arguments, **environment)
 
+    def dry_run(self, *arguments, **environment) -> Outcome:
+        """Ask Snakemake what it would do."""
+        return self.snakemake("-n", *arguments, **environment)
+
     def plan(self, *arguments, **environment) -> Outcome:
         """Dry-run Snakemake, which must succeed."""
-        outcome = self.snakemake("-n", *arguments, **environment)
+        outcome = self.dry_run(*arguments, **environment)
         assert outcome.code == 0, outcome.log
         return outcome
 
