@@ -5,7 +5,7 @@ import sys
 import pytest
 from hypothesis import settings
 
-settings.register_profile("speedgrid", deadline=None, max_examples=60, derandomize=True)
+settings.register_profile("speedgrid", deadline=None, max_examples=40, derandomize=True)
 settings.load_profile("speedgrid")
 
 RESOLUTION = 64

@@ -118,7 +118,8 @@ def dry_run(folder, smoke, change):
 @pytest.fixture(scope="module")
 def planned(request, smoke, tmp_path_factory):
     """Return by test what would be done after each change that is asked for: two at a time, for each takes one core."""
-    tests = [item for item in request.session.items if "change" in getattr(item, "fixturenames", ())]
+    here = [item for item in request.session.items if item.path == request.path]
+    tests = [item for item in here if "change" in item.fixturenames]
     folders = [tmp_path_factory.mktemp("planned") for _ in tests]
     with ThreadPoolExecutor(2) as pool:
         outcomes = pool.map(lambda folder, item: dry_run(folder, smoke, item.callspec.params["change"]), folders, tests)
