@@ -189,10 +189,11 @@ def backend_settings(wildcards):
     return backends.settings(wildcards.backend)
 
 
+# Read once: a thousand jobs ask for them.
+BACKEND_CODE = {name: checksums(*code(*backends.get(name).CODE)) for name in AXES["backend"]}
+
+
 @per_job
 def backend_code(wildcards):
     """Return the library files of a cell's backend with their checksums: an edit makes no other cells stale."""
     return BACKEND_CODE[wildcards.backend]
-
-
-BACKEND_CODE = {name: checksums(*code(*backends.get(name).CODE)) for name in AXES["backend"]}

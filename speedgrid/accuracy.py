@@ -13,12 +13,12 @@ from pathlib import Path
 
 import numpy as np
 
-from speedgrid import backends, environment, gpus, measure, reference
+from speedgrid import environment, gpus, measure, reference
 from speedgrid.data import DataError
 from speedgrid.device import nvml
 from speedgrid.grid import Cell
 from speedgrid.images import batch
-from speedgrid.threads import physical_cores, shared_cores
+from speedgrid.threads import shared_cores
 
 # Images at once for the float32 model.
 BATCH = 16
@@ -64,8 +64,7 @@ def evaluate(cell: Cell, device: str, inputs: dict, options: dict) -> dict:
     (float32 [count, 3, resolution, resolution]), `answers` (of `classify`); `died`: how an earlier try ended, where
     a signal killed it. options: `cpu_threads` and what else the backend is asked for.
     """
-    options = {**options, "cpu_threads": options["cpu_threads"] or physical_cores()}
-    options["settings"] = backends.settings(cell.backend)
+    options = measure.complete(cell, options)
     with gpus.working():
         machine = environment.describe(device)
         answers = json.loads(Path(inputs["answers"]).read_text())

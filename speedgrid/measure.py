@@ -53,8 +53,7 @@ def measure_cell(cell: Cell, turn: str, device: str, inputs: dict, options: dict
     Raises SystemExit(EX_TEMPFAIL) if memory ran out while others had some of it: to be tried again, alone.
     """
     laps = Laps()
-    options = {**options, "cpu_threads": options["cpu_threads"] or physical_cores()}
-    options["settings"] = backends.settings(cell.backend)
+    options = complete(cell, options)
     if device == "cuda":
         gpus.claim(inputs.get("alone", False))
     laps.end("claim")
@@ -73,6 +72,12 @@ def measure_cell(cell: Cell, turn: str, device: str, inputs: dict, options: dict
             raise SystemExit(os.EX_TEMPFAIL) from error
         record["traceback"] = traceback.format_exc()
     return record
+
+
+def complete(cell: Cell, options: dict) -> dict:
+    """Return `options` with the number of threads that 0 stands for, and the `settings` of the cell's variant."""
+    threads = options["cpu_threads"] or physical_cores()
+    return {**options, "cpu_threads": threads, "settings": backends.settings(cell.backend)}
 
 
 def _begin(cell: Cell, turn: str, device: str, options: dict, machine: dict) -> dict:

@@ -1,6 +1,8 @@
 """What several tests build: records, tables, a clock that moves only when told, and sessions to time."""
 
 import json
+import sys
+import types
 from contextlib import contextmanager
 from dataclasses import asdict
 
@@ -8,6 +10,7 @@ import numpy as np
 
 from speedgrid import record, run, settings, table
 from speedgrid.backends.session import HostSession
+from speedgrid.backends.variants import VARIANTS, Variant
 from speedgrid.grid import Cell
 
 FLOP = {64: 10**9, 128: 4 * 10**9}
@@ -239,3 +242,15 @@ class CornerSession(HostSession):
         logits = self.spoil(corner_logits(self.input, self.result.shape[1]))
         if logits is not None:
             self.result[...] = logits
+
+
+def fake_backend(monkeypatch, load, settings: dict) -> types.ModuleType:
+    """Register a backend named `fake` that can do every cell on the CPU; return its module, for tests to change."""
+    module = types.ModuleType("speedgrid.backends.fake")
+    module.PACKAGES, module.CODE, module.IMPORTS = ("numpy",), (), {"cpu": ("json",)}
+    module.available = lambda device: None
+    module.unsupported = lambda cell, device: None
+    module.load = load
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    monkeypatch.setitem(VARIANTS, "fake", Variant("fake", "Fake", settings, "nothing"))
+    return module

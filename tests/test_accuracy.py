@@ -1,16 +1,13 @@
 """One evaluation: which class a session gives each image, whatever happens."""
 
 import json
-import sys
-import types
 
 import numpy as np
 import pytest
 import torch
-from builders import CornerSession, corner_logits
+from builders import CornerSession, corner_logits, fake_backend
 
 from speedgrid import accuracy
-from speedgrid.backends.variants import VARIANTS, Variant
 from speedgrid.data import DataError
 from speedgrid.grid import Cell
 from speedgrid.images import images
@@ -25,14 +22,11 @@ ABOUT = {"source": "digits", "count": 5, "resolution": 32, "seed": 0}
 @pytest.fixture
 def backend(monkeypatch):
     """Register a backend named `fake`, whose functions a test replaces."""
-    module = types.ModuleType("speedgrid.backends.fake")
-    module.PACKAGES, module.CODE, module.IMPORTS = ("numpy",), (), {"cpu": ("json",)}
-    module.available = lambda device: None
-    module.unsupported = lambda cell, device: None
-    module.load = lambda cell, device, artifact, options: {"twice": CornerSession(cell)}[options["settings"]["run"]]
-    monkeypatch.setitem(sys.modules, module.__name__, module)
-    monkeypatch.setitem(VARIANTS, "fake", Variant("fake", "Fake", {"run": "twice"}, "nothing"))
-    return module
+    return fake_backend(
+        monkeypatch,
+        lambda cell, device, artifact, options: {"twice": CornerSession(cell)}[options["settings"]["run"]],
+        {"run": "twice"},
+    )
 
 
 @pytest.fixture

@@ -4,17 +4,14 @@ import itertools
 import json
 import os
 import re
-import sys
 import time
-import types
 
 import numpy as np
 import pytest
 import torch
-from builders import EXPECTED, Clock, CornerSession, corner_logits
+from builders import EXPECTED, Clock, CornerSession, corner_logits, fake_backend
 
 from speedgrid import measure, record
-from speedgrid.backends.variants import VARIANTS, Variant
 from speedgrid.grid import Cell
 from speedgrid.images import images
 from speedgrid.measure import measure_cell
@@ -37,14 +34,7 @@ STEPS += ["telemetry", "timing", "parity", "energy", "end_to_end", "kernels"]
 @pytest.fixture
 def backend(monkeypatch):
     """Register a backend named `fake`, whose functions a test replaces."""
-    module = types.ModuleType("speedgrid.backends.fake")
-    module.PACKAGES, module.CODE, module.IMPORTS = ("numpy",), (), {"cpu": ("json",)}
-    module.available = lambda device: None
-    module.unsupported = lambda cell, device: None
-    module.load = lambda cell, device, artifact, options: CornerSession(cell)
-    monkeypatch.setitem(sys.modules, module.__name__, module)
-    monkeypatch.setitem(VARIANTS, "fake", Variant("fake", "Fake", SETTINGS, "nothing"))
-    return module
+    return fake_backend(monkeypatch, lambda cell, device, artifact, options: CornerSession(cell), SETTINGS)
 
 
 @pytest.fixture(scope="module")
