@@ -152,7 +152,7 @@ rule export_onnx:
     message:
         "ONNX export of {wildcards.model} in {wildcards.precision} at {wildcards.resolution} x {wildcards.resolution}"
     shell:
-        "warm --keep export_onnx scripts.export_onnx --model {wildcards.model} --weights {input.weights} --precision {wildcards.precision}"
+        "warm --keep export_onnx --record-death scripts.export_onnx --model {wildcards.model} --weights {input.weights} --precision {wildcards.precision}"
         " --resolution {wildcards.resolution} --onnx {output.onnx} --description {output.description} > {log} 2>&1"
 
 
@@ -173,5 +173,5 @@ rule quantize_onnx:
     message:
         "int8 of {wildcards.model} at {wildcards.resolution} x {wildcards.resolution}"
     shell:
-        "warm scripts.quantize_onnx --onnx {input.onnx} --calibration {input.calibration} --output {output.onnx}"
+        "warm --record-death scripts.quantize_onnx --onnx {input.onnx} --calibration {input.calibration} --output {output.onnx}"
         " --description {output.description} > {log} 2>&1"

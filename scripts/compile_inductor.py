@@ -4,11 +4,16 @@ import argparse
 
 from speedgrid import inductor_package
 from speedgrid.grid import Cell
-from speedgrid.record import write_json
+from speedgrid.record import unmade, write_json
 
 parser = argparse.ArgumentParser(description=__doc__)
 parser.add_argument("cell", type=Cell.parse, help="e.g. resnet18-inductor-fp16-r224-b8")
 for name in ("device", "weights", "package", "build"):
     parser.add_argument(f"--{name}", required=True)
+parser.add_argument("--died", help="make nothing, and record that an earlier try ended so")
 asked = parser.parse_args()
-write_json(asked.build, inductor_package.build(asked.cell, asked.device, asked.weights, asked.package))
+if asked.died:
+    made = unmade(asked.package, f"engine build: {asked.died}")
+else:
+    made = inductor_package.build(asked.cell, asked.device, asked.weights, asked.package)
+write_json(asked.build, made)

@@ -4,11 +4,16 @@ import argparse
 
 from speedgrid import tensorrt_engine
 from speedgrid.grid import Cell
-from speedgrid.record import write_json
+from speedgrid.record import unmade, write_json
 
 parser = argparse.ArgumentParser(description=__doc__)
 parser.add_argument("cell", type=Cell.parse, help="e.g. resnet18-tensorrt-fp16-r224-b8")
 for name in ("device", "onnx", "description", "engine", "build"):
     parser.add_argument(f"--{name}", required=True)
+parser.add_argument("--died", help="make nothing, and record that an earlier try ended so")
 asked = parser.parse_args()
-write_json(asked.build, tensorrt_engine.build(asked.cell, asked.device, asked.onnx, asked.description, asked.engine))
+if asked.died:
+    made = unmade(asked.engine, f"engine build: {asked.died}")
+else:
+    made = tensorrt_engine.build(asked.cell, asked.device, asked.onnx, asked.description, asked.engine)
+write_json(asked.build, made)

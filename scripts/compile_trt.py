@@ -4,13 +4,18 @@ import argparse
 
 from speedgrid import engine
 from speedgrid.grid import Cell
-from speedgrid.record import write_json
+from speedgrid.record import unmade, write_json
 
 parser = argparse.ArgumentParser(description=__doc__)
 parser.add_argument("cell", type=Cell.parse, help="e.g. resnet18-torch_tensorrt-fp16-r224-b8")
 for name in ("model", "device", "weights", "engine", "build"):
     parser.add_argument(f"--{name}", required=True)
 parser.add_argument("--calibration", nargs="?", help="images that a quantised engine takes its ranges from")
+parser.add_argument("--died", help="make nothing, and record that an earlier try ended so")
 asked = parser.parse_args()
 paths = (asked.weights, asked.engine, asked.calibration)
-write_json(asked.build, engine.build(asked.cell, asked.device, asked.model, *paths))
+if asked.died:
+    made = unmade(asked.engine, f"engine build: {asked.died}")
+else:
+    made = engine.build(asked.cell, asked.device, asked.model, *paths)
+write_json(asked.build, made)

@@ -3,14 +3,18 @@
 import argparse
 
 from speedgrid import export, gpus
-from speedgrid.record import write_json
+from speedgrid.record import unmade, write_json
 
 parser = argparse.ArgumentParser(description=__doc__)
 parser.add_argument("--precision", required=True)
 parser.add_argument("--resolution", type=int, required=True, help="pixels")
 for name in ("model", "weights", "onnx", "description"):
     parser.add_argument(f"--{name}", required=True)
+parser.add_argument("--died", help="make nothing, and record that an earlier try ended so")
 asked = parser.parse_args()
-with gpus.working():
-    description = export.attempt(asked.model, asked.weights, asked.precision, asked.resolution, asked.onnx)
+if asked.died:
+    description = unmade(asked.onnx, f"ONNX export: {asked.died}")
+else:
+    with gpus.working():
+        description = export.attempt(asked.model, asked.weights, asked.precision, asked.resolution, asked.onnx)
 write_json(asked.description, description)

@@ -3,12 +3,16 @@
 import argparse
 
 from speedgrid import gpus, quantize, reference
-from speedgrid.record import write_json
+from speedgrid.record import unmade, write_json
 
 parser = argparse.ArgumentParser(description=__doc__)
 for name in ("onnx", "calibration", "output", "description"):
     parser.add_argument(f"--{name}", required=True)
+parser.add_argument("--died", help="make nothing, and record that an earlier try ended so")
 asked = parser.parse_args()
-with gpus.working():
-    description = quantize.attempt(asked.onnx, reference.read(asked.calibration), asked.output)
+if asked.died:
+    description = unmade(asked.output, f"int8 quantisation: {asked.died}")
+else:
+    with gpus.working():
+        description = quantize.attempt(asked.onnx, reference.read(asked.calibration), asked.output)
 write_json(asked.description, description)

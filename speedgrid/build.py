@@ -6,7 +6,7 @@ from pathlib import Path
 
 from speedgrid import backends, gpus
 from speedgrid.grid import Cell
-from speedgrid.record import one_line
+from speedgrid.record import one_line, unmade
 
 
 def attempt(cell: Cell, device: str, output: str, compile_: Callable[[], dict], alone: bool = False) -> dict:
@@ -19,14 +19,13 @@ def attempt(cell: Cell, device: str, output: str, compile_: Callable[[], dict], 
     refusal = backends.refusal(cell, device)
     if refusal:
         record["status"], record["reason"] = refusal
+        Path(output).write_bytes(b"")
     else:
         try:
             with gpus.working(alone=alone):
                 return record | compile_()
         except Exception as error:
-            record["status"] = "failed"
-            record["reason"] = f"engine build: {one_line(error)}"
+            record |= unmade(output, f"engine build: {one_line(error)}")
             record["traceback"] = traceback.format_exc()
             traceback.print_exc()
-    Path(output).write_bytes(b"")
     return record

@@ -93,6 +93,9 @@ def compiler_options(mode: str, device: str) -> dict:
     if device == "cpu":
         # Weights are laid out for oneDNN while compiling; how many threads run is up to the session.
         return options | {"freezing": True, "cpp.dynamic_threads": True}
+    # Which vector instructions the C++ compiler knows matters to kernels on the CPU, and there are none: finding out
+    # takes a program and an import of torch for each kind, half the time of a build.
+    options["cpp.vec_isa_ok"] = False
     # A CUDA graph leaves nothing of the host's code to optimise.
     options["aot_inductor.compile_wrapper_opt_level"] = "O0"
     # A build is a job of one core, and others run beside it; the one that times kernels runs alone.

@@ -11,6 +11,7 @@ from pathlib import Path
 from statistics import median
 
 from speedgrid import backends, end_to_end, environment, gpus, kernels, parity, reference, timing
+from speedgrid.backends.session import UnsupportedError
 from speedgrid.device import nvml
 from speedgrid.energy import EnergyCounter, per_call
 from speedgrid.grid import Cell
@@ -217,6 +218,8 @@ def explain(error: Exception) -> tuple[str, str]:
     """Turn an exception into a status and one line of reason."""
     text = " ".join(str(error).split()) or type(error).__name__
     short = text if len(text) <= 300 else f"{text[:297]}..."
+    if isinstance(error, UnsupportedError):
+        return "unsupported", short
     words = f"{type(error).__name__} {text}".lower()
     memory = isinstance(error, MemoryError) or any(sign in words for sign in OUT_OF_MEMORY)
     return ("out_of_memory", short) if memory else ("failed", f"{type(error).__name__}: {short}")

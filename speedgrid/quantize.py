@@ -10,7 +10,7 @@ import numpy as np
 import onnx
 
 from speedgrid.parity import compare
-from speedgrid.record import one_line
+from speedgrid.record import one_line, unmade
 
 # Pixels of one calibration call: as of four images at 224. Every activation of a call is in memory at once.
 CALL_PIXELS = 4 * 224**2
@@ -31,8 +31,7 @@ def attempt(source: str, images: np.ndarray, output: str) -> dict:
         return {"status": "ok", "reason": ""} | quantize(source, images, output)
     except Exception as error:
         traceback.print_exc()
-        Path(output).write_bytes(b"")
-        return {"status": "failed", "reason": f"int8 quantisation: {one_line(error)}"}
+        return unmade(output, f"int8 quantisation: {one_line(error)}")
 
 
 def quantize(source: str, images: np.ndarray, output: str) -> dict:

@@ -9,10 +9,12 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 import torch
+from onnx import helper
 
-from speedgrid import backends
+from speedgrid import backends, export
 from speedgrid.backends.variants import VARIANTS
 from speedgrid.grid import Cell
 
@@ -173,3 +175,65 @@ def test_onnx_runtime_is_asked_for_what_variant_and_precision_say(name, precisio
     from speedgrid.backends import onnxruntime
 
     assert onnxruntime.provider_options(precision, backends.settings(name)) == expected
+
+
+@pytest.fixture
+def pool(tmp_path):
+    """Return an ONNX file of a graph with a free batch size, which it computes a shape from."""
+    ends = [helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, ["batch", 4, 4, 4]) for name in ("x", "y")]
+    nodes = [
+        helper.make_node("MaxPool", ["x"], ["pooled"], kernel_shape=[1, 1]),
+        helper.make_node("Shape", ["x"], ["shape"]),
+        helper.make_node("Reshape", ["pooled", "shape"], ["y"]),
+    ]
+    graph = helper.make_graph(nodes, "pool", ends[:1], ends[1:])
+    path = str(tmp_path / "pool.onnx")
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10), path)
+    return path
+
+
+def test_a_session_knows_its_batch_size_and_computes_no_shapes(pool, tmp_path):
+    import onnxruntime as ort
+
+    from speedgrid.backends import onnxruntime
+
+    assert onnxruntime.BATCH == export.BATCH
+    asked = onnxruntime.session_options(3)
+    asked.optimized_model_filepath = str(tmp_path / "optimised.onnx")
+    session = ort.InferenceSession(pool, asked, providers=["CPUExecutionProvider"])
+    assert session.get_inputs()[0].shape[0] == 3
+    assert "Shape" not in {node.op_type for node in onnx.load(tmp_path / "optimised.onnx").graph.node}
+
+
+def test_operators_that_a_provider_does_not_run_are_named_with_their_opset(pool, monkeypatch):
+    from speedgrid.backends import onnxruntime
+
+    refused = RuntimeError("nodes are assigned to the default CPU EP, but fallback is disabled")
+    assert onnxruntime.lacking(refused, pool, 1, "CPUExecutionProvider") == ""
+    monkeypatch.setattr(onnxruntime, "left_out", lambda session, provider: ["MaxPool", "Pad"])
+    assert onnxruntime.lacking(refused, pool, 1, "CPUExecutionProvider") == "MaxPool, Pad of opset 20"
+
+
+def test_an_operator_that_no_provider_has_is_named_by_the_error_itself(tmp_path):
+    import onnxruntime as ort
+
+    from speedgrid.backends import onnxruntime
+
+    ends = [helper.make_tensor_value_info(name, onnx.TensorProto.BFLOAT16, ["batch", 4, 4, 4]) for name in ("x", "y")]
+    node = helper.make_node("MaxPool", ["x"], ["y"], kernel_shape=[3, 3], pads=[1, 1, 1, 1])
+    graph = helper.make_graph([node], "pool", ends[:1], ends[1:])
+    path = str(tmp_path / "pool.onnx")
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 22)], ir_version=10), path)
+    with pytest.raises(Exception, match="MaxPool") as refused:
+        ort.InferenceSession(path, onnxruntime.session_options(1), providers=["CPUExecutionProvider"])
+    assert onnxruntime.lacking(refused.value, path, 1, "CPUExecutionProvider") == "MaxPool of opset 22"
+
+
+def test_nodes_of_other_providers_are_seen(pool):
+    import onnxruntime as ort
+
+    from speedgrid.backends import onnxruntime
+
+    session = ort.InferenceSession(pool, onnxruntime.session_options(1), providers=["CPUExecutionProvider"])
+    assert onnxruntime.left_out(session, "CPUExecutionProvider") == []
+    assert "MaxPool" in onnxruntime.left_out(session, "CUDAExecutionProvider")

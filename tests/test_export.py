@@ -5,10 +5,10 @@ import os
 
 import numpy as np
 import onnx
-import onnxruntime
 import pytest
 import torch
-from onnx import helper, numpy_helper
+import torchvision
+from onnx import numpy_helper
 
 from speedgrid import export, models
 from speedgrid.images import images
@@ -91,40 +91,28 @@ def test_an_fp16_file_has_float16_tensors_and_is_checked_as_such(weights, tmp_pa
     assert graph.output[0].type.tensor_type.elem_type == onnx.TensorProto.FLOAT16
 
 
-def test_a_bf16_file_pools_in_float32_and_is_bf16_elsewhere(weights, tmp_path):
+def test_a_vision_transformer_in_fp16_can_be_checked(tmp_path, monkeypatch):
+    # Its float16 convolution, with what follows, kills ONNX Runtime's CPU provider where all optimisations are on.
+    torch.manual_seed(0)
+    small = {"image_size": 32, "patch_size": 16, "num_layers": 1, "num_heads": 2, "hidden_dim": 32, "mlp_dim": 64}
+    transformer = torchvision.models.VisionTransformer(**small).eval()
+    torch.nn.init.normal_(transformer.heads.head.weight)  # it begins with zeros
+    monkeypatch.setattr(models, "load", lambda *_: transformer)
+    described = export.export("small_vit", "none.pth", "fp16", 32, str(tmp_path / "fp16.onnx"))
+    assert 45 <= described["snr_db"] < 200
+
+
+def test_a_bf16_file_has_bf16_tensors(weights, tmp_path):
     path = tmp_path / "bf16-r64.onnx"
     description = export.export("resnet18", weights, "bf16", 64, str(path))
     assert (description["opset"], description["snr_db"]) == (22, None)
-    assert description["nodes"]["Cast"] == 2
+    assert "Cast" not in description["nodes"]
     graph = onnx.shape_inference.infer_shapes(onnx.load(path)).graph
     types = {value.name: value.type.tensor_type.elem_type for value in (*graph.value_info, *graph.input, *graph.output)}
-    BF16, FLOAT = onnx.TensorProto.BFLOAT16, onnx.TensorProto.FLOAT
-    [pool] = [node for node in graph.node if node.op_type == "MaxPool"]
-    assert {types[pool.input[0]], types[pool.output[0]]} == {FLOAT}
-    others = [node for node in graph.node if node.op_type in ("Conv", "Relu", "Add", "Gemm")]
-    assert len(others) == 20 + 17 + 8 + 1
-    assert {types[node.output[0]] for node in others} == {types["images"], types["logits"]} == {BF16}
-    casts = {node.output[0]: node.input[0] for node in graph.node if node.op_type == "Cast"}
-    assert types[casts[pool.input[0]]] == BF16
-
-
-def test_casts_around_a_pool_change_no_number(tmp_path):
-    ends = [helper.make_tensor_value_info(name, onnx.TensorProto.BFLOAT16, [1, 1, 4, 4]) for name in ("x", "y")]
-    node = helper.make_node("MaxPool", ["x"], ["y"], name="pool", kernel_shape=[3, 3], pads=[1, 1, 1, 1])
-    graph = helper.make_graph([node], "pool", ends[:1], ends[1:])
-    onnx.save(
-        helper.make_model(graph, opset_imports=[helper.make_opsetid("", 22)], ir_version=10), tmp_path / "pool.onnx"
-    )
-    export.pool_in_float32(str(tmp_path / "pool.onnx"))
-    onnx.checker.check_model(str(tmp_path / "pool.onnx"), full_check=True)
-    session = onnxruntime.InferenceSession(str(tmp_path / "pool.onnx"), providers=["CPUExecutionProvider"])
-    given = torch.randn(1, 1, 4, 4, generator=torch.Generator().manual_seed(0)).bfloat16()
-    found = torch.empty_like(given)
-    binding = session.io_binding()
-    binding.bind_ortvalue_input("x", onnxruntime.OrtValue.from_dlpack(given))
-    binding.bind_ortvalue_output("y", onnxruntime.OrtValue.from_dlpack(found))
-    session.run_with_iobinding(binding)
-    assert torch.equal(found, torch.nn.functional.max_pool2d(given.float(), 3, 1, 1).bfloat16())
+    arithmetic = [node for node in graph.node if node.op_type in ("Conv", "Relu", "Add", "MaxPool", "Gemm")]
+    assert len(arithmetic) == 20 + 17 + 8 + 1 + 1
+    outputs = {types[node.output[0]] for node in arithmetic}
+    assert outputs == {types["images"], types["logits"]} == {onnx.TensorProto.BFLOAT16}
 
 
 def test_weights_that_cannot_be_used_leave_no_file(tmp_path):

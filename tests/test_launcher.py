@@ -216,7 +216,7 @@ def test_a_signal_that_kills_a_script_is_told_by_exit_code_and_to_the_script_its
     if not warm:
         del launcher.environment[ADDRESS_VARIABLE]
     assert launcher.run("death", "SIGSEGV")[:2] == (139, "tried\n")
-    reason = "told: the measuring process was killed by signal 11 (SIGSEGV)"
+    reason = "told: the process was killed by signal 11 (SIGSEGV)"
     assert launcher.run("--record-death", "death", "SIGSEGV")[:2] == (0, f"tried\n{reason}\n")
     # From outside (a scheduler, Ctrl-C): it says nothing about the script.
     assert launcher.run("--record-death", "death", "SIGTERM")[:2] == (143, "tried\n")

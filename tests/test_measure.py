@@ -12,6 +12,7 @@ import torch
 from builders import EXPECTED, Clock, CornerSession, corner_logits, fake_backend
 
 from speedgrid import measure, record
+from speedgrid.backends.session import UnsupportedError
 from speedgrid.grid import Cell
 from speedgrid.images import images
 from speedgrid.measure import measure_cell
@@ -285,6 +286,12 @@ def test_the_build_of_an_engine_is_in_the_record(backend, files, tmp_path):
     build.write_text(json.dumps({"status": "ok", "reason": "", "build_seconds": 1.5}))
     found = measure_cell(CELL, "round1", "cpu", files | {"build": str(build)}, OPTIONS)
     assert (found["status"], found["build"]["build_seconds"]) == ("ok", 1.5)
+
+
+def test_what_a_runtime_says_only_when_asked_that_it_cannot_do_is_unsupported(backend, files):
+    backend.load = raising(UnsupportedError("it leaves MaxPool\n to the CPU"))
+    found = measure_cell(CELL, "round1", "cpu", files, OPTIONS)
+    assert (found["status"], found["reason"]) == ("unsupported", "it leaves MaxPool to the CPU")
 
 
 def test_a_process_that_was_killed_is_a_failure_with_its_signal(backend, files):

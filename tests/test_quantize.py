@@ -106,7 +106,7 @@ def test_a_session_that_multiplies_floats_of_int8_numbers_is_no_int8_row(files, 
     """As ONNX Runtime does where it has no integer kernel: without its optimisations it is so on every provider."""
     import onnxruntime as ort
 
-    def unoptimised(cpu_threads=None):
+    def unoptimised(batch_size, cpu_threads=None):
         settings = ort.SessionOptions()
         settings.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
         settings.add_session_config_entry("session.record_ep_graph_assignment_info", "1")

@@ -1,12 +1,13 @@
 """ONNX Runtime: its CUDA provider through IO binding on GPU memory, or its CPU provider."""
 
+import re
 import tempfile
 from collections import Counter
 from pathlib import Path
 
 from speedgrid import device as devices
 from speedgrid.backends import settings
-from speedgrid.backends.session import HostSession, Session
+from speedgrid.backends.session import HostSession, Session, UnsupportedError
 from speedgrid.precision import QUANTISED
 
 PACKAGES = ("onnxruntime-gpu", "onnxruntime", "torch", "nvidia-cudnn-cu13", "onnx", "onnxscript")
@@ -41,6 +42,10 @@ FLOAT_PRODUCTS = (
 )
 TENSORS = {"tensor(float)": "float32", "tensor(float16)": "float16", "tensor(bfloat16)": "bfloat16"}
 PROVIDERS = {"cuda": "CUDAExecutionProvider", "cpu": "CPUExecutionProvider"}
+# How ONNX Runtime names an operator that no provider has in the types of its tensors.
+NOWHERE = re.compile(r"(?:Provider type for|an implementation for) (\w+)")
+# The batch dimension of a file, as speedgrid.export names it.
+BATCH = "batch"
 # The CUDA provider's own graph: it captures after regular runs, the first of which allocate
 # (https://onnxruntime.ai/docs/execution-providers/CUDA-ExecutionProvider.html#using-cuda-graphs-preview).
 RUNS_BEFORE_REPLAY = 3
@@ -81,14 +86,17 @@ def load(cell, device: str, artifact: str, options: dict) -> Session:
     return CudaSession(cell, artifact, PROVIDERS["cuda"], asked, replays="enable_cuda_graph" in asked)
 
 
-def session_options(cpu_threads: int | None = None):
-    """Return SessionOptions with all optimisations and node assignments recorded."""
+def session_options(batch_size: int, cpu_threads: int | None = None):
+    """Return SessionOptions for one batch size, with all optimisations and node assignments recorded."""
     import onnxruntime as ort
 
     asked = ort.SessionOptions()
     asked.log_severity_level = 3
     asked.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_ALL
     asked.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
+    # The cell's shape is static. With a free batch size, transformers compute shapes at run time, which ONNX Runtime
+    # wants on the CPU: then no session of theirs is on the GPU alone.
+    asked.add_free_dimension_override_by_name(BATCH, batch_size)
     if cpu_threads:
         asked.intra_op_num_threads = cpu_threads
         asked.inter_op_num_threads = 1
@@ -132,6 +140,30 @@ def require_provider(details: dict, provider: str) -> None:
         raise RuntimeError(f"asked for {provider}, but nodes were assigned as {details['nodes_per_provider']}")
 
 
+def lacking(error: Exception, artifact: str, batch_size: int, provider: str) -> str:
+    """Return the operators of a file that `provider` does not run, "" if it runs them all.
+
+    error: that of a session which may not run any of them elsewhere. It names an operator that is nowhere; one that
+    other providers have is named only by a session that may use them.
+    """
+    import onnx
+    import onnxruntime as ort
+
+    if nowhere := NOWHERE.search(str(error)):
+        names = [nowhere[1]]
+    else:
+        session = ort.InferenceSession(artifact, session_options(batch_size), providers=[provider], enable_fallback=0)
+        names = left_out(session, provider)
+    opset = next(one.version for one in onnx.load(artifact).opset_import if not one.domain)
+    return f"{', '.join(names)} of opset {opset}" if names else ""
+
+
+def left_out(session, provider: str) -> list[str]:
+    """Return the types of the nodes that a session gave to other providers than `provider`."""
+    graphs = session.get_provider_graph_assignment_info()
+    return sorted({node.op_type for graph in graphs if graph.ep_name != provider for node in graph.get_nodes()})
+
+
 def quantised_nodes(optimised: str) -> dict:
     """Return how many convolutions and matrix products of a session execute in int8: `executed`, `of` and `types`.
 
@@ -151,7 +183,7 @@ class CpuSession(HostSession):
     def __init__(self, cell, artifact: str, cpu_threads: int):
         import onnxruntime as ort
 
-        asked = session_options(cpu_threads)
+        asked = session_options(cell.batch_size, cpu_threads)
         with tempfile.TemporaryDirectory() as folder:
             if cell.precision in QUANTISED:
                 asked.optimized_model_filepath = str(Path(folder, "optimised.onnx"))
@@ -179,14 +211,20 @@ class CudaSession(Session):
         # torch comes first: its CUDA libraries are the ones that the provider then finds loaded.
         import torch  # isort: skip
         import onnxruntime as ort
+        from onnxruntime.capi.onnxruntime_pybind11_state import Fail, NotImplemented
 
         super().__init__(cell)
         self.stream = torch.cuda.Stream()
-        asked = session_options()
+        asked = session_options(cell.batch_size)
         asked.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
-        self.session = ort.InferenceSession(
-            artifact, asked, providers=[(provider, options | self.place())], enable_fallback=0
-        )
+        try:
+            self.session = ort.InferenceSession(
+                artifact, asked, providers=[(provider, options | self.place())], enable_fallback=0
+            )
+        except (Fail, NotImplemented) as error:
+            if operators := lacking(error, artifact, cell.batch_size, provider):
+                raise UnsupportedError(f"ONNX Runtime's {provider} runs no {operators} in {cell.precision}") from error
+            raise
         self.details = describe(self.session, provider) | {"provider_options": options}
         require_provider(self.details, provider)
         self.bind()

@@ -9,6 +9,10 @@ from speedgrid.grid import Cell
 from speedgrid.precision import DTYPES
 
 
+class UnsupportedError(RuntimeError):
+    """A cell that a runtime cannot do, which it says only when it is asked; the message says what it lacks."""
+
+
 class Session(ABC):
     """A model that is loaded, bound to buffers of one shape, and ready to run.
 

@@ -37,7 +37,7 @@ def main(arguments: list[str]) -> int:
         code = run([*arguments, "--alone"], keep)
     if code < 0 and record_death and -code not in FROM_OUTSIDE:
         names = {one.value: one.name for one in signal.Signals}
-        reason = f"the measuring process was killed by signal {-code} ({names.get(-code, 'real-time')})"
+        reason = f"the process was killed by signal {-code} ({names.get(-code, 'real-time')})"
         code = run_alone([*arguments, "--died", reason])
     return code if code >= 0 else 128 - code
 
