@@ -3,7 +3,6 @@ import gc
 import hashlib
 import inspect
 import json
-import math
 import shlex
 import sys
 from pathlib import Path
@@ -42,9 +41,11 @@ shell.prefix(
 # Cells on the GPUs at once: loaded side by side, measured one at a time on each GPU (speedgrid.gpus).
 GPUS = workflow.global_resources["gpu"].value if "gpu" in workflow.global_resources else 1
 LOADED = gpus.use(GPUS) if DEVICE == "cuda" else 1
-# Cores that a timing takes by declaration: on the CPU all of them, so that nothing else runs; on GPUs so many that no
-# more timings start than can be loaded.
-TIMING_THREADS = math.ceil(workflow.cores / LOADED)
+# A resource of all jobs together, because as cores these cells would take what engines are still to be built with:
+# a timing that waits until nothing else works holds its core.
+workflow.register_resource("loaded", LOADED)
+# On the CPU a timing takes all cores by declaration, so that nothing else runs; on GPUs speedgrid.gpus sees to it.
+TIMING_THREADS = workflow.cores if DEVICE == "cpu" else 1
 LANGUAGES = sorted(str(path) for path in Path("languages").glob("*.po"))
 PRELOAD = sorted({name for backend in AXES["backend"] for name in backends.get(backend).IMPORTS.get(DEVICE, ())})
 

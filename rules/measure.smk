@@ -13,6 +13,8 @@ rule time_cell:
         f"logs/time_cell/{grid.Cell.PATTERN}-{{turn}}.log",
     priority: timing_priority
     threads: TIMING_THREADS
+    resources:
+        loaded=1,
     # As inputs, these files would be looked at once for each of a thousand jobs.
     params:
         *checksums(
@@ -66,6 +68,8 @@ rule measure_accuracy:
     log:
         f"logs/measure_accuracy/{grid.Cell.PATTERN}.log",
     threads: TIMING_THREADS
+    resources:
+        loaded=1,
     params:
         cell=grid.Cell.PATTERN,
         device=DEVICE,
