@@ -70,6 +70,19 @@ def test_fp32_on_the_cpu_is_refused_by_none(name):
     assert backends.refusal(Cell("resnet18", name, "fp32", 64, 1), "cpu") is None
 
 
+@pytest.mark.parametrize("size", [1, 2, 8])
+def test_cudnn_is_loaded_by_another_batch_size_than_the_cells_for_which_it_would_then_time_nothing(size):
+    from speedgrid.backends import pytorch
+
+    seen = []
+    pytorch.load_libraries(Cell("resnet18", "pytorch_tuned", "fp32", 64, size), "cpu", seen.append, "channels_last")
+    [images] = seen
+    assert images.shape[0] in {1, 2} - {size}
+    assert images.shape[1:] == (3, 64, 64)
+    assert images.is_contiguous(memory_format=torch.channels_last)
+    assert not images.any()
+
+
 def test_an_unknown_backend_has_no_module():
     with pytest.raises(KeyError, match="no_such_backend"):
         backends.get("no_such_backend")

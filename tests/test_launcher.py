@@ -215,7 +215,10 @@ def test_a_signal_that_kills_a_script_is_told_by_exit_code_and_to_the_script_its
     launcher = launch()
     if not warm:
         del launcher.environment[ADDRESS_VARIABLE]
-    assert launcher.run("death", "SIGSEGV")[:2] == (139, "tried\n")
+    code, output, errors = launcher.run("death", "SIGSEGV")
+    assert (code, output) == (139, "tried\n")
+    assert errors.startswith("Fatal Python error: Segmentation fault")
+    assert 'death.py", line 7 in <module>' in errors
     reason = "told: the process was killed by signal 11 (SIGSEGV)"
     assert launcher.run("--record-death", "death", "SIGSEGV")[:2] == (0, f"tried\n{reason}\n")
     # From outside (a scheduler, Ctrl-C): it says nothing about the script.

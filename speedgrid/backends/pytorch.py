@@ -1,9 +1,12 @@
 """Eager PyTorch: `model(images)` in inference mode, as a user writes it or with its own means of tuning."""
 
+from dataclasses import asdict
+
 from speedgrid import device as devices
 from speedgrid import gpus
 from speedgrid.backends.cuda_graph import GraphSession
 from speedgrid.backends.session import Session, TorchSession
+from speedgrid.grid import Cell
 from speedgrid.precision import QUANTISED, set_torch_math, torch_dtype
 
 PACKAGES = ("torch", "torchvision", "nvidia-cudnn-cu13")
@@ -38,10 +41,12 @@ def load(cell, device: str, artifact: str, options: dict) -> Session:
     set_torch_math(cell.precision)
     if device == "cpu":
         torch.set_num_threads(options["cpu_threads"])
-    choose_cudnn_algorithms(settings, device)
     layout = settings["memory_format"]
     module = models.load(cell.model, artifact).to(device, torch_dtype(cell.precision))
     module = module.to(memory_format=getattr(torch, layout))
+    if settings["cudnn_benchmark"] and device == "cuda":
+        load_libraries(cell, device, module, layout)
+    choose_cudnn_algorithms(settings, device)
     session = TorchSession(cell, device, module, layout)
     parameter = next(module.parameters())
     session.dtype = str(parameter.dtype).removeprefix("torch.")
@@ -55,6 +60,24 @@ def load(cell, device: str, artifact: str, options: dict) -> Session:
         "cuda_graph": False,
     }
     return GraphSession(session) if settings["cuda_graph"] and device == "cuda" else session
+
+
+def load_libraries(cell, device: str, module, layout: str) -> None:
+    """Have `module` load cuDNN and its kernels, while other cells may still be measured on this GPU.
+
+    It is run on another batch size than the cell's: for the cell's own, cuDNN would keep the algorithms that it
+    guesses, and time none.
+    """
+    import torch
+
+    other = Cell(**asdict(cell) | {"batch_size": 2 if cell.batch_size == 1 else 1})
+    session = TorchSession(other, device, module, layout)
+    session.input.zero_()
+    with session.active():
+        session.run()
+    session.synchronize()
+    del session
+    torch.cuda.empty_cache()  # not of the cell, whose memory is measured
 
 
 def choose_cudnn_algorithms(settings: dict, device: str) -> None:

@@ -49,8 +49,11 @@ def run(arguments: list[str], keep: str | None) -> int:
 
 
 def run_alone(arguments: list[str]) -> int:
-    """Run a script in a fresh process and return its exit code: negative for a signal."""
-    return subprocess.call([sys.executable, "-m", *arguments], env=environment())
+    """Run a script in a fresh process and return its exit code: negative for a signal.
+
+    Where a signal kills it, its standard error says in which line, as that of the launcher's children does.
+    """
+    return subprocess.call([sys.executable, "-X", "faulthandler", "-m", *arguments], env=environment())
 
 
 def environment() -> dict[str, str]:

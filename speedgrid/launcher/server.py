@@ -58,7 +58,7 @@ def start(modules: list[str]) -> subprocess.Popen | None:
         os.chmod(address, 0o600)
         listener.listen(64)
         process = subprocess.Popen(
-            [sys.executable, "-m", "speedgrid.launcher.server", str(listener.fileno()), address, *modules],
+            [sys.executable, "-X", "faulthandler", "-m", __name__, str(listener.fileno()), address, *modules],
             stdin=subprocess.PIPE,
             pass_fds=[listener.fileno()],
         )
