@@ -128,10 +128,12 @@ rule compute_reference:
     # Before the engines, and the largest first: one of these takes as long as many of those.
     priority: lambda wildcards: int(wildcards.resolution)
     threads: 2
+    params:
+        device=DEVICE,
     message:
         "Right answers of {wildcards.model} in float64 for {wildcards.resolution} x {wildcards.resolution}"
     shell:
-        "warm scripts.compute_reference --model {wildcards.model} --weights {input.weights} --images {input.images}"
+        "warm scripts.compute_reference --model {wildcards.model} --device {params.device} --weights {input.weights} --images {input.images}"
         " --logits {output.logits} --expected {output.expected} > {log} 2>&1"
 
 

@@ -5,7 +5,7 @@ import argparse
 from speedgrid import gpus, reference
 
 parser = argparse.ArgumentParser(description=__doc__)
-for name in ("model", "weights", "images"):
+for name in ("model", "weights", "images", "device"):
     parser.add_argument(f"--{name}", required=True)
 for name in ("logits", "expected"):
     parser.add_argument(f"--{name}", required=True, help="file to write")

@@ -8,7 +8,7 @@ type of its tensors.
 
 import itertools
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 
@@ -166,13 +166,14 @@ def check(
 ) -> Parity | None:
     """Compare what `session` has just computed with the reference, then run it on more images until time is over.
 
-    The session must have been fed the first of `images`, poisoned, and run: its output is that of the runs before.
-    At least FEWEST images are compared, all of them if `seconds` allow; a call takes `call_seconds`.
+    The session must have been fed the first of `images`, again from the first where a batch is larger, poisoned, and
+    run: its output is that of the runs before. All of that batch is compared, at least FEWEST images, and all of them
+    if `seconds` allow; a call takes `call_seconds`.
     images: float32 [count, 3, resolution, resolution]; logits: their float64 reference outputs [count, classes].
     expected_db: as of `compare`. None if an output is missing or not finite.
     """
     size, count, deadline = session.shape[0], len(logits), time.monotonic() + seconds - call_seconds
-    outputs, done = [session.output()[:count]], size
+    outputs, done = [session.output()], size
     while done < count and (done < FEWEST or time.monotonic() < deadline):
         session.feed(batch(images, done, size))
         session.poison()
@@ -181,4 +182,5 @@ def check(
         outputs.append(session.output()[: count - done])
         done += size
     found = np.concatenate(outputs)
-    return compare(found, logits[: len(found)], expected_db)
+    compared = compare(found, logits[np.arange(len(found)) % count], expected_db)
+    return replace(compared, images=min(len(found), count)) if compared else None

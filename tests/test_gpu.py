@@ -59,7 +59,7 @@ def inputs(tmp_path_factory):
     weights.prepare("resnet18", None, 0, RESOLUTION, paths["weights.pth"])
     np.save(paths["images.npy"], images.images(0, RESOLUTION, 0, 64))
     files = (paths[name] for name in ("weights.pth", "images.npy", "logits.npy", "expected.json"))
-    reference.prepare("resnet18", *files)
+    reference.prepare("resnet18", *files, "cuda")
     for precision in ("fp32", "fp16", "bf16"):
         export.export("resnet18", paths["weights.pth"], precision, RESOLUTION, paths[f"{precision}.onnx"])
     launcher = server.start(["torch", "speedgrid.models", "speedgrid.measure", "onnxruntime"])
@@ -128,7 +128,7 @@ def others(inputs, tmp_path_factory):
     paths = {name: str(folder / name) for name in (*files, "bf16.onnx")}
     weights.prepare("convnext_tiny", None, 0, RESOLUTION, paths["weights.pth"])
     np.save(paths["images.npy"], images.images(0, RESOLUTION, 0, 64))
-    reference.prepare("convnext_tiny", *(paths[name] for name in files))
+    reference.prepare("convnext_tiny", *(paths[name] for name in files), "cuda")
     export.export("convnext_tiny", paths["weights.pth"], "bf16", RESOLUTION, paths["bf16.onnx"])
     return folder, paths
 
@@ -218,6 +218,25 @@ def test_tensorrts_own_engine_runs_whole_and_its_true_precision_is_seen(inputs, 
     else:
         assert_proven(record, precision)
     assert record["details"]["coverage_percent"] == 100
+
+
+@pytest.mark.parametrize("backend", ["pytorch_tuned", "onnxruntime_tuned", "inductor", "tensorrt"])
+def test_a_fresh_process_measures_as_a_fork_of_the_launcher_does(inputs, backend):
+    cell = Cell("resnet18", backend, "fp16", RESOLUTION, 4)
+    file = inputs[1]["weights.pth" if backend == "pytorch_tuned" else "fp16.onnx"]
+    what = [cell, file]
+    if backend == "inductor":
+        given = ["--weights", inputs[1]["weights.pth"], "--package"]
+        what = [cell, *built(inputs, "compile_inductor", cell, *given)]
+    if backend == "tensorrt":
+        description = inputs[0] / "description.json"
+        description.write_text('{"status": "ok", "reason": ""}')
+        what = [
+            cell,
+            *built(inputs, "compile_tensorrt", cell, "--onnx", file, "--description", str(description), "--engine"),
+        ]
+    assert client.run_alone(arguments(inputs, *what)) == 0
+    assert_proven(json.loads((inputs[0] / "record.json").read_text()), "fp16")
 
 
 def test_an_engine_of_torch_tensorrt_is_replayed_from_a_graph(inputs):

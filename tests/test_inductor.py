@@ -26,7 +26,10 @@ def compiled(weights, tmp_path_factory):
     try:
         asked = ["scripts.compile_inductor", str(CELL), "--device", "cpu", "--weights", weights]
         asked += ["--package", str(package), "--build", str(build)]
-        assert client.ask(os.environ.pop(ADDRESS_VARIABLE), asked, None) == 0
+        with pytest.MonkeyPatch.context() as patched:
+            # What torch finds out about the compiler takes half of a build, and is not what is tested here.
+            patched.setenv("TORCHINDUCTOR_VEC_ISA_OK", "1")
+            assert client.ask(os.environ.pop(ADDRESS_VARIABLE), asked, None) == 0
     finally:
         process.stdin.close()
     return package, json.loads(build.read_text())

@@ -391,6 +391,17 @@ def test_at_least_four_images_are_compared_however_long_they_take(batch_size, co
     assert len(session.fed) == calls
 
 
+@pytest.mark.parametrize("wrong", [0, 9, 32])
+def test_every_image_of_a_batch_is_compared_also_where_it_has_more_than_there_are_answers(wrong):
+    def spoil(logits):
+        logits = logits.copy()
+        logits[wrong] = 0
+        return logits
+
+    assert check(timed(33, spoil=spoil)).snr_db_min == 0
+    assert check(timed(33)).snr_db_min > 50
+
+
 @pytest.mark.parametrize(("seconds", "compared"), [(0.5, 4), (1.1, 6), (1.3, 8)])
 def test_no_call_is_begun_that_would_end_too_late(monkeypatch, seconds, compared):
     clock = Clock()

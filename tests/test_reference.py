@@ -42,8 +42,30 @@ def test_what_is_prepared_is_answers_and_what_each_precision_is_expected_to_give
     paths = {name: tmp_path / name for name in ("images.npy", "logits.npy", "expected.json")}
     pictures = images(3, 32, 0, 10)
     np.save(paths["images.npy"], pictures)
-    reference.prepare("resnet18", weights, *map(str, paths.values()))
+    reference.prepare("resnet18", weights, *map(str, paths.values()), "cpu")
     answers = reference.compute("resnet18", weights, pictures)
     np.testing.assert_array_equal(np.load(paths["logits.npy"]), answers)
     assert json.loads(paths["expected.json"].read_text()) == expected("resnet18", weights, pictures, answers)
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(paths)
+
+
+@pytest.mark.parametrize(
+    ("model", "resolution", "device", "count"),
+    [
+        ("resnet18", 224, "cpu", 27),
+        ("resnet18", 512, "cpu", 16),
+        ("vit_b_16", 224, "cpu", 16),
+        ("vit_b_16", 224, "cuda", 64),
+    ],
+)
+def test_a_cpu_is_given_as_many_answers_as_it_can_be_compared_with_and_a_gpu_all(model, resolution, device, count):
+    assert int(min(64, reference.images_for(model, resolution, device))) == count
+
+
+def test_what_is_prepared_for_a_cpu_are_the_first_images(weights, tmp_path, monkeypatch):
+    monkeypatch.setattr(reference, "CPU_FLOP", 0)
+    paths = {name: str(tmp_path / name) for name in ("images.npy", "logits.npy", "expected.json")}
+    pictures = images(3, 32, 0, 20)
+    np.save(paths["images.npy"], pictures)
+    reference.prepare("resnet18", weights, *paths.values(), "cpu")
+    np.testing.assert_array_equal(np.load(paths["logits.npy"]), reference.compute("resnet18", weights, pictures[:16]))
