@@ -68,7 +68,9 @@ def test_without_a_compiler_there_is_no_package_and_the_cell_says_why(monkeypatc
     assert output.read_bytes() == b""
 
 
-@pytest.mark.parametrize(("backend", "alone"), [("inductor", False), ("inductor_max_autotune", True)])
+@pytest.mark.parametrize(
+    ("backend", "alone"), [("inductor", False), ("inductor_tuned", False), ("inductor_max_autotune", True)]
+)
 def test_only_a_compiler_that_times_kernels_has_the_gpu_to_itself(monkeypatch, backend, alone):
     asked = []
     monkeypatch.setattr(inductor_package, "attempt", lambda cell, device, output, work, alone: asked.append(alone))

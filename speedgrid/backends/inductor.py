@@ -44,11 +44,11 @@ def load(cell, device: str, artifact: str, options: dict) -> Session:
     set_torch_math(cell.precision)
     if device == "cpu":
         torch.set_num_threads(options["cpu_threads"])
-    choose_cudnn_algorithms(settings, device)
     # torch._inductor.aoti_load_package imports the whole compiler for this one call. Single-threaded: without the
     # locks and events between threads, which a CUDA graph cannot record.
     loader = torch._C._aoti.AOTIModelPackageLoader(artifact, "model", True, 1, -1)
     session = TorchSession(cell, device, lambda images: loader.run([images])[0], settings["memory_format"])
+    choose_cudnn_algorithms(settings, device)
     session.feed(np.zeros(session.shape, np.float32))
     with session.active():
         session.run()

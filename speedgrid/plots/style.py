@@ -13,6 +13,7 @@ COLOURS = {
     "pytorch": "#D55E00",
     "pytorch_tuned": "#E69F00",
     "inductor": "#222222",
+    "inductor_tuned": "#7B68EE",
     "inductor_max_autotune": "#3A1FD6",
     "onnxruntime": "#0072B2",
     "onnxruntime_tuned": "#56B4E9",
