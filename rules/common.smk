@@ -42,8 +42,9 @@ shell.prefix(
 GPUS = workflow.global_resources["gpu"].value if "gpu" in workflow.global_resources else 1
 LOADED = gpus.use(GPUS) if DEVICE == "cuda" else 1
 # A resource of all jobs together, because as cores these cells would take what engines are still to be built with:
-# a timing that waits until nothing else works holds its core.
-workflow.register_resource("loaded", LOADED)
+# a timing that waits until nothing else works holds its core. On a cluster each job has a node.
+if workflow.nodes is None:
+    workflow.register_resource("loaded", LOADED)
 # On the CPU a timing takes all cores by declaration, so that nothing else runs; on GPUs speedgrid.gpus sees to it.
 TIMING_THREADS = workflow.cores if DEVICE == "cpu" else 1
 LANGUAGES = sorted(str(path) for path in Path("languages").glob("*.po"))

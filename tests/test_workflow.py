@@ -145,8 +145,8 @@ VARIANT_EDITS = {
         "tensorrt",
     ),
     "a setting that its compiler reads": (
-        '{"mode": "reduce-overhead"',
-        '{"mode": "default"',
+        '"Inductor",\n        {"mode": "reduce-overhead"',
+        '"Inductor",\n        {"mode": "default"',
         {"compile_inductor": 2, "time_cell": 2, **TABLE},
         "inductor",
     ),
