@@ -2,7 +2,6 @@
 
 import traceback
 from collections.abc import Callable
-from pathlib import Path
 
 from speedgrid import backends, gpus
 from speedgrid.grid import Cell
@@ -16,16 +15,13 @@ def attempt(cell: Cell, device: str, output: str, compile_: Callable[[], dict], 
     reason that the cells of this file then show. alone: the compiler times kernels, and so wants the GPU to itself.
     """
     record = {"status": "ok", "reason": "", "build_seconds": None}
-    refusal = backends.refusal(cell, device)
-    if refusal:
-        record["status"], record["reason"] = refusal
-        Path(output).write_bytes(b"")
-    else:
-        try:
-            with gpus.working(alone=alone):
-                return record | compile_()
-        except Exception as error:
-            record |= unmade(output, f"engine build: {one_line(error)}")
-            record["traceback"] = traceback.format_exc()
-            traceback.print_exc()
-    return record
+    if refusal := backends.refusal(cell, device):
+        status, reason = refusal
+        return record | unmade(output, reason, status)
+    try:
+        with gpus.working(alone=alone):
+            return record | compile_()
+    except Exception as error:
+        traceback.print_exc()
+        lost = unmade(output, f"engine build: {one_line(error)}")
+        return record | lost | {"traceback": traceback.format_exc()}

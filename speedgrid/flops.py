@@ -63,6 +63,11 @@ def count(model: str, resolution: int, onnx_file: str) -> dict:
     }
 
 
+def images_within(flop: float, name: str, resolution: int, fewest: int) -> int:
+    """Return how many images so many operations are enough for, `fewest` at least."""
+    return max(fewest, int(flop / flop_per_image(name, resolution)))
+
+
 def flop_per_image(name: str, resolution: int, classes: int = 1000) -> int:
     """Return the floating-point operations of one image, as 2 x multiply-adds of convolutions and matrix products.
 

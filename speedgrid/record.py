@@ -31,10 +31,10 @@ def one_line(error: Exception) -> str:
     return f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
 
 
-def unmade(output: str | Path, reason: str) -> dict:
+def unmade(output: str | Path, reason: str, status: str = "failed") -> dict:
     """Return the description of a file that could not be made, and leave it empty; its cells show the reason."""
     Path(output).write_bytes(b"")
-    return {"status": "failed", "reason": reason}
+    return {"status": status, "reason": reason}
 
 
 def write_json(path: str | Path, content: dict) -> None:

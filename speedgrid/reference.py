@@ -40,9 +40,9 @@ def images_for(model: str, resolution: int, device: str) -> float:
     A GPU computes them all in the time that comparing takes (speedgrid.measure). A CPU would not, and a float64 answer
     that no cell is compared with is a waste: of the default grid's preparation they were three quarters.
     """
-    from speedgrid.flops import flop_per_image
+    from speedgrid.flops import images_within
 
-    return max(FEWEST, CPU_FLOP / flop_per_image(model, resolution)) if device == "cpu" else math.inf
+    return images_within(CPU_FLOP, model, resolution, FEWEST) if device == "cpu" else math.inf
 
 
 def prepare(model: str, weights: str, images: str, logits: str, expected: str, device: str) -> None:
@@ -54,7 +54,7 @@ def prepare(model: str, weights: str, images: str, logits: str, expected: str, d
     from speedgrid.record import write_json
 
     made = read(images)
-    made = np.array(made[: int(min(len(made), images_for(model, made.shape[-1], device)))])
+    made = np.array(made[: min(len(made), images_for(model, made.shape[-1], device))])
     answers = compute(model, weights, made)
     np.save(logits, answers)
     count = rounding.images_for(model, made.shape[-1])

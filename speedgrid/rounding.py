@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from speedgrid import models
-from speedgrid.flops import flop_per_image
+from speedgrid.flops import images_within
 from speedgrid.parity import compare, unevenness
 from speedgrid.precision import PRECISIONS, QUANTISED
 
@@ -25,7 +25,7 @@ FLOP = 3e10
 
 def images_for(model: str, resolution: int) -> int:
     """Return how many images of a model are simulated, where there are as many."""
-    return max(FEWEST, int(FLOP / flop_per_image(model, resolution)))
+    return images_within(FLOP, model, resolution, FEWEST)
 
 
 def expected(model: str, weights: str, images: np.ndarray, logits: np.ndarray) -> dict:

@@ -59,7 +59,7 @@ def test_what_is_prepared_is_answers_and_what_each_precision_is_expected_to_give
     ],
 )
 def test_a_cpu_is_given_as_many_answers_as_it_can_be_compared_with_and_a_gpu_all(model, resolution, device, count):
-    assert int(min(64, reference.images_for(model, resolution, device))) == count
+    assert min(64, reference.images_for(model, resolution, device)) == count
 
 
 def test_what_is_prepared_for_a_cpu_are_the_first_images(weights, tmp_path, monkeypatch):
