@@ -1,12 +1,11 @@
 """Eager PyTorch: `model(images)` in inference mode, as a user writes it or with its own means of tuning."""
 
-from dataclasses import asdict
+from dataclasses import replace
 
 from speedgrid import device as devices
 from speedgrid import gpus
 from speedgrid.backends.cuda_graph import GraphSession
 from speedgrid.backends.session import Session, TorchSession
-from speedgrid.grid import Cell
 from speedgrid.precision import QUANTISED, set_torch_math, torch_dtype
 
 PACKAGES = ("torch", "torchvision", "nvidia-cudnn-cu13")
@@ -70,7 +69,7 @@ def load_libraries(cell, device: str, module, layout: str) -> None:
     """
     import torch
 
-    other = Cell(**asdict(cell) | {"batch_size": 2 if cell.batch_size == 1 else 1})
+    other = replace(cell, batch_size=2 if cell.batch_size == 1 else 1)
     session = TorchSession(other, device, module, layout)
     session.input.zero_()
     with session.active():
