@@ -28,7 +28,7 @@ def nvmlDeviceGetUUID(handle): return f"GPU-{{handle}}{{handle}}"
 def nvmlDeviceGetName(handle): return NAMES[handle]
 def nvmlDeviceGetMemoryInfo(handle): return types.SimpleNamespace(total=MEMORY)
 """
-LARGE, MEDIUM, SMALL = 64e9, 45e9, 24e9  # bytes: four slots, two and one
+LARGE, MEDIUM, SMALL = 48e9, 30e9, 16e9  # bytes: four slots, two and one
 # What other processes do; each step ends with a line on their input.
 CLAIM = "print(gpus.claim(), flush=True); input()"
 CLAIM_ALONE = "print(gpus.claim(alone=True), flush=True); input()"
@@ -138,8 +138,8 @@ def test_a_gpu_that_is_named_twice_is_one_gpu(machine, monkeypatch, visible):
     assert gpus.usable() == [Gpu(1, "GPU-11", 4)]
 
 
-@pytest.mark.parametrize(("gb", "slots"), [(8, 1), (24, 1), (31.9, 1), (32, 2), (80, 5), (151, 8)])
-def test_a_gpu_has_a_slot_for_every_16_gb_at_least_one_and_at_most_eight(gb, slots):
+@pytest.mark.parametrize(("gb", "slots"), [(8, 1), (16, 1), (23.9, 1), (24, 2), (80, 6), (151, 12), (192, 12)])
+def test_a_gpu_has_a_slot_for_every_12_gb_at_least_one_and_at_most_twelve(gb, slots):
     assert gpus.slots(round(gb * 1e9)) == slots
 
 
