@@ -2,6 +2,8 @@
 
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -17,21 +19,32 @@ from speedgrid.launcher import ADDRESS_VARIABLE, client, server
 CELL = Cell("resnet18", "inductor", "fp32", 64, 2)
 
 
+# A compiler that puts a C++ library of its own into what it links, as some do by default.
+STATIC = """#!/bin/sh
+case " $* " in *" -shared "*) set -- "$@" -static-libstdc++;; esac
+exec g++ "$@"
+"""
+
+
 @pytest.fixture(scope="module")
 def compiled(weights, tmp_path_factory):
     """Compile one package in a fork of a launcher, as the workflow does; return its path and its record."""
     folder = tmp_path_factory.mktemp("inductor")
+    compiler = tmp_path_factory.mktemp("compiler") / "static"
+    compiler.write_text(STATIC)
+    compiler.chmod(0o755)
     package, build = folder / "package.pt2", folder / "build.json"
-    process = server.start(["torch", "speedgrid.models"])
-    try:
-        asked = ["scripts.compile_inductor", str(CELL), "--device", "cpu", "--weights", weights]
-        asked += ["--package", str(package), "--build", str(build)]
-        with pytest.MonkeyPatch.context() as patched:
-            # What torch finds out about the compiler takes half of a build, and is not what is tested here.
-            patched.setenv("TORCHINDUCTOR_VEC_ISA_OK", "1")
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("CXX", str(compiler))
+        # What torch finds out about the compiler takes half of a build, and is not what is tested here.
+        patched.setenv("TORCHINDUCTOR_VEC_ISA_OK", "1")
+        process = server.start(["torch", "speedgrid.models"])  # it reads both when it imports torch
+        try:
+            asked = ["scripts.compile_inductor", str(CELL), "--device", "cpu", "--weights", weights]
+            asked += ["--package", str(package), "--build", str(build)]
             assert client.ask(os.environ.pop(ADDRESS_VARIABLE), asked, None) == 0
-    finally:
-        process.stdin.close()
+        finally:
+            process.stdin.close()
     return package, json.loads(build.read_text())
 
 
@@ -57,6 +70,18 @@ def test_a_package_gives_the_models_own_outputs_and_sees_new_input(compiled, ref
     assert session.details["executes_on"] == "cpu"
     assert session.details["coverage_percent"] == 100
     assert torch.get_num_threads() == 1
+
+
+def test_a_package_with_a_cpp_library_of_its_own_in_it_runs_in_a_process_that_has_loaded_nothing_else(compiled):
+    load = f"""
+from speedgrid import backends
+from speedgrid.backends import inductor
+from speedgrid.grid import Cell
+options = {{"cpu_threads": 1, "settings": backends.settings("inductor")}}
+print(inductor.load(Cell.parse("{CELL}"), "cpu", "{compiled[0]}", options).output().shape)
+"""
+    done = subprocess.run([sys.executable, "-c", load], capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (0, "(2, 1000)\n"), done.stderr
 
 
 def test_without_a_compiler_there_is_no_package_and_the_cell_says_why(monkeypatch, tmp_path):

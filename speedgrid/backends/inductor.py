@@ -5,6 +5,8 @@ CUDA graph, which is what its mode `reduce-overhead` does; its input is where th
 copied first.
 """
 
+import contextlib
+import ctypes
 import os
 import shutil
 
@@ -44,6 +46,7 @@ def load(cell, device: str, artifact: str, options: dict) -> Session:
     set_torch_math(cell.precision)
     if device == "cpu":
         torch.set_num_threads(options["cpu_threads"])
+    share_cpp_library()
     # torch._inductor.aoti_load_package imports the whole compiler for this one call. Single-threaded: without the
     # locks and events between threads, which a CUDA graph cannot record.
     loader = torch._C._aoti.AOTIModelPackageLoader(artifact, "model", True, 1, -1)
@@ -65,3 +68,13 @@ def load(cell, device: str, artifact: str, options: dict) -> Session:
         "cuda_graph": False,
     }
     return GraphSession(session) if settings["cuda_graph"] and device == "cuda" else session
+
+
+def share_cpp_library() -> None:
+    """Let a package use the C++ library that torch has loaded, also where a compiler put a library of its own into it.
+
+    Some compilers link theirs statically (as with -static-libstdc++). The dynamic linker then mixes the two, and
+    the package crashes in its first regular expression, unless torch's comes first for all (dlopen(3), RTLD_GLOBAL).
+    """
+    with contextlib.suppress(OSError):  # not Linux, or another library than GNU's
+        ctypes.CDLL("libstdc++.so.6", ctypes.RTLD_GLOBAL)
