@@ -1,5 +1,6 @@
 """What is stale when: dry-runs on copies of finished runs, and what the rules promise beside it."""
 
+import base64
 import csv
 import os
 import re
@@ -285,6 +286,13 @@ def test_a_run_that_was_killed_goes_on_where_it_stopped(tree):
     planned = tree.plan(*SMOKE)
     assert planned.jobs == {"time_cell": 1, **TABLE}
     assert planned.timings == {"resnet18-onnxruntime-fp32-r64-b2"}
+
+
+def test_what_was_being_measured_when_a_run_was_stopped_is_measured_again_with_no_flag(tree):
+    cut = "artifacts/timings/resnet18-pytorch-fp32-r64-b1-round1.json"
+    marker = base64.urlsafe_b64encode(cut.encode()).decode()  # as Snakemake leaves one
+    (tree / ".snakemake/incomplete" / marker).touch()
+    assert tree.plan(*SMOKE).timings == {"resnet18-pytorch-fp32-r64-b1"}
 
 
 def test_an_edit_of_measuring_code_is_named_as_the_reason_to_measure_again(tree):
