@@ -16,7 +16,7 @@ from speedgrid.grid import Cell
 from speedgrid.launcher import ADDRESS_VARIABLE, server
 
 # A longer pause between two timings is an interrupted run, not scheduling.
-PAUSE_SECONDS = 60.0
+PAUSE_SECONDS = 10.0
 
 
 def jobs() -> list[tuple[tuple[float, float], dict]]:
@@ -45,6 +45,12 @@ def windows(record: dict) -> float:
     """Return the seconds in which a record's session was warmed up and timed."""
     samples = record["samples"]
     return samples["warmup_seconds"] + samples["timed_seconds"] + samples["throughput_seconds"]
+
+
+def overhead(found: list[tuple[tuple[float, float], dict]]) -> float:
+    """Return (wall time of all timing jobs - their windows) / cells, in seconds. found: as of `jobs`."""
+    wall = wall_time([times for times, _ in found])
+    return (wall - sum(windows(record) for _, record in found)) / len(found)
 
 
 def latency(record: dict) -> float:
