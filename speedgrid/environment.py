@@ -44,6 +44,20 @@ def versions(packages=PACKAGES) -> dict[str, str]:
     return found
 
 
+def compiler() -> str:
+    """Return the C++ compiler that Inductor runs, as torch chooses it."""
+    return os.environ.get("CXX", "g++")
+
+
+def compiler_version() -> dict[str, str]:
+    """Return the version of that compiler as that of a package, `c++`; empty where there is none."""
+    try:
+        asked = subprocess.run([compiler(), "-dumpfullversion", "-dumpversion"], capture_output=True, text=True)
+    except OSError:
+        return {}
+    return {"c++": asked.stdout.strip()} if asked.returncode == 0 else {}
+
+
 def describe(device: str) -> dict:
     """Describe this machine as it is now, for the record of a measurement. Plain JSON values."""
     description = {
@@ -51,7 +65,7 @@ def describe(device: str) -> dict:
         "cpu": cpu_name(),
         "os": f"{platform.system()} {platform.release()}",
         "python": platform.python_version(),
-        "packages": versions(),
+        "packages": versions() | compiler_version(),
         "commit": commit(),
         **own_gpu(),
     }

@@ -74,7 +74,24 @@ def test_a_machine_with_no_gpu_says_so(installed, monkeypatch):
 
 @pytest.mark.parametrize("name", VARIANTS)
 def test_every_package_that_a_backend_depends_on_is_looked_up(name):
-    assert set(backends.get(name).PACKAGES) <= set(environment.PACKAGES)
+    assert set(backends.get(name).PACKAGES) <= {*environment.PACKAGES, *environment.compiler_version()}
+
+
+def test_another_compiler_changes_the_fingerprint_of_what_it_compiles(installed, monkeypatch, tmp_path):
+    before = {name: fingerprint("cuda", name) for name in VARIANTS}
+    other = tmp_path / "other"
+    other.write_text("#!/bin/sh\necho 99.1.0\n")
+    other.chmod(0o755)
+    monkeypatch.setenv("CXX", str(other))
+    after = {name: fingerprint("cuda", name) for name in VARIANTS}
+    assert {name for name in VARIANTS if after[name] != before[name]} == set(backends.of_module("inductor"))
+    assert after["inductor"].endswith("c++ 99.1.0")
+
+
+@pytest.mark.parametrize("compiler", ["no-such-compiler", "false"])
+def test_no_compiler_is_no_version(monkeypatch, compiler):
+    monkeypatch.setenv("CXX", compiler)
+    assert environment.compiler_version() == {}
 
 
 def test_packages_that_are_not_installed_are_left_out():
@@ -202,6 +219,7 @@ def test_the_description_has_the_gpu_and_the_name_of_the_device_that_is_measured
 ):
     monkeypatch.setattr(environment, "gpu", lambda index=0: dict(gpu))
     monkeypatch.setattr(environment, "commit", lambda: "0123456789+")
+    monkeypatch.setattr(environment, "compiler_version", lambda: {"c++": "12.2.0"})
     described = environment.describe(device)
     assert re.fullmatch(r"\w+ \S+", described.pop("os"))
     assert re.fullmatch(r"3\.\d+\.\S+", described.pop("python"))
@@ -209,7 +227,7 @@ def test_the_description_has_the_gpu_and_the_name_of_the_device_that_is_measured
         "device": device,
         "device_name": name,
         "cpu": "Test CPU (2 CPUs)",
-        "packages": installed,
+        "packages": {**installed, "c++": "12.2.0"},
         "commit": "0123456789+",
         **gpu,
     }

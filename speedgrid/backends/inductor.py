@@ -7,19 +7,19 @@ copied first.
 
 import contextlib
 import ctypes
-import os
 import shutil
 
 import numpy as np
 
 from speedgrid import device as devices
+from speedgrid import environment
 from speedgrid.backends.cuda_graph import GraphSession
 from speedgrid.backends.pytorch import choose_cudnn_algorithms
 from speedgrid.backends.pytorch import unsupported as unsupported
 from speedgrid.backends.session import Session, TorchSession
 from speedgrid.precision import set_torch_math
 
-PACKAGES = ("torch", "triton", "nvidia-cudnn-cu13")
+PACKAGES = ("torch", "triton", "nvidia-cudnn-cu13", "c++")
 CODE = ("backends/inductor", "backends/pytorch", "backends/cuda_graph", "backends/cudnn_libraries")
 IMPORTS = {"cuda": ("torch", "speedgrid.backends.cudnn_libraries"), "cpu": ("torch",)}
 ARTIFACT = "inductor"
@@ -29,8 +29,7 @@ def available(device: str) -> str | None:
     """Return why this backend cannot run here, or None."""
     if reason := devices.missing(device):
         return reason
-    compiler = os.environ.get("CXX", "g++")
-    if not shutil.which(compiler):
+    if not shutil.which(compiler := environment.compiler()):
         return f"Inductor needs a C++ compiler, and {compiler} is not installed; install g++ or set CXX"
     return None
 
