@@ -47,6 +47,7 @@ if workflow.nodes is None:
     workflow.register_resource("loaded", LOADED)
 # On the CPU a timing takes all cores by declaration, so that nothing else runs; on GPUs speedgrid.gpus sees to it.
 TIMING_THREADS = workflow.cores if DEVICE == "cpu" else 1
+PLOTS = plots.asked(config)
 LANGUAGES = sorted(str(path) for path in Path("languages").glob("*.po"))
 PRELOAD = sorted({name for backend in AXES["backend"] for name in backends.get(backend).IMPORTS.get(DEVICE, ())})
 

@@ -19,9 +19,9 @@ rule draw_plots:
                 subcategory="{model}" if len(AXES["model"]) > 1 else None,
                 labels={"plot": title},
             )
-            for name, title in plots.TITLES.items()
+            for name, title in PLOTS.items()
         },
-        png=[f"report/plots/{{model}}-{name}.png" for name in plots.TITLES],
+        png=[f"report/plots/{{model}}-{name}.png" for name in PLOTS],
     log:
         "logs/draw_plots/{model}.log",
     localrule: True
@@ -70,7 +70,7 @@ rule render_report:
         run="artifacts/run.json",
         audit="artifacts/audit.json",
         published="artifacts/published.json",
-        plots=expand("report/plots/{model}-{name}.png", model=AXES["model"], name=plots.TITLES),
+        plots=expand("report/plots/{model}-{name}.png", model=AXES["model"], name=PLOTS),
         pages=["report/explorer.html", "report/results.html"],
         template="templates/report.md.j2",
         sections=sorted(str(path) for path in Path("templates/sections").glob("*.j2")),

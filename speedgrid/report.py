@@ -90,7 +90,9 @@ def of_model(table: pd.DataFrame, run: dict, whole: dict) -> dict:
         "relabelled": shown[shown.status == "wrong_precision"],
         # What shows the run is shown once.
         "plots": {
-            name: text for name, text in plots.TITLES.items() if name not in plots.OF_RUN or model == whole["names"][0]
+            name: title
+            for name, title in plots.asked(run["config"]).items()
+            if name not in plots.OF_RUN or model == whole["names"][0]
         },
     }
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 from builders import LATENCIES, make_record, make_refusal, make_two_models, write_run
-from workflow import SMOKE
+from workflow import PLOTS, SMOKE
 
-from speedgrid import explorer, plots, results_page
+from speedgrid import explorer, results_page
 from speedgrid.language import speaking
 from speedgrid.precision import PRECISIONS
 from speedgrid.record import STATUSES
@@ -23,7 +23,7 @@ REASON = "an answer <b>far</b> from float64"
 # What Snakemake's report holds at least: category -> entries.
 ENTRIES = {
     "Answer": {"Explorer of all cells", "Report (Markdown)"},
-    "Plots": set(plots.TITLES.values()),
+    "Plots": set(PLOTS.values()),
     "Tables": {"All cells, every column (CSV)", "All cells, to sort and filter"},
     "The run": {"Audit of the table (JSON)", "Machine, versions, settings, commands (JSON)"},
 }
@@ -339,7 +339,7 @@ def test_snakemakes_report_has_every_entry_in_its_category_and_each_opens_with_a
                 opened += 1
             about.click()
             assert len(page.locator("nav .prose").inner_text()) > 40, label
-    assert opened >= 2 + len(plots.TITLES)
+    assert opened >= 2 + len(PLOTS)
 
 
 def test_the_explorer_works_inside_snakemakes_report(visit, report):

@@ -45,7 +45,9 @@ def spoken(monkeypatch):
 def test_every_plot_is_written_as_svg_and_png(tmp_path, records, spoken):
     folder = tmp_path / "plots"
     folder.mkdir()
-    plots.draw_all(make_material(tmp_path, records), folder)
+    material = make_material(tmp_path, records)
+    material.run["config"]["timing"] |= {"energy_resolutions": [64], "end_to_end": True}
+    plots.draw_all(material, folder)
     assert {path.name for path in folder.iterdir()} == {
         f"resnet18-{name}.{kind}" for name in plots.TITLES for kind in ("svg", "png")
     }
@@ -53,6 +55,21 @@ def test_every_plot_is_written_as_svg_and_png(tmp_path, records, spoken):
         assert ElementTree.parse(folder / f"resnet18-{name}.svg").getroot().tag.endswith("svg")
         assert (folder / f"resnet18-{name}.png").read_bytes().startswith(b"\x89PNG")
     assert set(plots.TITLES.values()) <= set(spoken)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "more"),
+    [
+        ("rounds", 1, set()),
+        ("rounds", 2, {"round_spread"}),
+        ("energy_resolutions", [64], {"energy_over_batch_size"}),
+        ("end_to_end", True, {"end_to_end"}),
+    ],
+)
+def test_a_plot_that_a_run_was_asked_nothing_for_is_not_drawn(key, value, more):
+    timing = {"rounds": 1, "energy_resolutions": [], "end_to_end": False, key: value}
+    always = set(plots.TITLES) - {"round_spread", "energy_over_batch_size", "end_to_end"}
+    assert set(plots.asked({"timing": timing})) == always | more
 
 
 def test_the_same_run_gives_the_same_bytes(tmp_path):
@@ -181,7 +198,7 @@ def test_each_of_several_models_has_its_own_plots_which_name_it(tmp_path):
     for model in ("resnet18", "resnet50"):
         plots.draw_all(material.of(model), tmp_path)
     assert {path.stem for path in tmp_path.glob("*.png")} == {
-        f"{model}-{name}" for model in ("resnet18", "resnet50") for name in plots.TITLES
+        f"{model}-{name}" for model in ("resnet18", "resnet50") for name in plots.asked(material.run["config"])
     }
     drawn = {model: (tmp_path / f"{model}-fps_over_batch_size.svg").read_text() for model in ("resnet18", "resnet50")}
     assert all(f"{model}: Throughput over batch size (64 x 64 pixels)" in text for model, text in drawn.items())

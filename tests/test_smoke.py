@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from workflow import CELLS, SMOKE, Workflow
+from workflow import CELLS, PLOTS, SMOKE, Workflow
 
 from speedgrid import limiter, plots, record
 
@@ -183,11 +183,11 @@ def test_the_report_names_every_cell_and_its_numbers(report, table):
 
 def test_every_link_of_the_report_leads_to_a_file_and_every_plot_is_there(smoke, report):
     links = re.findall(r"\]\(([^)]+)\)", report)
-    assert len(links) == 2 * len(plots.TITLES) + 2
+    assert len(links) == 2 * len(PLOTS) + 2
     assert {"explorer.html", "results.html"} < set(links)
     for link in links:
         assert (smoke.workflow / "report" / link).stat().st_size > 1000, link
-    assert re.findall(r"!\[([^]]+)\]", report) == list(plots.TITLES.values())
+    assert re.findall(r"!\[([^]]+)\]", report) == list(PLOTS.values())
 
 
 def test_the_report_says_where_weights_come_from_and_gives_its_own_command(report, records):
@@ -240,7 +240,7 @@ def test_snakemakes_own_report_has_every_plot_and_table_and_needs_no_new_run_for
     html = copy / "report.html"
     assert html.stat().st_size > 1_000_000
     text = html.read_text()
-    words = ("Answer", "Plots", "Tables", "The run", *plots.TITLES.values())
+    words = ("Answer", "Plots", "Tables", "The run", *PLOTS.values())
     missing = [word for word in words if f'"{word}"' not in text]
     assert missing == []
     assert "This caption was edited." in text

@@ -15,12 +15,14 @@ from pathlib import Path
 import pytest
 import yaml
 
-from speedgrid import device
+from speedgrid import device, plots, settings
 from speedgrid.launcher import ADDRESS_VARIABLE
 
 ROOT = Path(__file__).parent.parent
 BIN = Path(sys.executable).parent
 SMOKE = ("--configfile", "config/smoke.yaml")
+# The plots that it has something for.
+PLOTS = plots.asked(settings.complete(yaml.safe_load((ROOT / "config/smoke.yaml").read_text())))
 CELLS = {
     f"resnet18-{backend}-fp32-r64-b{size}" for backend in ("pytorch", "onnxruntime", "openvino") for size in (1, 2)
 }

@@ -10,7 +10,7 @@ from pathlib import Path
 from speedgrid.language import N_, _, speaking
 from speedgrid.plots.style import COLOURS, NAMES, SETTINGS, STYLES
 
-__all__ = ["COLOURS", "DRAWERS", "NAMES", "OF_RUN", "STYLES", "TITLES", "draw_all"]
+__all__ = ["COLOURS", "DRAWERS", "NAMES", "OF_RUN", "STYLES", "TITLES", "asked", "draw_all"]
 
 
 # What the file of each model is called after, and its title, in the order of the report.
@@ -32,7 +32,13 @@ TITLES = {
 }
 # Those that show the run and not a model: one cell controls it.
 OF_RUN = ("drift",)
-# The same -> module and function, which takes the Material of a model and the title and returns a figure.
+# What a run must have been asked to measure, under `timing`, to have something to show in these.
+NEEDS = {
+    "energy_over_batch_size": lambda timing: timing["energy_resolutions"],
+    "end_to_end": lambda timing: timing["end_to_end"],
+    "round_spread": lambda timing: timing["rounds"] > 1,
+}
+# Name -> module and function, which takes the Material of a model and the title and returns a figure.
 DRAWERS = {
     "fps_over_latency": ("pareto", "draw_front"),
     "fps_over_resolution": ("lines", "draw_fps_over_resolution"),
@@ -51,10 +57,16 @@ DRAWERS = {
 }
 
 
-def draw_all(material, folder: str | Path) -> None:
-    """Write every plot of one model to `folder`, as MODEL-NAME.svg and .png, in the language of the configuration.
+def asked(config: dict) -> dict[str, str]:
+    """Return name and title of each plot that a run with this configuration has something to show in."""
+    return {name: title for name, title in TITLES.items() if name not in NEEDS or NEEDS[name](config["timing"])}
 
-    material: a speedgrid.plots.material.Material of one model; where the run has several, titles name it.
+
+def draw_all(material, folder: str | Path) -> None:
+    """Write the plots of one model that its run has something for to `folder`, as MODEL-NAME.svg and .png.
+
+    In the language of the configuration. material: a speedgrid.plots.material.Material of one model; where the run
+    has several, titles name it.
     """
     import matplotlib
 
@@ -62,10 +74,11 @@ def draw_all(material, folder: str | Path) -> None:
     from matplotlib import pyplot
 
     prefix = "" if len(material.run["config"]["models"]) == 1 else f"{material.model}: "
-    for name, (module, function) in DRAWERS.items():
+    for name, title in asked(material.run["config"]).items():
+        module, function = DRAWERS[name]
         draw = getattr(import_module(f"speedgrid.plots.{module}"), function)
         with matplotlib.rc_context(SETTINGS), speaking(material.run["config"]["report"]["language"]):
-            figure = draw(material, ("" if name in OF_RUN else prefix) + _(TITLES[name]))
+            figure = draw(material, ("" if name in OF_RUN else prefix) + _(title))
             path = Path(folder) / f"{material.model}-{name}.svg"
             for suffix, options in ((".svg", {"metadata": {"Date": None}}), (".png", {"dpi": 160})):
                 figure.savefig(path.with_suffix(suffix), **options)
