@@ -9,8 +9,9 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 report: setup
 	snakemake
 
+# In two processes: much of the time is waiting for one of the workflow's.
 test: setup check
-	pytest
+	pytest -n 2
 
 check: setup
 	ruff check .
