@@ -16,6 +16,7 @@ RESOLUTION = 64
 OF_ONE_RUN = ("test_bad_input", "test_html", "test_smoke", "test_workflow")
 
 
+@pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config, log):
     """Let pytest-xdist give a whole file to one process, and all files of one run to the same one."""
     from xdist.scheduler import LoadScopeScheduling
