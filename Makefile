@@ -9,9 +9,8 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 report: setup
 	snakemake
 
-# In two processes: much of the time is waiting for one of the workflow's.
 test: setup check
-	pytest -n 2
+	pytest
 
 check: setup
 	ruff check .

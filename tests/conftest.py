@@ -1,7 +1,6 @@
 """Fixtures that several test files share; torchvision is imported once, in this process."""
 
 import sys
-from pathlib import Path
 
 import pytest
 from hypothesis import settings
@@ -10,23 +9,6 @@ settings.register_profile("speedgrid", deadline=None, max_examples=40, derandomi
 settings.load_profile("speedgrid")
 
 RESOLUTION = 64
-
-
-# Files of tests that share one run of the workflow.
-OF_ONE_RUN = ("test_bad_input", "test_html", "test_smoke", "test_workflow")
-
-
-@pytest.hookimpl(optionalhook=True)
-def pytest_xdist_make_scheduler(config, log):
-    """Let pytest-xdist give a whole file to one process, and all files of one run to the same one."""
-    from xdist.scheduler import LoadScopeScheduling
-
-    class Scheduling(LoadScopeScheduling):
-        def _split_scope(self, nodeid):
-            name = Path(nodeid.split("::")[0]).stem
-            return "one run" if name in OF_ONE_RUN else name
-
-    return Scheduling(config, log)
 
 
 @pytest.fixture(scope="session")
