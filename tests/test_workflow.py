@@ -365,7 +365,9 @@ def test_a_run_that_is_killed_at_once_leaves_no_half_file_and_resumes_with_what_
     assert tree.snakemake("--unlock", *SMOKE).code == 0
     resumed = tree.snakemake(*SMOKE)
     assert resumed.code == 0, resumed.log
-    assert resumed.jobs == {"time_cell": len(wanted - done), **TABLE}
+    again = resumed.jobs["time_cell"] - len(wanted - done)
+    assert again in (0, 1)  # Snakemake may not have noted yet that the last one is whole
+    assert resumed.jobs == {"time_cell": len(wanted - done) + again, **TABLE}
     assert measured(tree) == before
     assert "6 of 6 cells have a speed" in (tree / "report/report.md").read_text()
 
