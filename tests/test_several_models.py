@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from workflow import run_once
 
-from speedgrid import plots
+from speedgrid import plots, settings
 
 pytest_plugins = ["workflow"]
 
@@ -64,13 +64,13 @@ def test_the_arithmetic_of_each_model_is_counted_twice(run):
 
 
 def test_the_report_answers_for_each_model_and_draws_its_plots(run):
-    models, _, folder = run
+    models, resolution, folder = run
     report = (folder / "report/report.md").read_text()
     assert report.startswith(f"# {', '.join(models)} on ")
     assert report.count("**For throughput** at") == len(models)
     links = re.findall(r"\]\((plots/[^)]+\.png)\)", report)
     assert sorted({link.split("/")[1].split("-")[0] for link in links}) == sorted(models)
-    shown = plots.asked({"timing": {"rounds": 1, "energy_resolutions": [], "end_to_end": False}})
+    shown = plots.asked(settings.complete(quick(models, resolution)))
     assert len(links) == len(models) * len(shown) - (len(models) - 1) * len(plots.OF_RUN)
     assert all((folder / "report" / link).is_file() for link in links)
     headings = re.findall(r"^## (.+): what to deploy$", report, re.MULTILINE)
