@@ -67,6 +67,11 @@ def test_every_rule_ran_as_often_as_the_grid_asks(smoke):
     assert smoke.outcome.timings == CELLS
 
 
+def test_snakemake_rests_while_jobs_run(smoke):
+    # It chooses jobs at the start and when one has ended, not once a second: that costs a core beside the timings.
+    assert 1 < smoke.outcome.log.count("Ready jobs: ") <= sum(smoke.outcome.jobs.values()) + 1
+
+
 def test_the_table_has_one_row_for_each_cell_and_all_have_a_proven_speed(table):
     assert sorted(names(table)) == sorted(CELLS)
     # Whether a row is stable depends on what else the machine does during the test.

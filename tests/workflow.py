@@ -166,7 +166,7 @@ def run_once(folder: Path, *arguments, config: dict | None = None):
 @pytest.fixture(scope="session")
 def smoke(tmp_path_factory):
     """Return the one real run of config/smoke.yaml."""
-    yield from run_once(tmp_path_factory.mktemp("smoke"), *SMOKE)
+    yield from run_once(tmp_path_factory.mktemp("smoke"), "--verbose", *SMOKE)
 
 
 @pytest.fixture(scope="session")
