@@ -7,16 +7,18 @@ the ratio of the times of all timing jobs, and of latencies.
 import subprocess
 import sys
 
-from benchmarks.finished import compare, jobs, name, wall_time
+from benchmarks.finished import compare, jobs, name, overhead, wall_time
 
 
 def measure(number: int, options: list[str]) -> tuple[float, dict[str, dict], set[str]]:
     """Time the grid on `number` GPUs; return (seconds, first record of each cell, GPUs that were used)."""
     command = ["snakemake", "artifacts/results.parquet", "--forcerun", "time_cell", "--resources", f"gpu={number}"]
     subprocess.run([*command, *options], check=True)
-    times, records = zip(*jobs(), strict=True)
+    times, records = zip(*(found := jobs()), strict=True)
     # From when the scripts begin: the first jobs also wait for the launcher, which is the same for any number of GPUs.
     began = [(end - sum(record["seconds"].values()), end) for (_, end), record in zip(times, records, strict=True)]
+    if number == 1:
+        print(f"overhead on one: {overhead(found):.3f} s a cell")
     return (
         wall_time(began),
         {name(record): record for record in records},
