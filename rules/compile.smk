@@ -5,7 +5,7 @@ rule compile_trt:
     input:
         weights="artifacts/weights/{model}-r{resolution}.pth",
         calibration=calibration_images,
-        code=code("engine", "build", "calibrated", "models", "parity", "precision"),
+        code=code("engine", "build", "calibrated", "models", "parity", "precision", "threads"),
         script="scripts/compile_trt.py",
     output:
         engine=COMPILED["torch_tensorrt"],
@@ -55,7 +55,7 @@ rule compile_tensorrt:
 rule compile_inductor:
     input:
         weights="artifacts/weights/{model}-r{resolution}.pth",
-        code=code("inductor_package", "build", "models", "precision"),
+        code=code("inductor_package", "build", "models", "precision", "threads"),
         script="scripts/compile_inductor.py",
     output:
         package=COMPILED["inductor"],

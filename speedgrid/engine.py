@@ -8,6 +8,7 @@ from speedgrid import calibrated, environment, reference
 from speedgrid.build import attempt
 from speedgrid.grid import Cell
 from speedgrid.precision import QUANTISED, torch_dtype
+from speedgrid.threads import shared_cores
 
 
 def build(cell: Cell, device: str, model: str, weights: str, output: str, calibration: str | None = None) -> dict:
@@ -46,6 +47,7 @@ def compile_engine(
         import modelopt.torch.quantization  # noqa: F401 (first, for torch_tensorrt to find its operators)
     import torch_tensorrt
 
+    torch.set_num_threads(shared_cores())
     module, costs = prepare(cell.precision, model, weights, calibration)
     dtype = next(module.parameters()).dtype
     example = torch.randn(cell.batch_size, 3, cell.resolution, cell.resolution, device="cuda", dtype=dtype)

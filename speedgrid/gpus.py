@@ -74,7 +74,7 @@ def slots(memory: int) -> int:
 
 
 def claim(alone: bool = False) -> str | None:
-    """Take a slot of the least occupied GPU, for the life of this process, and return the GPU's UUID.
+    """Take a slot of the first GPU that has one free, for the life of this process, and return the GPU's UUID.
 
     Waits while all slots are taken, and while a GPU is being measured. CUDA then sees this GPU alone, so call it
     before anything touches CUDA. A second call changes nothing. alone: take all slots of the first GPU and measure
@@ -125,9 +125,11 @@ def working(alone: bool = False):
 def _one_slot(candidates: list[Gpu]) -> tuple[Gpu, list]:
     told = False
     while True:
-        for number in range(MOST_SLOTS):
-            for gpu in candidates:
-                if number < gpu.slots and (handle := _try(f"{gpu.uuid}-{number}")):
+        # One GPU is filled before the next: the driver makes contexts one after another, for all GPUs together, so the
+        # first has its cells loaded, and measures them, while those of the second are loaded, and so by turns.
+        for gpu in candidates:
+            for number in range(gpu.slots):
+                if handle := _try(f"{gpu.uuid}-{number}"):
                     return gpu, [handle]
         if not told:
             print("All GPUs are taken; waiting for one.", flush=True)

@@ -14,6 +14,7 @@ from speedgrid import backends
 from speedgrid.build import attempt
 from speedgrid.grid import Cell
 from speedgrid.precision import set_torch_math, torch_dtype
+from speedgrid.threads import shared_cores
 
 # The mode that times kernels while it compiles, and then takes minutes.
 AUTOTUNED = "max-autotune"
@@ -37,6 +38,8 @@ def compile_package(cell: Cell, device: str, weights: str, output: str, mode: st
 
     from speedgrid import models
 
+    if device == "cuda":
+        torch.set_num_threads(shared_cores())  # many builds with as many threads as cores each wait for each other
     set_torch_math(cell.precision)  # products in its own kernels are of the precision that is set while it compiles
     module = models.fold_batch_norm(models.load(cell.model, weights)).to(device, torch_dtype(cell.precision))
     module = module.to(memory_format=torch.channels_last)

@@ -83,15 +83,16 @@ def load(name: str, path: str | Path) -> nn.Module:
     Raises WeightsError if the file is unreadable (see read_checkpoint) or belongs to another architecture.
     """
     state = read_checkpoint(path)
-    with torch.device("meta"):
+    with torch.device("meta"):  # nothing is drawn at random that the weights would replace
         model = build(name)
-    weight = state.get(f"{head(model)}.weight")
-    model = build(name, classes=weight.shape[0] if weight is not None and weight.ndim else 1000)
-    # A plain dictionary says nothing of its version, without which MNASNet refuses it.
-    whole = OrderedDict(state)
+        weight = state.get(f"{head(model)}.weight")
+        model = build(name, classes=weight.shape[0] if weight is not None and weight.ndim else 1000)
+    # A plain dictionary says nothing of its version, without which MNASNet refuses it. The tensors become the model's:
+    # those of a model in channels_last would bring its layout with them.
+    whole = OrderedDict((name, value.contiguous()) for name, value in state.items())
     whole._metadata = {"": model.state_dict()._metadata[""]}
     try:
-        model.load_state_dict(whole)
+        model.load_state_dict(whole, assign=True)
     except RuntimeError as error:
         expected, given = set(model.state_dict()), set(state)
         odd = sorted(expected - given)[:1] + sorted(given - expected)[:1]

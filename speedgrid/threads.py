@@ -8,6 +8,11 @@ def shared_cores() -> int:
     return min(2, physical_cores())
 
 
+def session_threads(device: str, cpu_threads: int) -> int:
+    """Return torch's threads in a process that measures a cell: for a GPU they only load it, as others do beside it."""
+    return cpu_threads if device == "cpu" else shared_cores()
+
+
 def physical_cores() -> int:
     """Return the physical cores that this process may use.
 

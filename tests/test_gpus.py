@@ -156,10 +156,10 @@ def test_without_a_gpu_nothing_is_claimed(machine):
     assert "CUDA_VISIBLE_DEVICES" not in os.environ
 
 
-def test_processes_are_spread_over_gpus_before_a_gpu_gets_a_second_one(machine, start):
-    machine("A", "A")
-    claimed = [line(start(CLAIM)) for _ in range(5)]
-    assert claimed == ["GPU-00", "GPU-11", "GPU-00", "GPU-11", "GPU-00"]
+def test_a_gpu_is_filled_before_the_next_so_that_they_load_and_measure_by_turns(machine, start):
+    machine("A", "A", memory=MEDIUM)
+    claimed = [line(start(CLAIM)) for _ in range(4)]
+    assert claimed == ["GPU-00", "GPU-00", "GPU-11", "GPU-11"]
 
 
 def test_a_process_waits_while_all_slots_are_taken_and_gets_that_of_one_that_is_killed(machine, start):
@@ -264,7 +264,7 @@ def test_a_claim_waits_while_its_gpu_is_measured(machine, start):
 
 
 def test_two_gpus_are_measured_at_the_same_time(machine, start):
-    machine("A", "A")
+    machine("A", "A", memory=SMALL)
     assert [line(start(MEASURE)) for _ in range(2)] == ["measures", "measures"]
 
 

@@ -71,6 +71,13 @@ def test_a_checkpoint_is_loaded_in_float32_and_eval_mode(path, state, resnet):
     assert torch.equal(model.conv1.weight, resnet.conv1.weight.half().float())
 
 
+def test_a_checkpoint_of_a_model_in_another_layout_does_not_bring_it_along(path, resnet):
+    torch.save(copy.deepcopy(resnet).to(memory_format=torch.channels_last).state_dict(), path)
+    loaded = models.load("resnet18", path).state_dict()
+    assert all(value.is_contiguous() for value in loaded.values())
+    assert all(torch.equal(value, loaded[name]) for name, value in resnet.state_dict().items())
+
+
 @pytest.mark.parametrize("classes", [1, 7])
 def test_any_number_of_classes_is_accepted(path, state, classes):
     torch.save({**state, "fc.weight": torch.ones(classes, 512), "fc.bias": torch.ones(classes)}, path)

@@ -5,7 +5,7 @@ import os
 import psutil
 import pytest
 
-from speedgrid.threads import physical_cores
+from speedgrid.threads import physical_cores, session_threads
 
 
 @pytest.mark.parametrize(
@@ -16,3 +16,8 @@ def test_threads_are_physical_cores_as_far_as_the_process_may_use_them(monkeypat
     monkeypatch.setattr(psutil, "cpu_count", lambda logical: cores)
     monkeypatch.setattr(os, "sched_getaffinity", lambda process: set(range(allowed)), raising=False)
     assert physical_cores() == threads
+
+
+def test_what_is_measured_on_a_cpu_has_the_threads_that_are_asked_for_and_on_a_gpu_few_to_load_it():
+    assert session_threads("cpu", 16) == 16
+    assert session_threads("cuda", 16) in (1, 2)

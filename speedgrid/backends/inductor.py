@@ -18,6 +18,7 @@ from speedgrid.backends.pytorch import choose_cudnn_algorithms
 from speedgrid.backends.pytorch import unsupported as unsupported
 from speedgrid.backends.session import Session, TorchSession
 from speedgrid.precision import set_torch_math
+from speedgrid.threads import session_threads
 
 PACKAGES = ("torch", "triton", "nvidia-cudnn-cu13", "c++")
 CODE = ("backends/inductor", "backends/pytorch", "backends/cuda_graph", "backends/cudnn_libraries")
@@ -43,8 +44,7 @@ def load(cell, device: str, artifact: str, options: dict) -> Session:
 
     settings = options["settings"]
     set_torch_math(cell.precision)
-    if device == "cpu":
-        torch.set_num_threads(options["cpu_threads"])
+    torch.set_num_threads(session_threads(device, options["cpu_threads"]))
     share_cpp_library()
     # torch._inductor.aoti_load_package imports the whole compiler for this one call. Single-threaded: without the
     # locks and events between threads, which a CUDA graph cannot record.

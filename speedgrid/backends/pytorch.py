@@ -7,6 +7,7 @@ from speedgrid import gpus
 from speedgrid.backends.cuda_graph import GraphSession
 from speedgrid.backends.session import Session, TorchSession
 from speedgrid.precision import QUANTISED, set_torch_math, torch_dtype
+from speedgrid.threads import session_threads
 
 PACKAGES = ("torch", "torchvision", "nvidia-cudnn-cu13")
 CODE = ("backends/pytorch", "backends/cuda_graph", "backends/cudnn_libraries", "models")
@@ -38,8 +39,7 @@ def load(cell, device: str, artifact: str, options: dict) -> Session:
 
     settings = options["settings"]
     set_torch_math(cell.precision)
-    if device == "cpu":
-        torch.set_num_threads(options["cpu_threads"])
+    torch.set_num_threads(session_threads(device, options["cpu_threads"]))
     layout = settings["memory_format"]
     module = models.load(cell.model, artifact).to(device, torch_dtype(cell.precision))
     module = module.to(memory_format=getattr(torch, layout))
