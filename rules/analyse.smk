@@ -14,6 +14,7 @@ rule aggregate:
         code=code(
             "table",
             "costs",
+            "host",
             "choice",
             "limiter",
             "statistics",

@@ -8,7 +8,7 @@ rule draw_plots:
         run="artifacts/run.json",
         flops="artifacts/flops.json",
         languages=LANGUAGES,
-        code=code("language", "rounds", "backends/variants") + package("plots"),
+        code=code("language", "rounds", "host", "backends/variants") + package("plots"),
     output:
         **{
             name: report(

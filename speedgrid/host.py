@@ -1,25 +1,30 @@
-"""What else the machine's processors did while a cell was measured: another program's load is seen, not guessed."""
+"""What the machine's processors did while a cell was measured: another program's load is seen, not guessed."""
 
 import os
 import time
 from pathlib import Path
+from statistics import mean, median
 
 # Columns of the first line of proc(5)'s stat, in ticks: user, nice, system, idle, iowait, irq, softirq, steal.
 STAT = Path("/proc/stat")
 BUSY, STEAL = (0, 1, 2, 5, 6), 7
+# A fixed piece of work for one thread, of half a millisecond, and how often it is done to see how fast it goes.
+ADDITIONS, TRIES = 10_000, 5
 
 
 class HostLoad:
     """Count processor time from when it is made to `as_dict`, on Linux."""
 
     def __init__(self):
+        self.pace = pace()
         self.before = reading()
 
     def as_dict(self) -> dict | None:
         """Return plain JSON values, None where the system does not tell.
 
         busy_elsewhere_cores: cores that were busy with anything but this process, on average. stolen_cores: cores
-        that the host of a virtual machine gave to others while this machine had work for them.
+        that the host of a virtual machine gave to others while this machine had work for them. pace_ms: `pace` before
+        and after.
         """
         after = reading()
         if self.before is None or after is None:
@@ -28,7 +33,30 @@ class HostLoad:
         return {
             "busy_elsewhere_cores": round(max(0.0, busy - own) / seconds, 3),
             "stolen_cores": round(stolen / seconds, 3),
+            "pace_ms": [round(self.pace, 4), round(pace(), 4)],
         }
+
+
+def pace() -> float:
+    """Return what ADDITIONS in Python take now, in ms: the median of TRIES.
+
+    On a machine that others use too, the same core may be half as fast a moment later: it runs two threads side by
+    side, and a virtual machine does not see the one that is not its own, nor the core's clock.
+    """
+    found = []
+    for _ in range(TRIES):
+        started = time.perf_counter()
+        total = 0
+        for number in range(ADDITIONS):
+            total += number
+        found.append((time.perf_counter() - started) * 1000)
+    return median(found)
+
+
+def pace_of(record: dict) -> float | None:
+    """Return what `pace` was around the measurement of a record, in ms; None where it is not known."""
+    found = (record.get("host") or {}).get("pace_ms")
+    return mean(found) if found else None
 
 
 def reading() -> tuple[float, float, float, float] | None:

@@ -27,7 +27,7 @@ def redraw(results: str | Path, output: str | Path) -> Path:
         raise RedrawError(f"{folder} has no {', '.join(missing)}; a report is drawn from {', '.join(NEEDED)}.")
     material = Material.read(*(folder / name for name in NEEDED))
     # A run of an older version knows neither the newer keys nor the newer columns.
-    run = {"accuracy": None, **material.run, "config": settings.complete(material.run["config"])}
+    run = {"accuracy": None, "processor": None, **material.run, "config": settings.complete(material.run["config"])}
     run["weights"] = [{"trained": None, **one} for one in run["weights"]]
     table = material.table.reindex(columns=COLUMNS)
     audit.require(table, run["arithmetic"], run["peaks"], run["config"]["report"]["reference"])

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from speedgrid.grid import AXES, Cell
+from speedgrid.host import pace_of
 from speedgrid.record import SHOWN
 from speedgrid.statistics import median_interval
 
@@ -19,6 +20,7 @@ COLUMNS = (
     "latency_ms_high",
     "device_ms",
     "submit_ms",
+    "pace_ms",
     "runs",
 )
 
@@ -28,7 +30,8 @@ def tabulate(records: Iterable[dict]) -> pd.DataFrame:
 
     turn: as of speedgrid.grid. measured_at: ISO 8601. latency_ms: the median of this one timing with the 95 % interval
     that its own samples give, which knows nothing of what differs between processes. device_ms, submit_ms: medians.
-    A record whose speed is not shown has no figures and no runs.
+    pace_ms: of the processor, as of speedgrid.host.pace_of. A record whose speed is not shown has no figures and no
+    runs.
     """
     rows = [row(record) for record in sorted(records, key=lambda one: (Cell(**one["cell"]), one["measured_at"]))]
     table = pd.DataFrame(rows, columns=COLUMNS)
@@ -48,6 +51,7 @@ def row(record: dict) -> dict:
         "latency_ms_low": low,
         "latency_ms_high": high,
         **{name: float(np.median(samples[name])) if samples[name] else None for name in ("device_ms", "submit_ms")},
+        "pace_ms": pace_of(record),
         "runs": len(samples["host_ms"]),
     }
 

@@ -48,7 +48,7 @@ def summarise(
         "details": details(records),
         "commands": commands(cells, rounds),
         "controls": control(records),
-        "neighbours": stability.neighbours(records),
+        **stability.hosts(records),
     }
 
 

@@ -2,12 +2,15 @@
 
 import numpy as np
 
+from speedgrid.host import pace_of
 from speedgrid.telemetry import POWER_CAP
 
 # A row is unstable when its 95 % interval reaches further than this from its latency on either side.
 WIDEST = 0.10
 # So many cores busy with something else make the host's part of a latency doubtful.
 BUSY_CORES = 1.0
+# So many times as long for the same work is another processor, as far as a call that waits for it is concerned.
+SLOWER = 1.2
 
 
 def throttled(records: list[dict]) -> list[str]:
@@ -29,6 +32,10 @@ def unstable(records: list[dict], latency: float, low: float, high: float) -> st
         found.append(f"the GPU lowered its clock ({', '.join(reasons)})")
     if found and (busy := busiest(records)) > BUSY_CORES:
         found.append(f"up to {busy:.1f} cores were busy with something else")
+    paces = [one for one in map(pace_of, records) if one]
+    if found and len(paces) > 1 and (ratio := max(paces) / min(paces)) > SLOWER:
+        took = ", ".join(f"{one:.3g}" for one in paces)
+        found.append(f"the processor itself was up to {ratio:.1f} times slower (a fixed loop took {took} ms)")
     return "; ".join(found)
 
 
@@ -41,6 +48,27 @@ def elsewhere(record: dict) -> float | None:
     """Return how many cores something else had while a cell was measured; None where the system did not tell."""
     host = record.get("host")
     return host["busy_elsewhere_cores"] + host["stolen_cores"] if host else None
+
+
+def hosts(records: list[dict]) -> dict:
+    """Return what the host did during all measurements: `neighbours` and `processor`, None where it is not known."""
+    return {"neighbours": neighbours(records), "processor": processor(records)}
+
+
+def processor(records: list[dict]) -> dict | None:
+    """Return how long that took around all measurements: `best_ms`, `median_ms`, `worst_ms`, and `slow_percent`.
+
+    slow_percent: of how many of them it took SLOWER times the best, or more.
+    """
+    known = np.array([one for one in map(pace_of, records) if one])
+    if not len(known):
+        return None
+    return {
+        "best_ms": float(known.min()),
+        "median_ms": float(np.median(known)),
+        "worst_ms": float(known.max()),
+        "slow_percent": float(100 * np.mean(known > SLOWER * known.min())),
+    }
 
 
 def neighbours(records: list[dict]) -> dict | None:

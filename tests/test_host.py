@@ -31,7 +31,7 @@ def test_time_of_others_is_what_is_busy_and_not_our_own(machine):
     load = HostLoad()
     # In 2 s: 3 s user, 1 s system and 0.5 s in interrupts, 1.5 s of it ours; 0.4 s stolen; waiting for disks is idle.
     machine(12.0, 6.5, "1300 0 600 91000 400 20 30 40 0 0")
-    assert load.as_dict() == {"busy_elsewhere_cores": 1.5, "stolen_cores": 0.2}
+    assert load.as_dict() == {"busy_elsewhere_cores": 1.5, "stolen_cores": 0.2, "pace_ms": [0.0, 0.0]}
 
 
 def test_our_own_time_is_never_counted_as_less_than_nothing(machine):
@@ -53,3 +53,17 @@ def test_a_busy_neighbour_is_seen():
         found = load.as_dict()
         neighbour.kill()
     assert found["busy_elsewhere_cores"] + found["stolen_cores"] > 0.3
+
+
+def test_the_processors_pace_is_what_fixed_work_takes_it(monkeypatch):
+    monkeypatch.setattr(host, "ADDITIONS", 20_000)
+    few = host.pace()
+    monkeypatch.setattr(host, "ADDITIONS", 200_000)
+    assert 4 < host.pace() / few < 25  # ten times, but for what else this machine does
+
+
+def test_the_pace_of_a_record_is_that_before_and_after():
+    assert host.pace_of({"host": {"pace_ms": [0.5, 0.7]}}) == pytest.approx(0.6)
+    assert host.pace_of({"host": {"busy_elsewhere_cores": 1.0}}) is None  # of an older version
+    assert host.pace_of({"host": None}) is None
+    assert host.pace_of({}) is None

@@ -52,6 +52,28 @@ def test_what_else_was_running_is_said_of_unstable_rows_alone():
     assert "busy" not in stability.unstable(rounds(2.0, 2.6, host=None), 2.0, 1.0, 3.0)
 
 
+def paced(*paces):
+    """Return rounds that differ, with the pace of the processor in each, in ms."""
+    found = rounds(*(2.0 + pace for pace in paces))
+    for record, pace in zip(found, paces, strict=True):
+        record["host"] = {"busy_elsewhere_cores": 0.0, "stolen_cores": 0.0, "pace_ms": [pace, pace]}
+    return found
+
+
+def test_a_processor_that_was_slower_in_one_round_is_blamed_for_unstable_rows_alone():
+    reason = stability.unstable(paced(0.34, 0.62, 0.33), 2.3, 1.0, 3.0)
+    assert reason.endswith("the processor itself was up to 1.9 times slower (a fixed loop took 0.34, 0.62, 0.33 ms)")
+    assert stability.unstable(paced(0.34, 0.62, 0.33), 2.3, 2.29, 2.31) == ""
+    assert "processor" not in stability.unstable(paced(0.34, 0.4, 0.34), 2.3, 1.0, 3.0)
+    assert "processor" not in stability.unstable(paced(0.34), 2.3, 1.0, 3.0)
+
+
+def test_a_run_says_how_the_processors_pace_varied():
+    found = stability.processor([*paced(0.5, 0.5, 0.5, 0.61, 1.0), *rounds(2.0)])
+    assert found == {"best_ms": 0.5, "median_ms": 0.5, "worst_ms": 1.0, "slow_percent": 40.0}
+    assert stability.processor(rounds(2.0)) is None
+
+
 def test_an_unstable_row_is_marked_and_keeps_its_speed():
     [line] = make_table(rounds(2.0, 2.6, 2.2)).to_dict("records")
     assert line["status"] == "unstable"
