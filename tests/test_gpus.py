@@ -156,16 +156,51 @@ def test_without_a_gpu_nothing_is_claimed(machine):
     assert "CUDA_VISIBLE_DEVICES" not in os.environ
 
 
-def test_a_gpu_is_filled_before_the_next_so_that_they_load_and_measure_by_turns(machine, start):
+def test_a_gpu_is_filled_before_the_next_and_its_cells_are_loaded_before_those_of_the_next(machine, start):
     machine("A", "A", memory=MEDIUM)
-    claimed = [line(start(CLAIM)) for _ in range(4)]
-    assert claimed == ["GPU-00", "GPU-00", "GPU-11", "GPU-11"]
+    first = [start(CLAIM_THEN_MEASURE) for _ in range(2)]
+    assert [line(process) for process in first] == ["GPU-00", "GPU-00"]
+    second = [start(CLAIM) for _ in range(2)]
+    go_on(first[0])
+    assert waits(first[0])  # for the other one, which is being loaded
+    assert select.select([process.stdout for process in second], [], [], 0.5) == ([], [], [])
+    go_on(first[1])
+    assert [line(process) for process in second] == ["GPU-11", "GPU-11"]
+
+
+def test_a_gpu_does_not_wait_long_for_the_cells_of_another_to_be_loaded(machine, start):
+    machine("A", "A", memory=SMALL)
+    assert line(start(CLAIM)) == "GPU-00"
+    began = time.monotonic()
+    assert line(start(f"gpus.TURN_SECONDS = 1; {CLAIM}")) == "GPU-11"
+    assert time.monotonic() - began > 1
+
+
+def test_no_cell_is_loaded_while_loaded_ones_wait_to_be_measured(machine, start):
+    machine("A")
+    group = [start(CLAIM_THEN_MEASURE) for _ in range(2)]
+    assert [line(process) for process in group] == ["GPU-00", "GPU-00"]
+    for process in group:
+        go_on(process)
+    [[output], _, _] = select.select([process.stdout for process in group], [], [], 10)
+    first, second = sorted(group, key=lambda process: process.stdout is not output)
+    assert line(first) == "measures"
+    late = start(CLAIM)
+    assert waits(late)
+    first.kill()
+    assert line(second) == "measures"
+    assert waits(late)
+    second.kill()
+    assert line(late) == "GPU-00"
 
 
 def test_a_process_waits_while_all_slots_are_taken_and_gets_that_of_one_that_is_killed(machine, start):
     machine("A", "A", memory=SMALL)
-    first, second = start(CLAIM), start(CLAIM)
-    claimed = {line(process): process for process in (first, second)}
+    claimed = {}
+    for process in (start(CLAIM_THEN_MEASURE), start(CLAIM_THEN_MEASURE)):
+        go_on(process)
+        claimed[line(process)] = process
+        assert line(process) == "measures"
     assert set(claimed) == {"GPU-00", "GPU-11"}
     third = start(CLAIM)
     assert line(third) == "All GPUs are taken; waiting for one."
@@ -285,7 +320,7 @@ def test_of_two_loaded_on_one_gpu_the_second_measures_after_the_first(machine, s
 
 @pytest.mark.parametrize(
     "close",
-    ["next(iter(gpus.CLAIMED.values()))[0].close()", "import os; os.close(gpus.HIGH_DESCRIPTOR)"],
+    ["next(iter(gpus.CLAIMED.values())).lock.close()", "import os; os.close(gpus.HIGH_DESCRIPTOR)"],
     ids=["low", "high"],
 )
 def test_a_gpu_is_still_had_alone_when_either_descriptor_of_its_lock_is_closed(machine, start, close):
