@@ -47,8 +47,13 @@ def windows(record: dict) -> float:
     return samples["warmup_seconds"] + samples["timed_seconds"] + samples["throughput_seconds"]
 
 
-def overhead(found: list[tuple[tuple[float, float], dict]]) -> float:
-    """Return (wall time of all timing jobs - their windows) / cells, in seconds. found: as of `jobs`."""
+def overhead(found: list[tuple[tuple[float, float], dict]]) -> float | None:
+    """Return (wall time of all timing jobs - their windows) / cells, in seconds. found: as of `jobs`.
+
+    None where several GPUs were used at once: the windows of one lie beside the overhead of another.
+    """
+    if len({record["environment"].get("gpu_uuid") for _, record in found}) > 1:
+        return None
     wall = wall_time([times for times, _ in found])
     return (wall - sum(windows(record) for _, record in found)) / len(found)
 

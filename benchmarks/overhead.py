@@ -16,7 +16,7 @@ MEASURING = ("telemetry", "timing", "parity", "energy", "end_to_end", "kernels")
 def main() -> None:
     """Print the ratio and the mean seconds of each step."""
     times, records = zip(*(found := jobs()), strict=True)
-    if len({record["environment"].get("gpu_uuid") for record in records}) > 1:
+    if (beyond := overhead(found)) is None:
         raise SystemExit("these timings were made on several GPUs at once; their overhead is not one number")
     steps, measuring, wall = defaultdict(list), [windows(record) for record in records], wall_time(list(times))
     for (start, end), record in zip(times, records, strict=True):
@@ -25,7 +25,7 @@ def main() -> None:
         for step, seconds in used.items():
             steps[step].append(seconds)
     waiting = sum(mean(steps.pop(step, [0.0])) for step in ("claim", "queue"))
-    print(f"overhead: {overhead(found):.3f} s a cell, over {len(records)} cells")
+    print(f"overhead: {beyond:.3f} s a cell, over {len(records)} cells")
     print(f"measuring windows: {mean(measuring):.3f} s a cell; all timings together: {wall:.0f} s")
     first = min(end - sum(record["seconds"][step] for step in MEASURING) for (_, end), record in found)
     print(f"in it, until the first was measured (others were still built): {first - min(times)[0]:.0f} s")

@@ -55,10 +55,13 @@ def main(count: int) -> None:
     compare("cold / warm", cold_records)
     warm_all, cold_all, warm_rest, cold_rest = (median(one) for one in zip(*overheads, strict=True))
     in_run = overhead(jobs())
-    print(f"overhead, medians: cold {cold_all:.2f} s, warm {warm_all:.2f} s, a cell of the run {in_run:.2f} s")
+    print(f"overhead, medians: cold {cold_all:.2f} s, warm {warm_all:.2f} s")
     print(f"without context, load and first call: cold {cold_rest:.2f} s, warm {warm_rest:.2f} s")
     print(f"overhead cold / warm: {cold_all / warm_all:.2f}; without these: {cold_rest / warm_rest:.2f}")
-    print(f"overhead cold / a cell of the run: {cold_all / in_run:.2f}")
+    if in_run is None:
+        print("the run used several GPUs at once; the overhead of one of its cells is not one number")
+    else:
+        print(f"overhead cold / a cell of the run, {in_run:.2f} s: {cold_all / in_run:.2f}")
 
 
 if __name__ == "__main__":

@@ -28,6 +28,15 @@ def test_a_long_pause_is_an_interrupted_run_and_does_not_count():
     assert finished.wall_time([(1000, 1002), (0, 10)]) == 12
 
 
+def test_overhead_is_the_time_beyond_the_windows_and_no_one_number_on_several_gpus():
+    def record(gpu):
+        windows = {"warmup_seconds": 0.5, "timed_seconds": 1.0, "throughput_seconds": 0.5}
+        return {"environment": {"gpu_uuid": gpu}, "samples": windows}
+
+    assert finished.overhead([((0, 3), record("GPU-0")), ((3, 8), record("GPU-0"))]) == 2
+    assert finished.overhead([((0, 3), record("GPU-0")), ((0, 3), record("GPU-1"))]) is None
+
+
 def test_one_more_process_is_expected_within_the_spread_of_the_rounds():
     rng = np.random.default_rng(0)
     latencies = np.exp(rng.normal(0, 0.05, (2000, 4)))

@@ -271,8 +271,10 @@ def test_a_quantised_engine_proves_what_it_executes_or_is_no_row_of_that_precisi
     built = json.loads(build.read_text())
     assert built["status"] == "ok", built
     record = measure(inputs, cell, artifact, str(build))
-    if precision == "fp8" and record["status"] == "wrong_result":
-        pytest.xfail(f"as on an H200 with TensorRT-RTX 1.4, withheld and not explained: {record['reason']}")
+    if precision == "fp8" and record["reason"] == "outputs are missing or not finite":
+        # TensorRT-RTX 1.4 on an H100: right where the first convolution or the classifier alone is quantised, NaN where
+        # one convolution between them is, though no input exceeds the range that it was calibrated for.
+        pytest.xfail(f"a fault of TensorRT-RTX, withheld as {record['status']}: {record['reason']}")
     if built["quantised_nodes"]["executed"]:
         assert_proven(record, precision)
     else:
