@@ -74,6 +74,21 @@ def test_a_comparison_names_the_cells_that_are_outside(capsys):
     assert single.endswith(": 1 of 2, by chance 0.1")
 
 
+def test_a_comparison_tells_cells_that_wait_for_the_host_from_the_others(capsys):
+    def record(ms, submit_ms):
+        made = make_record("resnet18-pytorch-fp32-r64-b1", [ms] * 5)
+        made["samples"] |= {"submit_ms": [submit_ms] * 5, "device_ms": [ms] * 5}
+        return made
+
+    steady, waiting = ([record(1.0, 0.1)], record(1.01, 0.1)), ([record(1.0, 0.9)], record(2.0, 0.9))
+    finished.compare("new / old", [steady, waiting])
+    assert capsys.readouterr().out.splitlines()[1] == (
+        "in the 1 that do not wait for the host: 1.0100, from 1.0100 to 1.0100"
+    )
+    finished.compare("new / old", [steady])
+    assert "wait for the host" not in capsys.readouterr().out
+
+
 def test_a_folder_without_a_run_is_said_to_be_one(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(SystemExit, match="run snakemake first"):
