@@ -3,7 +3,7 @@
     python -m benchmarks.side_by_side [CELLS]
 
 Takes cells of a finished run (default 20, spread over the grid) and measures them once with nothing else on the GPU
-and once eight at a time, as the workflow does where there are cores. Prints the ratio of latencies and of times.
+and once as many at a time as the workflow does where there are cores. Prints the ratio of latencies and of times.
 """
 
 import json
