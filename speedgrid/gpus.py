@@ -100,8 +100,7 @@ def claim(alone: bool = False) -> str | None:
     if not CLAIMED and (candidates := usable()):
         gpu, held = _all_slots(candidates[0]) if alone else _one_slot(candidates)
         stage = None if alone else _begin_loading(gpu, [one for one in candidates if one != gpu])
-        lock = _open(gpu.uuid)
-        fcntl.flock(lock, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
+        lock = _locked(gpu.uuid, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
         CLAIMED[gpu] = Claim(lock, held, stage)
         os.environ["CUDA_VISIBLE_DEVICES"] = gpu.uuid
     return next((gpu.uuid for gpu in CLAIMED), None)
