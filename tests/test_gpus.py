@@ -39,6 +39,53 @@ CLAIM_THEN_MEASURE = (
 WORK = "\nwith gpus.working(): print('works', flush=True); input()"
 WORK_ALONE = "\nwith gpus.working(alone=True): print('works', flush=True); input()"
 
+# Cells, lone cells and builds of a workflow, as many at once as fit and two more, some of which are killed. Each cell
+# that was measured says when it was loaded and measured; exits with the number of those that were left at the end.
+CROWD = """
+import os, random, signal, sys, time
+from speedgrid import gpus
+
+gpus.POLL_SECONDS, gpus.TURN_SECONDS = 0.02, 1
+slots = sum(gpu.slots for gpu in gpus.usable())
+
+def job(number):
+    chance = random.Random(number)
+    if chance.random() < 0.15:
+        with gpus.working(alone=chance.random() < 0.3):
+            time.sleep(0.02)
+        return
+    uuid = gpus.claim(alone=chance.random() < 0.05)
+    times = [time.monotonic()]
+    time.sleep(chance.uniform(0.005, 0.05))
+    times.append(time.monotonic())
+    gpus.measure_alone()
+    times.append(time.monotonic())
+    time.sleep(chance.uniform(0.005, 0.03))
+    times.append(time.monotonic())
+    os.write(1, " ".join(map(str, [uuid, *times, chr(10)])).encode())
+
+random.seed(0)
+running, deadline = set(), time.monotonic() + 60
+jobs = iter(range(150))
+while time.monotonic() < deadline:
+    while len(running) < slots + 2 and (number := next(jobs, None)) is not None:
+        if child := os.fork():
+            running.add(child)
+        else:
+            sys.stdout = open(os.devnull, "w")
+            job(number)
+            os._exit(0)
+    if not running:
+        break
+    if random.random() < 0.05:
+        os.kill(random.choice(sorted(running)), signal.SIGKILL)
+    running.discard(os.waitpid(-1, os.WNOHANG)[0])
+    time.sleep(0.003)
+for child in running:
+    os.kill(child, signal.SIGKILL)
+sys.exit(len(running))
+"""
+
 
 @pytest.fixture
 def machine(tmp_path, monkeypatch):
@@ -331,6 +378,23 @@ def test_a_gpu_is_still_had_alone_when_either_descriptor_of_its_lock_is_closed(m
     assert waits(working)
     measuring.kill()
     assert line(working) == "works"
+
+
+@pytest.mark.parametrize(("names", "memory"), [("A", LARGE), ("AA", MEDIUM), ("AAA", SMALL)])
+def test_a_crowd_of_cells_and_builds_is_measured_to_the_last_and_each_alone_although_some_are_killed(
+    machine, tmp_path, names, memory
+):
+    machine(*names, memory=memory)
+    variables = os.environ | {"PYTHONPATH": f"{tmp_path}{os.pathsep}{Path(__file__).parent.parent}"}
+    crowd = subprocess.run([sys.executable, "-c", CROWD], env=variables, capture_output=True, text=True)
+    assert crowd.returncode == 0, crowd.stderr
+    cells = [(uuid, *map(float, times)) for uuid, *times in map(str.split, crowd.stdout.splitlines())]
+    assert len(cells) > 30
+    for uuid, _, _, began, ended in cells:
+        others = [times for other, *times in cells if other == uuid and times[2] != began]
+        for loading, loaded, measured, end in others:
+            assert not (measured < ended and began < end), "two are measured at once"
+            assert not (loading < ended and began < loaded), "one is loaded while another is measured"
 
 
 def test_two_work_at_the_same_time(machine, start):
