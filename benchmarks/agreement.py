@@ -26,7 +26,7 @@ from statistics import median
 from benchmarks.finished import cells, launcher, name
 from benchmarks.loaded import answer, in_fork
 from speedgrid import timing
-from speedgrid.limiter import SUBMIT_SHARE
+from speedgrid.limiter import waits_for_host
 
 # How often each timer has its turn; who begins alternates. Many short turns, because a machine drifts meanwhile.
 TURNS = 8
@@ -46,7 +46,7 @@ def measure(session, settings: timing.Settings) -> dict:
         ours.append(timing.measure(session, settings))
         if not turn % 2:
             theirs.append({tool: time() for tool, (time, _) in tools.items()})
-    bound = [median(one.submit_ms) > SUBMIT_SHARE * median(one.device_ms) for one in ours if one.device_ms]
+    bound = [waits_for_host(median(one.submit_ms), median(one.device_ms)) for one in ours if one.device_ms]
     return {
         "latency_ms": median(median(one.host_ms) for one in ours),
         "bound": any(bound),

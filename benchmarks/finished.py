@@ -14,7 +14,7 @@ from scipy.stats import t
 
 from speedgrid.grid import Cell
 from speedgrid.launcher import ADDRESS_VARIABLE, server
-from speedgrid.limiter import SUBMIT_SHARE
+from speedgrid.limiter import waits_for_host
 
 # A longer pause between two timings is an interrupted run, not scheduling.
 PAUSE_SECONDS = 10.0
@@ -59,15 +59,20 @@ def overhead(found: list[tuple[tuple[float, float], dict]]) -> float | None:
     return (wall - sum(windows(record) for _, record in found)) / len(found)
 
 
+def told(seconds: float | None) -> str:
+    """Return an overhead, as of `overhead`, in words."""
+    return "no one number, because several GPUs were used" if seconds is None else f"{seconds:.3f} s a cell"
+
+
 def latency(record: dict) -> float:
     """Return the median latency of a record in ms."""
     return median(record["samples"]["host_ms"])
 
 
-def waits_for_host(record: dict) -> bool:
-    """Say whether a record's calls take the host about as long as the device, as of speedgrid.limiter."""
-    submit, device = (record["samples"].get(clock) for clock in ("submit_ms", "device_ms"))
-    return bool(submit) and median(submit) > SUBMIT_SHARE * median(device)
+def steady(record: dict) -> bool:
+    """Say whether a record's calls do not wait for the host."""
+    times = (record["samples"].get(clock) for clock in ("submit_ms", "device_ms"))
+    return not waits_for_host(*(median(one) if one else None for one in times))
 
 
 def cells(count: int, backend: str | None = None) -> list[list[dict]]:
@@ -121,21 +126,21 @@ def expected(rounds: list[float], together: int = 1) -> tuple[float, float] | No
 
 def compare(kind: str, found: list[tuple[list[dict], dict]]) -> None:
     """Print how the latencies of new records compare with the rounds of the same cells, in one ratio and in words."""
-    ratios, steady, outside, singly = [], [], [], 0
+    ratios, unhindered, outside, singly = [], [], [], 0
     for rounds, record in found:
         before = [latency(one) for one in rounds]
         ratios.append(latency(record) / float(np.exp(mean(np.log(before)))))
-        if not any(map(waits_for_host, [*rounds, record])):
-            steady.append(ratios[-1])
+        if all(map(steady, [*rounds, record])):
+            unhindered.append(ratios[-1])
         interval = expected(before, len(found))
         if interval and not interval[0] <= latency(record) <= interval[1]:
             outside.append(f"{name(record)} ({latency(record):.4g} ms, {interval[0]:.4g} to {interval[1]:.4g})")
         single = expected(before)
         singly += single is not None and not single[0] <= latency(record) <= single[1]
     print(f"latency {kind}: {median(ratios):.4f} in the median over {len(ratios)} cells")
-    if steady and len(steady) < len(ratios):
-        low, high = min(steady), max(steady)
-        print(f"in the {len(steady)} that do not wait for the host: {median(steady):.4f}, from {low:.4f} to {high:.4f}")
+    if unhindered and len(unhindered) < len(ratios):
+        middle, low, high = (one(unhindered) for one in (median, min, max))
+        print(f"in the {len(unhindered)} that do not wait for the host: {middle:.4f}, from {low:.4f} to {high:.4f}")
     if len(found[0][0]) < 3:
         print("no interval of one more process: that needs three rounds")
         return

@@ -7,7 +7,7 @@ the rest goes. Cells that are loaded side by side share the time that this takes
 from collections import defaultdict
 from statistics import mean
 
-from benchmarks.finished import jobs, overhead, wall_time, windows
+from benchmarks.finished import jobs, overhead, told, wall_time, windows
 
 # What a cell does once it has the GPU for itself.
 MEASURING = ("telemetry", "timing", "parity", "energy", "end_to_end", "kernels")
@@ -17,7 +17,7 @@ def main() -> None:
     """Print the ratio and the mean seconds of each step."""
     times, records = zip(*(found := jobs()), strict=True)
     if (beyond := overhead(found)) is None:
-        raise SystemExit("these timings were made on several GPUs at once; their overhead is not one number")
+        raise SystemExit(f"overhead: {told(beyond)}")
     steps, measuring, wall = defaultdict(list), [windows(record) for record in records], wall_time(list(times))
     for (start, end), record in zip(times, records, strict=True):
         used = record["seconds"] | {"timing": max(0.0, record["seconds"]["timing"] - windows(record))}
@@ -25,7 +25,7 @@ def main() -> None:
         for step, seconds in used.items():
             steps[step].append(seconds)
     waiting = sum(mean(steps.pop(step, [0.0])) for step in ("claim", "queue"))
-    print(f"overhead: {beyond:.3f} s a cell, over {len(records)} cells")
+    print(f"overhead: {told(beyond)}, over {len(records)} cells")
     print(f"measuring windows: {mean(measuring):.3f} s a cell; all timings together: {wall:.0f} s")
     first = min(end - sum(record["seconds"][step] for step in MEASURING) for (_, end), record in found)
     print(f"in it, until the first was measured (others were still built): {first - min(times)[0]:.0f} s")

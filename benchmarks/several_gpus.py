@@ -7,7 +7,7 @@ the ratio of the times of all timing jobs, and of latencies.
 import subprocess
 import sys
 
-from benchmarks.finished import compare, jobs, name, overhead, wall_time
+from benchmarks.finished import compare, jobs, name, overhead, told, wall_time
 
 
 def measure(number: int, options: list[str]) -> tuple[float, dict[str, dict], set[str]]:
@@ -18,7 +18,7 @@ def measure(number: int, options: list[str]) -> tuple[float, dict[str, dict], se
     # From when the scripts begin: the first jobs also wait for the launcher, which is the same for any number of GPUs.
     began = [(end - sum(record["seconds"].values()), end) for (_, end), record in zip(times, records, strict=True)]
     if number == 1:
-        print(f"overhead on one: {overhead(found):.3f} s a cell")
+        print(f"overhead on one: {told(overhead(found))}")
     return (
         wall_time(began),
         {name(record): record for record in records},

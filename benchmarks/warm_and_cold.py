@@ -13,7 +13,7 @@ import tempfile
 import time
 from statistics import median
 
-from benchmarks.finished import again, cells, compare, jobs, latency, launcher, name, overhead, windows
+from benchmarks.finished import again, cells, compare, jobs, latency, launcher, name, overhead, told, windows
 from speedgrid.launcher import client
 
 # The steps of a measurement that no launcher can do beforehand: the CUDA context, the model, the first kernels.
@@ -58,10 +58,9 @@ def main(count: int) -> None:
     print(f"overhead, medians: cold {cold_all:.2f} s, warm {warm_all:.2f} s")
     print(f"without context, load and first call: cold {cold_rest:.2f} s, warm {warm_rest:.2f} s")
     print(f"overhead cold / warm: {cold_all / warm_all:.2f}; without these: {cold_rest / warm_rest:.2f}")
-    if in_run is None:
-        print("the run used several GPUs at once; the overhead of one of its cells is not one number")
-    else:
-        print(f"overhead cold / a cell of the run, {in_run:.2f} s: {cold_all / in_run:.2f}")
+    print(f"overhead in the run: {told(in_run)}")
+    if in_run is not None:
+        print(f"overhead cold / a cell of the run: {cold_all / in_run:.2f}")
 
 
 if __name__ == "__main__":

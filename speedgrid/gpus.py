@@ -131,17 +131,13 @@ def working(alone: bool = False):
     alone: nothing else may work meanwhile either. CUDA sees one GPU, the same one throughout a process.
     """
     candidates = usable()
-    # In one order for all processes, so that none waits for another in a circle.
-    locks = [_open(uuid) for uuid in sorted(gpu.uuid for gpu in candidates)]
-    try:
-        for lock in locks:
-            fcntl.flock(lock, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
+    with contextlib.ExitStack() as locks:
+        # In one order for all processes, so that none waits for another in a circle.
+        for uuid in sorted(gpu.uuid for gpu in candidates):
+            locks.enter_context(_locked(uuid, fcntl.LOCK_EX if alone else fcntl.LOCK_SH))
         if candidates:
             os.environ["CUDA_VISIBLE_DEVICES"] = candidates[os.getpid() % len(candidates)].uuid
         yield
-    finally:
-        for lock in locks:
-            lock.close()
 
 
 def _one_slot(candidates: list[Gpu]) -> tuple[Gpu, list[TextIO]]:

@@ -19,6 +19,11 @@ SUBMIT_SHARE = 0.8
 EXPLAINED = 0.5
 
 
+def waits_for_host(submit_ms: float | None, device_ms: float | None) -> bool:
+    """Say whether submitting a call takes more than 0.8 of its time on the device; no CPU session does (None)."""
+    return submit_ms is not None and submit_ms > SUBMIT_SHARE * device_ms
+
+
 def limiter(row: dict, layers: list[dict], peaks: dict, throttled: Iterable[str]) -> str | None:
     """Return the word for what limits a row with a speed; the first that holds.
 
@@ -31,7 +36,7 @@ def limiter(row: dict, layers: list[dict], peaks: dict, throttled: Iterable[str]
     `observed_precision`. layers: as of speedgrid.flops.count. peaks: the measured `gemm_tflops` by precision and
     `copy_gb_s`. throttled: the telemetry's reasons in all rounds.
     """
-    if row["submit_ms"] is not None and row["submit_ms"] > SUBMIT_SHARE * row["device_ms"]:
+    if waits_for_host(row["submit_ms"], row["device_ms"]):
         return HOST_LAUNCH
     if POWER_CAP in throttled:
         return POWER

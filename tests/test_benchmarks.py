@@ -33,8 +33,12 @@ def test_overhead_is_the_time_beyond_the_windows_and_no_one_number_on_several_gp
         windows = {"warmup_seconds": 0.5, "timed_seconds": 1.0, "throughput_seconds": 0.5}
         return {"environment": {"gpu_uuid": gpu}, "samples": windows}
 
-    assert finished.overhead([((0, 3), record("GPU-0")), ((3, 8), record("GPU-0"))]) == 2
-    assert finished.overhead([((0, 3), record("GPU-0")), ((0, 3), record("GPU-1"))]) is None
+    one = finished.overhead([((0, 3), record("GPU-0")), ((3, 8), record("GPU-0"))])
+    assert one == 2
+    assert finished.told(one) == "2.000 s a cell"
+    several = finished.overhead([((0, 3), record("GPU-0")), ((0, 3), record("GPU-1"))])
+    assert several is None
+    assert "no one number" in finished.told(several)
 
 
 def test_one_more_process_is_expected_within_the_spread_of_the_rounds():

@@ -106,6 +106,11 @@ def machine(tmp_path, monkeypatch):
     return make
 
 
+def of_machine(folder):
+    """Return the environment of a process of that machine."""
+    return os.environ | {"PYTHONPATH": f"{folder}{os.pathsep}{Path(__file__).parent.parent}"}
+
+
 @pytest.fixture
 def start(tmp_path):
     """Start a process of that machine; none of them lives longer than its test, or than a quarter of a minute."""
@@ -117,7 +122,7 @@ def start(tmp_path):
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
-            env=os.environ | {"PYTHONPATH": f"{tmp_path}{os.pathsep}{Path(__file__).parent.parent}"} | variables,
+            env=of_machine(tmp_path) | variables,
         )
         started.append(process)
         return process
@@ -153,6 +158,12 @@ def go_on(process):
     """Let a process go on after its `input()`."""
     process.stdin.write("\n")
     process.stdin.flush()
+
+
+def first_to_answer(processes):
+    """Return the processes, the one that writes a line first before the others."""
+    [[output], _, _] = select.select([process.stdout for process in processes], [], [], 10)
+    return sorted(processes, key=lambda process: process.stdout is not output)
 
 
 def test_a_claimed_gpu_is_the_only_one_that_cuda_sees(machine):
@@ -229,8 +240,7 @@ def test_no_cell_is_loaded_while_loaded_ones_wait_to_be_measured(machine, start)
     assert [line(process) for process in group] == ["GPU-00", "GPU-00"]
     for process in group:
         go_on(process)
-    [[output], _, _] = select.select([process.stdout for process in group], [], [], 10)
-    first, second = sorted(group, key=lambda process: process.stdout is not output)
+    first, second = first_to_answer(group)
     assert line(first) == "measures"
     late = start(CLAIM)
     assert waits(late)
@@ -357,8 +367,7 @@ def test_of_two_loaded_on_one_gpu_the_second_measures_after_the_first(machine, s
     go_on(both[0])
     assert waits(both[0])  # the other one may still be loading
     go_on(both[1])
-    [[output], _, _] = select.select([process.stdout for process in both], [], [], 10)
-    first, second = sorted(both, key=lambda process: process.stdout is not output)
+    first, second = first_to_answer(both)
     assert line(first) == "measures"
     assert waits(second)
     first.kill()
@@ -385,8 +394,7 @@ def test_a_crowd_of_cells_and_builds_is_measured_to_the_last_and_each_alone_alth
     machine, tmp_path, names, memory
 ):
     machine(*names, memory=memory)
-    variables = os.environ | {"PYTHONPATH": f"{tmp_path}{os.pathsep}{Path(__file__).parent.parent}"}
-    crowd = subprocess.run([sys.executable, "-c", CROWD], env=variables, capture_output=True, text=True)
+    crowd = subprocess.run([sys.executable, "-c", CROWD], env=of_machine(tmp_path), capture_output=True, text=True)
     assert crowd.returncode == 0, crowd.stderr
     cells = [(uuid, *map(float, times)) for uuid, *times in map(str.split, crowd.stdout.splitlines())]
     assert len(cells) > 30
