@@ -28,7 +28,7 @@ onstart:
     # ended: soon without a pause, on a core beside the timings.
     if workflow.nodes is None:
         workflow.scheduler.job_rate_limiter = None
-    server.start(["torch", "speedgrid.models", "speedgrid.measure", *PRELOAD])
+    server.start(["torch", "speedgrid.model.torchvision", "speedgrid.measure.cell", *PRELOAD])
     PROGRESS.start(sum(job.rule.name == "time_cell" for job in workflow.dag.needrun_jobs()))
 
 

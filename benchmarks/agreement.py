@@ -25,8 +25,8 @@ from statistics import median
 
 from benchmarks.finished import cells, launcher, name
 from benchmarks.loaded import answer, in_fork
-from speedgrid import timing
-from speedgrid.limiter import waits_for_host
+from speedgrid.measure import timing
+from speedgrid.table.limiter import waits_for_host
 
 # How often each timer has its turn; who begins alternates. Many short turns, because a machine drifts meanwhile.
 TURNS = 8

@@ -35,7 +35,8 @@ def compile_by_hand(weights: str, shape: list[int]) -> dict[str, float]:
     """Return the images/s of ResNet-18 in fp16, compiled as its users do it, on inputs of `shape` [B, 3, H, W]."""
     import torch
 
-    from speedgrid import gpus, models
+    from speedgrid.machine import gpus
+    from speedgrid.model import torchvision as models
 
     gpus.claim()
     gpus.measure_alone()

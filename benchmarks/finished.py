@@ -14,7 +14,7 @@ from scipy.stats import t
 
 from speedgrid.grid import Cell
 from speedgrid.launcher import ADDRESS_VARIABLE, server
-from speedgrid.limiter import waits_for_host
+from speedgrid.table.limiter import waits_for_host
 
 # A longer pause between two timings is an interrupted run, not scheduling.
 PAUSE_SECONDS = 10.0
@@ -104,7 +104,7 @@ def again(record: dict, folder: str) -> tuple[list[str], Path]:
 @contextmanager
 def launcher():
     """Start a launcher as the workflow does, and yield its address."""
-    process = server.start(["torch", "speedgrid.models", "speedgrid.measure", "onnxruntime"])
+    process = server.start(["torch", "speedgrid.model.torchvision", "speedgrid.measure.cell", "onnxruntime"])
     try:
         yield os.environ.pop(ADDRESS_VARIABLE)
     finally:

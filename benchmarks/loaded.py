@@ -7,12 +7,14 @@ from importlib import import_module
 from pathlib import Path
 
 from benchmarks.finished import name
-from speedgrid import backends, gpus, reference
+from speedgrid import backends
+from speedgrid.data.sequence import batch
+from speedgrid.evidence import reference
 from speedgrid.grid import Cell
-from speedgrid.images import batch
 from speedgrid.launcher import client
-from speedgrid.measure import SETTING_NAMES
-from speedgrid.timing import Settings
+from speedgrid.machine import gpus
+from speedgrid.measure.cell import SETTING_NAMES
+from speedgrid.measure.timing import Settings
 
 
 def in_fork(module: str, record: dict, folder: str, address: str) -> dict:
@@ -36,7 +38,8 @@ def answer(measure) -> bool:
 
 
 def load(record: dict):
-    """Load a record's cell as speedgrid.measure does, run it once, and wait until nothing else works on its GPU."""
+    """Load a record's cell as speedgrid.measure.cell does, run it once, and wait until nothing else works on its
+    GPU."""
     cell, device = Cell(**record["cell"]), record["asked"]["device"]
     if device == "cuda":
         gpus.claim()

@@ -13,8 +13,8 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 from benchmarks.finished import again, cells, compare, launcher
-from speedgrid.gpus import MOST_SLOTS
 from speedgrid.launcher import client
+from speedgrid.machine.gpus import MOST_SLOTS
 
 
 def measure_all(records: list[dict], folder: str, address: str, at_once: int) -> tuple[list[dict], float]:

@@ -15,8 +15,9 @@ from scipy.stats import ttest_1samp
 
 from benchmarks.finished import cells, launcher, name
 from benchmarks.loaded import answer, in_fork
-from speedgrid import gpus, timing
-from speedgrid.telemetry import Telemetry
+from speedgrid.machine import gpus
+from speedgrid.measure import timing
+from speedgrid.measure.telemetry import Telemetry
 
 # Pairs of timings of a cell, one with the sampler and one without; which comes first alternates.
 PAIRS = 10

@@ -12,20 +12,20 @@ rule aggregate:
         peaks="artifacts/peaks.json",
         hardware="config/hardware.yaml",
         code=code(
-            "table",
-            "costs",
-            "host",
-            "choice",
-            "limiter",
+            "table/cells",
+            "table/request",
+            "measure/host",
+            "table/choice",
+            "table/limiter",
             "statistics",
-            "stability",
-            "telemetry",
-            "controls",
-            "peaks",
+            "table/stability",
+            "measure/telemetry",
+            "table/controls",
+            "measure/peaks",
             "precision",
-            "rounds",
-            "run",
-            "top1",
+            "table/rounds",
+            "table/description",
+            "table/accuracy",
         ),
     output:
         csv=report(
@@ -58,7 +58,7 @@ rule audit:
     input:
         results="artifacts/results.parquet",
         run="artifacts/run.json",
-        code=code("audit", "precision"),
+        code=code("table/audit", "precision"),
     output:
         report(
             "artifacts/audit.json",

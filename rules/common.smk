@@ -7,7 +7,11 @@ import shlex
 import sys
 from pathlib import Path
 
-from speedgrid import backends, data, environment, gpus, grid, plots, precision, progress, settings
+from speedgrid import backends, data, grid, precision, settings
+from speedgrid.machine import environment
+from speedgrid.machine import gpus
+from speedgrid.report import plots
+from speedgrid.launcher import progress
 from speedgrid.launcher import server
 from speedgrid.published import source
 
@@ -38,14 +42,14 @@ PROGRESS = progress.Progress("artifacts/timings")
 shell.prefix(
     f'set -euo pipefail; warm() {{{{ {shlex.quote(sys.executable)} -S -m speedgrid.launcher.client "$@"; }}}}; '
 )
-# Cells on the GPUs at once: loaded side by side, measured one at a time on each GPU (speedgrid.gpus).
+# Cells on the GPUs at once: loaded side by side, measured one at a time on each GPU (speedgrid.machine.gpus).
 GPUS = workflow.global_resources["gpu"].value if "gpu" in workflow.global_resources else 1
 LOADED = gpus.use(GPUS) if DEVICE == "cuda" else 1
 # A resource of all jobs together, because as cores these cells would take what engines are still to be built with:
 # a timing that waits until nothing else works holds its core. On a cluster each job has a node.
 if workflow.nodes is None:
     workflow.register_resource("loaded", LOADED)
-# On the CPU a timing takes all cores by declaration, so that nothing else runs; on GPUs speedgrid.gpus sees to it.
+# On the CPU a timing takes all cores by declaration, so that nothing else runs; on GPUs speedgrid.machine.gpus sees to it.
 TIMING_THREADS = workflow.cores if DEVICE == "cpu" else 1
 PLOTS = plots.asked(config)
 LANGUAGES = sorted(str(path) for path in Path("languages").glob("*.po"))

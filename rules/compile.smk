@@ -5,7 +5,15 @@ rule compile_trt:
     input:
         weights="artifacts/weights/{model}-r{resolution}.pth",
         calibration=calibration_images,
-        code=code("engine", "build", "calibrated", "models", "parity", "precision", "threads"),
+        code=code(
+            "builders/torch_tensorrt",
+            "builders/attempt",
+            "builders/modelopt",
+            "model/torchvision",
+            "evidence/parity",
+            "precision",
+            "machine/threads",
+        ),
         script="scripts/compile_trt.py",
     output:
         engine=COMPILED["torch_tensorrt"],
@@ -32,7 +40,7 @@ rule compile_tensorrt:
     input:
         onnx=onnx_file,
         description=onnx_description,
-        code=code("tensorrt_engine", "tensorrt_api", "build"),
+        code=code("builders/tensorrt", "backends/tensorrt_api", "builders/attempt"),
         script="scripts/compile_tensorrt.py",
     output:
         engine=COMPILED["tensorrt"],
@@ -55,7 +63,7 @@ rule compile_tensorrt:
 rule compile_inductor:
     input:
         weights="artifacts/weights/{model}-r{resolution}.pth",
-        code=code("inductor_package", "build", "models", "precision", "threads"),
+        code=code("builders/inductor", "builders/attempt", "model/torchvision", "precision", "machine/threads"),
         script="scripts/compile_inductor.py",
     output:
         package=COMPILED["inductor"],

@@ -1,4 +1,4 @@
-# Measuring: nothing else runs meanwhile; on the CPU a timing takes all cores, on a GPU speedgrid.gpus sees to it.
+# Measuring: nothing else runs meanwhile; on the CPU a timing takes all cores, on a GPU speedgrid.machine.gpus sees to it.
 
 
 rule time_cell:
@@ -20,21 +20,21 @@ rule time_cell:
         *checksums(
             "scripts/time_cell.py",
             *code(
-                "measure",
-                "timing",
-                "memory",
-                "telemetry",
-                "host",
-                "energy",
-                "end_to_end",
-                "preprocessing",
-                "kernels",
-                "gpus",
-                "parity",
+                "measure/cell",
+                "measure/timing",
+                "measure/memory",
+                "measure/telemetry",
+                "measure/host",
+                "measure/energy",
+                "measure/request",
+                "data/preprocessing",
+                "evidence/kernels",
+                "machine/gpus",
+                "evidence/parity",
                 "statistics",
-                "threads",
-                "reference",
-                "images",
+                "machine/threads",
+                "evidence/reference",
+                "data/sequence",
                 "precision",
                 "backends/session",
             ),
@@ -60,7 +60,16 @@ rule measure_accuracy:
         unpack(artifact),
         images="artifacts/images/evaluation-r{resolution}.npy",
         answers="artifacts/references/classes-{model}-r{resolution}.json",
-        code=code("accuracy", "measure", "memory", "gpus", "threads", "images", "precision", "backends/session"),
+        code=code(
+            "measure/accuracy",
+            "measure/cell",
+            "measure/memory",
+            "machine/gpus",
+            "machine/threads",
+            "data/sequence",
+            "precision",
+            "backends/session",
+        ),
         backend=lambda wildcards: code(*backends.get(wildcards.backend).CODE),
         script="scripts/measure_accuracy.py",
     output:
@@ -86,7 +95,7 @@ rule measure_accuracy:
 
 rule measure_peaks:
     input:
-        code=code("peaks", "energy", "gpus", "precision", "threads"),
+        code=code("measure/peaks", "measure/energy", "machine/gpus", "precision", "machine/threads"),
         script="scripts/measure_peaks.py",
     output:
         "artifacts/peaks.json",

@@ -4,7 +4,7 @@
 rule train_digits:
     input:
         # Not "flops", which it asks what an architecture costs: that does not change.
-        code=code("training", "models", "precision", "threads", "data/digits", "data/source"),
+        code=code("model/training", "model/torchvision", "precision", "machine/threads", "data/digits", "data/source"),
         script="scripts/train_digits.py",
     output:
         weights="artifacts/weights/digits-{model}.pth",
@@ -29,7 +29,15 @@ rule prepare_weights:
         checkpoint=own_checkpoint,
         trained=trained_weights,
         training=training,
-        code=code("weights", "models", "images", "threads", "training", "data/digits", "data/source"),
+        code=code(
+            "model/weights",
+            "model/torchvision",
+            "data/sequence",
+            "machine/threads",
+            "model/training",
+            "data/digits",
+            "data/source",
+        ),
         script="scripts/prepare_weights.py",
     output:
         weights="artifacts/weights/{model}-r{resolution}.pth",
@@ -53,7 +61,7 @@ rule count_flops:
         onnx=expand(
             "artifacts/onnx/{model}-fp32-r{resolution}.onnx", model=AXES["model"], resolution=AXES["resolution"]
         ),
-        code=code("flops", "onnx_graph", "models"),
+        code=code("model/flops", "model/onnx_graph", "model/torchvision"),
         script="scripts/count_flops.py",
     output:
         "artifacts/flops.json",
@@ -98,7 +106,7 @@ rule classify_images:
         origin="artifacts/weights/{model}-r{resolution}.json",
         images="artifacts/images/evaluation-r{resolution}.npy",
         about="artifacts/images/evaluation-r{resolution}.json",
-        code=code("accuracy", "models", "precision", "threads"),
+        code=code("measure/accuracy", "model/torchvision", "precision", "machine/threads"),
         script="scripts/classify_images.py",
     output:
         "artifacts/references/classes-{model}-r{resolution}.json",
@@ -118,7 +126,14 @@ rule compute_reference:
         weights="artifacts/weights/{model}-r{resolution}.pth",
         images="artifacts/images/reference-r{resolution}.npy",
         # Not "flops", which it asks what an architecture costs: that does not change.
-        code=code("reference", "rounding", "parity", "precision", "models", "threads"),
+        code=code(
+            "evidence/reference",
+            "evidence/rounding",
+            "evidence/parity",
+            "precision",
+            "model/torchvision",
+            "machine/threads",
+        ),
         script="scripts/compute_reference.py",
     output:
         logits="artifacts/references/logits-{model}-r{resolution}.npy",
@@ -140,7 +155,7 @@ rule compute_reference:
 rule export_onnx:
     input:
         weights="artifacts/weights/{model}-r{resolution}.pth",
-        code=code("export", "models", "parity", "precision", "threads"),
+        code=code("builders/onnx_export", "model/torchvision", "evidence/parity", "precision", "machine/threads"),
         script="scripts/export_onnx.py",
     output:
         onnx="artifacts/onnx/{model}-{precision}-r{resolution}.onnx",
@@ -162,7 +177,7 @@ rule quantize_onnx:
     input:
         onnx="artifacts/onnx/{model}-fp32-r{resolution}.onnx",
         calibration="artifacts/images/calibration-r{resolution}.npy",
-        code=code("quantize", "parity"),
+        code=code("builders/onnx_int8", "evidence/parity"),
         script="scripts/quantize_onnx.py",
     output:
         onnx="artifacts/onnx/{model}-int8-r{resolution}.onnx",

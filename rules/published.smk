@@ -14,9 +14,9 @@ rule audit_published:
             "published/source",
             "published/columns",
             "published/quantities",
-            "audit",
-            "peaks",
-            "flops",
+            "table/audit",
+            "measure/peaks",
+            "model/flops",
         ),
         script="scripts/audit_published.py",
     output:

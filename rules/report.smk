@@ -8,7 +8,7 @@ rule draw_plots:
         run="artifacts/run.json",
         flops="artifacts/flops.json",
         languages=LANGUAGES,
-        code=code("language", "rounds", "host", "backends/variants") + package("plots"),
+        code=code("text/language", "table/rounds", "measure/host", "backends/variants") + package("report/plots"),
     output:
         **{
             name: report(
@@ -39,9 +39,16 @@ rule render_pages:
         explorer="templates/explorer.html.j2",
         table="templates/results.html.j2",
         languages=LANGUAGES,
-        code=code("explorer", "results_page", "pages", "templates", "language", "backends/variants")
-        + package("findings")
-        + package("plots"),
+        code=code(
+            "report/explorer",
+            "report/results_page",
+            "report/html_page",
+            "text/templates",
+            "text/language",
+            "backends/variants",
+        )
+        + package("report/findings")
+        + package("report/plots"),
     output:
         explorer=report(
             "report/explorer.html",
@@ -75,7 +82,9 @@ rule render_report:
         template="templates/report.md.j2",
         sections=sorted(str(path) for path in Path("templates/sections").glob("*.j2")),
         languages=LANGUAGES,
-        code=code("report", "templates", "language", "statistics") + package("findings") + package("published"),
+        code=code("report/markdown", "text/templates", "text/language", "statistics")
+        + package("report/findings")
+        + package("published"),
     output:
         report(
             "report/report.md",

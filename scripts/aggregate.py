@@ -1,8 +1,10 @@
 """Bring all records together in one table, and describe the run."""
 
-from speedgrid import record, rounds, run
+from speedgrid import record
 from speedgrid.grid import Cell
-from speedgrid.log import log_to
+from speedgrid.launcher.log import log_to
+from speedgrid.table import description as run
+from speedgrid.table import rounds
 
 log_to(snakemake.log[0])
 inputs, params = snakemake.input, snakemake.params

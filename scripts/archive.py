@@ -2,7 +2,7 @@
 
 import argparse
 
-from speedgrid import archive
+from speedgrid.comparison import archive
 from speedgrid.comparison.load import ComparisonError
 
 parser = argparse.ArgumentParser(prog="python -m scripts.archive", description=__doc__)

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from speedgrid import audit
-from speedgrid.log import log_to
+from speedgrid.launcher.log import log_to
 from speedgrid.record import write_json
+from speedgrid.table import audit
 
 log_to(snakemake.log[0])
 run = json.loads(Path(snakemake.input.run).read_text())

@@ -2,8 +2,9 @@
 
 import argparse
 
-from speedgrid import accuracy, gpus
 from speedgrid.data import DataError
+from speedgrid.machine import gpus
+from speedgrid.measure import accuracy
 from speedgrid.record import write_json
 
 parser = argparse.ArgumentParser(description=__doc__)

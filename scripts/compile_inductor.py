@@ -2,7 +2,7 @@
 
 import argparse
 
-from speedgrid import inductor_package
+from speedgrid.builders import inductor as inductor_package
 from speedgrid.grid import Cell
 from speedgrid.record import unmade, write_json
 

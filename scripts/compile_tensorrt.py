@@ -2,7 +2,7 @@
 
 import argparse
 
-from speedgrid import tensorrt_engine
+from speedgrid.builders import tensorrt as tensorrt_engine
 from speedgrid.grid import Cell
 from speedgrid.record import unmade, write_json
 

@@ -2,7 +2,7 @@
 
 import argparse
 
-from speedgrid import engine
+from speedgrid.builders import torch_tensorrt as engine
 from speedgrid.grid import Cell
 from speedgrid.record import unmade, write_json
 

@@ -2,7 +2,8 @@
 
 import argparse
 
-from speedgrid import gpus, reference
+from speedgrid.evidence import reference
+from speedgrid.machine import gpus
 
 parser = argparse.ArgumentParser(description=__doc__)
 for name in ("model", "weights", "images", "device"):

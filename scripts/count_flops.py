@@ -2,8 +2,9 @@
 
 import argparse
 
-from speedgrid import flops, gpus
-from speedgrid.onnx_graph import GraphError
+from speedgrid.machine import gpus
+from speedgrid.model import flops
+from speedgrid.model.onnx_graph import GraphError
 from speedgrid.record import write_json
 
 parser = argparse.ArgumentParser(description=__doc__)

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from speedgrid import plots
-from speedgrid.log import log_to
-from speedgrid.plots.material import Material
+from speedgrid.launcher.log import log_to
+from speedgrid.report import plots
+from speedgrid.report.plots.material import Material
 
 log_to(snakemake.log[0])
 inputs = snakemake.input

@@ -2,7 +2,8 @@
 
 import argparse
 
-from speedgrid import export, gpus
+from speedgrid.builders import onnx_export as export
+from speedgrid.machine import gpus
 from speedgrid.record import unmade, write_json
 
 parser = argparse.ArgumentParser(description=__doc__)

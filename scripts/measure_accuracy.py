@@ -3,8 +3,8 @@
 import argparse
 import json
 
-from speedgrid import accuracy
 from speedgrid.grid import Cell
+from speedgrid.measure import accuracy
 from speedgrid.record import write_json
 
 parser = argparse.ArgumentParser(description=__doc__)

@@ -2,7 +2,7 @@
 
 import argparse
 
-from speedgrid import peaks
+from speedgrid.measure import peaks
 from speedgrid.record import write_json
 
 parser = argparse.ArgumentParser(description=__doc__)

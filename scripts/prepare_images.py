@@ -2,7 +2,8 @@
 
 import argparse
 
-from speedgrid import data, gpus
+from speedgrid import data
+from speedgrid.machine import gpus
 from speedgrid.record import write_json
 
 parser = argparse.ArgumentParser(description=__doc__)

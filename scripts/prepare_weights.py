@@ -2,8 +2,8 @@
 
 import argparse
 
-from speedgrid import gpus, weights
-from speedgrid.models import WeightsError
+from speedgrid.machine import gpus
+from speedgrid.model import torchvision, weights
 from speedgrid.record import write_json
 
 parser = argparse.ArgumentParser(description=__doc__)
@@ -18,6 +18,6 @@ path = asked.pop("description")
 try:
     with gpus.working():
         description = weights.prepare(**asked)
-except WeightsError as error:
+except torchvision.WeightsError as error:
     raise SystemExit(str(error)) from None
 write_json(path, description)

@@ -2,7 +2,9 @@
 
 import argparse
 
-from speedgrid import gpus, quantize, reference
+from speedgrid.builders import onnx_int8 as quantize
+from speedgrid.evidence import reference
+from speedgrid.machine import gpus
 from speedgrid.record import unmade, write_json
 
 parser = argparse.ArgumentParser(description=__doc__)

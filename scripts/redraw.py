@@ -6,8 +6,8 @@ Takes a folder with results.csv, rounds.csv, run.json and flops.json, and writes
 import argparse
 from pathlib import Path
 
-from speedgrid.audit import AuditError
-from speedgrid.redraw import RedrawError, redraw
+from speedgrid.report.redraw import RedrawError, redraw
+from speedgrid.table.audit import AuditError
 
 parser = argparse.ArgumentParser(description=__doc__)
 parser.add_argument("results", type=Path)

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from speedgrid import explorer, results_page
-from speedgrid.language import speaking
-from speedgrid.log import log_to
+from speedgrid.launcher.log import log_to
+from speedgrid.report import explorer, results_page
+from speedgrid.text.language import speaking
 
 log_to(snakemake.log[0])
 inputs, outputs = snakemake.input, snakemake.output

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from speedgrid import report
-from speedgrid.log import log_to
+from speedgrid.launcher.log import log_to
+from speedgrid.report import markdown as report
 
 log_to(snakemake.log[0])
 results = pd.read_parquet(snakemake.input.results)

@@ -4,7 +4,7 @@ import argparse
 import json
 
 from speedgrid.grid import Cell
-from speedgrid.measure import measure_cell
+from speedgrid.measure.cell import measure_cell
 from speedgrid.record import write_json
 
 parser = argparse.ArgumentParser(description=__doc__)

@@ -4,8 +4,9 @@ import argparse
 
 import torch
 
-from speedgrid import gpus, training
-from speedgrid.models import WeightsError
+from speedgrid.machine import gpus
+from speedgrid.model import training
+from speedgrid.model.torchvision import WeightsError
 from speedgrid.record import write_json
 
 parser = argparse.ArgumentParser(description=__doc__)

@@ -5,7 +5,7 @@ Then translate in languages/ru.po what is empty there. A language that is not th
 
 import sys
 
-from speedgrid import language
+from speedgrid.text import language
 
 for code in sys.argv[1:]:
     print(f"languages/{code}.po: {language.update(code)} texts wait for their translation")

@@ -2,17 +2,16 @@
 
 import math
 from copy import deepcopy
-from pathlib import Path
 
 import yaml
 from jsonschema import Draft202012Validator, validators
 from jsonschema.exceptions import ValidationError, best_match
 
-from speedgrid import backends
-from speedgrid.device import resolve
+from speedgrid import ROOT, backends
+from speedgrid.machine.device import resolve
 from speedgrid.precision import EXPERIMENTAL, PRECISIONS
 
-SCHEMA_FILE = Path(__file__).parent.parent / "config" / "schema.yaml"
+SCHEMA_FILE = ROOT / "config" / "schema.yaml"
 
 
 # JSON Schema takes 64.0 for an integer and infinity for a number; file names and loops do not.

@@ -8,10 +8,12 @@ from dataclasses import asdict
 
 import numpy as np
 
-from speedgrid import record, run, settings, table
+from speedgrid import record, settings
 from speedgrid.backends.session import HostSession
 from speedgrid.backends.variants import VARIANTS, Variant
 from speedgrid.grid import Cell
+from speedgrid.table import cells as table
+from speedgrid.table import description as run
 
 FLOP = {64: 10**9, 128: 4 * 10**9}
 # One layer does all the arithmetic and has all the weights: 8 MB of float32.
@@ -51,7 +53,7 @@ LATENCIES = {
 
 
 def make_record(name: str, host_ms=(1.0,) * 50, *, status="ok", reason="", **changes) -> dict:
-    """Return the record of a measured cell, as of speedgrid.measure; `changes` replace whole keys."""
+    """Return the record of a measured cell, as of speedgrid.measure.cell; `changes` replace whole keys."""
     cell = Cell.parse(name)
     return make_refusal(name, status, reason) | {
         "build": None,
@@ -105,7 +107,7 @@ def make_refusal(name: str, status: str, reason: str) -> dict:
 
 
 def make_costs(medians: dict[str, float]) -> dict:
-    """Return the costs of a record, as of speedgrid.end_to_end, with these medians in ms by step."""
+    """Return the costs of a record, as of speedgrid.measure.request, with these medians in ms by step."""
     samples = {name: {"host_ms": [ms / 2, ms, ms * 2], "device_ms": []} for name, ms in medians.items()}
     return {"samples": samples, "photograph": [107, 143], "threads": 2}
 
@@ -134,7 +136,7 @@ def make_table(records: list[dict], cells=None, reference=REFERENCE):
 
 
 def make_evaluation(name: str, wrong: int = 10, expected_wrong: int = 5, **changes) -> dict:
-    """Return a record of speedgrid.accuracy on 100 digits, the first `wrong` answers of which are wrong.
+    """Return a record of speedgrid.measure.accuracy on 100 digits, the first `wrong` answers of which are wrong.
 
     expected_wrong: how many of the float32 model's first answers are.
     """

@@ -14,7 +14,7 @@ RESOLUTION = 64
 @pytest.fixture(scope="session")
 def resnet():
     """Return a seeded ResNet-18 for 64 x 64 pixels; tests copy it before they change it."""
-    from speedgrid import models
+    from speedgrid.model import torchvision as models
 
     return models.seeded("resnet18", 0, RESOLUTION)
 
@@ -32,8 +32,8 @@ def weights(resnet, tmp_path_factory):
 @pytest.fixture(scope="session")
 def reference_64(weights):
     """Return that model's float64 logits of images 0 to 10."""
-    from speedgrid import reference
-    from speedgrid.images import images
+    from speedgrid.data.sequence import images
+    from speedgrid.evidence import reference
 
     return reference.compute("resnet18", weights, images(0, RESOLUTION, 0, 10))
 
@@ -41,8 +41,8 @@ def reference_64(weights):
 @pytest.fixture(scope="session")
 def expected_64(weights, reference_64):
     """Return what each precision is expected to do to that model."""
-    from speedgrid.images import images
-    from speedgrid.rounding import expected
+    from speedgrid.data.sequence import images
+    from speedgrid.evidence.rounding import expected
 
     return expected("resnet18", weights, images(0, RESOLUTION, 0, 8), reference_64[:8])
 
@@ -69,6 +69,6 @@ def torch_math():
 @pytest.fixture
 def no_gpu(monkeypatch):
     """Make this machine one with no GPU, whatever it has."""
-    from speedgrid import device
+    from speedgrid.machine import device
 
     monkeypatch.setattr(device, "gpu_count", lambda: 0)

@@ -6,8 +6,9 @@ from importlib import import_module
 from builders import ARITHMETIC, write_run
 from matplotlib import pyplot
 
-from speedgrid import plots, rounds
-from speedgrid.plots.material import Material
+from speedgrid.report import plots
+from speedgrid.report.plots.material import Material
+from speedgrid.table import rounds
 
 
 def make_material(folder, records, **changes) -> Material:
@@ -20,7 +21,7 @@ def make_material(folder, records, **changes) -> Material:
 def draw(name: str, material: Material):
     """Return the figure of one plot, as draw_all draws it; pyplot no longer keeps it."""
     module, function = plots.DRAWERS[name]
-    figure = getattr(import_module(f"speedgrid.plots.{module}"), function)(material, plots.TITLES[name])
+    figure = getattr(import_module(f"speedgrid.report.plots.{module}"), function)(material, plots.TITLES[name])
     pyplot.close(figure)
     return figure
 

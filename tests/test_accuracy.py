@@ -7,10 +7,10 @@ import pytest
 import torch
 from builders import CornerSession, corner_logits, fake_backend
 
-from speedgrid import accuracy
 from speedgrid.data import DataError
+from speedgrid.data.sequence import images
 from speedgrid.grid import Cell
-from speedgrid.images import images
+from speedgrid.measure import accuracy
 from speedgrid.record import write_json
 
 CELL = Cell("none", "fake", "fp32", 32, 2)

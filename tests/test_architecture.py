@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from speedgrid import backends, plots, settings
+from speedgrid import backends, settings
 from speedgrid.backends.variants import VARIANTS
+from speedgrid.report import plots
 
 ROOT = Path(__file__).parent.parent
 MODULES = sorted((ROOT / "speedgrid").rglob("*.py"))
@@ -127,10 +128,10 @@ def test_the_library_files_that_rules_name_exist():
         for module in re.findall(r'"([\w/]+)"', arguments)
     }
     named |= {module for name in BACKENDS for module in backends.get(name).CODE}
-    assert "timing" in named
+    assert "measure/timing" in named
     assert [module for module in named if not (ROOT / "speedgrid" / f"{module}.py").exists()] == []
-    packages = {name for path in RULES for name in re.findall(r'package\("(\w+)"\)', path.read_text())}
-    assert {"findings", "plots"} <= packages
+    packages = {name for path in RULES for name in re.findall(r'package\("([\w/]+)"\)', path.read_text())}
+    assert {"report/findings", "report/plots"} <= packages
     assert [name for name in packages if not (ROOT / "speedgrid" / name / "__init__.py").exists()] == []
 
 

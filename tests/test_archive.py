@@ -7,8 +7,8 @@ import pytest
 import yaml
 from results import compare, run_script, write_result
 
-from speedgrid import archive, settings
-from speedgrid.comparison import load
+from speedgrid import settings
+from speedgrid.comparison import archive, load
 
 
 @pytest.fixture

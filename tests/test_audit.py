@@ -15,9 +15,10 @@ from builders import (
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from speedgrid import audit, table
-from speedgrid.audit import AuditError
 from speedgrid.grid import Cell
+from speedgrid.table import audit
+from speedgrid.table import cells as table
+from speedgrid.table.audit import AuditError
 
 NO_SHEET = PEAKS | {"data_sheet_tflops": {}}
 # 8 MB of float32 weights and 0.053152 MB an image, less 4 MB of cache.

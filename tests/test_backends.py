@@ -14,8 +14,9 @@ import pytest
 import torch
 from onnx import helper
 
-from speedgrid import backends, export
+from speedgrid import backends
 from speedgrid.backends.variants import VARIANTS
+from speedgrid.builders import onnx_export as export
 from speedgrid.grid import Cell
 
 OPTIONS = {"cpu_threads": 1}
@@ -91,7 +92,7 @@ def test_an_unknown_backend_has_no_module():
 @pytest.mark.parametrize(("name", "layout"), [("pytorch", "contiguous_format"), ("pytorch_tuned", "channels_last")])
 def test_eager_pytorch_gives_the_models_own_outputs_and_sees_new_input(weights, reference_64, name, layout):
     from speedgrid.backends import pytorch
-    from speedgrid.images import images
+    from speedgrid.data.sequence import images
 
     options = OPTIONS | {"settings": backends.settings(name)}
     session = pytorch.load(Cell("resnet18", name, "fp32", 64, 2), "cpu", weights, options)

@@ -17,7 +17,7 @@ from speedgrid import settings
 from speedgrid.backends.session import HostSession
 from speedgrid.backends.variants import VARIANTS
 from speedgrid.grid import Cell
-from speedgrid.timing import Settings
+from speedgrid.measure.timing import Settings
 
 
 def test_jobs_that_overlap_share_their_time_and_short_gaps_count_as_scheduling():

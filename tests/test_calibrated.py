@@ -8,10 +8,13 @@ import numpy as np
 import pytest
 import torch
 
-from speedgrid import backends, calibrated, environment, models
+from speedgrid import backends
 from speedgrid.backends import torch_tensorrt
+from speedgrid.builders import modelopt as calibrated
+from speedgrid.data.sequence import images
 from speedgrid.grid import Cell
-from speedgrid.images import images
+from speedgrid.machine import environment
+from speedgrid.model import torchvision as models
 
 
 def cell(precision):

@@ -3,8 +3,10 @@
 import pytest
 from builders import make_record, make_refusal, make_table
 
-from speedgrid import choice, findings, settings
-from speedgrid.findings.precisions import which_precision
+from speedgrid import settings
+from speedgrid.report import findings
+from speedgrid.report.findings.precisions import which_precision
+from speedgrid.table import choice
 
 PLACE = "r64-b8"
 

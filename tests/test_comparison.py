@@ -15,8 +15,8 @@ from speedgrid.comparison import cells, differences, load, noise, report, verdic
 from speedgrid.comparison.load import ComparisonError, Result
 from speedgrid.comparison.noise import Rounds
 from speedgrid.grid import Cell
-from speedgrid.limiter import HOST_LAUNCH, KERNEL
 from speedgrid.statistics import median_interval
+from speedgrid.table.limiter import HOST_LAUNCH, KERNEL
 
 EXAMPLE = ROOT / "examples" / "nvidia-h200"
 RUN = {

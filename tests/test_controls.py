@@ -3,7 +3,7 @@
 import pytest
 from builders import make_record, make_refusal
 
-from speedgrid import controls
+from speedgrid.table import controls
 
 NAME = "resnet18-pytorch-fp32-r64-b8"
 

@@ -7,8 +7,10 @@ from builders import make_costs, make_record, make_refusal, make_table
 from hypothesis import given
 from hypothesis import strategies as st
 
-from speedgrid import audit, costs, end_to_end
-from speedgrid.costs import columns
+from speedgrid.measure import request as end_to_end
+from speedgrid.table import audit
+from speedgrid.table import request as costs
+from speedgrid.table.request import columns
 
 NAME = "resnet18-pytorch-fp32-r64-b8"
 # In ms: 5 + 1 + 16 + 0.5 = 22.5 on the CPU, and 0.25 + 2 + 16 + 0.5 = 18.75 on the GPU.

@@ -16,8 +16,8 @@ from torchvision.datasets import folder as torchvision_folder
 from speedgrid import data
 from speedgrid.data import DataError, folder, open_source
 from speedgrid.data.digits import TILE, bundled
+from speedgrid.data.sequence import images
 from speedgrid.data.source import DEVIATION, MEAN
-from speedgrid.images import images
 
 ROOT = Path(__file__).parent.parent
 

@@ -4,8 +4,9 @@ import pytest
 from builders import make_record, make_records, make_refusal, make_table
 
 from speedgrid import settings
-from speedgrid.findings import decision, questions
-from speedgrid.findings.objectives import MARGIN
+from speedgrid.report.findings import decision
+from speedgrid.report.findings import demands
+from speedgrid.report.findings.objectives import MARGIN
 
 PRICE = "Its price: 100 MB, an error of 61 dB SNR, the same class as float64 for 100 % of the images."
 
@@ -249,7 +250,7 @@ def test_what_was_not_measured_meets_no_demand():
 
 
 def test_without_demands_none_is_written(results):
-    assert questions.demands(config()) == []
+    assert demands.demands(config()) == []
     assert "Demanded" not in answers(results)[0]
 
 

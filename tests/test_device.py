@@ -5,7 +5,7 @@ import types
 
 import pytest
 
-from speedgrid import device
+from speedgrid.machine import device
 
 
 class FakeNvml(types.ModuleType):

@@ -7,10 +7,11 @@ import pytest
 import torch
 from builders import Clock, CornerSession
 
-from speedgrid import end_to_end, timing
-from speedgrid.end_to_end import FEWEST_TURNS, SECONDS, Steps, measure, take_turns
+from speedgrid.data.preprocessing import preprocess
 from speedgrid.grid import Cell
-from speedgrid.preprocessing import preprocess
+from speedgrid.measure import request as end_to_end
+from speedgrid.measure import timing
+from speedgrid.measure.request import FEWEST_TURNS, SECONDS, Steps, measure, take_turns
 
 
 class Notes:

@@ -7,8 +7,8 @@ import time
 import pytest
 from builders import Clock
 
-from speedgrid import energy
-from speedgrid.energy import EnergyCounter, mean_power, next_change, per_call
+from speedgrid.measure import energy
+from speedgrid.measure.energy import EnergyCounter, mean_power, next_change, per_call
 
 
 class FakeDriver:

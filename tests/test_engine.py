@@ -6,7 +6,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from speedgrid import backends, build, engine
+from speedgrid import backends
+from speedgrid.builders import attempt as build
+from speedgrid.builders import torch_tensorrt as engine
 from speedgrid.grid import Cell
 
 CELL = Cell("resnet18", "torch_tensorrt", "fp16", 64, 1)

@@ -9,8 +9,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from speedgrid import backends, environment
+from speedgrid import backends
 from speedgrid.backends.variants import VARIANTS
+from speedgrid.machine import environment
 from speedgrid.precision import PRECISIONS
 
 H200 = {"gpu": "NVIDIA H200", "driver": "570.1"}

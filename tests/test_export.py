@@ -10,8 +10,9 @@ import torch
 import torchvision
 from onnx import numpy_helper
 
-from speedgrid import export, models
-from speedgrid.images import images
+from speedgrid.builders import onnx_export as export
+from speedgrid.data.sequence import images
+from speedgrid.model import torchvision as models
 
 
 @pytest.fixture(scope="module")

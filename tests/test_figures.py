@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from matplotlib.patches import Rectangle
 
-from speedgrid.plots import builds, heatmap, pareto, repeats, roofline
+from speedgrid.report.plots import builds, heatmap, pareto, repeats, roofline
 
 LAYERS = ARITHMETIC["resnet18"]["64"]["layers"]
 
@@ -190,7 +190,7 @@ def test_the_drift_plot_has_every_timing_of_the_control_cell(tmp_path):
 def test_a_control_that_has_no_speed_is_left_out():
     records = control_records()
     records[2] = make_refusal(CONTROL, "out_of_memory", "too large") | {"turn": "sentinel2"}
-    from speedgrid import rounds
+    from speedgrid.table import rounds
 
     table = rounds.tabulate(records)
     assert set(repeats.controls(table, CONTROL).turn) == set(TURNS) - {"sentinel2"}

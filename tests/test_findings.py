@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 from builders import make_record, make_records, make_refusal, make_table
 
-from speedgrid import findings, settings
-from speedgrid.findings import causes, effects, words
+from speedgrid import settings
+from speedgrid.report import findings
+from speedgrid.report.findings import causes, effects
+from speedgrid.text import words
 
 
 @pytest.fixture

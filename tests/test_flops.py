@@ -6,8 +6,10 @@ import pytest
 import torch
 from torchvision.models import SwinTransformer, VisionTransformer
 
-from speedgrid import export, flops, models
-from speedgrid.flops import CountError, flop_per_image
+from speedgrid.builders import onnx_export as export
+from speedgrid.model import flops
+from speedgrid.model import torchvision as models
+from speedgrid.model.flops import CountError, flop_per_image
 
 
 def test_resnet18_at_224_needs_twice_the_multiply_adds_of_the_published_figure():

@@ -9,10 +9,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from speedgrid import backends, costs, environment, export, images, peaks, reference, weights
+from speedgrid import backends
+from speedgrid.builders import onnx_export as export
+from speedgrid.data import sequence as images
+from speedgrid.evidence import reference
 from speedgrid.grid import Cell
 from speedgrid.launcher import ADDRESS_VARIABLE, client, server
+from speedgrid.machine import environment
+from speedgrid.measure import peaks
+from speedgrid.model import weights
 from speedgrid.precision import PRECISIONS, stored
+from speedgrid.table import request as costs
 
 pytestmark = pytest.mark.gpu
 
@@ -35,7 +42,9 @@ runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
 # Loads a cell, runs it and prints the precisions that the names of its kernels show.
 SHOWN_BY_KERNELS = """
 import sys
-from speedgrid import backends, images, kernels
+from speedgrid import backends
+from speedgrid.data import sequence as images
+from speedgrid.evidence import kernels
 from speedgrid.grid import Cell
 cell = Cell.parse(sys.argv[1])
 options = {"settings": backends.settings(cell.backend)}
@@ -62,7 +71,7 @@ def inputs(tmp_path_factory):
     reference.prepare("resnet18", *files, "cuda")
     for precision in ("fp32", "fp16", "bf16"):
         export.export("resnet18", paths["weights.pth"], precision, RESOLUTION, paths[f"{precision}.onnx"])
-    launcher = server.start(["torch", "speedgrid.models", "speedgrid.measure", "onnxruntime"])
+    launcher = server.start(["torch", "speedgrid.model.torchvision", "speedgrid.measure.cell", "onnxruntime"])
     yield folder, paths
     launcher.stdin.close()
 
@@ -345,7 +354,7 @@ def test_the_steps_of_a_request_add_up_to_the_whole_on_both_ways(inputs, backend
 def test_a_gpu_and_a_cpu_preprocess_alike():
     import torch
 
-    from speedgrid.preprocessing import STD, photograph_size, preprocess
+    from speedgrid.data.preprocessing import STD, photograph_size, preprocess
 
     generator = torch.Generator().manual_seed(0)
     decoded = torch.randint(0, 256, (4, *photograph_size(224), 3), dtype=torch.uint8, generator=generator)

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from speedgrid import environment, gpus
-from speedgrid.gpus import Gpu
+from speedgrid.machine import environment, gpus
+from speedgrid.machine.gpus import Gpu
 
 FAKE_DRIVER = """
 import types
@@ -43,7 +43,7 @@ WORK_ALONE = "\nwith gpus.working(alone=True): print('works', flush=True); input
 # that was measured says when it was loaded and measured; exits with the number of those that were left at the end.
 CROWD = """
 import os, random, signal, sys, time
-from speedgrid import gpus
+from speedgrid.machine import gpus
 
 gpus.POLL_SECONDS, gpus.TURN_SECONDS = 0.02, 1
 slots = sum(gpu.slots for gpu in gpus.usable())

@@ -6,8 +6,8 @@ import time
 
 import pytest
 
-from speedgrid import host
-from speedgrid.host import HostLoad
+from speedgrid.measure import host
+from speedgrid.measure.host import HostLoad
 
 
 @pytest.fixture

@@ -9,10 +9,10 @@ import pytest
 from builders import LATENCIES, make_record, make_refusal, make_two_models, write_run
 from workflow import PLOTS, SMOKE
 
-from speedgrid import explorer, results_page
-from speedgrid.language import speaking
 from speedgrid.precision import PRECISIONS
 from speedgrid.record import STATUSES
+from speedgrid.report import explorer, results_page
+from speedgrid.text.language import speaking
 
 pytest_plugins = ["workflow"]
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from speedgrid.images import batch, images
+from speedgrid.data.sequence import batch, images
 
 WHOLE = images(3, 32, 0, 12)
 

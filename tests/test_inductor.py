@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 import torch
 
-from speedgrid import backends, inductor_package
+from speedgrid import backends
 from speedgrid.backends import inductor
+from speedgrid.builders import inductor as inductor_package
+from speedgrid.data.sequence import images
 from speedgrid.grid import Cell
-from speedgrid.images import images
 from speedgrid.launcher import ADDRESS_VARIABLE, client, server
 
 CELL = Cell("resnet18", "inductor", "fp32", 64, 2)
@@ -38,7 +39,7 @@ def compiled(weights, tmp_path_factory):
         patched.setenv("CXX", str(compiler))
         # What torch finds out about the compiler takes half of a build, and is not what is tested here.
         patched.setenv("TORCHINDUCTOR_VEC_ISA_OK", "1")
-        process = server.start(["torch", "speedgrid.models"])  # it reads both when it imports torch
+        process = server.start(["torch", "speedgrid.model.torchvision"])  # it reads both when it imports torch
         try:
             asked = ["scripts.compile_inductor", str(CELL), "--device", "cpu", "--weights", weights]
             asked += ["--package", str(package), "--build", str(build)]

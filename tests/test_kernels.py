@@ -2,8 +2,8 @@
 
 import pytest
 
-from speedgrid import kernels
-from speedgrid.kernels import evidence
+from speedgrid.evidence import kernels
+from speedgrid.evidence.kernels import evidence
 
 NAMES = {
     # Names in libcudnn_engines_precompiled (cuDNN 9.24): XMMA convolutions for Ampere and Hopper.

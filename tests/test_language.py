@@ -6,9 +6,11 @@ from collections import Counter
 import pytest
 from builders import make_record, make_records, make_refusal, write_run
 
-from speedgrid import language, report, settings
-from speedgrid.findings import number
-from speedgrid.language import ROOT, _, ngettext, speaking
+from speedgrid import settings
+from speedgrid.report import markdown as report
+from speedgrid.report.findings import number
+from speedgrid.text import language
+from speedgrid.text.language import ROOT, _, ngettext, speaking
 
 TRANSLATED = [code for code in language.codes() if code != language.SOURCE]
 TEMPLATE = ROOT / "templates" / "report.md.j2"

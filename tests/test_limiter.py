@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from speedgrid import limiter
+from speedgrid.table import limiter
 
 # At 1 TFLOP/s and 1 GB/s: 1 ms of arithmetic and 0.4 + 0.2 x batch size ms of traffic, each in float32.
 CONVOLUTION = {"flop": 10**9, "weight_elements": 100_000, "activation_elements": 50_000}

@@ -5,7 +5,7 @@ import sys
 
 SCRIPT = """
 import os, sys
-from speedgrid.log import log_to
+from speedgrid.launcher.log import log_to
 log_to(sys.argv[1])
 print("printed")
 os.system("echo from another program")

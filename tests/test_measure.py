@@ -11,12 +11,13 @@ import pytest
 import torch
 from builders import EXPECTED, Clock, CornerSession, corner_logits, fake_backend
 
-from speedgrid import measure, record
+from speedgrid import record
 from speedgrid.backends.session import UnsupportedError
+from speedgrid.data.sequence import images
 from speedgrid.grid import Cell
-from speedgrid.images import images
-from speedgrid.measure import measure_cell
-from speedgrid.threads import physical_cores
+from speedgrid.machine.threads import physical_cores
+from speedgrid.measure import cell as measure
+from speedgrid.measure.cell import measure_cell
 
 CELL = Cell("none", "fake", "fp32", 32, 2)
 OPTIONS = {

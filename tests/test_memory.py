@@ -9,8 +9,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from speedgrid import memory
-from speedgrid.memory import MemoryMeter
+from speedgrid.measure import memory
+from speedgrid.measure.memory import MemoryMeter
 
 SIZE = 64_000_000
 

@@ -9,9 +9,9 @@ import torch
 from torch import nn
 from torchvision import models as zoo
 
-from speedgrid import models
-from speedgrid.images import images
-from speedgrid.models import WeightsError
+from speedgrid.data.sequence import images
+from speedgrid.model import torchvision as models
+from speedgrid.model.torchvision import WeightsError
 from speedgrid.settings import FIXED_RESOLUTIONS
 
 

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 from torch.utils.flop_counter import FlopCounterMode
 
-from speedgrid import onnx_graph
-from speedgrid.onnx_graph import GraphError, Layer
+from speedgrid.model import onnx_graph
+from speedgrid.model.onnx_graph import GraphError, Layer
 
 IMAGES = ["batch", 3, 8, 8]
 

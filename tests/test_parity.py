@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from speedgrid import parity
+from speedgrid.data.sequence import batch, images
+from speedgrid.evidence import parity
 from speedgrid.grid import Cell
-from speedgrid.images import batch, images
 from speedgrid.precision import PRECISIONS
 
 REFERENCE = np.random.default_rng(0).standard_normal((6, 50))

@@ -7,7 +7,8 @@ from types import SimpleNamespace
 import pytest
 import yaml
 
-from speedgrid import energy, gpus, peaks
+from speedgrid.machine import gpus
+from speedgrid.measure import energy, peaks
 from speedgrid.precision import PRECISIONS
 
 ENTRIES = yaml.safe_load(peaks.HARDWARE_FILE.read_text())["devices"]

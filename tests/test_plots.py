@@ -9,11 +9,12 @@ import pytest
 from builders import make_costs, make_record, make_records, make_refusal, make_table, make_two_models
 from drawing import draw, make_material, texts
 
-from speedgrid import language, plots
-from speedgrid.plots.lines import draw as draw_line
-from speedgrid.plots.lines import interval
-from speedgrid.plots.material import Material
 from speedgrid.precision import PRECISIONS
+from speedgrid.report import plots
+from speedgrid.report.plots.lines import draw as draw_line
+from speedgrid.report.plots.lines import interval
+from speedgrid.report.plots.material import Material
+from speedgrid.text import language
 
 NOTHING = [make_refusal(f"resnet18-pytorch-fp32-r64-b{size}", "unavailable", "no GPU") for size in (1, 8)]
 RUNS = {
@@ -112,7 +113,7 @@ def test_every_plot_has_one_title_one_drawer_and_one_caption():
 def test_every_file_of_the_package_is_an_input_of_its_rule():
     root = Path(__file__).parent.parent
     rule = (root / "rules" / "report.smk").read_text().split("rule render_report")[0]
-    assert 'package("plots")' in rule
+    assert 'package("report/plots")' in rule
 
 
 def test_a_plot_has_a_line_per_backend_and_precision_with_the_values_of_the_table():

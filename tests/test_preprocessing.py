@@ -6,7 +6,7 @@ import torch
 from PIL import Image
 from torchvision.transforms import _presets
 
-from speedgrid.preprocessing import STD, photograph_size, preprocess
+from speedgrid.data.preprocessing import STD, photograph_size, preprocess
 
 # One step of uint8 after scaling, in the channel whose standard deviation is the smallest.
 LEVEL = 1 / 255 / min(STD)

@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from speedgrid.progress import RECENT, Progress, left
+from speedgrid.launcher.progress import RECENT, Progress, left
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from speedgrid import peaks
+from speedgrid.measure import peaks
 from speedgrid.published import source, verdict
 
 FLOP = {224: 3_628_146_688, 512: 18_950_889_472}

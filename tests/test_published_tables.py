@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 from builders import make_records, write_run
 
-from speedgrid import report
 from speedgrid.published import arithmetic, section, source, verdict
+from speedgrid.report import markdown as report
 
 ROOT = Path(__file__).parent.parent
 TEMPLATE = ROOT / "templates" / "report.md.j2"

@@ -7,11 +7,14 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
-from speedgrid import export, parity, quantize, record
+from speedgrid import record
 from speedgrid.backends import onnxruntime, openvino
+from speedgrid.builders import onnx_export as export
+from speedgrid.builders import onnx_int8 as quantize
+from speedgrid.data.sequence import images
+from speedgrid.evidence import parity
 from speedgrid.grid import Cell
-from speedgrid.images import images
-from speedgrid.measure import measure_cell
+from speedgrid.measure.cell import measure_cell
 
 OPTIONS = {
     "cpu_threads": 1,

@@ -9,8 +9,8 @@ import time
 
 import pytest
 
-from speedgrid import redraw
-from speedgrid.language import ROOT
+from speedgrid.report import redraw
+from speedgrid.text.language import ROOT
 
 EXAMPLE = ROOT / "examples" / "nvidia-h200"
 

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import torch
 
-from speedgrid import reference
-from speedgrid.images import images
-from speedgrid.rounding import expected
+from speedgrid.data.sequence import images
+from speedgrid.evidence import reference
+from speedgrid.evidence.rounding import expected
 
 
 def test_the_reference_is_the_model_in_float64_for_any_number_of_images(resnet, reference_64):
@@ -23,7 +23,7 @@ def test_the_reference_is_the_model_in_float64_for_any_number_of_images(resnet, 
 
 @pytest.mark.parametrize(("cores", "threads"), [(1, 1), (3, 2), (64, 2)])
 def test_a_reference_leaves_cores_to_those_of_other_resolutions(weights, monkeypatch, cores, threads):
-    monkeypatch.setattr("speedgrid.threads.physical_cores", lambda: cores)
+    monkeypatch.setattr("speedgrid.machine.threads.physical_cores", lambda: cores)
     reference.compute("resnet18", weights, images(0, 32, 0, 1))
     assert torch.get_num_threads() == threads
 

@@ -16,7 +16,9 @@ from builders import (
     write_run,
 )
 
-from speedgrid import plots, report, results_page, settings
+from speedgrid import settings
+from speedgrid.report import markdown as report
+from speedgrid.report import plots, results_page
 
 ROOT = Path(__file__).parent.parent
 TEMPLATE = ROOT / "templates" / "report.md.j2"

@@ -11,9 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from speedgrid import models, parity, reference, rounding, training
 from speedgrid.data.digits import Digits
-from speedgrid.images import images
+from speedgrid.data.sequence import images
+from speedgrid.evidence import parity, reference, rounding
+from speedgrid.model import torchvision as models
+from speedgrid.model import training
 from speedgrid.precision import DTYPES, PRECISIONS, QUANTISED
 
 FLOATS = tuple(name for name in PRECISIONS if name not in QUANTISED)
@@ -102,7 +104,7 @@ def test_a_simulation_leaves_the_model_as_it_was_and_fp32_rounds_nothing(resnet)
 
 
 def half_to_even(values):
-    """Round float32 to ten bits of mantissa, half to even: not as speedgrid.rounding does it."""
+    """Round float32 to ten bits of mantissa, half to even: not as speedgrid.evidence.rounding does it."""
     whole = values.contiguous().view(torch.int32)
     return ((whole + 0xFFF + (whole >> 13 & 1)) & ~0x1FFF).view(torch.float32)
 

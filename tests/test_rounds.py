@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from builders import make_record, make_refusal, make_table
 
-from speedgrid import rounds
+from speedgrid.table import rounds
 
 CELL = "resnet18-pytorch-fp32-r64-b1"
 

@@ -7,7 +7,7 @@ import pytest
 from builders import ARITHMETIC, MEASURED, make_record, make_records, make_refusal, write_run
 
 from speedgrid.record import RecordError, write_json
-from speedgrid.table import TableError
+from speedgrid.table.cells import TableError
 
 
 def test_a_run_is_described_in_plain_json(tmp_path):

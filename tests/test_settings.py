@@ -208,7 +208,7 @@ def test_completing_twice_changes_nothing():
 
 @pytest.mark.parametrize(("gpus", "device"), [(0, "cpu"), (1, "cuda"), (8, "cuda")])
 def test_auto_is_resolved_by_the_number_of_gpus(monkeypatch, gpus, device):
-    monkeypatch.setattr("speedgrid.device.gpu_count", lambda: gpus)
+    monkeypatch.setattr("speedgrid.machine.device.gpu_count", lambda: gpus)
     assert complete({})["device"] == device
 
 
@@ -234,8 +234,8 @@ def test_the_precision_auto_is_what_a_backend_of_the_grid_has_on_the_device(monk
     ],
 )
 def test_on_a_gpu_auto_is_what_its_tensor_cores_have_but_for_what_is_experimental(monkeypatch, capability, precisions):
-    monkeypatch.setattr("speedgrid.environment.own_gpu", lambda: {"compute_capability": capability})
-    monkeypatch.setattr("speedgrid.device.gpu_count", lambda: 1)
+    monkeypatch.setattr("speedgrid.machine.environment.own_gpu", lambda: {"compute_capability": capability})
+    monkeypatch.setattr("speedgrid.machine.device.gpu_count", lambda: 1)
     axes = {**AXES, "precision": ["auto"]}
     assert complete({"device": "cuda", "grid": {"cuda": axes}})["grid"]["cuda"]["precision"] == precisions
 

@@ -7,7 +7,8 @@ import pandas as pd
 import pytest
 from workflow import run_once
 
-from speedgrid import plots, settings
+from speedgrid import settings
+from speedgrid.report import plots
 
 pytest_plugins = ["workflow"]
 

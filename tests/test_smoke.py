@@ -14,7 +14,9 @@ import pandas as pd
 import pytest
 from workflow import CELLS, PLOTS, SMOKE, Workflow
 
-from speedgrid import limiter, plots, record
+from speedgrid import record
+from speedgrid.report import plots
+from speedgrid.table import limiter
 
 pytest_plugins = ["workflow"]
 
@@ -219,8 +221,9 @@ def test_no_image_is_in_two_parts(smoke):
 
 
 def test_weights_that_were_trained_on_small_images_know_large_ones(smoke):
-    from speedgrid import models, training
     from speedgrid.data.digits import Digits
+    from speedgrid.model import torchvision as models
+    from speedgrid.model import training
 
     digits = Digits(0)
     model = models.load("resnet18", smoke.workflow / "artifacts/weights/digits-resnet18.pth")

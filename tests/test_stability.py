@@ -3,7 +3,7 @@
 import pytest
 from builders import make_record, make_table
 
-from speedgrid import stability
+from speedgrid.table import stability
 
 NAME = "resnet18-pytorch-fp32-r64-b8"
 

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from scipy.signal import lfilter
 from scipy.stats import norm
 
+from speedgrid.measure.timing import tight
 from speedgrid.statistics import (
     autocorrelation_time,
     compare,
@@ -17,7 +18,6 @@ from speedgrid.statistics import (
     ratio_interval,
     share_interval,
 )
-from speedgrid.timing import tight
 
 MILLISECONDS = st.floats(0.001, 1e5)
 SAMPLES = st.lists(MILLISECONDS, min_size=1, max_size=60)
@@ -109,7 +109,8 @@ def test_of_few_samples_the_interval_contains_the_median_in_at_least_95_percent_
 
 @pytest.mark.parametrize(("r", "least"), [(0.0, 0.93), (0.5, 0.9), (0.9, 0.8)])
 def test_stopping_where_the_interval_is_narrow_costs_no_more_of_its_coverage_than_said(r, least):
-    # As speedgrid.timing does: from 10 samples on, look again after each quarter more, until within 2 % either way.
+    # As speedgrid.measure.timing does: from 10 samples on, look again after each quarter more, until within 2 % either
+    # way.
     found = []
     for samples in lognormal(np.random.default_rng(1), 400, 2000, r, width=0.05)[:, 0]:
         count = 10

@@ -20,10 +20,10 @@ from builders import (
 from hypothesis import given
 from hypothesis import strategies as st
 
-from speedgrid import table
 from speedgrid.grid import Cell
 from speedgrid.record import SHOWN, STATUSES
 from speedgrid.statistics import ratio_interval
+from speedgrid.table import cells as table
 
 NAME = "resnet18-pytorch-fp32-r64-b8"
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from speedgrid import telemetry
-from speedgrid.telemetry import Telemetry, summarise
+from speedgrid.measure import telemetry
+from speedgrid.measure.telemetry import Telemetry, summarise
 
 SAMPLES = [
     {

@@ -5,9 +5,11 @@ from types import SimpleNamespace
 
 import pytest
 
-from speedgrid import device, export, tensorrt_api, tensorrt_engine
-from speedgrid.backends import onnxruntime_tensorrt, tensorrt
+from speedgrid.backends import onnxruntime_tensorrt, tensorrt, tensorrt_api
+from speedgrid.builders import onnx_export as export
+from speedgrid.builders import tensorrt as tensorrt_engine
 from speedgrid.grid import Cell
+from speedgrid.machine import device
 
 CELL = Cell("resnet18", "tensorrt", "fp32", 64, 2)
 

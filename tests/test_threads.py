@@ -5,7 +5,7 @@ import os
 import psutil
 import pytest
 
-from speedgrid.threads import physical_cores, session_threads
+from speedgrid.machine.threads import physical_cores, session_threads
 
 
 @pytest.mark.parametrize(

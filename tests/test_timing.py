@@ -8,8 +8,8 @@ import pytest
 import torch
 from builders import Clock, TimedSession
 
-from speedgrid import timing
-from speedgrid.timing import Settings
+from speedgrid.measure import timing
+from speedgrid.measure.timing import Settings
 
 PUBLISHED = Settings(warmup_runs=10, timed_runs=50, min_seconds=0.5, max_seconds=10, target_percent=2)
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from builders import make_evaluation, make_record, make_refusal, make_table
 
-from speedgrid import top1
-from speedgrid.table import COLUMNS
+from speedgrid.table import accuracy as top1
+from speedgrid.table.cells import COLUMNS
 
 NAMES = ["resnet18-pytorch-fp32-r64-b1", "resnet18-pytorch-fp32-r128-b8", "resnet18-onnxruntime-fp32-r64-b1"]
 

@@ -5,8 +5,9 @@ import copy
 import pytest
 import torch
 
-from speedgrid import models, training
 from speedgrid.data.digits import Digits
+from speedgrid.model import torchvision as models
+from speedgrid.model import training
 
 
 @pytest.fixture

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 from matplotlib.colors import to_rgb
 
-from speedgrid import backends, plots, settings
+from speedgrid import backends, settings
 from speedgrid.backends import variants
 from speedgrid.backends.variants import VARIANTS
+from speedgrid.report import plots
 
 ROOT = Path(__file__).parent.parent
 # How people with a kind of colour blindness see linear RGB: Machado, Oliveira and Fernandes 2009, severity 1.

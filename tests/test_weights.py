@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from speedgrid import models
 from speedgrid.data.digits import Digits
-from speedgrid.weights import prepare
+from speedgrid.model import torchvision as models
+from speedgrid.model.weights import prepare
 
 
 def test_missing_weights_are_seeded_and_said_to_be(tmp_path, resnet):

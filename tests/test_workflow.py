@@ -55,12 +55,12 @@ def gpu_tree(without_gpu, place):
 
 EDITS = {
     "template": ("templates/report.md.j2", "\nA new line.\n", {"render_report": 1}, set()),
-    "plot": ("speedgrid/plots/lines.py", "\n# edited\n", REPORT, set()),
+    "plot": ("speedgrid/report/plots/lines.py", "\n# edited\n", REPORT, set()),
     "page": ("templates/explorer.html.j2", "\n<!-- edited -->\n", PAGES, set()),
-    "findings": ("speedgrid/findings/effects.py", "\n# edited\n", PAGES, set()),
+    "findings": ("speedgrid/report/findings/effects.py", "\n# edited\n", PAGES, set()),
     "section": ("templates/sections/answer.md.j2", "\nA new line.\n", {"render_report": 1}, set()),
     "language": ("languages/ru.po", "\n# edited\n", REPORT, set()),
-    "audit": ("speedgrid/audit.py", "\n# edited\n", {"audit": 1, "audit_published": 1, **PAGES}, set()),
+    "audit": ("speedgrid/table/audit.py", "\n# edited\n", {"audit": 1, "audit_published": 1, **PAGES}, set()),
     "published section": ("speedgrid/published/words.py", "\n# edited\n", {"render_report": 1}, set()),
     "published table": (
         "config/published/resnet18-fp16-batch33.csv",
@@ -74,11 +74,16 @@ EDITS = {
         {"audit_published": 1, "render_report": 1},
         set(),
     ),
-    "table": ("speedgrid/table.py", "\n# edited\n", TABLE, set()),
-    "counting": ("speedgrid/onnx_graph.py", "\n# edited\n", {"count_flops": 1, "audit_published": 1, **TABLE}, set()),
-    "peaks": ("speedgrid/peaks.py", "\n# edited\n", {"measure_peaks": 1, "audit_published": 1, **TABLE}, set()),
-    "limiter": ("speedgrid/limiter.py", "\n# edited\n", TABLE, set()),
-    "timing": ("speedgrid/timing.py", "\n# edited\n", {"time_cell": 6 + CONTROLS, **TABLE}, CELLS),
+    "table": ("speedgrid/table/cells.py", "\n# edited\n", TABLE, set()),
+    "counting": (
+        "speedgrid/model/onnx_graph.py",
+        "\n# edited\n",
+        {"count_flops": 1, "audit_published": 1, **TABLE},
+        set(),
+    ),
+    "peaks": ("speedgrid/measure/peaks.py", "\n# edited\n", {"measure_peaks": 1, "audit_published": 1, **TABLE}, set()),
+    "limiter": ("speedgrid/table/limiter.py", "\n# edited\n", TABLE, set()),
+    "timing": ("speedgrid/measure/timing.py", "\n# edited\n", {"time_cell": 6 + CONTROLS, **TABLE}, CELLS),
     "one backend": (
         "speedgrid/backends/openvino.py",
         "\n# edited\n",
@@ -86,7 +91,7 @@ EDITS = {
         cells_of("openvino"),
     ),
     "export": (
-        "speedgrid/export.py",
+        "speedgrid/builders/onnx_export.py",
         "\n# edited\n",
         {
             "export_onnx": 1,
@@ -98,9 +103,9 @@ EDITS = {
         },
         cells_of("openvino", "onnxruntime"),
     ),
-    "accuracy": ("speedgrid/accuracy.py", "\n# edited\n", {**ACCURACY, **TABLE}, set()),
-    "shares": ("speedgrid/top1.py", "\n# edited\n", TABLE, set()),
-    "training": ("speedgrid/training.py", "\n# edited\n", {"train_digits": 1, **ALL}, CELLS),
+    "accuracy": ("speedgrid/measure/accuracy.py", "\n# edited\n", {**ACCURACY, **TABLE}, set()),
+    "shares": ("speedgrid/table/accuracy.py", "\n# edited\n", TABLE, set()),
+    "training": ("speedgrid/model/training.py", "\n# edited\n", {"train_digits": 1, **ALL}, CELLS),
 }
 
 
@@ -294,10 +299,10 @@ def test_what_was_being_measured_when_a_run_was_stopped_is_measured_again_with_n
 
 
 def test_an_edit_of_measuring_code_is_named_as_the_reason_to_measure_again(tree):
-    append(tree / "speedgrid/timing.py", "\n# edited\n")
+    append(tree / "speedgrid/measure/timing.py", "\n# edited\n")
     reasons = re.findall(r"Reason: (Params have changed.*)", tree.plan(*SMOKE).log)
     assert len(reasons) == 6 + CONTROLS
-    assert all("speedgrid/timing.py" in one and "speedgrid/measure.py" not in one for one in reasons)
+    assert all("speedgrid/measure/timing.py" in one and "speedgrid/measure/cell.py" not in one for one in reasons)
 
 
 def test_energy_at_a_resolution_times_its_cells_again_and_no_others(gpu_tree):
@@ -308,7 +313,7 @@ def test_energy_at_a_resolution_times_its_cells_again_and_no_others(gpu_tree):
 
 
 def test_a_model_that_cannot_be_exported_ends_with_a_report_that_says_so(tree):
-    code = tree / "speedgrid/export.py"
+    code = tree / "speedgrid/builders/onnx_export.py"
     code.write_text(
         code.read_text().replace(
             "    torch.onnx.export(", '    raise RuntimeError("no operator")\n    torch.onnx.export('

@@ -15,8 +15,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from speedgrid import device, plots, settings
+from speedgrid import settings
 from speedgrid.launcher import ADDRESS_VARIABLE
+from speedgrid.machine import device
+from speedgrid.report import plots
 
 ROOT = Path(__file__).parent.parent
 BIN = Path(sys.executable).parent

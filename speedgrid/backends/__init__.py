@@ -14,9 +14,9 @@ torch nor the runtime: that happens in `load`.
 
 from importlib import import_module
 
-from speedgrid import environment
 from speedgrid.backends.variants import VARIANTS
 from speedgrid.grid import cells
+from speedgrid.machine import environment
 
 
 def get(name: str):

@@ -1,4 +1,4 @@
-"""Compiled PyTorch: a package that speedgrid.inductor_package made ahead of time, loaded from its file.
+"""Compiled PyTorch: a package that speedgrid.builders.inductor made ahead of time, loaded from its file.
 
 The same kernels as `torch.compile` runs, with no compiler in the measuring process. On CUDA the call is replayed from a
 CUDA graph, which is what its mode `reduce-overhead` does; its input is where the caller puts it, so that it is not
@@ -11,14 +11,14 @@ import shutil
 
 import numpy as np
 
-from speedgrid import device as devices
-from speedgrid import environment
 from speedgrid.backends.cuda_graph import GraphSession
 from speedgrid.backends.pytorch import choose_cudnn_algorithms
 from speedgrid.backends.pytorch import unsupported as unsupported
 from speedgrid.backends.session import Session, TorchSession
+from speedgrid.machine import device as devices
+from speedgrid.machine import environment
+from speedgrid.machine.threads import session_threads
 from speedgrid.precision import set_torch_math
-from speedgrid.threads import session_threads
 
 PACKAGES = ("torch", "triton", "nvidia-cudnn-cu13", "c++")
 CODE = ("backends/inductor", "backends/pytorch", "backends/cuda_graph", "backends/cudnn_libraries")

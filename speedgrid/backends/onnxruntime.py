@@ -5,9 +5,9 @@ import tempfile
 from collections import Counter
 from pathlib import Path
 
-from speedgrid import device as devices
 from speedgrid.backends import settings
 from speedgrid.backends.session import HostSession, Session, UnsupportedError
+from speedgrid.machine import device as devices
 from speedgrid.precision import QUANTISED
 
 PACKAGES = ("onnxruntime-gpu", "onnxruntime", "torch", "nvidia-cudnn-cu13", "onnx", "onnxscript")
@@ -44,7 +44,7 @@ TENSORS = {"tensor(float)": "float32", "tensor(float16)": "float16", "tensor(bfl
 PROVIDERS = {"cuda": "CUDAExecutionProvider", "cpu": "CPUExecutionProvider"}
 # How ONNX Runtime names an operator that no provider has in the types of its tensors.
 NOWHERE = re.compile(r"(?:Provider type for|an implementation for) (\w+)")
-# The batch dimension of a file, as speedgrid.export names it.
+# The batch dimension of a file, as speedgrid.builders.onnx_export names it.
 BATCH = "batch"
 # The CUDA provider's own graph: it captures after regular runs, the first of which allocate
 # (https://onnxruntime.ai/docs/execution-providers/CUDA-ExecutionProvider.html#using-cuda-graphs-preview).

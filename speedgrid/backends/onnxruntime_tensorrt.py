@@ -4,9 +4,9 @@ import contextlib
 import ctypes
 from pathlib import Path
 
-from speedgrid import device as devices
-from speedgrid import gpus
 from speedgrid.backends.onnxruntime import CudaSession
+from speedgrid.machine import device as devices
+from speedgrid.machine import gpus
 from speedgrid.precision import QUANTISED
 
 PROVIDER = "TensorrtExecutionProvider"
@@ -14,7 +14,7 @@ PACKAGES = ("onnxruntime-gpu", "tensorrt", "torch", "onnx", "onnxscript")
 CODE = ("backends/onnxruntime_tensorrt", "backends/onnxruntime", "backends/cudnn_libraries")
 IMPORTS = {"cuda": ("torch", "speedgrid.backends.cudnn_libraries", "onnxruntime")}
 ARTIFACT = "onnx"
-# The graph's input, as speedgrid.export names it.
+# The graph's input, as speedgrid.builders.onnx_export names it.
 INPUT = "images"
 
 

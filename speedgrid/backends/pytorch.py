@@ -2,15 +2,15 @@
 
 from dataclasses import replace
 
-from speedgrid import device as devices
-from speedgrid import gpus
 from speedgrid.backends.cuda_graph import GraphSession
 from speedgrid.backends.session import Session, TorchSession
+from speedgrid.machine import device as devices
+from speedgrid.machine import gpus
+from speedgrid.machine.threads import session_threads
 from speedgrid.precision import QUANTISED, set_torch_math, torch_dtype
-from speedgrid.threads import session_threads
 
 PACKAGES = ("torch", "torchvision", "nvidia-cudnn-cu13")
-CODE = ("backends/pytorch", "backends/cuda_graph", "backends/cudnn_libraries", "models")
+CODE = ("backends/pytorch", "backends/cuda_graph", "backends/cudnn_libraries", "model/torchvision")
 IMPORTS = {"cuda": ("torch", "speedgrid.backends.cudnn_libraries", "torchvision"), "cpu": ("torch", "torchvision")}
 ARTIFACT = "weights"
 
@@ -35,7 +35,7 @@ def load(cell, device: str, artifact: str, options: dict) -> Session:
     """
     import torch
 
-    from speedgrid import models
+    from speedgrid.model import torchvision as models
 
     settings = options["settings"]
     set_torch_math(cell.precision)

@@ -1,15 +1,16 @@
-"""TensorRT's own runtime: an engine that speedgrid.tensorrt_engine built from the ONNX file, as trtexec runs it."""
+"""TensorRT's own runtime: an engine that speedgrid.builders.tensorrt built from the ONNX file, as trtexec runs it."""
 
 from pathlib import Path
 
-from speedgrid import device as devices
-from speedgrid import environment, tensorrt_api
+from speedgrid.backends import tensorrt_api
 from speedgrid.backends.cuda_graph import GraphSession
 from speedgrid.backends.session import Session
+from speedgrid.machine import device as devices
+from speedgrid.machine import environment
 from speedgrid.precision import QUANTISED
 
 PACKAGES = ("tensorrt", "tensorrt-rtx-cu13-libs", "torch")
-CODE = ("backends/tensorrt", "tensorrt_api", "backends/cuda_graph", "backends/tensorrt_libraries")
+CODE = ("backends/tensorrt", "backends/tensorrt_api", "backends/cuda_graph", "backends/tensorrt_libraries")
 IMPORTS = {"cuda": ("torch", "speedgrid.backends.tensorrt_libraries")}
 ARTIFACT = "tensorrt"
 

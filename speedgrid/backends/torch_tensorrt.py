@@ -1,12 +1,13 @@
-"""Torch-TensorRT: an engine compiled ahead of time by speedgrid.engine, loaded from its file."""
+"""Torch-TensorRT: an engine compiled ahead of time by speedgrid.builders.torch_tensorrt, loaded from its file."""
 
 from importlib.util import find_spec
 from pathlib import Path
 
-from speedgrid import calibrated, environment
-from speedgrid import device as devices
 from speedgrid.backends.cuda_graph import GraphSession
 from speedgrid.backends.session import Session, TorchSession
+from speedgrid.builders import modelopt as calibrated
+from speedgrid.machine import device as devices
+from speedgrid.machine import environment
 from speedgrid.precision import QUANTISED
 
 PACKAGES = ("torch", "torch-tensorrt", "torch-tensorrt-rtx", "tensorrt", "tensorrt-rtx-cu13-libs", "nvidia-modelopt")

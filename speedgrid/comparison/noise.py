@@ -15,8 +15,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
-from speedgrid.limiter import HOST_LAUNCH
 from speedgrid.statistics import LEVEL, order_statistic_interval
+from speedgrid.table.limiter import HOST_LAUNCH
 
 # No clock knows more: rounds that agree to the last digit do so by chance. Of logarithms, squared.
 SMALLEST = 1e-4**2
@@ -71,9 +71,9 @@ def of_interval(value: float, low: float, high: float, count: int) -> Rounds:
 def moderate(*runs: tuple[dict[str, Rounds], pd.Series]) -> list[dict[str, Rounds]]:
     """Return the rounds of all cells of each run with moderated variances and degrees of freedom.
 
-    runs: of each, the rounds and the word of speedgrid.limiter by cell. Cells of all runs are taken together: where
-    the runs are not alike, their variances agree less, and each cell is moved less. Cells of one round stay as they
-    are, for nothing is known of them.
+    runs: of each, the rounds and the word of speedgrid.table.limiter by cell. Cells of all runs are taken together:
+    where the runs are not alike, their variances agree less, and each cell is moved less. Cells of one round stay as
+    they are, for nothing is known of them.
     """
     moderated = [dict(rounds) for rounds, _ in runs]
     steady, waiting = {}, {}

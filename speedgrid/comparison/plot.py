@@ -6,7 +6,7 @@ import numpy as np
 
 from speedgrid.comparison import verdicts
 from speedgrid.comparison.cells import Comparison
-from speedgrid.language import _
+from speedgrid.text.language import _
 
 # Okabe and Ito's colours, which people with any colour vision tell apart (https://jfly.uni-koeln.de/color/).
 COLOURS = {

@@ -4,14 +4,15 @@ from pathlib import Path
 
 import pandas as pd
 
+from speedgrid import ROOT
 from speedgrid.comparison import differences, plot, verdicts
 from speedgrid.comparison.cells import NOT_COMPARED, ONLY_A, ONLY_B, Comparison
 from speedgrid.comparison.load import ComparisonError
-from speedgrid.findings import number
-from speedgrid.language import SOURCE, _, ngettext, speaking
-from speedgrid.templates import environment
+from speedgrid.report.findings import number
+from speedgrid.text.language import SOURCE, _, ngettext, speaking
+from speedgrid.text.templates import environment
 
-TEMPLATE = Path(__file__).parents[2] / "templates" / "comparison.md.j2"
+TEMPLATE = ROOT / "templates" / "comparison.md.j2"
 
 
 def write(comparison: Comparison, output: str | Path) -> list[Path]:

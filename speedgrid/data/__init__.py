@@ -45,7 +45,7 @@ def open_source(images: str, seed: int):
 
 def code(images: str) -> list[str]:
     """Return the library files that a source's images depend on."""
-    own = {"random": ["data/noise", "images"], "digits": ["data/digits"]}.get(images, ["data/folder"])
+    own = {"random": ["data/noise", "data/sequence"], "digits": ["data/digits"]}.get(images, ["data/folder"])
     return ["data/__init__", "data/source", *own]
 
 

@@ -2,12 +2,12 @@
 
 from speedgrid.data.source import CALIBRATION, REFERENCE
 
-# Where each part begins in the endless sequence of speedgrid.images.
+# Where each part begins in the endless sequence of speedgrid.data.sequence.
 START = {"reference": 0, "calibration": REFERENCE}
 
 
 class Noise:
-    """Parts of the sequence that speedgrid.images makes."""
+    """Parts of the sequence that speedgrid.data.sequence makes."""
 
     def __init__(self, seed: int):
         self.seed = seed
@@ -22,7 +22,7 @@ class Noise:
 
     def images(self, part: str, resolution: int, start: int, count: int):
         """Return images `start` to `start + count` of a part, float32 [count, 3, resolution, resolution]."""
-        from speedgrid.images import images
+        from speedgrid.data.sequence import images
 
         return images(self.seed, resolution, START[part] + start, count)
 

@@ -17,7 +17,7 @@ class Counter:
 
     @cached_property
     def _flops(self):
-        from speedgrid import flops  # imports torch, which a table of the grid's own resolutions does not need
+        from speedgrid.model import flops  # imports torch, which a table of the grid's own resolutions does not need
 
         return flops
 

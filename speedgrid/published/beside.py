@@ -6,9 +6,9 @@ would be if both used the same share of their peak.
 
 import pandas as pd
 
-from speedgrid.findings import number
-from speedgrid.language import _
 from speedgrid.published.layout import cell, name, pivot, plain, table
+from speedgrid.report.findings import number
+from speedgrid.text.language import _
 
 
 def pairs(one: dict, results: pd.DataFrame, run: dict) -> list[dict]:

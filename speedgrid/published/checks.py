@@ -8,9 +8,9 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from speedgrid.audit import WINOGRAD
 from speedgrid.published.quantities import Interval, exactly, within
 from speedgrid.published.source import Row
+from speedgrid.table.audit import WINOGRAD
 
 # Counts of one network differ by this much: 1.8 for 1.814 GMACs, or batch norm and pooling counted too.
 COUNTING = 0.02
@@ -155,7 +155,7 @@ def bounds(row: Row) -> Iterator[Check]:
 
     The stated peak is taken at its word: a use above 100 % contradicts the table whatever the reason, and makes a row
     inconsistent. The data sheet's peak, or the stated one of a device that is not known, allows for Winograd's 2.25
-    times fewer multiplications (speedgrid.audit): what is beyond that is impossible.
+    times fewer multiplications (speedgrid.table.audit): what is beyond that is impossible.
     """
     operations, peak, use = flop(row), row.get("tflops_peak"), row.get("utilisation_percent")
     reached = [("fps", rate, operations * rate) for rate in rates(row)] if operations else []

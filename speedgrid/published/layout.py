@@ -2,8 +2,8 @@
 
 from collections.abc import Callable
 
-from speedgrid.language import _
-from speedgrid.plots import NAMES
+from speedgrid.report.plots import NAMES
+from speedgrid.text.language import _
 
 
 def plain(text: str | None) -> str:

@@ -5,13 +5,13 @@ from statistics import median
 
 import pandas as pd
 
-from speedgrid.audit import WINOGRAD
-from speedgrid.findings import number
-from speedgrid.language import _, ngettext
 from speedgrid.published import beside, words
 from speedgrid.published.checks import BOUNDS, NAMES
 from speedgrid.published.layout import cell, name, pivot, place, table
 from speedgrid.published.verdict import VERDICTS
+from speedgrid.report.findings import number
+from speedgrid.table.audit import WINOGRAD
+from speedgrid.text.language import _, ngettext
 
 # Up to so many rows a table has one line for each; longer ones are brought together, and unfold.
 SHORT = 12
@@ -22,9 +22,9 @@ ALIKE = 3
 def compose(published: list[dict], results: pd.DataFrame, run: dict) -> dict:
     """Return the section: `title`, `about` (a paragraph), and `parts`, one for each table; empty where there is none.
 
-    published: as of speedgrid.published.verdict.audit. results: as of speedgrid.table; run: as of speedgrid.run, with
-    which they are compared. Each part has a `title`, `facts` and `findings` (both sentences), and `tables`, each with
-    a `caption`, a `head`, `rows` of text, and whether it is `folded`.
+    published: as of speedgrid.published.verdict.audit. results: as of speedgrid.table.cells; run: as of
+    speedgrid.table.description, with which they are compared. Each part has a `title`, `facts` and `findings` (both
+    sentences), and `tables`, each with a `caption`, a `head`, `rows` of text, and whether it is `folded`.
     """
     if not published:
         return {}

@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import replace
 
-from speedgrid.peaks import data_sheet
+from speedgrid.measure.peaks import data_sheet
 from speedgrid.published import checks, hypotheses, source
 from speedgrid.published.arithmetic import Counter
 from speedgrid.published.quantities import Interval, exactly
@@ -30,7 +30,7 @@ def audit_all(published: list, model: str, counted: dict[str, dict[str, dict]]) 
     """Return the verdicts on all tables that a configuration names, as of `audit`.
 
     published: its list of files, or of objects with `file`. model: of tables that do not name one. counted: as of
-    speedgrid.flops.count_all. Raises speedgrid.published.source.PublishedError for a table that cannot be read.
+    speedgrid.model.flops.count_all. Raises speedgrid.published.source.PublishedError for a table that cannot be read.
     """
     known = {(name, int(size)): one["flop"] for name, sizes in counted.items() for size, one in sizes.items()}
     return audit([source.read(entry, model) for entry in source.entries(published)], Counter(known))

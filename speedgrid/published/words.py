@@ -1,6 +1,6 @@
 """Verdicts, checks and slips of published tables in words."""
 
-from speedgrid.language import _
+from speedgrid.text.language import _
 
 
 def verdict(name: str) -> str:

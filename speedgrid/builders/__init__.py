@@ -1,0 +1,1 @@
+"""What is compiled or exported ahead of time, one module for each compiler."""

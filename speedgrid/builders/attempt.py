@@ -1,0 +1,28 @@
+"""Build what a backend loads, or record why it cannot be built: one way for all compilers."""
+
+import traceback
+from collections.abc import Callable
+
+from speedgrid import backends
+from speedgrid.grid import Cell
+from speedgrid.machine import gpus
+from speedgrid.record import one_line, unmade
+
+
+def attempt(cell: Cell, device: str, output: str, compile_: Callable[[], dict], alone: bool = False) -> dict:
+    """Have `compile_` write `output` for a cell, and return the build record: what it returns, with its status.
+
+    Where the cell cannot run here or the compiler gives up, `output` is empty and the record has the status and
+    reason that the cells of this file then show. alone: the compiler times kernels, and so wants the GPU to itself.
+    """
+    record = {"status": "ok", "reason": "", "build_seconds": None}
+    if refusal := backends.refusal(cell, device):
+        status, reason = refusal
+        return record | unmade(output, reason, status)
+    try:
+        with gpus.working(alone=alone):
+            return record | compile_()
+    except Exception as error:
+        traceback.print_exc()
+        lost = unmade(output, f"engine build: {one_line(error)}")
+        return record | lost | {"traceback": traceback.format_exc()}

@@ -1,0 +1,81 @@
+"""Build a TensorRT engine of one static shape from an ONNX file with TensorRT's own parser, as trtexec does."""
+
+import json
+import time
+from collections import Counter
+from pathlib import Path
+
+from speedgrid.backends import tensorrt_api
+from speedgrid.builders.attempt import attempt
+from speedgrid.grid import Cell
+
+
+def build(cell: Cell, device: str, onnx: str, description: str, output: str) -> dict:
+    """Build the engine of a cell into `output` and return the build record (see speedgrid.builders.attempt).
+
+    description: file that says whether there is an ONNX file; where there is none, its status and reason are passed on.
+    """
+    exported = json.loads(Path(description).read_text())
+    if exported["status"] != "ok":
+        Path(output).write_bytes(b"")
+        return {"status": exported["status"], "reason": exported["reason"], "build_seconds": None}
+    # Full TensorRT times kernels while it builds; TensorRT-RTX does not.
+    alone = tensorrt_api.package() == "tensorrt"
+    return attempt(cell, device, output, lambda: build_engine(cell, onnx, output), alone)
+
+
+def build_engine(cell: Cell, onnx: str, output: str) -> dict:
+    """Write the engine of an ONNX file for the cell's shape to `output`; types are those of the file.
+
+    Returns build seconds, size and how many layers write which type. Raises RuntimeError with TensorRT's first error.
+    """
+    api = tensorrt_api.bindings()
+    log = tensorrt_api.make_log(api)
+    started = time.perf_counter()
+    builder = api.Builder(log)
+    network = builder.create_network(1 << int(api.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
+    parser = api.OnnxParser(network, log)
+    tensorrt_api.must(parser.parse_from_file(onnx), log, f"read {onnx}")
+    config = builder.create_builder_config()
+    config.profiling_verbosity = api.ProfilingVerbosity.DETAILED  # for the inspector; costs no speed
+    # On by default, as in cuDNN; the switch is for float32 tensors alone.
+    (config.clear_flag if cell.precision == "fp32" else config.set_flag)(api.BuilderFlag.TF32)
+    profile = builder.create_optimization_profile()
+    shape = (cell.batch_size, 3, cell.resolution, cell.resolution)
+    profile.set_shape(network.get_input(0).name, min=shape, opt=shape, max=shape)
+    config.add_optimization_profile(profile)
+    engine = bytes(tensorrt_api.must(builder.build_serialized_network(network, config), log, f"build from {onnx}"))
+    build_seconds = time.perf_counter() - started
+    Path(output).write_bytes(engine)
+    return {
+        "build_seconds": round(build_seconds, 3),
+        "network_layers": network.num_layers,
+        "layers_per_type": written_types(api, log, engine),
+        "coverage_percent": 100.0,  # a network is built whole: what TensorRT cannot parse is an error
+        "engine_mb": round(len(engine) / 1e6, 3),
+    }
+
+
+def written_types(api, log, engine: bytes) -> dict[str, int]:
+    """Return how many layers of an engine write which type, as its inspector says; empty where it does not say."""
+    loaded = api.Runtime(log).deserialize_cuda_engine(engine)
+    if loaded is None:
+        return {}
+    text = loaded.create_engine_inspector().get_engine_information(api.LayerInformationFormat.JSON)
+    return count_types(text)
+
+
+def count_types(text: str) -> dict[str, int]:
+    """Return how many layers write which type, from what an engine inspector says in JSON.
+
+    A layer is an object with `Outputs`, each with a `Format/Datatype` such as `Half` or `Channel major FP16 format`;
+    with less verbosity it is a name.
+    """
+    layers = [layer for layer in json.loads(text).get("Layers", []) if isinstance(layer, dict)]
+    return dict(
+        Counter(
+            kind
+            for layer in layers
+            for kind in {str(output.get("Format/Datatype", "unknown")) for output in layer.get("Outputs", [])}
+        )
+    )

@@ -1,0 +1,109 @@
+"""Compile a Torch-TensorRT engine of one static shape and save it, so that a second run compiles nothing."""
+
+import time
+from hashlib import sha256
+from pathlib import Path
+
+from speedgrid.builders import modelopt as calibrated
+from speedgrid.builders.attempt import attempt
+from speedgrid.evidence import reference
+from speedgrid.grid import Cell
+from speedgrid.machine import environment
+from speedgrid.machine.threads import shared_cores
+from speedgrid.precision import QUANTISED, torch_dtype
+
+
+def build(cell: Cell, device: str, model: str, weights: str, output: str, calibration: str | None = None) -> dict:
+    """Compile the engine of a cell into `output` and return the build record (see speedgrid.builders.attempt).
+
+    calibration: the images, a .npy file, that a quantised engine takes its ranges from.
+    """
+    # Full TensorRT times kernels while it builds; TensorRT-RTX does not.
+    alone = "torch-tensorrt" in environment.versions(("torch-tensorrt",))
+    return attempt(
+        cell,
+        device,
+        output,
+        lambda: compile_engine(cell, model, weights, output, timing_cache(output), calibration),
+        alone,
+    )
+
+
+def timing_cache(output: str) -> str:
+    """Return the file that builds of this GPU and TensorRT version share (TensorRT-RTX has no timing cache)."""
+    key = sha256(environment.fingerprint(environment.describe("cuda"), "torch_tensorrt").encode()).hexdigest()[:12]
+    return str(Path(output).parent / f"timing-{key}.cache")
+
+
+def compile_engine(
+    cell: Cell, model: str, weights: str, output: str, timing_cache: str, calibration: str | None
+) -> dict:
+    """Compile `model` with `weights` for the cell's precision and shape and write a TorchScript file to `output`.
+
+    Returns build seconds and the share of the graph's operations that is inside engines. Raises what torch_tensorrt
+    raises when it cannot compile.
+    """
+    import torch
+
+    if cell.precision in QUANTISED:
+        import modelopt.torch.quantization  # noqa: F401 (first, for torch_tensorrt to find its operators)
+    import torch_tensorrt
+
+    torch.set_num_threads(shared_cores())
+    module, costs = prepare(cell.precision, model, weights, calibration)
+    dtype = next(module.parameters()).dtype
+    example = torch.randn(cell.batch_size, 3, cell.resolution, cell.resolution, device="cuda", dtype=dtype)
+    started = time.perf_counter()
+    with torch.no_grad(), calibrated.exporting(cell.precision):
+        program = torch.export.export(module, (example,), strict=False)
+        compiled = torch_tensorrt.dynamo.compile(
+            program,
+            arg_inputs=[example],
+            min_block_size=1,
+            disable_tf32=cell.precision == "fp32",
+            num_avg_timing_iters=8,
+            timing_cache_path=timing_cache,
+            cache_built_engines=False,
+            reuse_cached_engines=False,
+        )
+    build_seconds = time.perf_counter() - started
+    whole = calls(program.graph)
+    del program
+    description = describe(compiled, whole, cell.precision)
+    torch_tensorrt.save(compiled, output, output_format="torchscript", arg_inputs=[example])
+    size = round(Path(output).stat().st_size / 1e6, 3)
+    return {"build_seconds": round(build_seconds, 3), **description, **costs, "engine_mb": size}
+
+
+def describe(compiled, whole: int, precision: str) -> dict:
+    """Return how much of a model of `whole` operations is inside engines, and of a quantised one what executes so."""
+    parts = dict(compiled.named_children())
+    inside = [part for name, part in parts.items() if name.startswith("_run_on_acc")]
+    outside = [part for name, part in parts.items() if name.startswith("_run_on_gpu")]
+    description = {
+        "engines": len(inside),
+        "torch_parts": len(outside),
+        "coverage_percent": 100 * max(0.0, 1 - sum(calls(part.graph) for part in outside) / whole),
+    }
+    if precision in QUANTISED:
+        description["quantised_nodes"] = calibrated.executed([part.get_layer_info() for part in inside], precision)
+    return description
+
+
+def prepare(precision: str, model: str, weights: str, calibration: str | None) -> tuple:
+    """Return the module to compile, on the GPU, with tensors of the precision; float16 around what is quantised.
+
+    With it comes what is known of its error: `expected_snr_db` of a quantised one.
+    """
+    from speedgrid.model import torchvision as models
+
+    module = models.fold_batch_norm(models.load(model, weights))
+    if precision in QUANTISED:
+        quantised, snr_db = calibrated.quantise(module, precision, reference.read(calibration))
+        return quantised, {"expected_snr_db": snr_db}
+    return module.to("cuda", torch_dtype(precision)), {}
+
+
+def calls(graph) -> int:
+    """Return how many operations a torch.fx graph calls."""
+    return sum(node.op == "call_function" for node in graph.nodes)

@@ -1,0 +1,1 @@
+"""What the machine is: devices, GPUs and their locks, threads, versions."""

@@ -1,0 +1,78 @@
+"""How much memory a cell takes, as the difference to the same process before it loaded anything."""
+
+import os
+from pathlib import Path
+
+from speedgrid.machine.device import nvml
+
+# Writing "5" here resets the peak that the Linux kernel keeps for a process (proc(5)).
+PEAK_RESET = Path("/proc/self/clear_refs")
+
+
+class MemoryMeter:
+    """Read the memory of this process in MB (1e6 bytes): on the GPU `uuid` on CUDA, in RAM on the CPU.
+
+    On CUDA the driver's account covers what torch's allocator cannot see: ONNX Runtime's arena, TensorRT's workspace,
+    cuDNN's and cuBLAS's. The allocators keep their peak, so readings after load, warm-up and timing bound the peak
+    from below by what was ever reserved. Where the driver does not list this process (some containers), the whole
+    device is read instead (`whole_device`), which is right only while nothing else uses it.
+    """
+
+    def __init__(self, device: str, uuid: str | None = None):
+        self.device, self.uuid, self.whole_device = device, uuid, False
+        if device == "cpu" and PEAK_RESET.exists():
+            PEAK_RESET.write_text("5")
+        if device == "cuda":
+            import torch
+
+            torch.cuda.synchronize()  # makes the context, without which no process is listed
+            self.whole_device = self.processes().get(os.getpid()) is None
+        self.readings = {"baseline": self.now("VmRSS")}
+
+    def now(self, field: str) -> float | None:
+        """Return what this process has in use (None: the driver is silent); on the CPU, a field of proc(5)'s status."""
+        if self.device == "cuda":
+            import torch
+
+            torch.cuda.synchronize()
+            free, total = torch.cuda.mem_get_info()
+            used = total - free if self.whole_device else self.processes().get(os.getpid())
+            return None if used is None else round(used / 1e6, 3)
+        status = Path("/proc/self/status").read_text()
+        return round(int(status.split(f"{field}:")[1].split()[0]) * 1024 / 1e6, 3)
+
+    def processes(self) -> dict[int, int | None]:
+        """Return the bytes that each process has on the GPU, by the driver's account; None where it cannot tell."""
+        with nvml() as api:
+            if not api or self.uuid is None:
+                return {}
+            try:
+                listed = api.nvmlDeviceGetComputeRunningProcesses(api.nvmlDeviceGetHandleByUUID(self.uuid))
+            except api.NVMLError:
+                return {}
+            return {process.pid: process.usedGpuMemory for process in listed}
+
+    def others(self) -> int | None:
+        """Return how many other processes have something on the GPU; None where the driver does not say."""
+        known = self.device == "cuda" and not self.whole_device
+        return len(self.processes().keys() - {os.getpid()}) if known else None
+
+    def read(self, moment: str) -> None:
+        """Keep a reading under a name; on the CPU, the peak since the meter was made."""
+        self.readings[moment] = self.now("VmHWM")
+
+    def as_dict(self) -> dict:
+        """Return plain JSON values; other_processes: how many had something on the same GPU."""
+        return {
+            "peak_mb": self.peak_mb(),
+            "readings_mb": self.readings,
+            "whole_device": self.whole_device,
+            "other_processes": self.others(),
+        }
+
+    def peak_mb(self) -> float | None:
+        """Return the largest reading less the baseline; None if there is no other reading."""
+        baseline, *later = self.readings.values()
+        if baseline is None or not any(later):
+            return None
+        return round(max(0.0, *(reading - baseline for reading in later if reading is not None)), 3)

@@ -1,0 +1,1 @@
+"""The models: where they come from, their weights, and what an image costs."""

@@ -1,0 +1,64 @@
+"""The weights of one resolution: the user's checkpoint where there is one, else trained on digits, else seeded."""
+
+import hashlib
+import json
+from pathlib import Path
+
+import torch
+
+from speedgrid.data.digits import Digits
+from speedgrid.machine.threads import shared_cores
+from speedgrid.model import torchvision as models
+from speedgrid.model.training import LARGEST, calibration
+from speedgrid.record import one_line
+
+
+def prepare(
+    model: str,
+    checkpoint: str | None,
+    seed: int,
+    resolution: int,
+    output: str,
+    trained: str | None = None,
+    training: str | None = None,
+) -> dict:
+    """Write a plain float32 state dict to `output` and describe where it came from.
+
+    trained: weights of speedgrid.model.training, for whoever has no checkpoint; their batch-norm statistics are taken
+    anew at a small resolution. training: how they were trained (JSON). Raises models.WeightsError if the checkpoint
+    cannot be used, or the model cannot take images of this resolution.
+    """
+    torch.set_num_threads(shared_cores())
+    how = json.loads(Path(training).read_text()) if trained and not checkpoint else None
+    try:
+        source, module = make(model, checkpoint, seed, resolution, trained)
+        with torch.inference_mode():
+            module(torch.zeros(1, 3, resolution, resolution))
+    except (RuntimeError, AssertionError) as error:
+        raise models.WeightsError(
+            f"{model} does not run on images of {resolution} x {resolution} pixels ({one_line(error)}); "
+            "put others into grid.<device>.resolution."
+        ) from error
+    torch.save(module.state_dict(), output)
+    return {
+        "model": model,
+        "resolution": resolution,
+        "source": source,
+        "own": bool(checkpoint),
+        "trained": how,
+        "sha256": hashlib.sha256(Path(checkpoint or output).read_bytes()).hexdigest(),
+        "parameters": sum(parameter.numel() for parameter in module.parameters()),
+        "classes": models.classes(module),
+    }
+
+
+def make(model: str, checkpoint: str | None, seed: int, resolution: int, trained: str | None) -> tuple:
+    """Return where the weights of a model come from, in words, and the model with them."""
+    if checkpoint:
+        return str(checkpoint), models.load(model, checkpoint)
+    if trained:
+        module = models.load(model, trained)
+        if resolution < LARGEST:
+            models.calibrate(module, calibration(Digits(seed), resolution))
+        return f"trained on handwritten digits, seed {seed}", module
+    return f"seeded, seed {seed}", models.seeded(model, seed, resolution)

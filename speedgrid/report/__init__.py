@@ -1,0 +1,1 @@
+"""What people read: the Markdown report, pages, plots and findings."""

@@ -1,0 +1,274 @@
+"""The explorer: one page on which a reader filters the cells of a run and points at them, with no network.
+
+Two views share their filters: a chart of the cells that have a speed, and a map of what happened to every cell, so
+that one without a speed is found and is nowhere drawn as a number. Vega-Altair (https://altair-viz.github.io) draws
+them, and vl-convert puts its JavaScript into the page.
+"""
+
+import base64
+import gzip
+import json
+from pathlib import Path
+
+import altair
+import pandas as pd
+import vl_convert
+
+from speedgrid.grid import AXES, nearest
+from speedgrid.record import STATUSES
+from speedgrid.report.findings import number
+from speedgrid.report.html_page import render, title
+from speedgrid.report.plots import COLOURS, NAMES
+from speedgrid.text.language import _
+from speedgrid.text.words import with_interval
+
+# Those of speedgrid.report.plots, by the names that Vega gives them.
+SHAPES = {
+    "fp32": "circle",
+    "tf32": "square",
+    "fp16": "triangle-up",
+    "bf16": "diamond",
+    "int8": "triangle-down",
+    "fp8": "cross",
+}
+# Apart for anybody, like the colours of the backends: https://jfly.uni-koeln.de/color/, greys where nothing was to run.
+STATUS_COLOURS = {
+    "ok": "#56B4E9",
+    "unstable": "#F0E442",
+    "wrong_precision": "#E69F00",
+    "unavailable": "#DDDDDD",
+    "unsupported": "#BBBBBB",
+    "out_of_memory": "#777777",
+    "failed": "#222222",
+    "wrong_result": "#B2182B",
+}
+FILTERS = (*AXES, "status")
+WANTED = {column: f"(only_{column} == null || datum.{column} == only_{column})" for column in FILTERS}
+CELL_WANTED = " && ".join(WANTED[axis] for axis in AXES)
+# Columns that may be shown.
+FIGURES = (
+    "fps",
+    "throughput_fps",
+    "latency_ms",
+    "ms_per_image",
+    "speedup",
+    "tflops",
+    "memory_mb",
+    "energy_mj_per_image",
+)
+# What a page's script makes as wide as the page: Vega-Lite does not do that for views above each other.
+WIDTH, HEIGHT = 760, 380
+
+
+def page(table: pd.DataFrame, run: dict, template: str | Path) -> str:
+    """Return the explorer as HTML. table: results as of speedgrid.table.cells. run: as of
+    speedgrid.table.description."""
+    settings = run["config"]["report"]
+    held = {axis: nearest(table[axis], settings[axis]) for axis in ("resolution", "batch_size")}
+    return render(
+        template,
+        title=title(run),
+        name=_("Explorer"),
+        hint=_(
+            "{shown} of {cells} cells have a speed, and only they are in the chart; the map below it has the others "
+            "too. Point at a mark for its figures, their 95 % intervals, its status and the reason. Hollow marks ran "
+            "another precision than their label says."
+        ).format(shown=int(table.latency_ms.notna().sum()), cells=len(table)),
+        unable=_("This page draws with JavaScript, which is switched off here."),
+        held=held,
+        specification=packed(json.dumps(chart(table, settings["reference"], held["resolution"]).to_dict())),
+        program=packed(vl_convert.javascript_bundle()),
+    )
+
+
+def packed(text: str) -> str:
+    """Return a text compressed, as text: a half to a fifth as long. The same text gives the same bytes."""
+    return base64.b64encode(gzip.compress(text.encode(), mtime=0)).decode()
+
+
+def chart(table: pd.DataFrame, reference: dict, resolution: int) -> altair.VConcatChart:
+    """Return the chart above the map, with the choices that both share.
+
+    table: results as of speedgrid.table.cells. reference: `backend` and `precision` that speed-ups are relative to.
+    resolution: the one that is shown first.
+    """
+    shown = figures(table, reference)
+    places = {"batch_size": _("batch size"), "resolution": _("resolution, pixels")}
+    choices = [
+        choice("figure", _("show"), shown, FIGURES[0]),
+        choice("over", _("over"), places, "batch_size"),
+        *filters(table, resolution),
+    ]
+    titles = {name: {place: f"{text} / {axis}" for place, axis in places.items()} for name, text in shown.items()}
+    return (
+        altair.vconcat(speeds(table, titles), statuses(table), data=inline(table))
+        .add_params(*choices)
+        .resolve_scale(color="independent")
+        .configure_axis(gridColor="#e5e5e5", labelFontSize=12, titleFontSize=12)
+        .configure_legend(labelFontSize=12, titleFontSize=12, orient="top", columns=4, symbolLimit=0)
+        .configure_title(anchor="start", frame="group", fontSize=14, offset=8)
+    )
+
+
+def filters(table: pd.DataFrame, resolution: int) -> list[altair.Parameter]:
+    """Return the choices of FILTERS. One model is always chosen: settings of two models are no alternatives."""
+    names = {
+        "model": _("model"),
+        "backend": _("backend"),
+        "precision": _("precision"),
+        "resolution": _("resolution"),
+        "batch_size": _("batch size"),
+        "status": _("status"),
+    }
+    models = table.model.unique().tolist()
+    if len(models) == 1:  # nothing to choose
+        found = [altair.param(name="only_model", value=models[0])]
+    else:
+        found = [choice("only_model", names["model"], dict(zip(models, models, strict=True)), models[0])]
+    for column in FILTERS[1:]:
+        values = {value: NAMES.get(value, str(value)) for value in sorted(table[column].unique().tolist())}
+        first = resolution if column == "resolution" else None
+        found.append(choice(f"only_{column}", names[column], {None: _("all")} | values, first))
+    return found
+
+
+def figures(table: pd.DataFrame, reference: dict) -> dict[str, str]:
+    """Return the columns that can be shown because some row has a value, and what they are called."""
+    base = f"{NAMES.get(reference['backend'], reference['backend'])} {reference['precision']}"
+    called = {
+        "fps": _("images/s, one call at a time"),
+        "throughput_fps": _("images/s, back to back"),
+        "latency_ms": _("latency of one call, ms"),
+        "ms_per_image": _("time per image, ms"),
+        "speedup": _("speed-up over {base}").format(base=base),
+        "tflops": _("TFLOPS"),
+        "memory_mb": _("memory, MB"),
+        "energy_mj_per_image": _("energy of an image, mJ"),
+    }
+    # The first one also where nothing was measured: an empty chart, with its axes.
+    return {name: called[name] for name in FIGURES if name == FIGURES[0] or table[name].notna().any()}
+
+
+def choice(name: str, label: str, values: dict, first) -> altair.Parameter:
+    """Return a drop-down list of values and how they read; `first` is chosen at the beginning."""
+    listed = altair.binding_select(options=list(values), labels=list(values.values()), name=label)
+    return altair.param(name=name, value=first, bind=listed)
+
+
+def inline(table: pd.DataFrame) -> altair.InlineData:
+    """Return what the page knows of the table, as CSV: a fifth as long as Altair's own way, with no limit of rows."""
+    rows = pd.DataFrame([marked(row) for row in table.to_dict("records")])
+    numbers = ["resolution", "batch_size", *rows.columns[rows.columns.str.endswith(("_value", "_low", "_high"))]]
+    parsed = altair.CsvDataFormat(type="csv", parse=dict.fromkeys(numbers, "number"))
+    return altair.InlineData(rows.to_csv(index=False, float_format="%.5g"), format=parsed)
+
+
+def marked(row: dict) -> dict:
+    """Return what the page knows of a row: its cell, what happened to it, and its figures as numbers and as texts."""
+    known = {name: row[name] for name in (*FILTERS, "observed_precision", "reason")}
+    known["setting"] = f"{NAMES.get(row['backend'], row['backend'])} {row['precision']}"
+    for name in FIGURES:
+        low, high = interval(row, name)
+        known |= {f"{name}_value": row[name], f"{name}_low": low, f"{name}_high": high}
+        known[f"{name}_text"] = with_interval(row[name], low, high)
+    return known | {"snr_db_text": number(row["snr_db"])}
+
+
+def interval(row: dict, name: str) -> tuple[float | None, float | None]:
+    """Return the 95 % interval of one of a row's figures, or (None, None) if it has none.
+
+    Those that follow from the latency have its interval, divided or, for rates, turned round.
+    """
+    if name == "fps":
+        return 1000 * row["batch_size"] / row["latency_ms_high"], 1000 * row["batch_size"] / row["latency_ms_low"]
+    if name == "ms_per_image":
+        return row["latency_ms_low"] / row["batch_size"], row["latency_ms_high"] / row["batch_size"]
+    return row.get(f"{name}_low"), row.get(f"{name}_high")
+
+
+def tooltip(table: pd.DataFrame, figures: bool) -> list[altair.Tooltip]:
+    """Return what a mark says when it is pointed at: its cell, its figures if wanted, and what happened to it."""
+    told = {
+        "latency_ms": _("latency, ms"),
+        "fps": _("images/s"),
+        "throughput_fps": _("back to back"),
+        "speedup": _("speed-up"),
+        "memory_mb": _("memory, MB"),
+        "energy_mj_per_image": _("energy, mJ/image"),
+        "snr_db": _("SNR, dB"),
+    }
+    fields = {
+        "setting": _("setting"),
+        "resolution": _("resolution"),
+        "batch_size": _("batch size"),
+        **{f"{name}_text": text for name, text in told.items() if figures and table[name].notna().any()},
+        "observed_precision": _("ran"),
+        "status": _("status"),
+        "reason": _("reason"),
+    }
+    return [altair.Tooltip(name, type="nominal", title=text) for name, text in fields.items()]
+
+
+def scaled(channel: type, column: str, values, known: dict, **options):
+    """Return an encoding of a column's values by the ones of `known`, in that order, grey where there is none."""
+    shown = [name for name in known if name in set(values)] + sorted(set(values) - set(known))
+    scale = altair.Scale(domain=shown, range=[known.get(name, "#555555") for name in shown])
+    return channel(f"{column}:N", scale=scale, **options)
+
+
+def speeds(table: pd.DataFrame, titles: dict) -> altair.LayerChart:
+    """Return the chart of the chosen figure over the chosen axis, with its 95 % intervals."""
+    ticks = {axis: sorted(table[axis].unique().tolist()) for axis in ("batch_size", "resolution")}
+    x = altair.X("place:Q", title=None, scale=altair.Scale(type="log", nice=False, padding=16))
+    x = x.axis(values=altair.ExprRef(f"{json.dumps(ticks)}[over]"), format="d", grid=False)
+    y = altair.Y("value:Q", title=None, scale=altair.Scale(type="log"))
+    base = (
+        altair.Chart()
+        .transform_filter(CELL_WANTED)
+        # A row of another status than wanted stays in its line, as a gap.
+        .transform_calculate(value=f"{WANTED['status']} ? datum[figure + '_value'] : null")
+        .transform_calculate(low="datum[figure + '_low']", high="datum[figure + '_high']")
+        .transform_calculate(place="datum[over]")
+        .transform_calculate(line="datum.setting + (over == 'resolution' ? datum.batch_size : datum.resolution)")
+    )
+    # Zero has no place on a logarithmic axis. A line breaks where there is no value: nothing may be read off there.
+    drawn = base.transform_filter("isValid(datum.value) && datum.value > 0")
+    names = f"{json.dumps(NAMES)}[datum.value] || datum.value"
+    backends = (table.backend, COLOURS)
+    colour = scaled(altair.Color, "backend", *backends, legend=None)
+    hollow = altair.condition("datum.observed_precision == datum.precision", altair.value(0.85), altair.value(0))
+    lines = base.mark_line(opacity=0.3).encode(x, y, colour, detail="line:N")
+    bars = drawn.transform_filter("isValid(datum.low)").mark_rule().encode(x, altair.Y("low:Q"), altair.Y2("high:Q"))
+    points = drawn.mark_point(size=60).encode(
+        x,
+        y,
+        scaled(altair.Fill, "backend", *backends, title=_("backend"), legend=altair.Legend(labelExpr=names)),
+        scaled(altair.Stroke, "backend", *backends, title=_("backend"), legend=altair.Legend(labelExpr=names)),
+        scaled(altair.Shape, "precision", table.precision, SHAPES, title=_("precision")),
+        fillOpacity=hollow,
+        tooltip=tooltip(table, figures=True),
+    )
+    title = altair.Title(altair.ExprRef(f"{json.dumps(titles)}[figure][over]"))
+    return altair.layer(lines, bars.encode(colour), points, title=title).properties(width=WIDTH, height=HEIGHT)
+
+
+def statuses(table: pd.DataFrame) -> altair.Chart:
+    """Return the map of all cells: a line for each setting, within each resolution a field for each batch size."""
+    known = {name: STATUS_COLOURS[name] for name in STATUSES}
+    return (
+        altair.Chart(
+            title=altair.Title(
+                _("What happened to each cell"), subtitle=_("within a resolution, batch sizes go from left to right")
+            )
+        )
+        .transform_filter(f"{CELL_WANTED} && {WANTED['status']}")
+        .mark_rect(stroke="white")
+        .encode(
+            altair.X("resolution:O", title=_("resolution, pixels"), axis=altair.Axis(labelAngle=0)),
+            altair.Y("setting:N", title=None, sort=None, axis=altair.Axis(labelLimit=220)),
+            scaled(altair.Color, "status", table.status, known, title=_("status")),
+            xOffset="batch_size:O",
+            tooltip=tooltip(table, figures=False),
+        )
+        .properties(width=WIDTH, height=altair.Step(20))
+    )

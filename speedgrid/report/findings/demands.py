@@ -1,0 +1,90 @@
+"""What a configuration demands of a setting: which rows meet it, and what comes closest where none does."""
+
+from typing import NamedTuple
+
+import pandas as pd
+
+from speedgrid.text.language import _
+from speedgrid.text.words import number, setting
+
+
+class Demand(NamedTuple):
+    """A limit on one column. key: of the configuration. at_most: else at least. text, unit: how it is written."""
+
+    key: str
+    column: str
+    limit: float
+    at_most: bool
+    text: str
+    unit: str
+
+    def missed_by(self, rows: pd.DataFrame) -> pd.Series:
+        """Return by which factor each row misses the limit: 0 where it is met, NaN where nothing was measured."""
+        values = rows[self.column].astype(float)
+        ratio = values / self.limit if self.at_most else self.limit / values
+        return (ratio - 1).clip(lower=0)
+
+
+def demands(config: dict) -> list[Demand]:
+    """Return the demands of a configuration, in the order of its schema.
+
+    A latency is met by the upper end of its interval, so that it is met beyond doubt.
+    """
+    budget = config["budget"]
+    known = [
+        Demand("budget.latency_ms", "latency_ms_high", budget["latency_ms"], True, _("latency at most"), "ms"),
+        Demand("budget.memory_mb", "memory_mb", budget["memory_mb"], True, _("memory at most"), "MB"),
+        Demand("minimum_fps", "throughput_fps", config["minimum_fps"], False, _("at least"), _("images/s")),
+        Demand("minimum_top1", "top1", config["minimum_top1"], False, _("top-1 at least"), ""),
+        Demand(
+            "minimum_top1_agreement",
+            "top1_agreement",
+            config["minimum_top1_agreement"],
+            False,
+            _("top-1 agreement at least"),
+            "",
+        ),
+    ]
+    return [demand for demand in known if demand.limit is not None]
+
+
+def written(demand: Demand, value: float) -> str:
+    """Write a demand, or what a row has of it, with its unit."""
+    return f"{number(value)} {demand.unit}".strip()
+
+
+def meeting(rows: pd.DataFrame, asked: list[Demand]) -> pd.DataFrame:
+    """Return the rows that meet every demand."""
+    met = pd.Series(True, rows.index)
+    for demand in asked:
+        met &= demand.missed_by(rows) == 0
+    return rows[met]
+
+
+def sentence(rows: pd.DataFrame, asked: list[Demand]) -> str:
+    """Say how many rows meet the demands, or, where none does, which comes closest and by how much it misses."""
+    limits = ", ".join(f"{demand.text} {written(demand, demand.limit)}" for demand in asked)
+    met = len(meeting(rows, asked))
+    if met:
+        return _("**Demanded**: {limits}. {met} of {count} settings meet this.").format(
+            limits=limits, met=met, count=len(rows)
+        )
+    return " ".join(
+        [_("**Demanded**: {limits}. No setting meets this.").format(limits=limits), closest(rows, asked)]
+    ).strip()
+
+
+def closest(rows: pd.DataFrame, asked: list[Demand]) -> str:
+    """Name the row whose worst miss is smallest, and what it misses; empty if no row has all the figures."""
+    missed = pd.DataFrame({demand.key: demand.missed_by(rows) for demand in asked}, rows.index).dropna()
+    if missed.empty:
+        return _("No setting has a figure for all of it.")
+    row = rows.loc[missed.max(axis=1).idxmin()]
+    misses = [
+        _("{value} instead of {limit}").format(
+            value=written(demand, row[demand.column]), limit=f"{demand.text} {written(demand, demand.limit)}"
+        )
+        for demand in asked
+        if missed.loc[row.name, demand.key] > 0
+    ]
+    return _("Closest comes {setting}: {misses}.").format(setting=setting(row), misses=", ".join(misses))

@@ -1,0 +1,76 @@
+"""What a request pays end to end, as the report's table and sentences."""
+
+import pandas as pd
+
+from speedgrid.table.request import COLUMNS
+from speedgrid.text.language import N_, _
+from speedgrid.text.words import label, measured, number
+
+HEADINGS = {
+    "call_ms": N_("call"),
+    "preprocess_cpu_ms": N_("preprocessing on the CPU"),
+    "preprocess_gpu_ms": N_("preprocessing on the GPU"),
+    "copy_in_pinned_ms": N_("input in, pinned"),
+    "copy_in_pageable_ms": N_("input in, pageable"),
+    "copy_in_uint8_ms": N_("photographs in, pinned"),
+    "copy_out_pinned_ms": N_("logits out, pinned"),
+    "copy_out_pageable_ms": N_("logits out, pageable"),
+    "end_to_end_cpu_ms": N_("whole, preprocessed on the CPU"),
+    "end_to_end_gpu_ms": N_("whole, preprocessed on the GPU"),
+}
+WHOLES = ["end_to_end_cpu_ms", "end_to_end_gpu_ms"]
+PLACES = {"end_to_end_cpu_ms": N_("on the CPU"), "end_to_end_gpu_ms": N_("on the GPU")}
+
+
+def requests(table: pd.DataFrame, resolution: int, batch_size: int) -> dict | None:
+    """Return `head`, `rows`, `sentences` and what `failed`, at one resolution and batch size.
+
+    None if no costs were measured anywhere. rows: a text for each of `head`. Steps that no row has, such as copies on
+    a CPU, have no column.
+    """
+    shown = measured(table)
+    if shown[list(COLUMNS)].isna().all(axis=None):
+        return None
+    here = shown[(shown.resolution == resolution) & (shown.batch_size == batch_size)]
+    rows = here[here.call_ms.notna()]
+    columns = [column for column in HEADINGS if rows[column].notna().any()]
+    return {
+        "head": [_("setting"), *(_(HEADINGS[column]) for column in columns), _("better on"), _("share of the call, %")],
+        "rows": [[label(row), *(number(row[column]) for column in columns), *best(row)] for _i, row in rows.iterrows()],
+        "sentences": sentences(rows),
+        "failed": [label(row) for _i, row in here[here.call_ms.isna()].iterrows()],
+    }
+
+
+def best(row: pd.Series) -> tuple[str, str]:
+    """Return where a row is better preprocessed, and the share of its call in that; empty if no whole is known."""
+    if row[WHOLES].isna().all():
+        return "", ""
+    way = row[WHOLES].astype(float).idxmin()
+    return _(PLACES[way]), number(100 * row.call_ms / row[way])
+
+
+def sentences(rows: pd.DataFrame) -> list[str]:
+    """Say which request is the quickest, and whether it is the one with the quickest call."""
+    wholes = rows[WHOLES].astype(float).min(axis=1).dropna()
+    if wholes.empty:
+        return []
+    first = rows.loc[wholes.idxmin()]
+    place, share = best(first)
+    texts = [
+        _(
+            "The quickest request is that of {label}: {ms} ms, {fps} images/s, preprocessed {place}; its call is "
+            "{share} % of that."
+        ).format(
+            label=label(first),
+            ms=number(wholes.min()),
+            fps=number(1000 * first.batch_size / wholes.min()),
+            place=place,
+            share=share,
+        )
+    ]
+    quickest = rows.loc[rows.call_ms.astype(float).idxmin()]
+    if quickest.name != first.name:
+        words = _("The quickest call is that of {label}, {ms} ms: for requests as a whole that is not what decides.")
+        texts.append(words.format(label=label(quickest), ms=number(quickest.call_ms)))
+    return texts

@@ -1,0 +1,151 @@
+"""Render the Markdown report from results and the description of their run."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pandas as pd
+import yaml
+
+from speedgrid.grid import nearest
+from speedgrid.published import section
+from speedgrid.report import findings, plots
+from speedgrid.report.findings import label, measured, number
+from speedgrid.report.findings.accuracy import accuracies
+from speedgrid.report.findings.objectives import margin_of
+from speedgrid.report.findings.requests import requests
+from speedgrid.text import language
+from speedgrid.text.templates import environment
+from speedgrid.text.words import place, with_interval
+
+
+def markdown(table: pd.DataFrame, run: dict, template: str | Path, published: list[dict] = ()) -> str:
+    """Return the report as Markdown, in the language of the run's configuration.
+
+    table: results as of speedgrid.table.cells. run: as of speedgrid.table.description. template: its sections lie in a
+    folder beside it. published: as of speedgrid.published.verdict.audit.
+    """
+    with language.speaking(run["config"]["report"]["language"]):
+        return _markdown(table, run, Path(template), published)
+
+
+def _markdown(table: pd.DataFrame, run: dict, path: Path, published: list[dict]) -> str:
+    made = environment(path.parent)
+    made.filters |= {"number": number, "label": label, "place": place}
+    whole = of_run(table, run)
+    models = [whole | of_model(rows, run, whole) for _, rows in table.groupby("model", sort=False)]
+
+    def each(name: str) -> str:
+        """Return one section once for each model, as its template would be included."""
+        template = made.get_template(f"sections/{name}.md.j2")
+        return "\n".join(template.render(one) for one in models).removesuffix("\n")
+
+    return made.get_template(path.name).render(whole, each=each, published=section.compose(published, table, run))
+
+
+def of_run(table: pd.DataFrame, run: dict) -> dict:
+    """Return what every section knows."""
+    config, shown = run["config"], measured(table)
+    resolution = nearest(table.resolution, config["report"]["resolution"])
+    names = list(table.model.unique())
+    return {
+        "run": run,
+        "machine": run["machine"],
+        "timing": config["timing"],
+        "reference": config["report"]["reference"],
+        "cpu": run["machine"]["device"] == "cpu",
+        "rendered_at": datetime.now(UTC).isoformat(timespec="minutes"),
+        "names": names,
+        "several": len(names) > 1,
+        "by_model": findings.by_model(table, resolution, config, margin_of(run["controls"]["noise_floor_percent"])),
+        "table": table,
+        "resolution": resolution,
+        "batch_size": nearest(table.batch_size, config["report"]["batch_size"]),
+        "done": len(shown),
+        "energy": table.energy_mj_per_image.notna().any(),
+        "unstable": shown[shown.status == "unstable"],
+        "throttled": shown[shown.throttled.notna()],
+        "witnesses": witnesses(table),
+        "accuracies": accuracies(table),
+        "uncounted": any(one["onnx_flop"] is None for sizes in run["arithmetic"].values() for one in sizes.values()),
+        "config_text": yaml.safe_dump(config, sort_keys=False, default_flow_style=None, width=100),
+    }
+
+
+def of_model(table: pd.DataFrame, run: dict, whole: dict) -> dict:
+    """Return what the sections on one model know beside that. table: its rows. whole: as of `of_run`."""
+    model, shown = table.model.iloc[0], measured(table)
+    return {
+        "model": model,
+        # What a heading ends in, where there are headings of several models.
+        "of": f": {model}" if whole["several"] else "",
+        "table": table,
+        "done": len(shown),
+        "statuses": table.status.value_counts(sort=False).to_dict(),
+        "weights": [one for one in run["weights"] if one["model"] == model],
+        "findings": findings.compute(table, run["config"], run["controls"]["noise_floor_percent"]),
+        "sections": sections(table),
+        "speedup_over_resolution": speedups(shown[shown.batch_size == whole["batch_size"]], "resolution"),
+        "speedup_over_batch_size": speedups(shown[shown.resolution == whole["resolution"]], "batch_size"),
+        "requests": requests(table, whole["resolution"], whole["batch_size"]),
+        "missing": missing(table),
+        "relabelled": shown[shown.status == "wrong_precision"],
+        # What shows the run is shown once.
+        "plots": {
+            name: title
+            for name, title in plots.asked(run["config"]).items()
+            if name not in plots.OF_RUN or model == whole["names"][0]
+        },
+    }
+
+
+def sections(table: pd.DataFrame) -> list[dict]:
+    """Return, for each backend and precision, its rows and what must be said about all of them."""
+    found = []
+    for (backend, precision), rows in table.groupby(["backend", "precision"], sort=False):
+        statuses = set(rows.status)
+        found.append(
+            {
+                "title": f"{plots.NAMES.get(backend, backend)}, {precision}",
+                "rows": list(rows.itertuples()),
+                "whole": rows.iloc[0] if len(statuses) == 1 and rows.reason.nunique() == 1 else None,
+            }
+        )
+    return found
+
+
+def speedups(rows: pd.DataFrame, axis: str) -> dict:
+    """Return the speed-up table over one axis: `columns`, and `rows` of (label, [text of each column])."""
+    columns = sorted(rows[axis].unique()) if len(rows) else []
+    lines = []
+    for _, line in rows.groupby(["backend", "precision"], sort=False):
+        by_column = line.set_index(axis)
+        texts = [speedup_text(by_column.loc[c]) if c in by_column.index else "" for c in columns]
+        lines.append((label(line.iloc[0]), texts))
+    return {"columns": columns, "rows": lines}
+
+
+def speedup_text(row) -> str:
+    """Write a speed-up with its interval; the reference itself is exactly 1."""
+    return "" if pd.isna(row.speedup) else with_interval(row.speedup, row.speedup_low, row.speedup_high)
+
+
+def missing(table: pd.DataFrame) -> list[dict]:
+    """Return the cells without a speed, brought together where backend, precision and reason are the same."""
+    rows = table[table.latency_ms.isna()]
+    return [
+        {"backend": backend, "precision": precision, "status": status, "reason": reason, "cells": len(group)}
+        for (backend, precision, status, reason), group in rows.groupby(
+            ["backend", "precision", "status", "reason"], sort=False
+        )
+    ]
+
+
+def witnesses(table: pd.DataFrame) -> list[dict]:
+    """Return what the names of kernels say beside what the errors say, by model, backend and precision."""
+    rows = table[table.kernels.notna() & table.latency_ms.notna()]
+    keys = ["model", "backend", "precision", "observed_precision", "kernels"]
+    return [
+        dict(zip(("model", "backend", "precision", "observed", "kernels"), values, strict=True))
+        | {"cells": len(group), "batch_size": group.batch_size.iloc[0]}
+        for values, group in rows.groupby(keys, sort=False)
+    ]

@@ -1,0 +1,61 @@
+"""What the plots of a run are drawn from: its four tables of figures, and what the report holds fixed."""
+
+import json
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+
+import pandas as pd
+
+from speedgrid.grid import nearest
+
+
+@dataclass(frozen=True)
+class Material:
+    """A run, or one model of it, as the plots see it.
+
+    table: results as of speedgrid.table.cells. rounds: as of speedgrid.table.rounds. run: the description of
+    speedgrid.table.description. arithmetic: of speedgrid.model.flops.count_all, with layers.
+    """
+
+    table: pd.DataFrame
+    rounds: pd.DataFrame
+    run: dict
+    arithmetic: dict[str, dict[str, dict]]
+
+    @classmethod
+    def read(cls, results: str | Path, rounds: str | Path, run: str | Path, flops: str | Path) -> "Material":
+        """Read the files of a run, or of an example. results: .parquet or .csv."""
+        table = pd.read_parquet(results) if Path(results).suffix == ".parquet" else pd.read_csv(results)
+        return cls(table, pd.read_csv(rounds), *(json.loads(Path(path).read_text()) for path in (run, flops)))
+
+    def of(self, model: str) -> "Material":
+        """Return the material of one model; timings stay whole, since the control cell is of the first model alone."""
+        return replace(self, table=self.table[self.table.model == model])
+
+    @property
+    def model(self) -> str:
+        """The first model of the table."""
+        return self.table.model.iloc[0]
+
+    @property
+    def reference(self) -> dict:
+        """The `backend` and `precision` that speed-ups are relative to."""
+        return self.run["config"]["report"]["reference"]
+
+    @cached_property
+    def at_resolution(self) -> pd.DataFrame:
+        """The rows at the report's resolution, or at the one of the table that is nearest to it."""
+        return self.near("resolution")
+
+    @cached_property
+    def at_batch_size(self) -> pd.DataFrame:
+        """The rows at the report's batch size, or at the one of the table that is nearest to it."""
+        return self.near("batch_size")
+
+    def near(self, axis: str, column: str | None = None) -> pd.DataFrame:
+        """Return the rows at the value of `axis` nearest to the report's; of those that have `column`, if any has."""
+        rows = self.table
+        if column is not None and rows[column].notna().any():
+            rows = rows[rows[column].notna()]
+        return self.table[self.table[axis] == nearest(rows[axis], self.run["config"]["report"][axis])]

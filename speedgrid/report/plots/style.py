@@ -1,0 +1,126 @@
+"""How every plot looks: one colour per backend, one marker and line style per precision, one way to say "nothing".
+
+The workflow reads this module, so importing it must not import matplotlib or pandas.
+"""
+
+from speedgrid.backends.variants import VARIANTS
+from speedgrid.text.language import _, thousands
+
+# Okabe and Ito's colours, which people with any colour vision tell apart (https://jfly.uni-koeln.de/color/), and for
+# more variants of a runtime a lighter or darker one of its family, and two of Paul Tol's
+# (https://sronpersonalpages.nl/~pault/): any two are more than 17 apart in CIELAB, seen by colour-blind people too.
+COLOURS = {
+    "pytorch": "#D55E00",
+    "pytorch_tuned": "#E69F00",
+    "inductor": "#222222",
+    "inductor_tuned": "#7B68EE",
+    "inductor_max_autotune": "#3A1FD6",
+    "onnxruntime": "#0072B2",
+    "onnxruntime_tuned": "#56B4E9",
+    "onnxruntime_tensorrt": "#882255",
+    "tensorrt": "#661100",
+    "torch_tensorrt": "#009E73",
+    "torch_tensorrt_graph": "#7FD6B0",
+    "openvino": "#CC79A7",
+}
+GREY = "#555555"
+STYLES = {
+    "fp32": {"linestyle": "-", "marker": "o"},
+    "tf32": {"linestyle": "--", "marker": "s"},
+    "fp16": {"linestyle": ":", "marker": "^"},
+    "bf16": {"linestyle": "-.", "marker": "D"},
+    "int8": {"linestyle": (0, (6, 1.5)), "marker": "v"},
+    "fp8": {"linestyle": (0, (1, 3)), "marker": "P"},
+}
+NAMES = {name: variant.label for name, variant in VARIANTS.items()}
+SETTINGS = {
+    "svg.hashsalt": "speedgrid",  # the same table gives the same bytes
+    "svg.fonttype": "none",  # letters are text, which takes half the space, and can be found and copied
+    "figure.figsize": (7.6, 4.2),
+    "figure.dpi": 110,
+    "savefig.bbox": "tight",
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.alpha": 0.3,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "lines.markersize": 5,
+}
+# Neighbours nearer than this would print over each other on a logarithmic axis: 32 and 33.
+NEAR = 1.1
+
+
+def grouped(value: float, _position=None) -> str:
+    """Write the number of a tick, thousands apart as the language has them."""
+    return f"{value:,.10g}".replace(",", thousands())
+
+
+def colour(backend: str) -> str:
+    """Return the colour of a backend."""
+    return COLOURS.get(backend, GREY)
+
+
+def setting(backend: str, precision: str) -> str:
+    """Name a backend and a precision."""
+    return f"{NAMES.get(backend, backend)} {precision}"
+
+
+def pixels(resolution: int) -> str:
+    """Write what a plot over batch sizes holds fixed."""
+    return _("{size} x {size} pixels").format(size=resolution)
+
+
+def name_plot(axes, title: str, fixed: str = "") -> None:
+    """Write the title over the axes, with what the plot holds fixed."""
+    axes.set_title(f"{title} ({fixed})" if fixed else title, loc="left", fontsize=11)
+
+
+def say_nothing(axes, text: str) -> None:
+    """Say in words why there is nothing to see, in place of empty axes."""
+    axes.text(0.5, 0.5, text, ha="center", va="center", color=GREY, transform=axes.transAxes, wrap=True)
+    axes.set(xticks=[], yticks=[])
+
+
+def tick_sizes(axis, sizes: list[int]) -> None:
+    """Put the ticks of a logarithmic axis at `sizes`; those that would print over each other lose their text."""
+    from matplotlib.ticker import FixedLocator, NullFormatter, ScalarFormatter
+
+    labelled = [size for i, size in enumerate(sizes) if i == 0 or size / sizes[i - 1] > NEAR]
+    axis.set_major_locator(FixedLocator(labelled))
+    axis.set_minor_locator(FixedLocator([size for size in sizes if size not in labelled]))
+    axis.set_major_formatter(ScalarFormatter())
+    axis.set_minor_formatter(NullFormatter())
+
+
+def tick_decades(axis) -> None:
+    """Put the ticks of a logarithmic axis at 1, 2 and 5 of each decade, written as plain numbers."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+    axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axis.set_major_formatter(FuncFormatter(grouped))
+    axis.set_minor_formatter(NullFormatter())
+
+
+def relabelled(rows):
+    """Return, row by row, whether another precision ran than the label says."""
+    return rows.observed_precision.notna() & (rows.observed_precision != rows.precision)
+
+
+def legend(axes, rows, lines: bool = True, more=(), beside=(1.01, 0.5)) -> None:
+    """Explain colours and markers beside the axes, each once.
+
+    rows: what was drawn. lines: precisions have line styles too. more: further handles. beside: where, in `axes`.
+    """
+    from matplotlib.lines import Line2D
+
+    entries = [
+        Line2D([], [], color=colour(backend), linewidth=3, label=NAMES.get(backend, backend))
+        for backend in rows.backend.unique()
+    ]
+    for precision in rows.precision.unique():
+        style = STYLES[precision] if lines else {**STYLES[precision], "linestyle": ""}
+        entries.append(Line2D([], [], color=GREY, label=precision, **style))
+    if relabelled(rows).any():
+        words = _("hollow: ran in\nanother precision")
+        entries.append(Line2D([], [], color=GREY, marker="o", markerfacecolor="white", linestyle="", label=words))
+    axes.legend(handles=[*entries, *more], loc="center left", bbox_to_anchor=beside, frameon=False)

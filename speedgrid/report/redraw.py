@@ -1,0 +1,47 @@
+"""Write a report again from the results of a finished run, with no device: after a change of template, or elsewhere."""
+
+from pathlib import Path
+
+from speedgrid import ROOT, settings
+from speedgrid.published.verdict import audit_all
+from speedgrid.report import explorer, plots, results_page
+from speedgrid.report import markdown as report
+from speedgrid.report.plots.material import Material
+from speedgrid.table import audit
+from speedgrid.table.cells import COLUMNS
+from speedgrid.text.language import speaking
+
+TEMPLATES = ROOT / "templates"
+NEEDED = ("results.csv", "rounds.csv", "run.json", "flops.json")
+
+
+class RedrawError(ValueError):
+    """A folder without the results of a run; the message names what is missing."""
+
+
+def redraw(results: str | Path, output: str | Path) -> Path:
+    """Write report.md, its pages and its plots to `output` from the folder `results`; return the report's path.
+
+    results: holds the files of NEEDED, as an example and `artifacts/` do. The table is audited first. Raises
+    RedrawError if a file is missing, speedgrid.table.audit.AuditError if the table cannot be true.
+    """
+    folder, output = Path(results), Path(output)
+    if missing := [name for name in NEEDED if not (folder / name).exists()]:
+        raise RedrawError(f"{folder} has no {', '.join(missing)}; a report is drawn from {', '.join(NEEDED)}.")
+    material = Material.read(*(folder / name for name in NEEDED))
+    # A run of an older version knows neither the newer keys nor the newer columns.
+    run = {"accuracy": None, "processor": None, **material.run, "config": settings.complete(material.run["config"])}
+    run["weights"] = [{"trained": None, **one} for one in run["weights"]]
+    table = material.table.reindex(columns=COLUMNS)
+    audit.require(table, run["arithmetic"], run["peaks"], run["config"]["report"]["reference"])
+    (output / "plots").mkdir(parents=True, exist_ok=True)
+    whole = Material(table, material.rounds, run, material.arithmetic)
+    for model in run["config"]["models"]:
+        plots.draw_all(whole.of(model), output / "plots")
+    with speaking(run["config"]["report"]["language"]):
+        (output / "explorer.html").write_text(explorer.page(table, run, TEMPLATES / "explorer.html.j2"))
+        (output / "results.html").write_text(results_page.page(table, run, TEMPLATES / "results.html.j2"))
+    written = output / "report.md"
+    published = audit_all(run["config"]["published"], run["config"]["models"][0], material.arithmetic)
+    written.write_text(report.markdown(table, run, TEMPLATES / "report.md.j2", published))
+    return written

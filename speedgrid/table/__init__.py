@@ -1,0 +1,1 @@
+"""What the records mean: one row for each cell, with a verdict."""

@@ -1,0 +1,197 @@
+"""The gate between the table and the report: a figure that contradicts another, or physics, stops the report.
+
+Every check returns what it found in words, with the row and the arithmetic. The table is read as anybody would read
+it: nothing here knows how a column was computed.
+"""
+
+import itertools
+import math
+
+import pandas as pd
+
+from speedgrid.grid import AXES, Cell
+from speedgrid.precision import BYTES
+from speedgrid.record import SHOWN
+
+# Figures are float64 that follow from each other by one or two operations.
+ROUNDING = 1e-6
+# A direct convolution does so many times more multiplications than Winograd's F(2 x 2, 3 x 3), which libraries use
+# (Lavin and Gray, https://arxiv.org/abs/1509.09308): arithmetic is counted as direct, so rates may exceed the peak.
+WINOGRAD = 2.25
+# A measured matrix product or copy is no upper bound: on a shared machine it is a rate at one moment, and a copy that
+# reads what it is about to overwrite (write-allocate) moves 1.5 times the bytes that are counted.
+MEASURED_PEAK = 1.5
+# Energy and throughput are measured one after the other: clocks and power differ by this much between them.
+POWER_TIMES_TIME = 0.25
+# The steps of a request and the request as a whole are measured in turn, one call of each after the other: what
+# disturbs a machine meets both. Recording CUDA events around each step takes some 0.02 ms.
+STEPS_AND_WHOLE, STEPS_AND_WHOLE_MS = 0.25, 0.1
+# The steps from photographs to logits on the host, by where they are preprocessed; a CPU needs no copies.
+STEPS = {
+    "cpu": ("preprocess_cpu_ms", "copy_in_pinned_ms", "call_ms", "copy_out_pinned_ms"),
+    "gpu": ("copy_in_uint8_ms", "preprocess_gpu_ms", "call_ms", "copy_out_pinned_ms"),
+}
+# Speed, and what follows from it: empty in rows whose answer is not proven.
+SPEED = ("latency_ms", "ms_per_image", "fps", "throughput_fps", "tflops", "speedup")
+SPEED += ("end_to_end_cpu_ms", "end_to_end_gpu_ms")
+INTERVALS = tuple((f"{name}_low", name, f"{name}_high") for name in ("latency_ms", "throughput_fps", "speedup"))
+PERCENTILES = ("latency_p90_ms", "latency_p95_ms", "latency_p99_ms")
+
+
+class AuditError(ValueError):
+    """A table that cannot be true; the message has the first rows that say so, and the arithmetic."""
+
+
+def require(table: pd.DataFrame, arithmetic: dict[str, dict[str, dict]], peaks: dict, reference: dict) -> int:
+    """Return how many rows with a speed were checked. Raises AuditError if any check fails.
+
+    table: as of speedgrid.table.cells.tabulate. arithmetic: as of speedgrid.model.flops.count_all; layers are not
+    looked at. peaks: `data_sheet_tflops` by precision, empty where the device is not known, `data_sheet_gb_s`,
+    `copy_gb_s` and `cache_mb`, each of which may be None. reference: the `backend` and `precision` that speed-ups are
+    relative to.
+    """
+    found = violations(table, arithmetic, peaks, reference)
+    if found:
+        shown = "\n".join(f"  {one}" for one in found[:10])
+        raise AuditError(f"the table contradicts itself or physics in {len(found)} places:\n{shown}")
+    return int(table.latency_ms.notna().sum())
+
+
+def violations(table: pd.DataFrame, arithmetic: dict[str, dict[str, dict]], peaks: dict, reference: dict) -> list[str]:
+    """Return what is wrong with a table, one sentence each; see `require`."""
+    found = []
+    for line in table.to_dict("records"):
+        checks = list(withheld(line))
+        if not math.isnan(line["latency_ms"]):
+            counted = arithmetic[line["model"]][str(line["resolution"])]
+            checks += [*rates(line, counted["flop"]), *energy(line), *requests(line), *order(line)]
+            checks += [*physics(line, peaks["data_sheet_tflops"]), *traffic(line, counted, peaks)]
+        found += [f"{name(line)}: {one}" for one in checks]
+    return [*found, *speedups(table, reference), *duplicates(table)]
+
+
+def name(line: dict) -> str:
+    """Return the name of a row's cell."""
+    return str(Cell(*(line[axis] for axis in AXES)))
+
+
+def differ(left: float, right: float) -> bool:
+    """Say whether two figures that should be one are two; a missing figure differs from nothing."""
+    return not (math.isnan(left) or math.isnan(right) or math.isclose(left, right, rel_tol=ROUNDING))
+
+
+def withheld(line: dict):
+    """A row that is not shown, or proved nothing, has no speed."""
+    for column in SPEED:
+        if line["status"] not in SHOWN and not math.isnan(line[column]):
+            yield f"its status is {line['status']}, but it shows {column} = {line[column]:.6g}"
+
+
+def rates(line: dict, flop: int):
+    """Rates follow from the latency."""
+    batch, latency, fps = line["batch_size"], line["latency_ms"], line["fps"]
+    if not latency > 0:
+        yield f"its latency is {latency} ms"
+        return
+    if differ(fps * latency, 1000 * batch):
+        product = f"{fps:.6g} x {latency:.6g} ms = {fps * latency:.6g}"
+        yield f"FPS x latency = {product}, not 1000 x batch size = {1000 * batch}"
+    if differ(line["ms_per_image"] * batch, latency):
+        yield f"ms/image x batch size = {line['ms_per_image']:.6g} x {batch}, not the latency of {latency:.6g} ms"
+    if differ(line["tflops"], flop * fps / 1e12):
+        yield f"TFLOPS = {line['tflops']:.6g}, but FLOP x FPS = {flop:.6g} x {fps:.6g} = {flop * fps / 1e12:.6g} TFLOPS"
+    for share, peak in (("utilisation_percent", "tflops_peak"), ("utilisation_of_gemm_percent", "gemm_tflops")):
+        if differ(line[share] * line[peak] / 100, line["tflops"]):
+            yield f"{share} = {line[share]:.6g} % of {line[peak]:.6g} TFLOPS is not {line['tflops']:.6g} TFLOPS"
+
+
+def energy(line: dict):
+    """Energy is power times time: measured one after the other, they still multiply to each other."""
+    joules, rate, watts = line["energy_mj_per_image"] / 1000, line["throughput_fps"], line["energy_power_w"]
+    if joules * rate > watts * (1 + POWER_TIMES_TIME) or joules * rate < watts * (1 - POWER_TIMES_TIME):
+        product = f"{joules:.6g} J an image x {rate:.6g} images/s = {joules * rate:.6g} W"
+        yield f"energy x rate = {product}, not the power of {watts:.6g} W"
+
+
+def requests(line: dict):
+    """The steps of a request add up to their sum, and within a tolerance to the request that was measured whole."""
+    for way, names in STEPS.items():
+        parts, whole = line[f"parts_{way}_ms"], line[f"end_to_end_{way}_ms"]
+        steps = [line[name] for name in names if not math.isnan(line[name])]
+        if differ(parts, sum(steps)):
+            terms = " + ".join(f"{step:.6g}" for step in steps)
+            yield f"parts_{way}_ms = {parts:.6g}, but its steps are {terms} = {sum(steps):.6g} ms"
+        if not abs(parts - whole) <= STEPS_AND_WHOLE * whole + STEPS_AND_WHOLE_MS and not math.isnan(parts + whole):
+            yield f"its steps take {parts:.6g} ms, but end_to_end_{way}_ms = {whole:.6g}"
+
+
+def order(line: dict):
+    """A median lies in its interval, and percentiles rise."""
+    for columns in (*INTERVALS, PERCENTILES):
+        values = [(column, line[column]) for column in columns if not math.isnan(line[column])]
+        for (lower, small), (upper, large) in itertools.pairwise(values):
+            if small > large * (1 + ROUNDING):
+                yield f"{lower} = {small:.6g} is more than {upper} = {large:.6g}"
+
+
+def physics(line: dict, data_sheet: dict[str, float]):
+    """No row computes faster than its device can in the precision that it ran."""
+    precision = line["observed_precision"]
+    if precision in data_sheet:
+        peak, most, source = data_sheet[precision], WINOGRAD, "the data sheet's peak"
+    else:
+        peak, most, source = line["gemm_tflops"], WINOGRAD * MEASURED_PEAK, "a measured matrix product"
+    flop = line["tflops"] / line["fps"]  # in units of 1e12
+    for column in ("fps", "throughput_fps"):
+        rate = line[column] * flop
+        if rate > most * peak:
+            yield (
+                f"{column} = {line[column]:.6g} is {rate:.4g} TFLOPS in {precision}, {rate / peak:.2f} times {source} "
+                f"of {peak:.4g}; at most {most:g} times is possible"
+            )
+
+
+def traffic(line: dict, counted: dict, peaks: dict):
+    """No call is faster than its weights, input and output pass between the device and its memory.
+
+    What the last-level cache holds from the call before need not pass. Nothing is known without its size.
+    """
+    sheet, copied, cache = peaks["data_sheet_gb_s"], peaks["copy_gb_s"], peaks["cache_mb"]
+    if counted["weight_elements"] is None or cache is None or not (sheet or copied):
+        return
+    bandwidth = sheet or MEASURED_PEAK * copied
+    source = "the data sheet's bandwidth" if sheet else f"{MEASURED_PEAK:g} times the bandwidth of a measured copy"
+    # Of the label and of what ran the smaller: weights may be stored as either.
+    size = min(BYTES[precision] for precision in (line["precision"], line["observed_precision"]) if precision in BYTES)
+    images = line["batch_size"] * (counted["input_elements"] + counted["output_elements"])
+    megabytes = max(0.0, size * (counted["weight_elements"] + images) / 1e6 - cache)
+    floor = megabytes / bandwidth  # MB by GB/s is ms
+    for column in ("fps", "throughput_fps"):
+        rate = line[column]
+        if rate * floor > 1000 * line["batch_size"] * (1 + ROUNDING):
+            yield (
+                f"{column} = {rate:.6g} is {1000 * line['batch_size'] / rate:.4g} ms a call, but {megabytes:.4g} MB of "
+                f"weights, input and output beyond the cache's {cache:.4g} MB take {floor:.4g} ms at "
+                f"{source}, {bandwidth:.4g} GB/s"
+            )
+
+
+def speedups(table: pd.DataFrame, reference: dict):
+    """A speed-up is a ratio of two latencies of the table."""
+    is_reference = (table.backend == reference["backend"]) & (table.precision == reference["precision"])
+    place = ["model", "resolution", "batch_size"]
+    base = table[is_reference].set_index(place).latency_ms
+    for line in table[table.speedup.notna() & (table.latency_ms > 0)].to_dict("records"):
+        one = base.get(tuple(line[axis] for axis in place), math.nan)
+        if math.isnan(one) or differ(line["speedup"], one / line["latency_ms"]):
+            ratio = f"{one:.6g} / {line['latency_ms']:.6g} ms = {one / line['latency_ms']:.6g}"
+            yield f"{name(line)}: its speed-up is {line['speedup']:.6g}, but reference over own latency is {ratio}"
+
+
+def duplicates(table: pd.DataFrame):
+    """Two cells never have the same latency and interval to the last digit: one was copied."""
+    columns = ["latency_ms", "latency_ms_low", "latency_ms_high"]
+    measured = table[table.latency_ms.notna() & (table.latency_ms_low < table.latency_ms_high)]
+    for values, group in measured[measured.duplicated(columns, keep=False)].groupby(columns):
+        names = " and ".join(name(line) for line in group.to_dict("records"))
+        yield f"{names} have the same latency and interval, {values[0]:.9g} ms ({values[1]:.9g} to {values[2]:.9g})"

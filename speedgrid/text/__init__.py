@@ -1,0 +1,1 @@
+"""Languages, templates and words, for whoever writes to people."""

@@ -1,0 +1,68 @@
+"""How rows and numbers are named in sentences."""
+
+import numpy as np
+import pandas as pd
+
+from speedgrid.record import SHOWN
+from speedgrid.report.plots import NAMES
+from speedgrid.text import language
+from speedgrid.text.language import _
+
+
+def measured(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows whose speed is shown."""
+    return table[table.status.isin(SHOWN) & table.latency_ms.notna()]
+
+
+def backend_name(backend: str) -> str:
+    """Return a backend as its makers write it."""
+    return NAMES.get(backend, backend)
+
+
+def label(row) -> str:
+    """Name a row's backend and precision, with what it really ran where that differs."""
+    name = f"{backend_name(row.backend)} {row.precision}"
+    return (
+        _("{name} (ran {precision})").format(name=name, precision=row.observed_precision) if relabelled(row) else name
+    )
+
+
+def relabelled(row):
+    """Say whether a row, or each of several rows, ran another precision than its label says."""
+    return row.status == "wrong_precision"
+
+
+def setting(row) -> str:
+    """Name a row's backend, precision and batch size."""
+    return _("{label}, batch size {batch_size}").format(label=label(row), batch_size=row.batch_size)
+
+
+def place(row) -> str:
+    """Name a row's resolution and batch size."""
+    return _("{resolution} x {resolution} pixels, batch size {batch_size}").format(
+        resolution=row.resolution, batch_size=row.batch_size
+    )
+
+
+def number(value: float) -> str:
+    """Write a number with three significant digits, and no exponent, thousands apart as the language has them."""
+    if value is None or not np.isfinite(value):
+        return ""
+    value = float(f"{value:.3g}")
+    digits = 2 - int(np.floor(np.log10(abs(value)))) if value else 0
+    return f"{round(value, digits):,.{max(digits, 0)}f}".replace(",", language.thousands())
+
+
+def listed(names: list[str], most: int = 4) -> str:
+    """Write a list as a sentence has it; of a long one the first `most` and how many more there are."""
+    shown = names if len(names) <= most + 1 else [*names[:most], _("{count} more").format(count=len(names) - most)]
+    if len(shown) == 1:
+        return shown[0]
+    return _("{first} and {last}").format(first=", ".join(shown[:-1]), last=shown[-1])
+
+
+def with_interval(value: float, low: float | None, high: float | None) -> str:
+    """Write a figure with its interval, where it has them; the reference over itself is 1 and nothing else."""
+    if pd.isna(value) or pd.isna(low) or low == high:
+        return number(value)
+    return _("{value} ({low} to {high})").format(value=number(value), low=number(low), high=number(high))
