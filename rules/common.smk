@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from speedgrid import backends, data, grid, precision, settings
+from speedgrid.backends.fingerprint import fingerprint
 from speedgrid.machine import environment
 from speedgrid.machine import gpus
 from speedgrid.report import plots
@@ -34,7 +35,7 @@ ORDER = grid.measuring_order(CELLS, CONTROL, config["model"]["seed"], config["ti
 PRIORITIES = {timing: -position for position, timing in enumerate(ORDER, start=1)}
 # Snakemake sees neither drivers nor library versions: as params they make jobs stale.
 MACHINE = environment.describe(DEVICE)
-FINGERPRINTS = {name: environment.fingerprint(MACHINE, name) for name in AXES["backend"]}
+FINGERPRINTS = {name: fingerprint(MACHINE, name) for name in AXES["backend"]}
 PREPROCESSING = environment.versions(("torch", "torchvision"))
 PROGRESS = progress.Progress("artifacts/timings")
 # `warm MODULE ARGUMENT ...` runs a script from the launcher, which has imported what is slow to import; without a

@@ -21,6 +21,7 @@ rule time_cell:
             "scripts/time_cell.py",
             *code(
                 "measure/cell",
+                "measure/loading",
                 "measure/timing",
                 "measure/memory",
                 "measure/telemetry",
@@ -63,6 +64,7 @@ rule measure_accuracy:
         code=code(
             "measure/accuracy",
             "measure/cell",
+            "measure/loading",
             "measure/memory",
             "machine/gpus",
             "machine/threads",
@@ -105,7 +107,7 @@ rule measure_peaks:
     params:
         device=DEVICE,
         precisions=AXES["precision"],
-        environment=environment.fingerprint(MACHINE),
+        environment=fingerprint(MACHINE),
     message:
         "What this device can do at most: matrix products and copies"
     shell:

@@ -106,7 +106,7 @@ rule classify_images:
         origin="artifacts/weights/{model}-r{resolution}.json",
         images="artifacts/images/evaluation-r{resolution}.npy",
         about="artifacts/images/evaluation-r{resolution}.json",
-        code=code("measure/accuracy", "model/torchvision", "precision", "machine/threads"),
+        code=code("evidence/classes", "model/torchvision", "precision", "machine/threads"),
         script="scripts/classify_images.py",
     output:
         "artifacts/references/classes-{model}-r{resolution}.json",

@@ -15,7 +15,7 @@ rule audit_published:
             "published/columns",
             "published/quantities",
             "table/audit",
-            "measure/peaks",
+            "machine/data_sheet",
             "model/flops",
         ),
         script="scripts/audit_published.py",

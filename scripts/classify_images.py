@@ -3,8 +3,8 @@
 import argparse
 
 from speedgrid.data import DataError
+from speedgrid.evidence import classes
 from speedgrid.machine import gpus
-from speedgrid.measure import accuracy
 from speedgrid.record import write_json
 
 parser = argparse.ArgumentParser(description=__doc__)
@@ -13,7 +13,7 @@ for name in ("model", "weights", "origin", "images", "about", "output"):
 asked = parser.parse_args()
 try:
     with gpus.working():
-        answers = accuracy.classify(asked.model, asked.weights, asked.origin, asked.images, asked.about)
+        answers = classes.classify(asked.model, asked.weights, asked.origin, asked.images, asked.about)
 except DataError as error:
     raise SystemExit(str(error)) from None
 write_json(asked.output, answers)

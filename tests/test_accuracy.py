@@ -9,6 +9,7 @@ from builders import CornerSession, corner_logits, fake_backend
 
 from speedgrid.data import DataError
 from speedgrid.data.sequence import images
+from speedgrid.evidence import classes
 from speedgrid.grid import Cell
 from speedgrid.measure import accuracy
 from speedgrid.record import write_json
@@ -99,7 +100,7 @@ def trained(tmp_path, resnet):
         write_json(tmp_path / "origin.json", origin)
         write_json(tmp_path / "about.json", {**ABOUT, **about})
         names = ("weights.pth", "origin.json", "images.npy", "about.json")
-        return accuracy.classify("resnet18", *(str(tmp_path / name) for name in names))
+        return classes.classify("resnet18", *(str(tmp_path / name) for name in names))
 
     return classify, expected
 

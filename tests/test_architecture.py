@@ -12,6 +12,7 @@ import pytest
 from speedgrid import backends, settings
 from speedgrid.backends.variants import VARIANTS
 from speedgrid.report import plots
+from speedgrid.text import names
 
 ROOT = Path(__file__).parent.parent
 MODULES = sorted((ROOT / "speedgrid").rglob("*.py"))
@@ -70,10 +71,7 @@ def test_what_the_workflow_imports_is_light():
     # What common.smk calls counts too: the configuration, and the fingerprint and code of each backend.
     calls = [
         "settings.complete({'device': 'cpu'})",
-        *(
-            f"environment.fingerprint(environment.describe('cpu'), {name!r}), backends.get({name!r}).CODE"
-            for name in BACKENDS
-        ),
+        *(f"fingerprint(environment.describe('cpu'), {name!r}), backends.get({name!r}).CODE" for name in BACKENDS),
         "print(json.dumps(sorted(sys.modules)))",
     ]
     program = "\n".join([*imports, "import json, sys", *calls])
@@ -145,7 +143,7 @@ def test_a_backend_has_the_functions_and_names_that_every_backend_has(name):
     assert "backends/variants" not in module.CODE  # or the settings of one variant would make all cells stale
     assert set(module.IMPORTS) <= {"cpu", "cuda"}
     assert module.ARTIFACT in {"weights", "onnx", "torch_tensorrt", "tensorrt", "inductor"}
-    assert name in plots.NAMES
+    assert name in names.NAMES
     assert name in plots.COLOURS
 
 

@@ -15,7 +15,7 @@ from speedgrid.comparison import cells, differences, load, noise, report, verdic
 from speedgrid.comparison.load import ComparisonError, Result
 from speedgrid.comparison.noise import Rounds
 from speedgrid.grid import Cell
-from speedgrid.statistics import median_interval
+from speedgrid.table.intervals import median_interval
 from speedgrid.table.limiter import HOST_LAUNCH, KERNEL
 
 EXAMPLE = ROOT / "examples" / "nvidia-h200"

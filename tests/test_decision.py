@@ -4,8 +4,7 @@ import pytest
 from builders import make_record, make_records, make_refusal, make_table
 
 from speedgrid import settings
-from speedgrid.report.findings import decision
-from speedgrid.report.findings import demands
+from speedgrid.report.findings import decision, demands
 from speedgrid.report.findings.objectives import MARGIN
 
 PRICE = "Its price: 100 MB, an error of 61 dB SNR, the same class as float64 for 100 % of the images."

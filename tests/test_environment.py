@@ -10,6 +10,7 @@ from types import SimpleNamespace
 import pytest
 
 from speedgrid import backends
+from speedgrid.backends import fingerprint as fingerprints
 from speedgrid.backends.variants import VARIANTS
 from speedgrid.machine import environment
 from speedgrid.precision import PRECISIONS
@@ -19,7 +20,7 @@ H200 = {"gpu": "NVIDIA H200", "driver": "570.1"}
 
 def fingerprint(device, backend=None):
     """Return the fingerprint of this machine as it seems to be now."""
-    return environment.fingerprint(environment.describe(device), backend)
+    return fingerprints.fingerprint(environment.describe(device), backend)
 
 
 @pytest.fixture
@@ -236,9 +237,9 @@ def test_the_description_has_the_gpu_and_the_name_of_the_device_that_is_measured
 
 def test_a_fingerprint_is_of_the_description_and_not_of_this_machine():
     machine = {"device": "cuda", "device_name": "GPU 9", "driver": "1.2", "packages": {"torch": "7", "numpy": "8"}}
-    assert environment.fingerprint(machine) == "GPU 9, driver 1.2, torch 7"
-    assert environment.fingerprint(machine, "openvino") == "GPU 9, driver 1.2"
-    assert environment.fingerprint(machine | {"device": "cpu", "device_name": "CPU 9"}) == "CPU 9, torch 7"
+    assert fingerprints.fingerprint(machine) == "GPU 9, driver 1.2, torch 7"
+    assert fingerprints.fingerprint(machine, "openvino") == "GPU 9, driver 1.2"
+    assert fingerprints.fingerprint(machine | {"device": "cpu", "device_name": "CPU 9"}) == "CPU 9, torch 7"
 
 
 @pytest.mark.parametrize(

@@ -15,8 +15,7 @@ from speedgrid.data import sequence as images
 from speedgrid.evidence import reference
 from speedgrid.grid import Cell
 from speedgrid.launcher import ADDRESS_VARIABLE, client, server
-from speedgrid.machine import environment
-from speedgrid.measure import peaks
+from speedgrid.machine import data_sheet, environment
 from speedgrid.model import weights
 from speedgrid.precision import PRECISIONS, stored
 from speedgrid.table import request as costs
@@ -328,7 +327,7 @@ def test_what_the_gpu_can_do_is_measured_and_below_its_data_sheet(tmp_path):
     command = ["scripts.measure_peaks", "--device", "cuda", "--precisions", *PRECISIONS, "--output", str(output)]
     subprocess.run([sys.executable, "-m", *command], check=True)
     measured = json.loads(output.read_text())
-    sheet = peaks.data_sheet(environment.describe("cuda")["device_name"])
+    sheet = data_sheet.data_sheet(environment.describe("cuda")["device_name"])
     for precision, rate in measured["gemm_tflops"].items():
         assert 0 < rate <= (sheet["tflops"][precision] if sheet else 10_000)
     assert 10 < measured["copy_gb_s"] <= (sheet or {}).get("bandwidth_gb_s", 10_000)

@@ -8,9 +8,9 @@ from builders import make_record, make_records, make_refusal, write_run
 
 from speedgrid import settings
 from speedgrid.report import markdown as report
-from speedgrid.report.findings import number
 from speedgrid.text import language
 from speedgrid.text.language import ROOT, _, ngettext, speaking
+from speedgrid.text.words import number
 
 TRANSLATED = [code for code in language.codes() if code != language.SOURCE]
 TEMPLATE = ROOT / "templates" / "report.md.j2"

@@ -47,7 +47,9 @@ ARROWS = {name: imports(path, set(KNOWN)) - {name} for name, path in KNOWN.items
 
 
 def test_every_room_has_a_layer_and_every_layer_its_rooms():
-    rooms = {path.stem for path in (ROOT / "speedgrid").iterdir() if path.suffix == ".py" or (path / "__init__.py").exists()}
+    rooms = {
+        path.stem for path in (ROOT / "speedgrid").iterdir() if path.suffix == ".py" or (path / "__init__.py").exists()
+    }
     assert rooms == set(DEPTH)
     packages = {one for one in rooms if (ROOT / "speedgrid" / one).is_dir()}
     assert len(packages) <= 13
@@ -59,7 +61,9 @@ def test_no_room_imports_from_a_later_layer_or_from_beside_it():
         f"{one} imports {other}"
         for one, others in ARROWS.items()
         for other in others
-        if room(one) != room(other) and not DEPTH[room(other)] < DEPTH[room(one)] and room(other) != "__init__"
+        if room(one) != room(other)
+        and not DEPTH[room(other)] < DEPTH[room(one)]
+        and room(other) != "__init__"
         and not DEPTH[room(one)] == DEPTH[room(other)] == 0
     ]
     assert wrong == []

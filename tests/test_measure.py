@@ -17,6 +17,7 @@ from speedgrid.data.sequence import images
 from speedgrid.grid import Cell
 from speedgrid.machine.threads import physical_cores
 from speedgrid.measure import cell as measure
+from speedgrid.measure import loading
 from speedgrid.measure.cell import measure_cell
 
 CELL = Cell("none", "fake", "fp32", 32, 2)
@@ -86,8 +87,8 @@ def test_a_measurement_that_works_is_a_whole_record(backend, files, tmp_path):
 
 def test_laps_are_the_seconds_between_ends_of_steps(monkeypatch):
     clock = Clock()
-    monkeypatch.setattr(measure, "time", clock)
-    laps = measure.Laps()
+    monkeypatch.setattr(loading, "time", clock)
+    laps = loading.Laps()
     for step, ms in (("load", 1500), ("timing", 0.26), ("parity", 0)):
         clock.advance(ms)
         laps.end(step)
@@ -236,13 +237,13 @@ def test_a_cell_is_loaded_and_warm_before_it_has_the_gpu_to_itself_and_then_samp
 
 
 def test_where_only_the_whole_device_can_be_read_nothing_else_works_while_a_cell_is_loaded(files, steps, monkeypatch):
-    class WholeDevice(measure.MemoryMeter):
+    class WholeDevice(loading.MemoryMeter):
         def __init__(self, *arguments):
             super().__init__(*arguments)
             self.whole_device = True
             steps.append("baseline")
 
-    monkeypatch.setattr(measure, "MemoryMeter", WholeDevice)
+    monkeypatch.setattr(loading, "MemoryMeter", WholeDevice)
     assert measure_cell(CELL, "round1", "cpu", files, OPTIONS)["memory"]["whole_device"]
     # What was read before it was alone does not count.
     assert steps[: steps.index("load")] == ["sampler", "baseline", "alone", "baseline"]

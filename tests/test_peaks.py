@@ -7,11 +7,11 @@ from types import SimpleNamespace
 import pytest
 import yaml
 
-from speedgrid.machine import gpus
+from speedgrid.machine import data_sheet, gpus
 from speedgrid.measure import energy, peaks
 from speedgrid.precision import PRECISIONS
 
-ENTRIES = yaml.safe_load(peaks.HARDWARE_FILE.read_text())["devices"]
+ENTRIES = yaml.safe_load(data_sheet.HARDWARE_FILE.read_text())["devices"]
 
 
 # Names as NVML gives them, each with a figure that no other form factor or size of that GPU has.
@@ -51,12 +51,12 @@ NAMES = {
 @pytest.mark.parametrize("name", NAMES)
 def test_a_gpu_gets_its_own_data_sheet(name):
     figure, value = NAMES[name]
-    assert peaks.data_sheet(name)[figure] == value
+    assert data_sheet.data_sheet(name)[figure] == value
     assert len([entry for entry in ENTRIES if re.search(entry["match"], name)]) == 1
 
 
 def test_every_entry_has_a_gpu():
-    assert {peaks.data_sheet(name)["match"] for name in NAMES} == {entry["match"] for entry in ENTRIES}
+    assert {data_sheet.data_sheet(name)["match"] for name in NAMES} == {entry["match"] for entry in ENTRIES}
 
 
 @pytest.mark.parametrize(
@@ -84,17 +84,17 @@ def test_every_entry_has_a_gpu():
     ],
 )
 def test_a_device_without_a_data_sheet_gets_none(name):
-    assert peaks.data_sheet(name) is None
+    assert data_sheet.data_sheet(name) is None
 
 
 @pytest.mark.parametrize("turn", [1, -1])
 def test_the_longest_match_wins_in_any_order(tmp_path, monkeypatch, turn):
     entries = [{"match": match, "tflops": {}, "source": match} for match in ("GPU", "GPU 9", "GPU 9.*GB")]
     (tmp_path / "hardware.yaml").write_text(yaml.safe_dump({"devices": entries[::turn]}))
-    monkeypatch.setattr(peaks, "HARDWARE_FILE", tmp_path / "hardware.yaml")
-    assert peaks.data_sheet("GPU 9 80GB")["source"] == "GPU 9.*GB"
-    assert peaks.data_sheet("GPU 9")["source"] == "GPU 9"
-    assert peaks.data_sheet("GPU 8")["source"] == "GPU"
+    monkeypatch.setattr(data_sheet, "HARDWARE_FILE", tmp_path / "hardware.yaml")
+    assert data_sheet.data_sheet("GPU 9 80GB")["source"] == "GPU 9.*GB"
+    assert data_sheet.data_sheet("GPU 9")["source"] == "GPU 9"
+    assert data_sheet.data_sheet("GPU 8")["source"] == "GPU"
 
 
 REQUIRED = {"match", "compute_capability", "sms", "boost_mhz", "tflops", "source"}

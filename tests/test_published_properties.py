@@ -11,7 +11,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from speedgrid.measure import peaks
+from speedgrid.machine import data_sheet
 from speedgrid.published import source, verdict
 
 FLOP = {224: 3_628_146_688, 512: 18_950_889_472}
@@ -34,7 +34,7 @@ UNITS |= {"GFLOPS": 1e3, "peak GFLOPS": 1e3, "MFU (0..1)": 1e-2}
 def quick():
     """Read the data sheets once."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(verdict, "data_sheet", cache(peaks.data_sheet))
+        patch.setattr(verdict, "data_sheet", cache(data_sheet.data_sheet))
         yield
 
 
@@ -80,7 +80,7 @@ def honest(draw, least_digits=2, columns=None, devices=DEVICES, precisions=("fp3
 
 @cache
 def peaks_of(device):
-    return peaks.data_sheet(device)
+    return data_sheet.data_sheet(device)
 
 
 def judge(table: dict) -> list[dict]:

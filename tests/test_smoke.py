@@ -15,8 +15,8 @@ import pytest
 from workflow import CELLS, PLOTS, SMOKE, Workflow
 
 from speedgrid import record
-from speedgrid.report import plots
 from speedgrid.table import limiter
+from speedgrid.text.names import NAMES
 
 pytest_plugins = ["workflow"]
 
@@ -179,7 +179,7 @@ def test_the_report_names_every_cell_and_its_numbers(report, table):
     assert set(sections) == {"PyTorch", "ONNX Runtime", "OpenVINO"}
     for row in table.itertuples():
         lines = re.findall(
-            rf"^\| {row.resolution} \| {row.batch_size} \|.*$", sections[plots.NAMES[row.backend]], re.MULTILINE
+            rf"^\| {row.resolution} \| {row.batch_size} \|.*$", sections[NAMES[row.backend]], re.MULTILINE
         )
         assert len(lines) == 1
         shown = float(lines[0].split("|")[3].split()[0])

@@ -8,16 +8,8 @@ from scipy.signal import lfilter
 from scipy.stats import norm
 
 from speedgrid.measure.timing import tight
-from speedgrid.statistics import (
-    autocorrelation_time,
-    compare,
-    median_interval,
-    order_statistic_interval,
-    paired_loss,
-    percentile,
-    ratio_interval,
-    share_interval,
-)
+from speedgrid.statistics import autocorrelation_time, order_statistic_interval, percentile
+from speedgrid.table.intervals import compare, median_interval, paired_loss, ratio_interval, share_interval
 
 MILLISECONDS = st.floats(0.001, 1e5)
 SAMPLES = st.lists(MILLISECONDS, min_size=1, max_size=60)

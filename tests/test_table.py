@@ -22,8 +22,8 @@ from hypothesis import strategies as st
 
 from speedgrid.grid import Cell
 from speedgrid.record import SHOWN, STATUSES
-from speedgrid.statistics import ratio_interval
 from speedgrid.table import cells as table
+from speedgrid.table.intervals import ratio_interval
 
 NAME = "resnet18-pytorch-fp32-r64-b8"
 

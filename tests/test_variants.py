@@ -12,6 +12,7 @@ from speedgrid import backends, settings
 from speedgrid.backends import variants
 from speedgrid.backends.variants import VARIANTS
 from speedgrid.report import plots
+from speedgrid.text import names
 
 ROOT = Path(__file__).parent.parent
 # How people with a kind of colour blindness see linear RGB: Machado, Oliveira and Fernandes 2009, severity 1.
@@ -49,7 +50,7 @@ def test_the_readme_lists_the_variants_with_their_settings():
 
 
 def test_every_variant_has_a_label_of_its_own():
-    assert len(set(plots.NAMES.values())) == len(VARIANTS) == len(plots.NAMES)
+    assert len(set(names.NAMES.values())) == len(VARIANTS) == len(names.NAMES)
 
 
 def lab(colour: str, seen) -> np.ndarray:

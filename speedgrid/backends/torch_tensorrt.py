@@ -3,9 +3,9 @@
 from importlib.util import find_spec
 from pathlib import Path
 
+from speedgrid.backends import missing
 from speedgrid.backends.cuda_graph import GraphSession
 from speedgrid.backends.session import Session, TorchSession
-from speedgrid.builders import modelopt as calibrated
 from speedgrid.machine import device as devices
 from speedgrid.machine import environment
 from speedgrid.precision import QUANTISED
@@ -31,7 +31,7 @@ def unsupported(cell, device: str) -> str | None:
     """Return why this backend cannot do this cell, or None."""
     if cell.precision == "int8" and "torch-tensorrt-rtx" in flavour():
         return "TensorRT-RTX quantises weights to int8, but no activations; full TensorRT (torch-tensorrt) does both"
-    return calibrated.missing() if cell.precision in QUANTISED else None
+    return missing.modelopt() if cell.precision in QUANTISED else None
 
 
 def flavour() -> dict[str, str]:

@@ -4,7 +4,6 @@ import json
 import tempfile
 from collections.abc import Iterable
 from contextlib import contextmanager
-from importlib.util import find_spec
 
 import numpy as np
 
@@ -17,13 +16,6 @@ CALL = 8
 # type of a quantised input (https://docs.nvidia.com/deeplearning/tensorrt/latest/inference-library/engine-inspector.html).
 PRODUCTS = ("conv", "gemm", "matrixmultiply", "matmul")
 TYPES = {"int8": ("int8",), "fp8": ("fp8", "e4m3")}
-
-
-def missing() -> str | None:
-    """Return what is to be installed to quantise a torch module, or None."""
-    if find_spec("modelopt") is None:
-        return "quantisation for TensorRT needs NVIDIA ModelOpt: pip install nvidia-modelopt huggingface_hub"
-    return None
 
 
 def quantise(module, precision: str, images: np.ndarray, device: str = "cuda") -> tuple:

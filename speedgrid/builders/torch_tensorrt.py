@@ -4,6 +4,7 @@ import time
 from hashlib import sha256
 from pathlib import Path
 
+from speedgrid.backends.fingerprint import fingerprint
 from speedgrid.builders import modelopt as calibrated
 from speedgrid.builders.attempt import attempt
 from speedgrid.evidence import reference
@@ -31,7 +32,7 @@ def build(cell: Cell, device: str, model: str, weights: str, output: str, calibr
 
 def timing_cache(output: str) -> str:
     """Return the file that builds of this GPU and TensorRT version share (TensorRT-RTX has no timing cache)."""
-    key = sha256(environment.fingerprint(environment.describe("cuda"), "torch_tensorrt").encode()).hexdigest()[:12]
+    key = sha256(fingerprint(environment.describe("cuda"), "torch_tensorrt").encode()).hexdigest()[:12]
     return str(Path(output).parent / f"timing-{key}.cache")
 
 

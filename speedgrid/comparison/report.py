@@ -8,9 +8,9 @@ from speedgrid import ROOT
 from speedgrid.comparison import differences, plot, verdicts
 from speedgrid.comparison.cells import NOT_COMPARED, ONLY_A, ONLY_B, Comparison
 from speedgrid.comparison.load import ComparisonError
-from speedgrid.report.findings import number
 from speedgrid.text.language import SOURCE, _, ngettext, speaking
 from speedgrid.text.templates import environment
+from speedgrid.text.words import number
 
 TEMPLATE = ROOT / "templates" / "comparison.md.j2"
 

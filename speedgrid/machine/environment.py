@@ -8,7 +8,6 @@ import sys
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from speedgrid import backends
 from speedgrid.machine import gpus
 from speedgrid.machine.device import nvml
 from speedgrid.precision import FIRST_CAPABILITY
@@ -72,19 +71,6 @@ def describe(device: str) -> dict:
     }
     name = description["cpu"] if device == "cpu" else description.get("gpu", "no GPU")
     return description | {"device_name": name}
-
-
-def fingerprint(machine: dict, backend: str | None = None) -> str:
-    """Name what must not change between two numbers of one backend in a table, as readable text.
-
-    machine: as of `describe`. A different fingerprint makes measurements stale (it is a param of the rules) and is
-    refused by the table. With no backend: the device and torch, for what is prepared with torch alone.
-    """
-    packages = backends.get(backend).PACKAGES if backend else ("torch",)
-    driver = machine.get("driver") if machine["device"] == "cuda" else None
-    parts = [machine["device_name"], *([f"driver {driver}"] if driver else [])]
-    installed = machine["packages"]
-    return ", ".join(parts + [f"{name} {installed[name]}" for name in packages if name in installed])
 
 
 def own_gpu() -> dict:

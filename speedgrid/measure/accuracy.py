@@ -13,49 +13,13 @@ from pathlib import Path
 
 import numpy as np
 
-from speedgrid.data import DataError
+from speedgrid.backends.fingerprint import fingerprint
 from speedgrid.data.sequence import batch
 from speedgrid.evidence import reference
 from speedgrid.grid import Cell
 from speedgrid.machine import environment, gpus
 from speedgrid.machine.device import nvml
-from speedgrid.machine.threads import shared_cores
-from speedgrid.measure import cell as measure
-
-# Images at once for the float32 model.
-BATCH = 16
-
-
-def classify(model: str, weights: str, origin: str, images: str, about: str) -> dict:
-    """Return the classes that the float32 model on the CPU gives the evaluation images, and the right ones.
-
-    weights, images: files. origin, about: their descriptions (JSON). `labels` are None where the images have none, or
-    none that these weights were made for. Raises DataError if a label is no class of the model.
-    """
-    import torch
-
-    from speedgrid.model import torchvision as models
-    from speedgrid.precision import set_torch_math
-
-    made, known = json.loads(Path(origin).read_text()), json.loads(Path(about).read_text())
-    labels = known.pop("labels")
-    if not (made["own"] if known["source"] != "digits" else made["trained"]):
-        labels = None
-    if labels and max(labels) >= made["classes"]:
-        raise DataError(
-            f"config key data.images: {known['source']} has images of class {max(labels)}, but {made['source']} tells "
-            f"{made['classes']} classes apart, 0 to {made['classes'] - 1}; give weights for these classes, or call the "
-            "folders by the numbers of theirs."
-        )
-    set_torch_math("fp32")
-    torch.set_num_threads(shared_cores())
-    module, pictures = models.load(model, weights), reference.read(images)
-    with torch.inference_mode():
-        found = [
-            module(torch.from_numpy(np.array(pictures[start : start + BATCH]))).argmax(dim=1)
-            for start in range(0, len(pictures), BATCH)
-        ]
-    return {"model": model, "images": known, "labels": labels, "predicted": torch.cat(found).tolist()}
+from speedgrid.measure import loading
 
 
 @nvml()
@@ -66,7 +30,7 @@ def evaluate(cell: Cell, device: str, inputs: dict, options: dict) -> dict:
     (float32 [count, 3, resolution, resolution]), `answers` (of `classify`); `died`: how an earlier try ended, where
     a signal killed it. options: `cpu_threads` and what else the backend is asked for.
     """
-    options = measure.complete(cell, options)
+    options = loading.complete(cell, options)
     with gpus.working():
         machine = environment.describe(device)
         answers = json.loads(Path(inputs["answers"]).read_text())
@@ -75,22 +39,22 @@ def evaluate(cell: Cell, device: str, inputs: dict, options: dict) -> dict:
             "status": "ok",
             "reason": "",
             "measured_at": datetime.now(UTC).isoformat(timespec="seconds"),
-            "fingerprint": environment.fingerprint(machine, cell.backend),
+            "fingerprint": fingerprint(machine, cell.backend),
             "command": environment.command(),
             "images": answers["images"],
             "labels": answers["labels"],
             "expected": answers["predicted"],
             "predicted": None,
         }
-        if refusal := measure.refuse(cell, device, inputs, measure.read_build(inputs)):
+        if refusal := loading.refuse(cell, device, inputs, loading.read_build(inputs)):
             return record | dict(zip(("status", "reason"), refusal, strict=True))
         try:
-            session, _ = measure.load(
-                cell, device, machine.get("gpu_uuid"), inputs["artifact"], options, measure.Laps()
+            session, _ = loading.load(
+                cell, device, machine.get("gpu_uuid"), inputs["artifact"], options, loading.Laps()
             )
             return record | predictions(session, reference.read(inputs["images"]))
         except Exception as error:
-            status, reason = measure.explain(error)
+            status, reason = loading.explain(error)
             return record | {"status": status, "reason": reason, "traceback": traceback.format_exc()}
 
 

@@ -2,49 +2,29 @@
 
 import json
 import os
-import time
 import traceback
 from dataclasses import asdict, fields
 from datetime import UTC, datetime
-from importlib import import_module
 from pathlib import Path
 from statistics import median
 
-from speedgrid import backends
-from speedgrid.backends.session import UnsupportedError
+from speedgrid.backends.fingerprint import fingerprint
 from speedgrid.data.sequence import batch
 from speedgrid.evidence import kernels, parity, reference
 from speedgrid.grid import Cell
 from speedgrid.machine import environment, gpus
 from speedgrid.machine.device import nvml
-from speedgrid.machine.threads import physical_cores
 from speedgrid.measure import request as end_to_end
 from speedgrid.measure import timing
 from speedgrid.measure.energy import EnergyCounter, per_call
 from speedgrid.measure.host import HostLoad
-from speedgrid.measure.memory import MemoryMeter
+from speedgrid.measure.loading import Laps, complete, explain, load, read_build, refuse
 from speedgrid.measure.telemetry import Telemetry
 from speedgrid.record import FORMAT
 
 SETTING_NAMES = tuple(field.name for field in fields(timing.Settings))
-# How torch, CUDA, ONNX Runtime, numpy and the C++ library say that memory is used up.
-OUT_OF_MEMORY = ("outofmemory", "out of memory", "to allocate", "allocate memory", "bad_alloc")
 # Comparing outputs with the reference takes no longer than this where enough images are compared.
 PARITY_SECONDS = 0.1
-
-
-class Laps:
-    """Where the time of a measurement goes, in seconds by step."""
-
-    def __init__(self):
-        self.seconds: dict[str, float] = {}
-        self.last = time.perf_counter()
-
-    def end(self, step: str) -> None:
-        """Give the time since the last step to `step`."""
-        now = time.perf_counter()
-        self.seconds[step] = round(now - self.last, 4)
-        self.last = now
 
 
 @nvml()  # opened once, however often it is asked something: opening and closing take 20 ms
@@ -79,12 +59,6 @@ def measure_cell(cell: Cell, turn: str, device: str, inputs: dict, options: dict
     return record
 
 
-def complete(cell: Cell, options: dict) -> dict:
-    """Return `options` with the number of threads that 0 stands for, and the `settings` of the cell's variant."""
-    threads = options["cpu_threads"] or physical_cores()
-    return {**options, "cpu_threads": threads, "settings": backends.settings(cell.backend)}
-
-
 def _begin(cell: Cell, turn: str, device: str, options: dict, machine: dict) -> dict:
     """Return the part of a record that every cell has, whatever happens to it."""
     return {
@@ -96,24 +70,9 @@ def _begin(cell: Cell, turn: str, device: str, options: dict, machine: dict) -> 
         "reason": "",
         "measured_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "environment": machine,
-        "fingerprint": environment.fingerprint(machine, cell.backend),
+        "fingerprint": fingerprint(machine, cell.backend),
         "command": environment.command(),
     }
-
-
-def read_build(inputs: dict) -> dict | None:
-    """Return the record of the engine's build, or None where nothing is built."""
-    return json.loads(Path(inputs["build"]).read_text()) if inputs.get("build") else None
-
-
-def refuse(cell: Cell, device: str, inputs: dict, build: dict | None) -> tuple[str, str] | None:
-    """Return (status, reason) if a cell cannot be run, or None if it can.
-
-    An engine that was not built hands its own status and reason on to the cells that need it.
-    """
-    died = ("failed", inputs["died"]) if inputs.get("died") else None
-    not_built = (build["status"], build["reason"]) if build and build["status"] != "ok" else None
-    return died or backends.refusal(cell, device) or not_built
 
 
 def _measure(cell: Cell, device: str, inputs: dict, build: dict, options: dict, machine: dict, laps: Laps) -> dict:
@@ -193,23 +152,6 @@ def _time(session, telemetry: Telemetry, options: dict, laps: Laps) -> tuple:
     return samples, {"telemetry": telemetry.stop(), "host": busy}
 
 
-def load(cell: Cell, device: str, uuid: str | None, artifact: str, options: dict, laps: Laps) -> tuple:
-    """Return the loaded session, and the meter that has seen its memory."""
-    backend = backends.get(cell.backend)
-    for name in backend.IMPORTS[device]:
-        import_module(name)
-    laps.end("import")
-    memory = MemoryMeter(device, uuid)  # on CUDA this makes the context
-    if memory.whole_device:  # which others must not change meanwhile
-        gpus.measure_alone()
-        memory = MemoryMeter(device, uuid)
-    laps.end("context")
-    session = backend.load(cell, device, artifact, options)
-    memory.read("loaded")
-    laps.end("load")
-    return session, memory
-
-
 def _warm(session, images) -> None:
     """Run `session` on `images` once: the first call may compile, and allocates."""
     session.feed(images)
@@ -217,14 +159,3 @@ def _warm(session, images) -> None:
         session.run()
         session.synchronize()
     session.poison()  # so that what is compared later was written by the runs that were timed
-
-
-def explain(error: Exception) -> tuple[str, str]:
-    """Turn an exception into a status and one line of reason."""
-    text = " ".join(str(error).split()) or type(error).__name__
-    short = text if len(text) <= 300 else f"{text[:297]}..."
-    if isinstance(error, UnsupportedError):
-        return "unsupported", short
-    words = f"{type(error).__name__} {text}".lower()
-    memory = isinstance(error, MemoryError) or any(sign in words for sign in OUT_OF_MEMORY)
-    return ("out_of_memory", short) if memory else ("failed", f"{type(error).__name__}: {short}")

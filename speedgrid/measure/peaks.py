@@ -1,15 +1,11 @@
 """What a device can do at most: data-sheet rates, and what a matrix product and a copy reach on it."""
 
-import re
 import time
 from functools import partial
 from operator import matmul
 from pathlib import Path
 from statistics import median
 
-import yaml
-
-from speedgrid import ROOT
 from speedgrid.machine import gpus
 from speedgrid.machine.device import missing
 from speedgrid.machine.environment import lacking
@@ -20,18 +16,6 @@ from speedgrid.precision import set_torch_math, torch_dtype
 WARMUP_SECONDS = 0.3
 MEASURE_SECONDS = 0.7
 CPU_CACHES = Path("/sys/devices/system/cpu")
-HARDWARE_FILE = ROOT / "config" / "hardware.yaml"
-
-
-def data_sheet(device_name: str) -> dict | None:
-    """Return the entry of config/hardware.yaml for a device, or None if there is none.
-
-    It has `tflops` by precision and their `source`, and where it is known `bandwidth_gb_s`. The most specific
-    (longest) matching name wins.
-    """
-    entries = yaml.safe_load(HARDWARE_FILE.read_text())["devices"]
-    matches = [entry for entry in entries if re.search(entry["match"], device_name)]
-    return max(matches, key=lambda entry: len(entry["match"]), default=None)
 
 
 def measure_gemm(device: str, precision: str) -> float | None:

@@ -7,8 +7,8 @@ would be if both used the same share of their peak.
 import pandas as pd
 
 from speedgrid.published.layout import cell, name, pivot, plain, table
-from speedgrid.report.findings import number
 from speedgrid.text.language import _
+from speedgrid.text.words import number
 
 
 def pairs(one: dict, results: pd.DataFrame, run: dict) -> list[dict]:

@@ -2,8 +2,8 @@
 
 from collections.abc import Callable
 
-from speedgrid.report.plots import NAMES
 from speedgrid.text.language import _
+from speedgrid.text.names import NAMES
 
 
 def plain(text: str | None) -> str:

@@ -9,9 +9,9 @@ from speedgrid.published import beside, words
 from speedgrid.published.checks import BOUNDS, NAMES
 from speedgrid.published.layout import cell, name, pivot, place, table
 from speedgrid.published.verdict import VERDICTS
-from speedgrid.report.findings import number
 from speedgrid.table.audit import WINOGRAD
 from speedgrid.text.language import _, ngettext
+from speedgrid.text.words import number
 
 # Up to so many rows a table has one line for each; longer ones are brought together, and unfold.
 SHORT = 12

@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import replace
 
-from speedgrid.measure.peaks import data_sheet
+from speedgrid.machine.data_sheet import data_sheet
 from speedgrid.published import checks, hypotheses, source
 from speedgrid.published.arithmetic import Counter
 from speedgrid.published.quantities import Interval, exactly

@@ -16,11 +16,11 @@ import vl_convert
 
 from speedgrid.grid import AXES, nearest
 from speedgrid.record import STATUSES
-from speedgrid.report.findings import number
 from speedgrid.report.html_page import render, title
-from speedgrid.report.plots import COLOURS, NAMES
+from speedgrid.report.plots import COLOURS
 from speedgrid.text.language import _
-from speedgrid.text.words import with_interval
+from speedgrid.text.names import NAMES
+from speedgrid.text.words import number, with_interval
 
 # Those of speedgrid.report.plots, by the names that Vega gives them.
 SHAPES = {

@@ -9,13 +9,13 @@ import yaml
 from speedgrid.grid import nearest
 from speedgrid.published import section
 from speedgrid.report import findings, plots
-from speedgrid.report.findings import label, measured, number
 from speedgrid.report.findings.accuracy import accuracies
 from speedgrid.report.findings.objectives import margin_of
 from speedgrid.report.findings.requests import requests
 from speedgrid.text import language
+from speedgrid.text.names import NAMES
 from speedgrid.text.templates import environment
-from speedgrid.text.words import place, with_interval
+from speedgrid.text.words import label, measured, number, place, with_interval
 
 
 def markdown(table: pd.DataFrame, run: dict, template: str | Path, published: list[dict] = ()) -> str:
@@ -105,7 +105,7 @@ def sections(table: pd.DataFrame) -> list[dict]:
         statuses = set(rows.status)
         found.append(
             {
-                "title": f"{plots.NAMES.get(backend, backend)}, {precision}",
+                "title": f"{NAMES.get(backend, backend)}, {precision}",
                 "rows": list(rows.itertuples()),
                 "whole": rows.iloc[0] if len(statuses) == 1 and rows.reason.nunique() == 1 else None,
             }

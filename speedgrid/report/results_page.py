@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from speedgrid.report.findings import number
 from speedgrid.report.html_page import render, title
 from speedgrid.text.language import _
+from speedgrid.text.words import number
 
 # Columns of the page; those in which no row has a value are left out.
 COLUMNS = (

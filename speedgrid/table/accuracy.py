@@ -5,7 +5,7 @@ from collections.abc import Iterable
 import numpy as np
 import pandas as pd
 
-from speedgrid.statistics import paired_loss, share_interval
+from speedgrid.table.intervals import paired_loss, share_interval
 
 # What is evaluated once for all resolutions and batch sizes.
 AXES = ("model", "backend", "precision")

@@ -7,8 +7,9 @@ import pandas as pd
 
 from speedgrid.grid import AXES, Cell, turn_number
 from speedgrid.record import SHOWN, STATUSES
-from speedgrid.statistics import compare, median_interval, percentile
+from speedgrid.statistics import percentile
 from speedgrid.table import request as costs
+from speedgrid.table.intervals import compare, median_interval
 from speedgrid.table.limiter import limiter
 from speedgrid.table.stability import throttled, unstable
 

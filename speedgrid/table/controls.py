@@ -6,7 +6,7 @@ import numpy as np
 
 from speedgrid.grid import turn_number
 from speedgrid.record import SHOWN
-from speedgrid.statistics import compare
+from speedgrid.table.intervals import compare
 
 
 def summarise(records: list[dict]) -> dict:

@@ -8,7 +8,7 @@ import pandas as pd
 
 from speedgrid import record
 from speedgrid.grid import Cell
-from speedgrid.measure import peaks
+from speedgrid.machine.data_sheet import data_sheet
 from speedgrid.table import accuracy as top1
 from speedgrid.table import cells as table
 from speedgrid.table import choice, controls, stability
@@ -32,7 +32,7 @@ def summarise(
     rounds = [found for found in records if found["turn"].startswith("round")]
     table.refuse_mixtures(records)
     machine, [arithmetic, rates] = records[0]["environment"], read_all([flops, measured])
-    ceilings = limits(rates, peaks.data_sheet(machine["device_name"]))
+    ceilings = limits(rates, data_sheet(machine["device_name"]))
     results = table.tabulate(cells, rounds, arithmetic, ceilings, config["report"]["reference"])
     top1.fill(results, evaluated := read_all(evaluations), origins := read_all(weights))
     results["auto"] = choice.chosen(results, config["accuracy"]["max_top1_loss"])

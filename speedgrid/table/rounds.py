@@ -8,7 +8,7 @@ import pandas as pd
 from speedgrid.grid import AXES, Cell
 from speedgrid.measure.host import pace_of
 from speedgrid.record import SHOWN
-from speedgrid.statistics import median_interval
+from speedgrid.table.intervals import median_interval
 
 COLUMNS = (
     *AXES,

@@ -4,9 +4,9 @@ import numpy as np
 import pandas as pd
 
 from speedgrid.record import SHOWN
-from speedgrid.report.plots import NAMES
 from speedgrid.text import language
 from speedgrid.text.language import _
+from speedgrid.text.names import NAMES
 
 
 def measured(table: pd.DataFrame) -> pd.DataFrame:

@@ -4,8 +4,7 @@ import math
 
 import pandas as pd
 
-from speedgrid.report.findings import accuracy
-from speedgrid.report.findings import demands
+from speedgrid.report.findings import accuracy, demands
 from speedgrid.report.findings.objectives import OBJECTIVES, advantage, best, interval, ties
 from speedgrid.text.language import _, ngettext
 from speedgrid.text.words import backend_name, label, listed, measured, number, relabelled, setting

@@ -1,16 +1,16 @@
 """The plots of the report, each drawn by the function that DRAWERS names.
 
-The workflow reads TITLES and NAMES, so importing this package must not import matplotlib or pandas.
+The workflow reads TITLES, so importing this package must not import matplotlib or pandas.
 """
 
 import re
 from importlib import import_module
 from pathlib import Path
 
-from speedgrid.report.plots.style import COLOURS, NAMES, SETTINGS, STYLES
+from speedgrid.report.plots.style import COLOURS, SETTINGS, STYLES
 from speedgrid.text.language import N_, _, speaking
 
-__all__ = ["COLOURS", "DRAWERS", "NAMES", "OF_RUN", "STYLES", "TITLES", "asked", "draw_all"]
+__all__ = ["COLOURS", "DRAWERS", "OF_RUN", "STYLES", "TITLES", "asked", "draw_all"]
 
 
 # What the file of each model is called after, and its title, in the order of the report.

@@ -5,9 +5,10 @@ import pandas as pd
 
 from speedgrid.grid import AXES, Cell
 from speedgrid.report.plots import style
-from speedgrid.report.plots.style import GREY, NAMES, STYLES
+from speedgrid.report.plots.style import GREY, STYLES
 from speedgrid.table import rounds as timings
 from speedgrid.text.language import _
+from speedgrid.text.names import NAMES
 
 # Of Okabe and Ito too, but none of a backend.
 KINDS = {"sentinel": "#000000", "twin": "#E69F00", "round": "#56B4E9"}

@@ -3,8 +3,8 @@
 The workflow reads this module, so importing it must not import matplotlib or pandas.
 """
 
-from speedgrid.backends.variants import VARIANTS
 from speedgrid.text.language import _, thousands
+from speedgrid.text.names import NAMES
 
 # Okabe and Ito's colours, which people with any colour vision tell apart (https://jfly.uni-koeln.de/color/), and for
 # more variants of a runtime a lighter or darker one of its family, and two of Paul Tol's
@@ -32,7 +32,6 @@ STYLES = {
     "int8": {"linestyle": (0, (6, 1.5)), "marker": "v"},
     "fp8": {"linestyle": (0, (1, 3)), "marker": "P"},
 }
-NAMES = {name: variant.label for name, variant in VARIANTS.items()}
 SETTINGS = {
     "svg.hashsalt": "speedgrid",  # the same table gives the same bytes
     "svg.fonttype": "none",  # letters are text, which takes half the space, and can be found and copied

@@ -1,0 +1,16 @@
+"""What must not change between two numbers of one backend in a table."""
+
+from speedgrid import backends
+
+
+def fingerprint(machine: dict, backend: str | None = None) -> str:
+    """Name what must not change between two numbers of one backend in a table, as readable text.
+
+    machine: as of `describe`. A different fingerprint makes measurements stale (it is a param of the rules) and is
+    refused by the table. With no backend: the device and torch, for what is prepared with torch alone.
+    """
+    packages = backends.get(backend).PACKAGES if backend else ("torch",)
+    driver = machine.get("driver") if machine["device"] == "cuda" else None
+    parts = [machine["device_name"], *([f"driver {driver}"] if driver else [])]
+    installed = machine["packages"]
+    return ", ".join(parts + [f"{name} {installed[name]}" for name in packages if name in installed])

@@ -1,0 +1,10 @@
+"""What a backend lacks on this machine, and how it is installed."""
+
+from importlib.util import find_spec
+
+
+def modelopt() -> str | None:
+    """Return what is to be installed to quantise a torch module, or None."""
+    if find_spec("modelopt") is None:
+        return "quantisation for TensorRT needs NVIDIA ModelOpt: pip install nvidia-modelopt huggingface_hub"
+    return None

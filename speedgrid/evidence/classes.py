@@ -1,0 +1,45 @@
+"""The right classes of the evaluation images, and those that the float32 model gives them."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+
+from speedgrid.data import DataError
+from speedgrid.evidence import reference
+from speedgrid.machine.threads import shared_cores
+
+# Images at once for the float32 model.
+BATCH = 16
+
+
+def classify(model: str, weights: str, origin: str, images: str, about: str) -> dict:
+    """Return the classes that the float32 model on the CPU gives the evaluation images, and the right ones.
+
+    weights, images: files. origin, about: their descriptions (JSON). `labels` are None where the images have none, or
+    none that these weights were made for. Raises DataError if a label is no class of the model.
+    """
+    import torch
+
+    from speedgrid.model import torchvision as models
+    from speedgrid.precision import set_torch_math
+
+    made, known = json.loads(Path(origin).read_text()), json.loads(Path(about).read_text())
+    labels = known.pop("labels")
+    if not (made["own"] if known["source"] != "digits" else made["trained"]):
+        labels = None
+    if labels and max(labels) >= made["classes"]:
+        raise DataError(
+            f"config key data.images: {known['source']} has images of class {max(labels)}, but {made['source']} tells "
+            f"{made['classes']} classes apart, 0 to {made['classes'] - 1}; give weights for these classes, or call the "
+            "folders by the numbers of theirs."
+        )
+    set_torch_math("fp32")
+    torch.set_num_threads(shared_cores())
+    module, pictures = models.load(model, weights), reference.read(images)
+    with torch.inference_mode():
+        found = [
+            module(torch.from_numpy(np.array(pictures[start : start + BATCH]))).argmax(dim=1)
+            for start in range(0, len(pictures), BATCH)
+        ]
+    return {"model": model, "images": known, "labels": labels, "predicted": torch.cat(found).tolist()}

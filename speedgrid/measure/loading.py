@@ -1,0 +1,79 @@
+"""How a cell is loaded: whether it can run, what it is loaded from, and what to say when it fails."""
+
+import json
+import time
+from importlib import import_module
+from pathlib import Path
+
+from speedgrid import backends
+from speedgrid.backends.session import UnsupportedError
+from speedgrid.grid import Cell
+from speedgrid.machine import gpus
+from speedgrid.machine.threads import physical_cores
+from speedgrid.measure.memory import MemoryMeter
+
+# How torch, CUDA, ONNX Runtime, numpy and the C++ library say that memory is used up.
+OUT_OF_MEMORY = ("outofmemory", "out of memory", "to allocate", "allocate memory", "bad_alloc")
+
+
+class Laps:
+    """Where the time of a measurement goes, in seconds by step."""
+
+    def __init__(self):
+        self.seconds: dict[str, float] = {}
+        self.last = time.perf_counter()
+
+    def end(self, step: str) -> None:
+        """Give the time since the last step to `step`."""
+        now = time.perf_counter()
+        self.seconds[step] = round(now - self.last, 4)
+        self.last = now
+
+
+def complete(cell: Cell, options: dict) -> dict:
+    """Return `options` with the number of threads that 0 stands for, and the `settings` of the cell's variant."""
+    threads = options["cpu_threads"] or physical_cores()
+    return {**options, "cpu_threads": threads, "settings": backends.settings(cell.backend)}
+
+
+def read_build(inputs: dict) -> dict | None:
+    """Return the record of the engine's build, or None where nothing is built."""
+    return json.loads(Path(inputs["build"]).read_text()) if inputs.get("build") else None
+
+
+def refuse(cell: Cell, device: str, inputs: dict, build: dict | None) -> tuple[str, str] | None:
+    """Return (status, reason) if a cell cannot be run, or None if it can.
+
+    An engine that was not built hands its own status and reason on to the cells that need it.
+    """
+    died = ("failed", inputs["died"]) if inputs.get("died") else None
+    not_built = (build["status"], build["reason"]) if build and build["status"] != "ok" else None
+    return died or backends.refusal(cell, device) or not_built
+
+
+def load(cell: Cell, device: str, uuid: str | None, artifact: str, options: dict, laps: Laps) -> tuple:
+    """Return the loaded session, and the meter that has seen its memory."""
+    backend = backends.get(cell.backend)
+    for name in backend.IMPORTS[device]:
+        import_module(name)
+    laps.end("import")
+    memory = MemoryMeter(device, uuid)  # on CUDA this makes the context
+    if memory.whole_device:  # which others must not change meanwhile
+        gpus.measure_alone()
+        memory = MemoryMeter(device, uuid)
+    laps.end("context")
+    session = backend.load(cell, device, artifact, options)
+    memory.read("loaded")
+    laps.end("load")
+    return session, memory
+
+
+def explain(error: Exception) -> tuple[str, str]:
+    """Turn an exception into a status and one line of reason."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    short = text if len(text) <= 300 else f"{text[:297]}..."
+    if isinstance(error, UnsupportedError):
+        return "unsupported", short
+    words = f"{type(error).__name__} {text}".lower()
+    memory = isinstance(error, MemoryError) or any(sign in words for sign in OUT_OF_MEMORY)
+    return ("out_of_memory", short) if memory else ("failed", f"{type(error).__name__}: {short}")
