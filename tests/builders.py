@@ -12,6 +12,7 @@ from speedgrid import record, settings
 from speedgrid.backends.session import HostSession
 from speedgrid.backends.variants import VARIANTS, Variant
 from speedgrid.grid import Cell
+from speedgrid.launcher import outputs
 from speedgrid.table import cells as table
 from speedgrid.table import description as run
 
@@ -158,10 +159,10 @@ def write_run(folder, records: list[dict], cells=None, evaluations=()):
     names = cells or dict.fromkeys(str(Cell(**one["cell"])) for one in records)
     timings = [folder / f"{number}.json" for number in range(len(records))]
     for path, one in zip(timings, records, strict=True):
-        record.write_json(path, one)
+        outputs.write_json(path, one)
     evaluated = [folder / f"accuracy-{number}.json" for number in range(len(evaluations))]
     for path, one in zip(evaluated, evaluations, strict=True):
-        record.write_json(path, one)
+        outputs.write_json(path, one)
     cells = [Cell.parse(name) for name in names]
     models = list(dict.fromkeys(cell.model for cell in cells))
     weights = {"resolution": 64, "source": "seeded, seed 0", "own": False, "trained": None}

@@ -14,8 +14,8 @@ from results import ROOT, compare, write_result
 from speedgrid.comparison import cells, differences, load, noise, report, verdicts
 from speedgrid.comparison.load import ComparisonError, Result
 from speedgrid.comparison.noise import Rounds
+from speedgrid.evidence.intervals import median_interval
 from speedgrid.grid import Cell
-from speedgrid.table.intervals import median_interval
 from speedgrid.table.limiter import HOST_LAUNCH, KERNEL
 
 EXAMPLE = ROOT / "examples" / "nvidia-h200"

@@ -10,9 +10,9 @@ from builders import LATENCIES, make_record, make_refusal, make_two_models, writ
 from workflow import PLOTS, SMOKE
 
 from speedgrid.precision import PRECISIONS
-from speedgrid.record import STATUSES
 from speedgrid.report import explorer, results_page
 from speedgrid.text.language import speaking
+from speedgrid.text.status import STATUSES
 
 pytest_plugins = ["workflow"]
 

@@ -234,7 +234,7 @@ def test_the_precision_auto_is_what_a_backend_of_the_grid_has_on_the_device(monk
     ],
 )
 def test_on_a_gpu_auto_is_what_its_tensor_cores_have_but_for_what_is_experimental(monkeypatch, capability, precisions):
-    monkeypatch.setattr("speedgrid.machine.environment.own_gpu", lambda: {"compute_capability": capability})
+    monkeypatch.setattr("speedgrid.machine.graphics.own", lambda: {"compute_capability": capability})
     monkeypatch.setattr("speedgrid.machine.device.gpu_count", lambda: 1)
     axes = {**AXES, "precision": ["auto"]}
     assert complete({"device": "cuda", "grid": {"cuda": axes}})["grid"]["cuda"]["precision"] == precisions

@@ -15,11 +15,11 @@ import pandas as pd
 import vl_convert
 
 from speedgrid.grid import AXES, nearest
-from speedgrid.record import STATUSES
 from speedgrid.report.html_page import render, title
 from speedgrid.report.plots import COLOURS
 from speedgrid.text.language import _
 from speedgrid.text.names import NAMES
+from speedgrid.text.status import STATUSES
 from speedgrid.text.words import number, with_interval
 
 # Those of speedgrid.report.plots, by the names that Vega gives them.

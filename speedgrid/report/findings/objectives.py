@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from speedgrid.table.intervals import ratio_interval
+from speedgrid.evidence.intervals import ratio_interval
 
 # One setting is better than another only where the interval of their ratio excludes 1 by this factor, or by the run's
 # noise floor where that is more.

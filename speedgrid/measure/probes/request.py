@@ -7,12 +7,20 @@ that overlaps requests pays less for each; that is not measured here.
 """
 
 import time
+from collections.abc import Iterator
 from contextlib import contextmanager
+from statistics import median
 
 from speedgrid.data.preprocessing import photograph_size, preprocess
-from speedgrid.measure import timing
-from speedgrid.record import one_line
+from speedgrid.launcher.outputs import one_line
+from speedgrid.measure import probes, timing
+from speedgrid.record import Record, Samples
+from speedgrid.text.language import N_
 
+ORDER, WITH_TIMING = 20, False
+SENTENCE = N_(
+    "A request end to end goes from decoded photographs to logits on the host, each step waiting for the last."
+)
 # How long turns go on, and how many there are however slow they are; the first one warms up.
 SECONDS = 0.4
 FEWEST_TURNS = 5
@@ -21,6 +29,30 @@ WAYS = {
     "cpu": ("preprocess_cpu", "copy_in_pinned", "call", "copy_out_pinned"),
     "gpu": ("copy_in_uint8", "preprocess_gpu", "call", "copy_out_pinned"),
 }
+STEPS = (
+    "preprocess_cpu",
+    "copy_in_pinned",
+    "copy_in_pageable",
+    "copy_in_uint8",
+    "preprocess_gpu",
+    "call",
+    "copy_out_pinned",
+    "copy_out_pageable",
+)
+# The call again, beside the steps: latency_ms is of other moments, and of all rounds.
+COLUMNS = (*(f"{step}_ms" for step in STEPS), *(f"{kind}_{way}_ms" for way in WAYS for kind in ("parts", "end_to_end")))
+# How far the sum of the steps may be from the whole. Seen on two cores that other programs used too: 5 % in their
+# quiet moments, 20 % in most of the others; what is further off was disturbed.
+ADD_UP = 0.2
+# What a step alone takes more than in a request: two CUDA events are recorded around it.
+EVENTS_MS = 0.02
+# The steps and the request as a whole, in the table: what disturbs a machine meets both.
+STEPS_AND_WHOLE, STEPS_AND_WHOLE_MS = 0.25, 0.1
+
+
+def asked(cell, turn, device, timing, control) -> bool:
+    """Whether a timing measures it: in the first round, since once is enough, where the configuration wants it."""
+    return turn == "round1" and timing["end_to_end"]
 
 
 class Steps:
@@ -38,7 +70,12 @@ class Steps:
         last()
 
 
-def measure(session, threads: int) -> dict:
+def measure(session, context: probes.Context) -> dict:
+    """Return the raw samples of a request's steps, as of `steps`, on as many threads as the cell was asked to use."""
+    return measure_steps(session, context.asked.cpu_threads)
+
+
+def measure_steps(session, threads: int) -> dict:
     """Return the raw samples of each step and of each way through them, as plain JSON values.
 
     session: one that has been fed and run; its input is overwritten. threads: of preprocessing on the CPU. Returns
@@ -70,18 +107,21 @@ def take_turns(steps: dict[str, Steps]) -> dict[str, dict]:
         while len(turns) < FEWEST_TURNS or time.perf_counter() < end:
             turns.append(one_turn(steps))
     return {
-        name: {clock: [sample for turn in turns for sample in turn[name][clock]] for clock in ("host_ms", "device_ms")}
+        name: {
+            clock: [sample for turn in turns for sample in getattr(turn[name], clock)]
+            for clock in ("host_ms", "device_ms")
+        }
         for name in steps
     }
 
 
-def one_turn(steps: dict[str, Steps]) -> dict[str, dict]:
+def one_turn(steps: dict[str, Steps]) -> dict[str, Samples]:
     """Return the samples of one call of each by name."""
     found = {}
     for name, one in steps.items():
-        samples = timing.Samples()
+        samples = Samples([])
         (timing.once_on_host if one.stream is None else timing.once_with_events)(one, samples)
-        found[name] = samples.as_dict()
+        found[name] = timing.rounded(samples)
     return found
 
 
@@ -138,3 +178,32 @@ def torch_threads(count: int):
         yield
     finally:
         torch.set_num_threads(before)
+
+
+def columns(records: list[Record], row: dict) -> dict[str, float | None]:
+    """Return COLUMNS from the first of a cell's records that has a request; a way that does not add up has no whole.
+
+    Steps that a device does not have are None, as is all of it where nothing was measured.
+    """
+    samples = next((one["samples"] for one in probes.seen(records, "request") if one["samples"]), {})
+    found = {f"{name}_ms": median(sample["host_ms"]) for name, sample in samples.items()}
+    for way, names in WAYS.items():
+        steps = [found[f"{name}_ms"] for name in names if f"{name}_ms" in found]
+        parts, whole = sum(steps), found.get(f"end_to_end_{way}_ms")
+        if whole is None or abs(parts - whole) > ADD_UP * whole + EVENTS_MS * len(steps):
+            found[f"end_to_end_{way}_ms"] = found[f"parts_{way}_ms"] = None
+        else:
+            found[f"parts_{way}_ms"] = parts
+    return {name: found.get(name) for name in COLUMNS}
+
+
+def checks(line: dict) -> Iterator[str]:
+    """The steps of a request add up to their sum, and within a tolerance to the request that was measured whole."""
+    for way, names in WAYS.items():
+        parts, whole = line[f"parts_{way}_ms"], line[f"end_to_end_{way}_ms"]
+        steps = [value for name in names if (value := line[f"{name}_ms"]) == value]  # NaN: the device has no such step
+        if abs(parts - sum(steps)) > 1e-6 * abs(parts):
+            terms = " + ".join(f"{step:.6g}" for step in steps)
+            yield f"parts_{way}_ms = {parts:.6g}, but its steps are {terms} = {sum(steps):.6g} ms"
+        if abs(parts - whole) > STEPS_AND_WHOLE * whole + STEPS_AND_WHOLE_MS:
+            yield f"its steps take {parts:.6g} ms, but end_to_end_{way}_ms = {whole:.6g}"
