@@ -9,77 +9,12 @@ from speedgrid.grid import AXES, Cell, turn_number
 from speedgrid.record import SHOWN, STATUSES
 from speedgrid.statistics import percentile
 from speedgrid.table import request as costs
+from speedgrid.table.columns import NAMES as COLUMNS
+from speedgrid.table.columns import TEXT as TEXT_COLUMNS
 from speedgrid.table.intervals import compare, median_interval
 from speedgrid.table.limiter import limiter
 from speedgrid.table.stability import throttled, unstable
 
-COLUMNS = (
-    *AXES,
-    "status",
-    "reason",
-    "latency_ms",
-    "latency_ms_low",
-    "latency_ms_high",
-    "latency_p90_ms",
-    "latency_p95_ms",
-    "latency_p99_ms",
-    "ms_per_image",
-    "fps",
-    "throughput_fps",
-    "throughput_fps_low",
-    "throughput_fps_high",
-    "device_ms",
-    "submit_ms",
-    "tflops",
-    "tflops_peak",
-    "utilisation_percent",
-    "gemm_tflops",
-    "utilisation_of_gemm_percent",
-    "memory_mb",
-    "speedup",
-    "speedup_low",
-    "speedup_high",
-    "observed_precision",
-    "quantised_nodes",
-    "kernels",
-    "snr_db",
-    "top1_agreement",
-    "top1",
-    "top1_low",
-    "top1_high",
-    "top1_loss",
-    "top1_loss_low",
-    "top1_loss_high",
-    "agreement",
-    "auto",
-    "sm_clock_mhz",
-    "power_w",
-    "energy_mj_per_image",
-    "energy_power_w",
-    *costs.COLUMNS,
-    "gpu_busy_percent",
-    "throttled",
-    "limiter",
-    "coverage_percent",
-    "build_seconds",
-    "load_seconds",
-    "rounds",
-    "runs",
-    "device",
-)
-TEXT_COLUMNS = {
-    "model",
-    "backend",
-    "precision",
-    "status",
-    "reason",
-    "observed_precision",
-    "quantised_nodes",
-    "kernels",
-    "throttled",
-    "limiter",
-    "device",
-}
 # Energy is measured after the timing, so its rate is not exactly the same.
 SAME_RATE = 0.1
 
