@@ -15,12 +15,13 @@ import pandas as pd
 
 from speedgrid.grid import AXES, Cell, turn_number
 from speedgrid.record import FORMAT
+from speedgrid.table.columns import BY_NAME
 
 # Records of the version before `models` became an axis: of one model, which only run.json names.
 ONE_MODEL = 2
 
 # What a table has to have here; older tables may lack other columns.
-NEEDED = (*AXES, "status", "reason", "latency_ms", "latency_ms_low", "latency_ms_high", "rounds", "observed_precision")
+NEEDED = (*AXES, "status", "reason", *BY_NAME["latency_ms"].names(), "rounds", "observed_precision")
 OPTIONAL = ("limiter", "sm_clock_mhz", "snr_db", "top1_agreement")
 # The share by which a latency in the table may differ from that of the samples beside it: what decimals lose.
 ROUNDING = 1e-6
