@@ -12,6 +12,7 @@ from jsonschema import Draft202012Validator
 from speedgrid import settings
 from speedgrid.backends import variants
 from speedgrid.settings import SettingsError, complete
+from speedgrid.table import columns
 
 README = Path(__file__).parent.parent / "README.md"
 TIMING = settings.read_schema()["properties"]["timing"]["properties"]
@@ -308,3 +309,4 @@ def test_make_docs_changes_the_tables_of_a_readme_and_nothing_else(tmp_path, mon
     runpy.run_module("scripts.document_config")
     expected = around.format(backends=variants.document(), config=settings.document())
     assert (tmp_path / "README.md").read_text() == expected
+    assert (tmp_path / "docs" / "columns.md").read_text() == columns.document()

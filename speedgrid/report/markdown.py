@@ -12,6 +12,7 @@ from speedgrid.report import findings, plots
 from speedgrid.report.findings.accuracy import accuracies
 from speedgrid.report.findings.objectives import margin_of
 from speedgrid.report.findings.requests import requests
+from speedgrid.table.columns import interval
 from speedgrid.text import language
 from speedgrid.text.names import NAMES
 from speedgrid.text.templates import environment
@@ -126,7 +127,7 @@ def speedups(rows: pd.DataFrame, axis: str) -> dict:
 
 def speedup_text(row) -> str:
     """Write a speed-up with its interval; the reference itself is exactly 1."""
-    return "" if pd.isna(row.speedup) else with_interval(row.speedup, row.speedup_low, row.speedup_high)
+    return "" if pd.isna(row.speedup) else with_interval(row.speedup, *interval(row, "speedup"))
 
 
 def missing(table: pd.DataFrame) -> list[dict]:

@@ -12,6 +12,7 @@ import pandas as pd
 from speedgrid.grid import AXES, Cell
 from speedgrid.measure import probes
 from speedgrid.precision import BYTES
+from speedgrid.table.columns import BY_NAME, COLUMNS, PROVEN
 from speedgrid.text.status import SHOWN
 
 # Figures are float64 that follow from each other by one or two operations.
@@ -22,10 +23,7 @@ WINOGRAD = 2.25
 # A measured matrix product or copy is no upper bound: on a shared machine it is a rate at one moment, and a copy that
 # reads what it is about to overwrite (write-allocate) moves 1.5 times the bytes that are counted.
 MEASURED_PEAK = 1.5
-# Speed, and what follows from it: empty in rows whose answer is not proven.
-SPEED = ("latency_ms", "ms_per_image", "fps", "throughput_fps", "tflops", "speedup")
-SPEED += ("end_to_end_cpu_ms", "end_to_end_gpu_ms")
-INTERVALS = tuple((f"{name}_low", name, f"{name}_high") for name in ("latency_ms", "throughput_fps", "speedup"))
+INTERVALS = tuple((f"{one.name}_low", one.name, f"{one.name}_high") for one in COLUMNS if one.interval)
 PERCENTILES = ("latency_p90_ms", "latency_p95_ms", "latency_p99_ms")
 
 
@@ -74,7 +72,7 @@ def differ(left: float, right: float) -> bool:
 
 def withheld(line: dict):
     """A row that is not shown, or proved nothing, has no speed."""
-    for column in SPEED:
+    for column in PROVEN:
         if line["status"] not in SHOWN and not math.isnan(line[column]):
             yield f"its status is {line['status']}, but it shows {column} = {line[column]:.6g}"
 
@@ -162,7 +160,7 @@ def speedups(table: pd.DataFrame, reference: dict):
 
 def duplicates(table: pd.DataFrame):
     """Two cells never have the same latency and interval to the last digit: one was copied."""
-    columns = ["latency_ms", "latency_ms_low", "latency_ms_high"]
+    columns = list(BY_NAME["latency_ms"].names())
     measured = table[table.latency_ms.notna() & (table.latency_ms_low < table.latency_ms_high)]
     for values, group in measured[measured.duplicated(columns, keep=False)].groupby(columns):
         names = " and ".join(name(line) for line in group.to_dict("records"))

@@ -9,9 +9,10 @@ import pandas as pd
 from speedgrid.evidence.intervals import compare, median_interval
 from speedgrid.grid import AXES, Cell, turn_number
 from speedgrid.measure import probes
-from speedgrid.measure.probes import request
 from speedgrid.record import Record, Telemetry
 from speedgrid.statistics import percentile
+from speedgrid.table.columns import NAMES as COLUMNS
+from speedgrid.table.columns import TEXT as TEXT_COLUMNS
 from speedgrid.table.conditions import caveats, throttled, unstable
 from speedgrid.table.limiter import limiter
 from speedgrid.table.verdict import judge, parity_of
@@ -21,75 +22,6 @@ Row = dict[str, Any]
 # As of speedgrid.model.flops.count_all: by model and resolution. Peaks: of speedgrid.table.description.Peaks.
 Arithmetic = dict[str, dict[str, dict[str, Any]]]
 Peaks = dict[str, Any]
-COLUMNS = (
-    *AXES,
-    "status",
-    "reason",
-    "caveats",
-    "latency_ms",
-    "latency_ms_low",
-    "latency_ms_high",
-    "latency_p90_ms",
-    "latency_p95_ms",
-    "latency_p99_ms",
-    "ms_per_image",
-    "fps",
-    "throughput_fps",
-    "throughput_fps_low",
-    "throughput_fps_high",
-    "device_ms",
-    "submit_ms",
-    "tflops",
-    "tflops_peak",
-    "utilisation_percent",
-    "gemm_tflops",
-    "utilisation_of_gemm_percent",
-    "memory_mb",
-    "speedup",
-    "speedup_low",
-    "speedup_high",
-    "observed_precision",
-    "quantised_nodes",
-    "kernels",
-    "snr_db",
-    "top1_agreement",
-    "top1",
-    "top1_low",
-    "top1_high",
-    "top1_loss",
-    "top1_loss_low",
-    "top1_loss_high",
-    "agreement",
-    "auto",
-    "sm_clock_mhz",
-    "power_w",
-    "energy_mj_per_image",
-    "energy_power_w",
-    *request.COLUMNS,
-    "gpu_busy_percent",
-    "throttled",
-    "limiter",
-    "coverage_percent",
-    "build_seconds",
-    "load_seconds",
-    "rounds",
-    "runs",
-    "device",
-)
-TEXT_COLUMNS = {
-    "model",
-    "backend",
-    "precision",
-    "status",
-    "reason",
-    "caveats",
-    "observed_precision",
-    "quantised_nodes",
-    "kernels",
-    "throttled",
-    "limiter",
-    "device",
-}
 
 
 class TableError(ValueError):

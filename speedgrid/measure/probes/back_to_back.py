@@ -9,9 +9,24 @@ from speedgrid.evidence.intervals import median_interval
 from speedgrid.measure import probes
 from speedgrid.measure.timing import collector_off
 from speedgrid.record import Record
+from speedgrid.text.column import HIGHER, NUMBER, RATE, Column
 from speedgrid.text.language import N_
 
 ORDER, WITH_TIMING = 0, True
+COLUMNS = (
+    Column(
+        "throughput_fps",
+        NUMBER,
+        RATE,
+        HIGHER,
+        N_("images/s, back to back"),
+        "Rate of a loop that never waits for a result, what a saturated server gets; on the CPU the same as `fps`.",
+        interval=True,
+        proven=True,
+    ),
+)
+# The column that they follow.
+AFTER = "fps"
 SENTENCE = N_("`back to back` is the rate of a loop that never waits, on the CPU that of one call after another.")
 # Calls of the loop that a cell always gets.
 FEWEST = 5

@@ -5,9 +5,32 @@ from collections.abc import Iterator
 from speedgrid.measure import probes
 from speedgrid.measure.energy import EnergyCounter, per_call
 from speedgrid.record import Record
+from speedgrid.text.column import LOWER, MILLIJOULE, NUMBER, WATT, Column
 from speedgrid.text.language import N_
 
 ORDER, WITH_TIMING = 10, False
+COLUMNS = (
+    Column(
+        "energy_mj_per_image",
+        NUMBER,
+        MILLIJOULE,
+        LOWER,
+        N_("energy per image"),
+        "Energy of the whole GPU, idle power included, by NVML's counter over 20 of its updates of a loop that never "
+        "waits; empty where that did not run at `throughput_fps`.",
+        proven=True,
+    ),
+    Column(
+        "energy_power_w",
+        NUMBER,
+        WATT,
+        None,
+        N_("power while energy was measured"),
+        "Mean power of the whole GPU in the loop that `energy_mj_per_image` is from.",
+    ),
+)
+# The column that they follow.
+AFTER = "power_w"
 SENTENCE = N_("`energy` is that of the whole GPU, idle power included, over 20 updates of its counter.")
 # Energy is measured after the timing, so its rate is not exactly the same.
 SAME_RATE = 0.1

@@ -11,9 +11,22 @@ from collections.abc import Iterable, Iterator
 from speedgrid.launcher.outputs import one_line
 from speedgrid.measure import probes
 from speedgrid.record import Record
+from speedgrid.text.column import NONE, TEXT, Column
 from speedgrid.text.language import N_
 
 ORDER, WITH_TIMING = 30, False  # last: launches can stay slower once CUPTI is in use
+COLUMNS = (
+    Column(
+        "kernels",
+        TEXT,
+        NONE,
+        None,
+        N_("precisions of kernels"),
+        "Precisions that the names of the GPU's kernels show, of one call looked at with a profiler after the timing.",
+    ),
+)
+# The column that they follow.
+AFTER = "quantised_nodes"
 SENTENCE = N_("`kernels` is in which precision CUDA kernels multiply, as far as their names say.")
 
 TYPES = {"tf32": "tf32", "bf16": "bf16", "f16": "fp16", "fp16": "fp16", "f32": "fp32", "i8": "int8", "e4m3": "fp8"}

@@ -15,6 +15,7 @@ from speedgrid.data.preprocessing import photograph_size, preprocess
 from speedgrid.launcher.outputs import one_line
 from speedgrid.measure import probes, timing
 from speedgrid.record import Record, Samples
+from speedgrid.text.column import LOWER, MS, NUMBER, Column
 from speedgrid.text.language import N_
 
 ORDER, WITH_TIMING = 20, False
@@ -29,18 +30,73 @@ WAYS = {
     "cpu": ("preprocess_cpu", "copy_in_pinned", "call", "copy_out_pinned"),
     "gpu": ("copy_in_uint8", "preprocess_gpu", "call", "copy_out_pinned"),
 }
-STEPS = (
-    "preprocess_cpu",
-    "copy_in_pinned",
-    "copy_in_pageable",
-    "copy_in_uint8",
-    "preprocess_gpu",
-    "call",
-    "copy_out_pinned",
-    "copy_out_pageable",
+# Step or whole, its label, and one sentence. The call is timed again, beside the steps: latency_ms is of other moments.
+TIMES = (
+    (
+        "preprocess_cpu",
+        N_("preprocessing on the CPU"),
+        "Median time to make the model's input of decoded photographs (uint8) on the CPU.",
+    ),
+    (
+        "copy_in_pinned",
+        N_("input in, pinned"),
+        "Median time to copy the model's input to the GPU from pinned memory.",
+    ),
+    (
+        "copy_in_pageable",
+        N_("input in, pageable"),
+        "Median time to copy the model's input to the GPU from pageable memory; in neither sum.",
+    ),
+    (
+        "copy_in_uint8",
+        N_("photographs in, pinned"),
+        "Median time to copy decoded photographs (uint8) to the GPU from pinned memory.",
+    ),
+    (
+        "preprocess_gpu",
+        N_("preprocessing on the GPU"),
+        "Median time to make the model's input of decoded photographs (uint8) on the GPU.",
+    ),
+    (
+        "call",
+        N_("call"),
+        "Median time of the model's call alone, timed again in turn with the other steps of a request.",
+    ),
+    (
+        "copy_out_pinned",
+        N_("logits out, pinned"),
+        "Median time to copy the model's output to pinned memory of the host.",
+    ),
+    (
+        "copy_out_pageable",
+        N_("logits out, pageable"),
+        "Median time to copy the model's output to pageable memory of the host; in neither sum.",
+    ),
+    (
+        "parts_cpu",
+        N_("sum of the steps, preprocessed on the CPU"),
+        "Sum of preprocessing on the CPU, both pinned copies and the call; empty where it is not near the whole.",
+    ),
+    (
+        "end_to_end_cpu",
+        N_("whole, preprocessed on the CPU"),
+        "Median time of a request as a whole, its steps one after another; empty where `parts_cpu_ms` is.",
+    ),
+    (
+        "parts_gpu",
+        N_("sum of the steps, preprocessed on the GPU"),
+        "Sum of the photographs' copy, preprocessing on the GPU, the call and the output's copy; empty where it is not "
+        "near the whole.",
+    ),
+    (
+        "end_to_end_gpu",
+        N_("whole, preprocessed on the GPU"),
+        "Median time of a request as a whole, its steps one after another; empty where `parts_gpu_ms` is.",
+    ),
 )
-# The call again, beside the steps: latency_ms is of other moments, and of all rounds.
-COLUMNS = (*(f"{step}_ms" for step in STEPS), *(f"{kind}_{way}_ms" for way in WAYS for kind in ("parts", "end_to_end")))
+COLUMNS = tuple(Column(f"{name}_ms", NUMBER, MS, LOWER, label, about, proven=True) for name, label, about in TIMES)
+# The group of the documentation that they are in, and the column that they follow.
+TITLE, AFTER = "A request end to end", "energy_power_w"
 # How far the sum of the steps may be from the whole. Seen on two cores that other programs used too: 5 % in their
 # quiet moments, 20 % in most of the others; what is further off was disturbed.
 ADD_UP = 0.2
@@ -194,7 +250,7 @@ def columns(records: list[Record], row: dict) -> dict[str, float | None]:
             found[f"end_to_end_{way}_ms"] = found[f"parts_{way}_ms"] = None
         else:
             found[f"parts_{way}_ms"] = parts
-    return {name: found.get(name) for name in COLUMNS}
+    return {column.name: found.get(column.name) for column in COLUMNS}
 
 
 def checks(line: dict) -> Iterator[str]:
