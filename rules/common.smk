@@ -95,8 +95,7 @@ def code(rule, *more):
     """
     named = [path for one in more for path in library_files(one)]
     found = {path for start in (f"scripts/{rule}.py", *named) for path in sources.closure(start)}
-    exempt = {f"speedgrid/{one['file']}.py" for one in UNAFFECTED if one["in"] == "all" or rule in one["in"]}
-    return [f"scripts/{rule}.py", *sorted({*found, *named} - exempt)]
+    return [f"scripts/{rule}.py", *sorted({*found, *named} - exempt(rule))]
 
 
 def library_files(name):
@@ -184,25 +183,21 @@ def timing_options():
     return json.dumps({name: config["timing"][name] for name in TIMING_OPTIONS})
 
 
-@cache
-def probe_code(name):
-    """Return what a probe measures with, with checksums: an edit of its columns or sentences makes no timing stale."""
-    return sources.checksums_from(f"speedgrid/measure/probes/{name}.py", "measure")
+def exempt(rule):
+    """Return the library files that make nothing of a rule's stale, by unaffected.yaml."""
+    return {f"speedgrid/{one['file']}.py" for one in UNAFFECTED if one["in"] == "all" or rule in one["in"]}
 
 
-# What a backend's numbers depend on, beside what every timing runs; a thousand jobs ask for it.
-BACKEND_CODE = {
-    name: sorted(
-        {
-            path
-            for start in [f"speedgrid/backends/{backends.VARIANTS[name].module}.py"]
-            for path in (start, *sources.closure(start))
-        }
-        - {f"speedgrid/{one['file']}.py" for one in UNAFFECTED if one["in"] == "all" or "time_cell" in one["in"]}
-    )
-    for name in AXES["backend"]
-}
+def with_imports(path):
+    """Return a library file and those that it imports, without those that make no timing stale."""
+    return {path, *sources.closure(path)} - exempt("time_cell")
+
+
 TIMING_CODE = code("time_cell")
+# What a backend's numbers depend on; a thousand jobs ask for it.
+BACKEND_CODE = {
+    name: sorted(with_imports(f"speedgrid/backends/{backends.VARIANTS[name].module}.py")) for name in AXES["backend"]
+}
 
 
 @per_job
@@ -212,22 +207,35 @@ def backend_code(wildcards):
 
 
 @cache
-def timing_code(backend, names):
-    """Return what a timing runs, with checksums: as inputs, these files would be looked at for each of a thousand jobs."""
-    files = sorted({*TIMING_CODE, *BACKEND_CODE[backend]})
-    return [*map(sources.checksum, files), *sorted({one for name in names for one in probe_code(name)})]
+def backend_checksums(backend):
+    """Return a backend's files with checksums, as params: an edit is named as the reason to run again."""
+    return [sources.checksum(path) for path in BACKEND_CODE[backend] if path not in TIMING_CODE]
+
+
+@cache
+def probe_checksums(names):
+    """Return what probes measure with, with checksums: their columns and sentences make no timing stale."""
+    paths = {name: f"speedgrid/measure/probes/{name}.py" for name in names}
+    others = {one for path in paths.values() for one in sources.closure_from(path, "measure")}
+    own = [sources.checksum_of(path, "measure") for path in paths.values()]
+    return own + [sources.checksum(path) for path in sorted(others - exempt("time_cell") - set(TIMING_CODE))]
 
 
 @per_job
 def timing_stale_when(wildcards):
-    """Return what makes a timing stale beside what it is asked: code, versions, the variant's settings, the format.
+    """Return what makes a timing stale beside what it is asked and what every timing runs.
 
-    Where requests are measured, the versions of preprocessing too.
+    Versions, where requests are measured those of preprocessing too; the variant's settings; the format of records;
+    the code of its backend and of its probes.
     """
     names = tuple(asked_probes(wildcards))
-    versions = [f"{FINGERPRINTS[wildcards.backend]}{PREPROCESSING if 'request' in names else ''}"]
-    settings = json.dumps(backends.settings(wildcards.backend))
-    return [*versions, settings, f"format {record.FORMAT}", *timing_code(wildcards.backend, names)]
+    return [
+        f"{FINGERPRINTS[wildcards.backend]}{PREPROCESSING if 'request' in names else ''}",
+        json.dumps(backends.settings(wildcards.backend)),
+        f"records of format {record.FORMAT}",
+        *backend_checksums(wildcards.backend),
+        *probe_checksums(names),
+    ]
 
 
 @per_job

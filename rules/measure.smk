@@ -16,6 +16,8 @@ rule time_cell:
     resources:
         loaded=1,
     params:
+        # As inputs, these files would be looked at once for each of a thousand jobs.
+        *map(sources.checksum, TIMING_CODE),
         cell=grid.Cell.PATTERN,
         device=DEVICE,
         options=timing_options(),

@@ -1,6 +1,6 @@
 """The library files that a script runs: what it imports, and what that imports. Snakemake sees none of them.
 
-A module that a script reaches in one function alone is followed from there (`checksums_from`): of a probe only what its
+A module that a script reaches in one function alone is followed from there (`closure_from`): of a probe only what its
 `measure` reaches is measured with, and its columns, checks and sentences may change without a timing being stale.
 """
 
@@ -90,8 +90,9 @@ def names_of(node: ast.stmt) -> Iterator[str]:
         yield node.name
     elif isinstance(node, ast.Import | ast.ImportFrom):
         yield from (alias.asname or alias.name.split(".")[0] for alias in node.names)
-    else:
-        yield from (one.id for one in ast.walk(node) if isinstance(one, ast.Name) and isinstance(one.ctx, ast.Store))
+    elif isinstance(node, ast.Assign | ast.AnnAssign):
+        targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+        yield from (one.id for target in targets for one in ast.walk(target) if isinstance(one, ast.Name))
 
 
 @cache
@@ -100,11 +101,15 @@ def checksum(path: str) -> str:
     return f"{path} {digest((ROOT / path).read_bytes())}"
 
 
-def checksums_from(path: str, name: str) -> list[str]:
-    """Return the checksums of what one function of a file reaches there, and of the files that this imports."""
-    text = reached(path, name)
-    others = set(files_of(text)).union(*(closure(one) for one in files_of(text))) - {path}
-    return [f"{path} {digest(text.encode())}", *(checksum(one) for one in sorted(others))]
+def closure_from(path: str, name: str) -> set[str]:
+    """Return the library's files that one function of a file runs, the file itself not among them."""
+    direct = set(files_of(reached(path, name)))
+    return direct.union(*(closure(one) for one in direct)) - {path}
+
+
+def checksum_of(path: str, name: str) -> str:
+    """Return a file with a checksum of what one function of it reaches there."""
+    return f"{path} {digest(reached(path, name).encode())}"
 
 
 def digest(content: bytes) -> str:

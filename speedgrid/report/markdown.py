@@ -7,6 +7,7 @@ import pandas as pd
 import yaml
 
 from speedgrid.grid import nearest
+from speedgrid.measure import probes
 from speedgrid.published import section
 from speedgrid.report import findings, plots
 from speedgrid.report.findings.accuracy import accuracies
@@ -65,11 +66,22 @@ def of_run(table: pd.DataFrame, run: dict) -> dict:
         "energy": table.energy_mj_per_image.notna().any(),
         "unstable": shown[shown.status == "unstable"],
         "throttled": shown[shown.throttled.notna()],
+        "hurried": shown[shown.caveats.notna()],
+        "probed": probed(table),
         "witnesses": witnesses(table),
         "accuracies": accuracies(table),
         "uncounted": any(one["onnx_flop"] is None for sizes in run["arithmetic"].values() for one in sizes.values()),
         "config_text": yaml.safe_dump(config, sort_keys=False, default_flow_style=None, width=100),
     }
+
+
+def probed(table: pd.DataFrame) -> list[str]:
+    """Return the sentence of each probe that measured something in a table, in English."""
+    return [
+        probe.SENTENCE
+        for probe in probes.all_probes().values()
+        if table[[column.name for column in probe.COLUMNS]].notna().any(axis=None)
+    ]
 
 
 def of_model(table: pd.DataFrame, run: dict, whole: dict) -> dict:
