@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 from builders import make_record, make_refusal, write_run
 
-from speedgrid.grid import Cell
 from speedgrid.launcher.outputs import write_json
+from speedgrid.record import write
 
 ROOT = Path(__file__).parent.parent
 LATENCIES = {
@@ -27,13 +27,14 @@ def write_result(folder: Path, factor: float = 1.0, seed: int = 0, lost=()) -> P
         for number in (1, 2, 3):
             level = latency * factor * np.exp(random.normal(0, 0.002))
             samples = list(level * np.exp(random.normal(0, 0.002, 50)))
-            one = make_refusal(name, "failed", "died") if name in lost else make_record(name, samples)
-            records.append(one | {"turn": f"round{number}"})
+            turn = f"round{number}"
+            refused = make_refusal(name, "failed", "died", turn=turn)
+            records.append(refused if name in lost else make_record(name, samples, turn=turn))
     scratch = folder / "scratch"
     scratch.mkdir(parents=True)
     table, description = write_run(scratch, records)
     for one in records:
-        write_json(folder / "artifacts" / "timings" / f"{Cell(**one['cell'])}-{one['turn']}.json", one)
+        write(folder / "artifacts" / "timings" / f"{one.cell}-{one.turn}.json", one)
     table.to_csv(folder / "artifacts" / "results.csv", index=False)
     write_json(folder / "artifacts" / "run.json", description)
     shutil.rmtree(scratch)

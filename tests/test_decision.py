@@ -48,7 +48,7 @@ def test_the_reference_itself_gains_nothing_over_itself():
 
 
 def test_rows_of_the_reference_that_ran_another_precision_are_no_reference():
-    wrong = make_record("resnet18-pytorch-fp32-r64-b1", [4.0] * 50, status="wrong_precision", observed_precision="tf32")
+    wrong = make_record("resnet18-pytorch-fp32-r64-b1", [4.0] * 50, ran="tf32")
     [_, latency] = answers(make_table([wrong, make_record("resnet18-onnxruntime-fp16-r64-b1", [1.0] * 50)]))
     assert "PyTorch fp32 at its best" not in latency
     assert "That is 4.00 times as fast as the best setting of PyTorch (fp32, batch size 1)." in latency

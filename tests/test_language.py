@@ -92,7 +92,7 @@ RUNS = {
     "some failed": [
         *make_records()[1:],
         make_refusal("resnet18-pytorch-fp32-r64-b1", "failed", "boom"),
-        make_record("resnet18-pytorch-tf32-r64-b1", [3.0] * 50, status="wrong_precision", observed_precision="fp32"),
+        make_record("resnet18-pytorch-tf32-r64-b1", [3.0] * 50, ran="fp32"),
     ],
     "nothing measured": [make_refusal("resnet18-pytorch-fp32-r64-b1", "unavailable", "no GPU")],
 }

@@ -6,7 +6,7 @@ from xml.etree import ElementTree
 import matplotlib.colors
 import numpy as np
 import pytest
-from builders import make_costs, make_record, make_records, make_refusal, make_table, make_two_models
+from builders import make_record, make_records, make_refusal, make_request, make_table, make_two_models
 from drawing import draw, make_material, texts
 
 from speedgrid.precision import PRECISIONS
@@ -159,7 +159,7 @@ def test_an_empty_plot_says_that_nothing_was_measured():
 def test_a_row_that_ran_another_precision_is_hollow_and_explained():
     from matplotlib import pyplot
 
-    wrong = make_record("resnet18-pytorch-fp32-r64-b1", status="wrong_precision", observed_precision="tf32")
+    wrong = make_record("resnet18-pytorch-fp32-r64-b1", ran="tf32")
     figure = draw_line(make_table([wrong, make_record("resnet18-pytorch-fp32-r64-b8")]), "batch_size", "fps", "title")
     [hollow] = [line for line in figure.axes[0].lines if line.get_markerfacecolor() == "white"]
     assert list(hollow.get_xdata()) == [1]  # the other row of the same line is not
@@ -184,7 +184,7 @@ def test_every_precision_has_a_style_of_its_own():
 def test_a_request_is_a_bar_of_its_steps_with_a_line_where_the_whole_ends(tmp_path):
     steps = {"preprocess_cpu": 5.0, "copy_in_pinned": 1.0, "call": 16.0, "copy_out_pinned": 0.5, "end_to_end_cpu": 22.0}
     other = {"copy_in_uint8": 0.25, "preprocess_gpu": 2.0, "end_to_end_gpu": 40.0}  # does not add up: not drawn
-    record = make_record("resnet18-pytorch-fp32-r64-b8", [16.0] * 50, end_to_end=make_costs(steps | other))
+    record = make_record("resnet18-pytorch-fp32-r64-b8", [16.0] * 50, probes={"request": make_request(steps | other)})
     [axes] = draw("end_to_end", make_material(tmp_path, [record])).axes
     bars = [(bar.get_x(), bar.get_width()) for bar in axes.patches]
     assert bars == [(0.0, 5.0), (5.0, 1.0), (6.0, 16.0), (22.0, 0.5)]
