@@ -15,6 +15,7 @@ from speedgrid.comparison import cells, differences, load, noise, report, verdic
 from speedgrid.comparison.load import ComparisonError, Result
 from speedgrid.comparison.noise import Rounds
 from speedgrid.grid import Cell
+from speedgrid.record import FORMAT
 from speedgrid.table.intervals import median_interval
 from speedgrid.table.limiter import HOST_LAUNCH, KERNEL
 
@@ -437,34 +438,6 @@ def test_a_folder_that_has_only_the_table_can_be_compared_with_one_that_has_samp
     np.testing.assert_allclose(left.ratio, right.ratio)
 
 
-def make_older(folder: Path) -> None:
-    """Make a result what the version before models were an axis wrote."""
-    artifacts = folder / "artifacts"
-    table = artifacts / "results.csv"
-    pd.read_csv(table).drop(columns="model").to_csv(table, index=False)
-    run = json.loads((artifacts / "run.json").read_text())
-    del run["config"]["models"]
-    run["config"]["model"]["name"] = "resnet18"
-    run["controls"]["cell"] = "pytorch-fp32-r64-b8"
-    (artifacts / "run.json").write_text(json.dumps(run))
-    for path in (artifacts / "timings").iterdir():
-        record = json.loads(path.read_text())
-        del record["cell"]["model"]
-        path.with_name(path.name.removeprefix("resnet18-")).write_text(json.dumps(record | {"format": 2}))
-        path.unlink()
-
-
-def test_a_result_from_before_there_were_models_is_of_the_one_that_its_run_names(tmp_path):
-    a, b = (write_result(tmp_path / name) for name in "ab")
-    expected = cells.compare(load.read(a), load.read(b), 0.05)
-    make_older(a)
-    found = load.read(a)
-    assert found.run["controls"]["cell"] == "resnet18-pytorch-fp32-r64-b8"
-    one = cells.compare(found, load.read(b), 0.05)
-    pd.testing.assert_frame_equal(one.cells, expected.cells)
-    assert [key for key, *_ in differences.environment(one.a.run, one.b.run) if "model" in key] == []
-
-
 def edit(path: Path, **changes) -> None:
     path.write_text(json.dumps(json.loads(path.read_text()) | changes))
 
@@ -500,10 +473,10 @@ def measure_on(folder):
 BROKEN = {
     "no result": (lambda folder: shutil.rmtree(folder / "artifacts"), "has no results.csv, neither in it nor in"),
     "nothing there": (shutil.rmtree, "is not there; give a folder or an archive of `make archive`."),
-    "an older record": (break_format, "is a record of format 1; this version compares 2 and 3: use the version"),
+    "an older record": (break_format, f"is a record of format 1; this version compares format {FORMAT}: "),
     "another model": (break_model, "is of resnet18 and"),
     "half a description": (break_description, "is not JSON"),
-    "another table": (break_table, "has no column 'backend'; it is not a table that speedgrid wrote."),
+    "another table": (break_table, "has no column 'model'; it is not a table that speedgrid wrote."),
     "measured on": (measure_on, "they must be of one run: run snakemake, which aggregates what was measured."),
 }
 

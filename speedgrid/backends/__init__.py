@@ -29,11 +29,6 @@ def settings(name: str) -> dict:
     return VARIANTS[name].settings
 
 
-def of_module(module: str) -> list[str]:
-    """Return the variants that one module runs."""
-    return [name for name, variant in VARIANTS.items() if variant.module == module]
-
-
 def refusal(cell, device: str) -> tuple[str, str] | None:
     """Return (status, reason) if a cell cannot be measured on `device`, or None if it can."""
     module = get(cell.backend)

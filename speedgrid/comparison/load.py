@@ -16,9 +16,6 @@ import pandas as pd
 from speedgrid.grid import AXES, Cell, turn_number
 from speedgrid.record import FORMAT
 
-# Records of the version before `models` became an axis: of one model, which only run.json names.
-ONE_MODEL = 2
-
 # What a table has to have here; older tables may lack other columns.
 NEEDED = (*AXES, "status", "reason", "latency_ms", "latency_ms_low", "latency_ms_high", "rounds", "observed_precision")
 OPTIONAL = ("limiter", "sm_clock_mhz", "snr_db", "top1_agreement")
@@ -56,9 +53,8 @@ def read(source: str | Path) -> Result:
     run = _parse(base / "run.json")
     if absent := [key for key in ("machine", "weights", "config", "controls") if key not in run]:
         raise ComparisonError(f"{base / 'run.json'} has no {absent[0]!r}; it is not the description of a run.")
-    model = _name_models(run)
-    table = _table(base / "results.csv", model)
-    samples = _samples(base / "timings", model) if (base / "timings").is_dir() else {}
+    table = _table(base / "results.csv")
+    samples = _samples(base / "timings") if (base / "timings").is_dir() else {}
     _refuse_strangers(table, samples, base)
     return Result(str(source), table, run, samples)
 
@@ -92,26 +88,11 @@ def _parse(path: Path | zipfile.Path) -> dict:
     return content
 
 
-def _name_models(run: dict) -> str:
-    """Write the configuration of a run of one model, from before there were several, as it is now; return the model.
-
-    Of any other run that is its first model.
-    """
-    config = run["config"]
-    if "models" not in config:
-        config["models"] = [config["model"].pop("name")]
-        if cell := run["controls"].get("cell"):
-            run["controls"]["cell"] = f"{config['models'][0]}-{cell}"
-    return config["models"][0]
-
-
-def _table(path: Path | zipfile.Path, model: str) -> pd.DataFrame:
+def _table(path: Path | zipfile.Path) -> pd.DataFrame:
     try:
         table = pd.read_csv(io.StringIO(_text(path)))
     except pd.errors.ParserError as error:
         raise ComparisonError(f"{path} is not a table ({error}).") from error
-    if "model" not in table:
-        table.insert(0, "model", model)
     if absent := [column for column in NEEDED if column not in table]:
         raise ComparisonError(f"{path} has no column {absent[0]!r}; it is not a table that speedgrid wrote.")
     table = table.assign(**{column: np.nan for column in OPTIONAL if column not in table})
@@ -122,20 +103,20 @@ def _table(path: Path | zipfile.Path, model: str) -> pd.DataFrame:
     return table.set_axis(names)
 
 
-def _samples(folder: Path | zipfile.Path, model: str) -> dict[str, list[np.ndarray]]:
-    """Return the latencies of each cell's rounds in ms, in order. model: of records that do not name theirs."""
+def _samples(folder: Path | zipfile.Path) -> dict[str, list[np.ndarray]]:
+    """Return the latencies of each cell's rounds in ms, in order."""
     found: dict[str, dict[int, np.ndarray]] = {}
     for path in folder.iterdir():
         if not path.name.endswith(".json") or path.name.startswith("."):
             continue
         record = _parse(path)
-        if record.get("format") not in (FORMAT, ONE_MODEL):
+        if record.get("format") != FORMAT:
             raise ComparisonError(
-                f"{path} is a record of format {record.get('format')!r}; this version compares {ONE_MODEL} and "
-                f"{FORMAT}: use the version of speedgrid that wrote it, or only its results.csv and run.json."
+                f"{path} is a record of format {record.get('format')!r}; this version compares format {FORMAT}: "
+                "use the version of speedgrid that wrote it, or only its results.csv and run.json."
             )
         if record["turn"].startswith("round") and "samples" in record:
-            cell = Cell(**{"model": model} | record["cell"])
+            cell = Cell(**record["cell"])
             rounds = found.setdefault(str(cell), {})
             rounds[turn_number(record["turn"])] = np.array(record["samples"]["host_ms"], float)
     return {cell: [rounds[number] for number in sorted(rounds)] for cell, rounds in found.items()}

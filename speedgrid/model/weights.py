@@ -9,7 +9,7 @@ import torch
 from speedgrid.data.digits import Digits
 from speedgrid.machine.threads import shared_cores
 from speedgrid.model import torchvision as models
-from speedgrid.model.training import LARGEST, calibration
+from speedgrid.model.training import LARGEST, calibration, takes
 from speedgrid.record import one_line
 
 
@@ -35,9 +35,11 @@ def prepare(
         with torch.inference_mode():
             module(torch.zeros(1, 3, resolution, resolution))
     except (RuntimeError, AssertionError) as error:
+        if takes(model, resolution):  # the size is not what was wrong
+            raise
         raise models.WeightsError(
-            f"{model} does not run on images of {resolution} x {resolution} pixels ({one_line(error)}); "
-            "put others into grid.<device>.resolution."
+            f"config key grid.<device>.resolution has {resolution}, at which {model} does not run ({one_line(error)}); "
+            f"with {model} in models it must {wanted(model)}."
         ) from error
     torch.save(module.state_dict(), output)
     return {
@@ -50,6 +52,12 @@ def prepare(
         "parameters": sum(parameter.numel() for parameter in module.parameters()),
         "classes": models.classes(module),
     }
+
+
+def wanted(model: str) -> str:
+    """Return the resolutions that a model runs at, in words: one size alone, or a smallest size."""
+    smallest = models.smallest_resolution(model)
+    return f"have {smallest} or more" if takes(model, 2 * smallest) else f"be [{smallest}]"
 
 
 def make(model: str, checkpoint: str | None, seed: int, resolution: int, trained: str | None) -> tuple:

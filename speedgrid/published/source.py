@@ -45,10 +45,6 @@ class Row:
         """Return what a figure stands for, or None if the row does not have it."""
         return self.figures[name].interval if name in self.figures else None
 
-    def text(self, name: str) -> str:
-        """Return a figure as the table prints it."""
-        return self.figures[name].text
-
     def scaled(self, factors: dict[str, float]) -> "Row":
         """Return the row with some figures that many times as large."""
         changed = {name: self.figures[name].times(factor) for name, factor in factors.items() if name in self.figures}
