@@ -6,7 +6,7 @@ from contextlib import contextmanager
 import numpy as np
 
 from speedgrid.grid import Cell
-from speedgrid.precision import DTYPES
+from speedgrid.precision import PRECISIONS
 
 
 class UnsupportedError(RuntimeError):
@@ -25,7 +25,7 @@ class Session(ABC):
 
     def __init__(self, cell: Cell, dtype: str | None = None):
         self.shape = (cell.batch_size, 3, cell.resolution, cell.resolution)
-        self.dtype = dtype or DTYPES[cell.precision]
+        self.dtype = dtype or PRECISIONS[cell.precision].dtype
         self.details: dict = {}
 
     @abstractmethod

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from speedgrid.machine import gpus
 from speedgrid.machine.device import nvml
-from speedgrid.precision import FIRST_CAPABILITY
+from speedgrid.precision import PRECISIONS
 
 # Everything that the report lists; what one backend depends on is in its module's PACKAGES.
 PACKAGES = (
@@ -82,7 +82,7 @@ def lacking(precision: str, device: str) -> str | None:
     """Say in one clause why the hardware cannot do a precision, or return None if it can or is not there."""
     if device == "cpu":
         return "TF32 is a format of NVIDIA's tensor cores; a CPU has none" if precision == "tf32" else None
-    found, first = own_gpu().get("compute_capability"), FIRST_CAPABILITY.get(precision)
+    found, first = own_gpu().get("compute_capability"), PRECISIONS[precision].first_capability
     if not found or not first or tuple(map(int, found.split("."))) >= first:
         return None
     return f"tensor cores have {precision} from compute capability {first[0]}.{first[1]} on; this GPU has {found}"

@@ -93,7 +93,7 @@ def of_model(table: pd.DataFrame, run: dict, whole: dict) -> dict:
         "plots": {
             name: title
             for name, title in plots.asked(run["config"]).items()
-            if name not in plots.OF_RUN or model == whole["names"][0]
+            if not plots.PLOTS[name].of_run or model == whole["names"][0]
         },
     }
 
