@@ -92,7 +92,7 @@ def _either(types: str | list[str]) -> str:
 
 
 def _expand_auto(config: dict) -> None:
-    """Write out what the precision `auto` means on the device."""
+    """Replace the precision `auto` by the precisions that the device has."""
     device = config["device"]
     axes = config["grid"][device]
     if "auto" not in axes["precision"]:

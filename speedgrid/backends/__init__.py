@@ -47,5 +47,5 @@ def able(precision: str, axes: dict[str, list], device: str) -> bool:
 
 
 def unsupported(cell, device: str) -> str | None:
-    """Return why the hardware or the backend of a cell cannot do it on `device`, or None if they can."""
+    """Return why the hardware or the backend of a cell cannot run the cell on `device`, or None if they can."""
     return environment.lacking(cell.precision, device) or get(cell.backend).unsupported(cell, device)

@@ -11,7 +11,7 @@ AGREEMENT_CHANGE = 1e-9
 
 
 def fate(cells: pd.DataFrame) -> pd.Series:
-    """Return for each cell of both whose status or precision changed what became of it: LOST, GAINED or CHANGED.
+    """Return the fate, LOST, GAINED or CHANGED, of each cell of both whose status or precision changed.
 
     LOST: it has no speed any more, or one of another precision than it is labelled with.
     """
@@ -44,7 +44,7 @@ def environment(a: dict, b: dict) -> list[tuple[str, str, str]]:
 
 
 def settings(run: dict):
-    """Yield (dotted key, text) of what a run depended on."""
+    """Yield (dotted key, text) of each setting, version and weight file that a run depended on."""
     yield from flat({key: run[key] for key in SETTINGS if key in run})
     for one in run["weights"]:
         yield f"weights.{one['model']}.{one['resolution']}", f"{one['source']}, sha256 {str(one.get('sha256'))[:12]}"

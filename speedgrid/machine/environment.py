@@ -50,7 +50,7 @@ def compiler() -> str:
 
 
 def compiler_version() -> dict[str, str]:
-    """Return the version of that compiler as that of a package, `c++`; empty where there is none."""
+    """Return the version of Inductor's C++ compiler as that of a package, `c++`; empty where there is none."""
     try:
         asked = subprocess.run([compiler(), "-dumpfullversion", "-dumpversion"], capture_output=True, text=True)
     except OSError:
@@ -109,7 +109,7 @@ def gpu(index: int = 0) -> dict:
 
 
 def _or_none(api, ask):
-    """Some boards and virtual machines do not answer: no reading is null, never 0."""
+    """Return a reading of NVML, or None, never 0, where a board or virtual machine does not answer."""
     try:
         return ask()
     except api.NVMLError:

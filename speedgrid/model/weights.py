@@ -22,7 +22,7 @@ def prepare(
     trained: str | None = None,
     training: str | None = None,
 ) -> dict:
-    """Write a plain float32 state dict to `output` and describe where it came from.
+    """Write a plain float32 state dict to `output` and return the description of its origin.
 
     trained: weights of speedgrid.model.training, for whoever has no checkpoint; their batch-norm statistics are taken
     anew at a small resolution. training: how they were trained (JSON). Raises models.WeightsError if the checkpoint
@@ -61,7 +61,7 @@ def wanted(model: str) -> str:
 
 
 def make(model: str, checkpoint: str | None, seed: int, resolution: int, trained: str | None) -> tuple:
-    """Return where the weights of a model come from, in words, and the model with them."""
+    """Return the origin of the weights of a model, in words, and the model with them."""
     if checkpoint:
         return str(checkpoint), models.load(model, checkpoint)
     if trained:

@@ -81,14 +81,14 @@ QUANTITIES = tuple(dict.fromkeys(quantity for _, quantity, _ in PATTERNS))
 
 @dataclass(frozen=True)
 class Column:
-    """What a column holds: an axis, or a quantity and the factor from the column's unit to the quantity's."""
+    """The meaning of a column: an axis, or a quantity and the factor from the column's unit to the quantity's."""
 
     name: str
     factor: float = 1.0
 
 
 def understand(header: str) -> Column | None:
-    """Return what a header means, or None where it is unknown or could mean two things.
+    """Return the Column that a header means, or None where the header is unknown or could mean two things.
 
     `latency` or `throughput` without a unit are such, and `GFLOPs`: operations, or operations in a second.
     """

@@ -156,7 +156,7 @@ def choice(name: str, label: str, values: dict, first) -> altair.Parameter:
 
 
 def inline(table: pd.DataFrame) -> altair.InlineData:
-    """Return what the page knows of the table, as CSV: a fifth as long as Altair's own way, with no limit of rows."""
+    """Return the table as the page reads it, in CSV: a fifth as long as Altair's own way, with no limit of rows."""
     rows = pd.DataFrame([marked(row) for row in table.to_dict("records")])
     numbers = ["resolution", "batch_size", *rows.columns[rows.columns.str.endswith(("_value", "_low", "_high"))]]
     parsed = altair.CsvDataFormat(type="csv", parse=dict.fromkeys(numbers, "number"))
@@ -164,7 +164,7 @@ def inline(table: pd.DataFrame) -> altair.InlineData:
 
 
 def marked(row: dict) -> dict:
-    """Return what the page knows of a row: its cell, what happened to it, and its figures as numbers and as texts."""
+    """Return a row as the page reads it: its cell, what happened to it, and its figures as numbers and as texts."""
     known = {name: row[name] for name in (*FILTERS, "observed_precision", "reason")}
     known["setting"] = f"{NAMES.get(row['backend'], row['backend'])} {row['precision']}"
     for name in FIGURES:
@@ -187,7 +187,7 @@ def interval(row: dict, name: str) -> tuple[float | None, float | None]:
 
 
 def tooltip(table: pd.DataFrame, figures: bool) -> list[altair.Tooltip]:
-    """Return what a mark says when it is pointed at: its cell, its figures if wanted, and what happened to it."""
+    """Return the tooltip of a mark: its cell, its figures if wanted, and what happened to it."""
     told = {
         "latency_ms": _("latency, ms"),
         "fps": _("images/s"),

@@ -14,7 +14,7 @@ def render(template: str | Path, **texts) -> str:
 
 
 def title(run: dict) -> str:
-    """Return what a page is about. run: as of speedgrid.table.description."""
+    """Return the models and the device that a page is about. run: as of speedgrid.table.description."""
     return _("{model} on {device}").format(
         model=", ".join(run["config"]["models"]), device=run["machine"]["device_name"]
     )

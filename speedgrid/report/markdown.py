@@ -43,7 +43,7 @@ def _markdown(table: pd.DataFrame, run: dict, path: Path, published: list[dict])
 
 
 def of_run(table: pd.DataFrame, run: dict) -> dict:
-    """Return what every section knows."""
+    """Return the variables that every section of the report has."""
     config, shown = run["config"], measured(table)
     resolution = nearest(table.resolution, config["report"]["resolution"])
     names = list(table.model.unique())
@@ -72,7 +72,10 @@ def of_run(table: pd.DataFrame, run: dict) -> dict:
 
 
 def of_model(table: pd.DataFrame, run: dict, whole: dict) -> dict:
-    """Return what the sections on one model know beside that. table: its rows. whole: as of `of_run`."""
+    """Return the variables that the sections on one model have beside those of the run.
+
+    table: its rows. whole: as of `of_run`.
+    """
     model, shown = table.model.iloc[0], measured(table)
     return {
         "model": model,
@@ -141,7 +144,7 @@ def missing(table: pd.DataFrame) -> list[dict]:
 
 
 def witnesses(table: pd.DataFrame) -> list[dict]:
-    """Return what the names of kernels say beside what the errors say, by model, backend and precision."""
+    """Return the precision by the names of kernels beside that by errors, for each model, backend and precision."""
     rows = table[table.kernels.notna() & table.latency_ms.notna()]
     keys = ["model", "backend", "precision", "observed_precision", "kernels"]
     return [

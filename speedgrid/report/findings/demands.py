@@ -49,7 +49,7 @@ def demands(config: dict) -> list[Demand]:
 
 
 def written(demand: Demand, value: float) -> str:
-    """Write a demand, or what a row has of it, with its unit."""
+    """Write the limit of a demand, or a row's figure for it, with its unit."""
     return f"{number(value)} {demand.unit}".strip()
 
 

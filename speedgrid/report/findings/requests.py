@@ -23,7 +23,7 @@ PLACES = {"end_to_end_cpu_ms": N_("on the CPU"), "end_to_end_gpu_ms": N_("on the
 
 
 def requests(table: pd.DataFrame, resolution: int, batch_size: int) -> dict | None:
-    """Return `head`, `rows`, `sentences` and what `failed`, at one resolution and batch size.
+    """Return the table of requests end to end at one resolution and batch size: `head`, `rows`, `sentences`, `failed`.
 
     None if no costs were measured anywhere. rows: a text for each of `head`. Steps that no row has, such as copies on
     a CPU, have no column.
@@ -43,7 +43,7 @@ def requests(table: pd.DataFrame, resolution: int, batch_size: int) -> dict | No
 
 
 def best(row: pd.Series) -> tuple[str, str]:
-    """Return where a row is better preprocessed, and the share of its call in that; empty if no whole is known."""
+    """Return the better place to preprocess for a row, and the share of its call there; empty if no whole is known."""
     if row[WHOLES].isna().all():
         return "", ""
     way = row[WHOLES].astype(float).idxmin()

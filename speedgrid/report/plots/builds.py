@@ -83,7 +83,7 @@ def draw_column(top, bottom, built: pd.DataFrame, resolution: int) -> None:
 
 
 def bar(backend: str, precision: str) -> dict:
-    """Return how a bar looks: precisions differ by lightness."""
+    """Return the look of a bar: precisions differ by lightness."""
     from matplotlib.colors import to_rgb
 
     strength = STRENGTHS[precision]
@@ -91,7 +91,7 @@ def bar(backend: str, precision: str) -> dict:
 
 
 def point(backend: str, precision: str, hollow: bool = False) -> dict:
-    """Return how a point looks: as the bar does, with the marker of its precision, hollow where another one ran."""
+    """Return the look of a point: as the bar, with the marker of its precision, hollow where another one ran."""
     shape = {"linestyle": "", "marker": STYLES[precision]["marker"], "markersize": 4.5, **bar(backend, precision)}
     return {**shape, "markerfacecolor": "white"} if hollow else shape
 

@@ -32,7 +32,7 @@ draw_energy_over_batch_size = partial(draw_over, "batch_size", "energy_mj_per_im
 
 
 def axis_label(column: str, reference: str = "") -> str:
-    """Say what an axis shows, and its unit."""
+    """Return the label of an axis: its quantity and unit."""
     labels = {
         "fps": _("images/s"),
         "latency_ms": _("latency of one call, ms"),

@@ -65,12 +65,12 @@ def setting(backend: str, precision: str) -> str:
 
 
 def pixels(resolution: int) -> str:
-    """Write what a plot over batch sizes holds fixed."""
+    """Write the resolution that a plot over batch sizes holds fixed."""
     return _("{size} x {size} pixels").format(size=resolution)
 
 
 def name_plot(axes, title: str, fixed: str = "") -> None:
-    """Write the title over the axes, with what the plot holds fixed."""
+    """Write the title over the axes, with the value that the plot holds fixed."""
     axes.set_title(f"{title} ({fixed})" if fixed else title, loc="left", fontsize=11)
 
 
