@@ -357,7 +357,7 @@ def test_accuracy_that_changes_is_shown_and_what_rounds_otherwise_is_not():
     names = [f"resnet18-pytorch-fp32-r224-b{size}" for size in (1, 2, 4)]
     a = make_result({name: steady(1.0) for name in names})
     b = make_result({name: steady(1.0) for name in names}, snr_db=[56.9, 59.0, 60.0], top1_agreement=[1.0, 1.0, 0.98])
-    changed = differences.accuracy(cells.compare(a, b, 0.05).cells)
+    changed = differences.answers(cells.compare(a, b, 0.05).cells)
     assert list(changed.index) == [names[0], names[2]]
 
 
@@ -366,13 +366,13 @@ def test_what_two_machines_do_not_share_is_named():
     other["machine"] |= {"device_name": "Other GPU", "driver": "580"}
     other["machine"]["packages"]["torch"] = "2.1"
     other["weights"][0]["sha256"] = "b2"
-    assert differences.environment(RUN, other) == [
+    assert differences.setup(RUN, other) == [
         ("machine.device_name", "Test GPU", "Other GPU"),
         ("machine.packages.torch", "2.0", "2.1"),
         ("weights.resnet18.224", "seeded, seed 0, sha256 a1", "seeded, seed 0, sha256 b2"),
         ("machine.driver", "-", "580"),
     ]
-    assert differences.environment(RUN, RUN) == []
+    assert differences.setup(RUN, RUN) == []
     one = make_result({"resnet18-pytorch-fp32-r224-b1": steady(1.0)})
     text = report.markdown(cells.compare(one, Result("B", one.table, other, {}), 0.05), "c.csv", None)
     assert "**Two devices**: Test GPU in A, Other GPU in B." in text

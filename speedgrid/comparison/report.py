@@ -9,7 +9,7 @@ from speedgrid.comparison import differences, plot, verdicts
 from speedgrid.comparison.cells import NOT_COMPARED, ONLY_A, ONLY_B, Comparison
 from speedgrid.comparison.load import ComparisonError
 from speedgrid.text.language import SOURCE, _, ngettext, speaking
-from speedgrid.text.templates import environment
+from speedgrid.text.templates import jinja
 from speedgrid.text.words import number
 
 TEMPLATE = ROOT / "templates" / "comparison.md.j2"
@@ -36,7 +36,7 @@ def write(comparison: Comparison, output: str | Path) -> list[Path]:
 
 def markdown(comparison: Comparison, table: str, picture: str | None) -> str:
     """Return the report of a comparison as Markdown. table, picture: names of the files beside it."""
-    made = environment(TEMPLATE.parent)
+    made = jinja(TEMPLATE.parent)
     made.filters |= {"number": number, "ratio": ratio, "inline": inline}
     cells = comparison.cells
     fates = differences.fate(cells)
@@ -50,8 +50,8 @@ def markdown(comparison: Comparison, table: str, picture: str | None) -> str:
         clocks=compared.clock_ratio.notna().any(),
         fates=[(name, cells.loc[name], fates[name]) for name in fates.index],
         only=[(word, one_sided(cells[cells.verdict == word])) for word in (ONLY_A, ONLY_B)],
-        accuracy=list(differences.accuracy(cells).iterrows()),
-        environment=differences.environment(comparison.a.run, comparison.b.run),
+        answers=list(differences.answers(cells).iterrows()),
+        setup=differences.setup(comparison.a.run, comparison.b.run),
         controls=[control("A", comparison.a.run["controls"]), control("B", comparison.b.run["controls"])],
         notes=notes(comparison),
         method=method(comparison),

@@ -14,7 +14,7 @@ from speedgrid.report.findings.objectives import margin_of
 from speedgrid.report.findings.requests import requests
 from speedgrid.text import language
 from speedgrid.text.names import NAMES
-from speedgrid.text.templates import environment
+from speedgrid.text.templates import jinja
 from speedgrid.text.words import label, measured, number, place, with_interval
 
 
@@ -29,7 +29,7 @@ def markdown(table: pd.DataFrame, run: dict, template: str | Path, published: li
 
 
 def _markdown(table: pd.DataFrame, run: dict, path: Path, published: list[dict]) -> str:
-    made = environment(path.parent)
+    made = jinja(path.parent)
     made.filters |= {"number": number, "label": label, "place": place}
     whole = of_run(table, run)
     models = [whole | of_model(rows, run, whole) for _, rows in table.groupby("model", sort=False)]

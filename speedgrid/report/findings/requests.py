@@ -25,7 +25,7 @@ PLACES = {"end_to_end_cpu_ms": N_("on the CPU"), "end_to_end_gpu_ms": N_("on the
 def requests(table: pd.DataFrame, resolution: int, batch_size: int) -> dict | None:
     """Return the table of requests end to end at one resolution and batch size: `head`, `rows`, `sentences`, `failed`.
 
-    None if no costs were measured anywhere. rows: a text for each of `head`. Steps that no row has, such as copies on
+    None if no request was measured anywhere. rows: a text for each of `head`. Steps that no row has, such as copies on
     a CPU, have no column.
     """
     shown = measured(table)
