@@ -1,4 +1,4 @@
-"""Docstrings: the first sentence of each is read alone, in a hover, so that it names its subject with a noun."""
+"""Words: a docstring's first sentence, read alone in a hover, names its subject; what a text names is there."""
 
 import ast
 import re
@@ -99,3 +99,48 @@ def test_a_sentence_with_a_subject_is_not(text):
 
 def test_the_first_sentence_ends_at_a_point_and_not_in_a_number():
     assert first_sentence("Write 0.8 of\n    it. More.\n\nElse.") == "Write 0.8 of it."
+
+
+def defined(path):
+    """Return the names that a module binds at its top, and those of its classes as CLASS.NAME."""
+    names = set()
+    for node in ast.parse(path.read_text()).body:
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            names.add(node.name)
+        elif isinstance(node, ast.ImportFrom | ast.Import):
+            names |= {alias.asname or alias.name for alias in node.names}
+        else:
+            targets = getattr(node, "targets", [getattr(node, "target", None)])
+            names |= {one.id for target in targets if target for one in ast.walk(target) if isinstance(one, ast.Name)}
+    return names
+
+
+def exists(dotted):
+    """Say whether `speedgrid.a.b.c` is a package, a module, or a name in one."""
+    *parents, last = dotted.split(".")
+    path = ROOT.joinpath(*parents, last)
+    if path.is_dir() or path.with_suffix(".py").exists():
+        return True
+    folder = ROOT.joinpath(*parents)
+    module = folder / "__init__.py" if folder.is_dir() else folder.with_suffix(".py")
+    return module.exists() and last in defined(module)
+
+
+def test_every_module_and_file_of_the_library_that_a_text_names_is_there():
+    texts = [
+        *(path for folder in (*FOLDERS, "rules") for path in (ROOT / folder).rglob("*.*")),
+        *(path for folder in ("config", "templates", "profiles") for path in (ROOT / folder).rglob("*.*")),
+        *(ROOT / name for name in ("README.md", "Snakefile", "Makefile", "pyproject.toml")),
+    ]
+    lost, seen = [], 0
+    for path in texts:
+        if path.suffix not in {".py", ".smk", ".md", ".yaml", ".j2", ".rst", ".toml", ""} or path.is_dir():
+            continue
+        text = path.read_text()
+        dotted = set(re.findall(r"(?<![\w./-])speedgrid(?:\.[A-Za-z_]\w*)+(?!\w*[/\w])", text))
+        files = set(re.findall(r"(?<![\w.-])speedgrid/[\w/]+\.py\b", text)) - {"speedgrid/backends/NAME.py"}
+        seen += len(dotted) + len(files)
+        lost += [f"{path.relative_to(ROOT)}: {name}" for name in dotted if not exists(name)]
+        lost += [f"{path.relative_to(ROOT)}: {name}" for name in files if not (ROOT / name).exists()]
+    assert seen > 200
+    assert lost == []
