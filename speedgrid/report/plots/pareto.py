@@ -3,7 +3,7 @@
 import pandas as pd
 
 from speedgrid.report.plots import style
-from speedgrid.report.plots.style import GREY, STYLES
+from speedgrid.report.plots.style import GREY, LOOKS
 from speedgrid.text.language import _
 
 
@@ -55,7 +55,7 @@ def draw_front(material, title: str):
 def draw_points(axes, rows: pd.DataFrame, alpha: float) -> None:
     """Draw settings with their 95 % intervals, which lie aslant: at one batch size images/s follow from latency."""
     for row in rows.itertuples():
-        colour, marker = style.colour(row.backend), STYLES[row.precision]["marker"]
+        colour, marker = style.colour(row.backend), LOOKS[row.precision].marker
         ends = [row.latency_ms_low, row.latency_ms_high]
         rates = [1000 * row.batch_size / end for end in ends]
         axes.plot(ends, rates, color=colour, alpha=0.6 * alpha, linewidth=1, zorder=2)
