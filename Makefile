@@ -32,7 +32,7 @@ lock: setup
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
 	    --group dev pyproject.toml --output-file envs/requirements.txt
 
-# The README's table of configuration keys, from the schema.
+# The README's tables of configuration keys, from the schema, and of backends; docs/columns.md, from the registry.
 docs: setup
 	python -m scripts.document_config README.md
 

@@ -22,7 +22,7 @@ import pandas as pd
 
 from benchmarks.finished import jobs
 from benchmarks.loaded import file_of
-from speedgrid.record import SHOWN
+from speedgrid.text.status import SHOWN
 
 CONFIG = "benchmarks/best_row.yaml"
 # How often each of the two figures by hand is taken; their median counts.

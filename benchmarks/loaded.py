@@ -8,8 +8,8 @@ from pathlib import Path
 
 from benchmarks.finished import name
 from speedgrid import backends
+from speedgrid.data import arrays
 from speedgrid.data.sequence import batch
-from speedgrid.evidence import reference
 from speedgrid.grid import Cell
 from speedgrid.launcher import client
 from speedgrid.machine import gpus
@@ -47,7 +47,7 @@ def load(record: dict):
     for module in backend.IMPORTS[device]:
         import_module(module)
     session = backend.load(cell, device, file_of(record, "artifact"), record["asked"])
-    session.feed(batch(reference.read(file_of(record, "images")), 0, cell.batch_size))
+    session.feed(batch(arrays.read(file_of(record, "images")), 0, cell.batch_size))
     with session.active():
         session.run()
         session.synchronize()

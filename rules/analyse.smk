@@ -11,23 +11,7 @@ rule aggregate:
         flops="artifacts/flops.json",
         peaks="artifacts/peaks.json",
         hardware="config/hardware.yaml",
-        code=code(
-            "table/cells",
-            "table/request",
-            "measure/host",
-            "table/choice",
-            "table/limiter",
-            "statistics",
-            "table/stability",
-            "measure/telemetry",
-            "table/controls",
-            "machine/data_sheet",
-            "table/intervals",
-            "precision",
-            "table/rounds",
-            "table/description",
-            "table/accuracy",
-        ),
+        code=code("aggregate", "measure/probes"),
     output:
         csv=report(
             "artifacts/results.csv",
@@ -37,29 +21,55 @@ rule aggregate:
         ),
         parquet="artifacts/results.parquet",
         rounds="artifacts/rounds.csv",
-        run=report(
+        summary="artifacts/summary.json",
+    log:
+        "logs/aggregate.log",
+    localrule: True
+    params:
+        axes=json.dumps(AXES),
+        rounds=config["timing"]["rounds"],
+        reference=json.dumps(config["report"]["reference"]),
+        max_top1_loss=config["accuracy"]["max_top1_loss"],
+    message:
+        "Table of all cells"
+    shell:
+        # Not the names of the records: a thousand of them are too long for a command.
+        "{PYTHON} scripts.aggregate --axes {params.axes:q} --rounds {params.rounds} --weights {input.weights}"
+        " --accuracy {input.accuracy} --flops {input.flops} --peaks {input.peaks} --reference {params.reference:q}"
+        " --max-top1-loss {params.max_top1_loss} --csv {output.csv} --parquet {output.parquet}"
+        " --rounds-csv {output.rounds} --summary {output.summary} > {log} 2>&1"
+
+
+# Apart from the table, so that a language, a demand or a published table makes none of it again.
+rule describe_run:
+    input:
+        summary="artifacts/summary.json",
+        code=code("describe_run"),
+    output:
+        report(
             "artifacts/run.json",
             caption="../templates/captions/run.rst",
             category="The run",
             labels={"file": "Machine, versions, settings, commands (JSON)"},
         ),
     log:
-        "logs/aggregate.log",
+        "logs/describe_run.log",
     localrule: True
     params:
-        config=config,
-        cells=[str(cell) for cell in CELLS],
+        # A function, because the configuration has braces that are no wildcards.
+        config=lambda _: json.dumps(config),
     message:
-        "Table of all cells"
-    script:
-        "../scripts/aggregate.py"
+        "Description of the run"
+    shell:
+        "{PYTHON} scripts.describe_run --summary {input.summary} --config {params.config:q} --output {output}"
+        " > {log} 2>&1"
 
 
 rule audit:
     input:
         results="artifacts/results.parquet",
-        run="artifacts/run.json",
-        code=code("table/audit", "precision"),
+        summary="artifacts/summary.json",
+        code=code("audit", "measure/probes"),
     output:
         report(
             "artifacts/audit.json",
@@ -71,8 +81,9 @@ rule audit:
         "logs/audit.log",
     localrule: True
     params:
-        reference=config["report"]["reference"],
+        reference=json.dumps(config["report"]["reference"]),
     message:
         "Arithmetic and physics of the table"
-    script:
-        "../scripts/audit.py"
+    shell:
+        "{PYTHON} scripts.audit --results {input.results} --summary {input.summary}"
+        " --reference {params.reference:q} --output {output} > {log} 2>&1"

@@ -1,19 +1,22 @@
 # What the rules share: the checked configuration, the cells, and what makes a job stale. No rules here.
 import gc
-import hashlib
 import inspect
 import json
 import shlex
 import sys
+from functools import cache
 from pathlib import Path
 
-from speedgrid import backends, data, grid, precision, settings
+import yaml
+
+from speedgrid import backends, data, grid, precision, record, settings
 from speedgrid.backends.fingerprint import fingerprint
 from speedgrid.machine import environment
 from speedgrid.machine import gpus
 from speedgrid.report import plots
 from speedgrid.launcher import progress
-from speedgrid.launcher import server
+from speedgrid.launcher import server, sources
+from speedgrid.measure import probes
 from speedgrid.published import source
 
 # A large graph of jobs is a million objects that stay; looking for garbage among them takes a sixth of `snakemake -n`.
@@ -37,12 +40,13 @@ PRIORITIES = {timing: -position for position, timing in enumerate(ORDER, start=1
 MACHINE = environment.describe(DEVICE)
 FINGERPRINTS = {name: fingerprint(MACHINE, name) for name in AXES["backend"]}
 PREPROCESSING = environment.versions(("torch", "torchvision"))
+# The settings of a timing that every timing is given.
+TIMING_OPTIONS = ("warmup_runs", "timed_runs", "min_seconds", "max_seconds", "target_percent", "cpu_threads")
 PROGRESS = progress.Progress("artifacts/timings")
-# `warm MODULE ARGUMENT ...` runs a script from the launcher, which has imported what is slow to import; without a
-# launcher it starts in a process of its own.
-shell.prefix(
-    f'set -euo pipefail; warm() {{{{ {shlex.quote(sys.executable)} -S -m speedgrid.launcher.client "$@"; }}}}; '
-)
+# What runs a script: from the launcher, which has imported what is slow to import, or in a process of its own where there
+# is no launcher; and always in one, where nothing slow is imported.
+WARM = f"{shlex.quote(sys.executable)} -S -m speedgrid.launcher.client"
+PYTHON = f"{shlex.quote(sys.executable)} -m"
 # Cells on the GPUs at once: loaded side by side, measured one at a time on each GPU (speedgrid.machine.gpus).
 GPUS = workflow.global_resources["gpu"].value if "gpu" in workflow.global_resources else 1
 LOADED = gpus.use(GPUS) if DEVICE == "cuda" else 1
@@ -81,24 +85,29 @@ def per_job(function):
     return function
 
 
-def code(*modules):
-    """Return library files, as input or to be checked, because Snakemake does not track what a script imports."""
-    return [f"speedgrid/{module}.py" for module in modules]
+UNAFFECTED = yaml.safe_load(Path("rules/unaffected.yaml").read_text(encoding="utf-8"))
 
 
-def package(name):
-    """Return the files of one package of the library as input."""
-    return sorted(str(path) for path in Path("speedgrid", name).glob("*.py"))
+def code(rule, *more):
+    """Return the files of a rule's code: its script, all that this imports, and more; but for what unaffected.yaml says.
+
+    Snakemake does not track what a script imports. more: modules and packages that the script names in other ways.
+    """
+    named = [path for one in more for path in library_files(one)]
+    found = {path for start in (f"scripts/{rule}.py", *named) for path in sources.closure(start)}
+    return [f"scripts/{rule}.py", *sorted({*found, *named} - exempt(rule))]
 
 
-def checksums(*files):
-    """Return each file with a checksum of what is in it, as params: an edit is named as the reason to run again."""
-    return [f"{file} {hashlib.sha256(Path(file).read_bytes()).hexdigest()[:12]}" for file in files]
+def library_files(name):
+    """Return the file of a module of the library, or those of a package."""
+    file = Path("speedgrid", f"{name}.py")
+    return [str(file)] if file.exists() else sorted(str(path) for path in Path("speedgrid", name).glob("*.py"))
 
 
 def image_code(wildcards):
     """Return the library files that the images depend on: an edit of one source is nothing to another."""
-    return code(*data.code(DATA))
+    own = type(SOURCE).__module__.replace(".", "/") + ".py"
+    return [*code("prepare_images"), own, *sources.closure(own)]
 
 
 def own_checkpoint(wildcards):
@@ -163,45 +172,73 @@ def artifact(wildcards):
 
 
 @per_job
-def more_options(wildcards):
-    """Return what else a timing measures: in the first round, since once is enough.
-
-    Energy and costs where the configuration wants them; names of kernels at one batch size, since a profiler takes
-    its time.
-    """
-    if wildcards.turn != "round1":
-        return ""
-    cuda = DEVICE == "cuda"
-    energy = cuda and int(wildcards.resolution) in config["timing"]["energy_resolutions"]
-    kernels = cuda and int(wildcards.batch_size) == CONTROL.batch_size
-    costs = config["timing"]["end_to_end"]
-    return " ".join(["--energy"] * energy + ["--end-to-end"] * costs + ["--kernels"] * kernels)
-
-
-@per_job
-def timing_environment(wildcards):
-    """Return the versions that a timing depends on; where requests are measured, those of preprocessing too."""
-    return f"{FINGERPRINTS[wildcards.backend]}{PREPROCESSING if '--end-to-end' in more_options(wildcards) else ''}"
+def asked_probes(wildcards):
+    """Return the probes that a timing measures, by what their modules say."""
+    cell = grid.Cell.of(**wildcards)
+    return probes.asked(cell, wildcards.turn, DEVICE, config["timing"], CONTROL)
 
 
 def timing_options():
     """Return what a timing is asked for, as one JSON string."""
-    others = ("rounds", "energy_resolutions", "end_to_end")
-    options = {name: value for name, value in config["timing"].items() if name not in others}
-    return json.dumps(options)
+    return json.dumps({name: config["timing"][name] for name in TIMING_OPTIONS})
 
 
-@per_job
-def backend_settings(wildcards):
-    """Return the settings of the variant that a cell's backend is."""
-    return backends.settings(wildcards.backend)
+def exempt(rule):
+    """Return the library files that make nothing of a rule's stale, by unaffected.yaml."""
+    return {f"speedgrid/{one['file']}.py" for one in UNAFFECTED if one["in"] == "all" or rule in one["in"]}
 
 
-# Read once: a thousand jobs ask for them.
-BACKEND_CODE = {name: checksums(*code(*backends.get(name).CODE)) for name in AXES["backend"]}
+def with_imports(path):
+    """Return a library file and those that it imports, without those that make no timing stale."""
+    return {path, *sources.closure(path)} - exempt("time_cell")
+
+
+TIMING_CODE = code("time_cell")
+# What a backend's numbers depend on; a thousand jobs ask for it.
+BACKEND_CODE = {
+    name: sorted(with_imports(f"speedgrid/backends/{backends.VARIANTS[name].module}.py")) for name in AXES["backend"]
+}
 
 
 @per_job
 def backend_code(wildcards):
-    """Return the library files of a cell's backend with their checksums: an edit makes no other cells stale."""
+    """Return the library files of a cell's backend: an edit makes no other cells stale."""
     return BACKEND_CODE[wildcards.backend]
+
+
+@cache
+def backend_checksums(backend):
+    """Return a backend's files with checksums, as params: an edit is named as the reason to run again."""
+    return [sources.checksum(path) for path in BACKEND_CODE[backend] if path not in TIMING_CODE]
+
+
+@cache
+def probe_checksums(names):
+    """Return what probes measure with, with checksums: their columns and sentences make no timing stale."""
+    paths = {name: f"speedgrid/measure/probes/{name}.py" for name in names}
+    others = {one for path in paths.values() for one in sources.closure_from(path, "measure")}
+    own = [sources.checksum_of(path, "measure") for path in paths.values()]
+    return own + [sources.checksum(path) for path in sorted(others - exempt("time_cell") - set(TIMING_CODE))]
+
+
+@per_job
+def timing_stale_when(wildcards):
+    """Return what makes a timing stale beside what it is asked and what every timing runs.
+
+    Versions, where requests are measured those of preprocessing too; the variant's settings; the format of records;
+    the code of its backend and of its probes.
+    """
+    names = tuple(asked_probes(wildcards))
+    return [
+        f"{FINGERPRINTS[wildcards.backend]}{PREPROCESSING if 'request' in names else ''}",
+        json.dumps(backends.settings(wildcards.backend)),
+        f"records of format {record.FORMAT}",
+        *backend_checksums(wildcards.backend),
+        *probe_checksums(names),
+    ]
+
+
+@per_job
+def accuracy_stale_when(wildcards):
+    """Return what makes an evaluation stale: versions, and the settings of the variant."""
+    return [FINGERPRINTS[wildcards.backend], json.dumps(backends.settings(wildcards.backend))]

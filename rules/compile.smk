@@ -5,16 +5,7 @@ rule compile_trt:
     input:
         weights="artifacts/weights/{model}-r{resolution}.pth",
         calibration=calibration_images,
-        code=code(
-            "builders/torch_tensorrt",
-            "builders/attempt",
-            "builders/modelopt",
-            "model/torchvision",
-            "evidence/parity",
-            "precision",
-            "machine/threads",
-        ),
-        script="scripts/compile_trt.py",
+        code=code("compile_trt"),
     output:
         engine=COMPILED["torch_tensorrt"],
         build="artifacts/engines/{model}-{precision}-r{resolution}-b{batch_size}.json",
@@ -28,11 +19,11 @@ rule compile_trt:
     params:
         cell="{model}-torch_tensorrt-{precision}-r{resolution}-b{batch_size}",
         device=DEVICE,
-        environment=FINGERPRINTS.get("torch_tensorrt"),
+        stale_when=FINGERPRINTS.get("torch_tensorrt"),
     message:
         "Engine of {wildcards.model} in {wildcards.precision} at {wildcards.resolution} x {wildcards.resolution}, batch size {wildcards.batch_size}"
     shell:
-        "warm --keep compile_trt --record-death scripts.compile_trt {params.cell} --model {wildcards.model} --device {params.device}"
+        "{WARM} --keep compile_trt --record-death scripts.compile_trt {params.cell} --model {wildcards.model} --device {params.device}"
         " --weights {input.weights} --calibration {input.calibration} --engine {output.engine} --build {output.build} > {log} 2>&1"
 
 
@@ -40,8 +31,7 @@ rule compile_tensorrt:
     input:
         onnx=onnx_file,
         description=onnx_description,
-        code=code("builders/tensorrt", "backends/tensorrt_api", "builders/attempt"),
-        script="scripts/compile_tensorrt.py",
+        code=code("compile_tensorrt"),
     output:
         engine=COMPILED["tensorrt"],
         build="artifacts/tensorrt/{model}-{precision}-r{resolution}-b{batch_size}.json",
@@ -51,11 +41,11 @@ rule compile_tensorrt:
     params:
         cell="{model}-tensorrt-{precision}-r{resolution}-b{batch_size}",
         device=DEVICE,
-        environment=FINGERPRINTS.get("tensorrt"),
+        stale_when=FINGERPRINTS.get("tensorrt"),
     message:
         "TensorRT engine of {wildcards.model} in {wildcards.precision} at {wildcards.resolution} x {wildcards.resolution}, batch size {wildcards.batch_size}"
     shell:
-        "warm --keep compile_tensorrt --record-death scripts.compile_tensorrt {params.cell} --device {params.device}"
+        "{WARM} --keep compile_tensorrt --record-death scripts.compile_tensorrt {params.cell} --device {params.device}"
         " --onnx {input.onnx} --description {input.description} --engine {output.engine} --build {output.build}"
         " > {log} 2>&1"
 
@@ -63,8 +53,7 @@ rule compile_tensorrt:
 rule compile_inductor:
     input:
         weights="artifacts/weights/{model}-r{resolution}.pth",
-        code=code("builders/inductor", "builders/attempt", "model/torchvision", "precision", "machine/threads"),
-        script="scripts/compile_inductor.py",
+        code=code("compile_inductor"),
     output:
         package=COMPILED["inductor"],
         build=f"artifacts/inductor/{grid.Cell.PATTERN}.json",
@@ -74,11 +63,11 @@ rule compile_inductor:
     params:
         cell=grid.Cell.PATTERN,
         device=DEVICE,
-        mode=lambda wildcards: backends.settings(wildcards.backend)["mode"],
-        environment=lambda wildcards: FINGERPRINTS[wildcards.backend],
+        # Of the settings a package depends on its mode alone.
+        stale_when=lambda wildcards: [FINGERPRINTS[wildcards.backend], backends.settings(wildcards.backend)["mode"]],
     message:
         "Compiling {params.cell}"
     shell:
         # Not kept: the compiler would find there what it compiled before.
-        "warm --record-death scripts.compile_inductor {params.cell} --device {params.device}"
+        "{WARM} --record-death scripts.compile_inductor {params.cell} --device {params.device}"
         " --weights {input.weights} --package {output.package} --build {output.build} > {log} 2>&1"

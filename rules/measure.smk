@@ -15,44 +15,20 @@ rule time_cell:
     threads: TIMING_THREADS
     resources:
         loaded=1,
-    # As inputs, these files would be looked at once for each of a thousand jobs.
     params:
-        *checksums(
-            "scripts/time_cell.py",
-            *code(
-                "measure/cell",
-                "measure/loading",
-                "measure/timing",
-                "measure/memory",
-                "measure/telemetry",
-                "measure/host",
-                "measure/energy",
-                "measure/request",
-                "data/preprocessing",
-                "evidence/kernels",
-                "machine/gpus",
-                "evidence/parity",
-                "statistics",
-                "machine/threads",
-                "evidence/reference",
-                "data/sequence",
-                "precision",
-                "backends/session",
-            ),
-        ),
+        # As inputs, these files would be looked at once for each of a thousand jobs.
+        *map(sources.checksum, TIMING_CODE),
         cell=grid.Cell.PATTERN,
         device=DEVICE,
         options=timing_options(),
-        more=more_options,
-        settings=backend_settings,
-        backend=backend_code,
-        environment=timing_environment,
+        probes=asked_probes,
+        stale_when=timing_stale_when,
     message:
         "Timing {params.cell}, {wildcards.turn}{PROGRESS}"
     shell:
-        "warm --record-death scripts.time_cell {params.cell} --turn {wildcards.turn} --device {params.device}"
+        "{WARM} --record-death scripts.time_cell {params.cell} --turn {wildcards.turn} --device {params.device}"
         " --artifact {input.artifact} --build {input.build} --images {input.images}"
-        " --logits {input.logits} --expected {input.expected} --options {params.options:q} {params.more} --output {output} > {log} 2>&1"
+        " --logits {input.logits} --expected {input.expected} --options {params.options:q} --probes {params.probes} --output {output} > {log} 2>&1"
 
 
 rule measure_accuracy:
@@ -61,19 +37,8 @@ rule measure_accuracy:
         unpack(artifact),
         images="artifacts/images/evaluation-r{resolution}.npy",
         answers="artifacts/references/classes-{model}-r{resolution}.json",
-        code=code(
-            "measure/accuracy",
-            "measure/cell",
-            "measure/loading",
-            "measure/memory",
-            "machine/gpus",
-            "machine/threads",
-            "data/sequence",
-            "precision",
-            "backends/session",
-        ),
-        backend=lambda wildcards: code(*backends.get(wildcards.backend).CODE),
-        script="scripts/measure_accuracy.py",
+        code=code("measure_accuracy"),
+        backend=backend_code,
     output:
         f"artifacts/accuracy/{grid.Cell.PATTERN}.json",
     log:
@@ -85,20 +50,18 @@ rule measure_accuracy:
         cell=grid.Cell.PATTERN,
         device=DEVICE,
         options=json.dumps({"cpu_threads": config["timing"]["cpu_threads"]}),
-        settings=backend_settings,
-        environment=lambda wildcards: FINGERPRINTS[wildcards.backend],
+        stale_when=accuracy_stale_when,
     message:
         "Accuracy of {params.cell}"
     shell:
-        "warm --record-death scripts.measure_accuracy {params.cell} --device {params.device}"
+        "{WARM} --record-death scripts.measure_accuracy {params.cell} --device {params.device}"
         " --artifact {input.artifact} --build {input.build} --images {input.images} --answers {input.answers}"
         " --options {params.options:q} --output {output} > {log} 2>&1"
 
 
 rule measure_peaks:
     input:
-        code=code("measure/peaks", "measure/energy", "machine/gpus", "precision", "machine/threads"),
-        script="scripts/measure_peaks.py",
+        code=code("measure_peaks"),
     output:
         "artifacts/peaks.json",
     log:
@@ -107,9 +70,9 @@ rule measure_peaks:
     params:
         device=DEVICE,
         precisions=AXES["precision"],
-        environment=fingerprint(MACHINE),
+        stale_when=fingerprint(MACHINE),
     message:
         "What this device can do at most: matrix products and copies"
     shell:
-        "warm scripts.measure_peaks --device {params.device} --precisions {params.precisions} --output {output}"
+        "{WARM} scripts.measure_peaks --device {params.device} --precisions {params.precisions} --output {output}"
         " > {log} 2>&1"

@@ -3,9 +3,7 @@
 
 rule train_digits:
     input:
-        # Not "flops", which it asks what an architecture costs: that does not change.
-        code=code("model/training", "model/torchvision", "precision", "machine/threads", "data/digits", "data/source"),
-        script="scripts/train_digits.py",
+        code=code("train_digits"),
     output:
         weights="artifacts/weights/digits-{model}.pth",
         description="artifacts/weights/digits-{model}.json",
@@ -20,7 +18,7 @@ rule train_digits:
     message:
         "Training of {wildcards.model} on handwritten digits"
     shell:
-        "warm scripts.train_digits --model {wildcards.model} --seed {params.seed} --device {params.device}"
+        "{WARM} scripts.train_digits --model {wildcards.model} --seed {params.seed} --device {params.device}"
         " --output {output.weights} --description {output.description} > {log} 2>&1"
 
 
@@ -29,16 +27,7 @@ rule prepare_weights:
         checkpoint=own_checkpoint,
         trained=trained_weights,
         training=training,
-        code=code(
-            "model/weights",
-            "model/torchvision",
-            "data/sequence",
-            "machine/threads",
-            "model/training",
-            "data/digits",
-            "data/source",
-        ),
-        script="scripts/prepare_weights.py",
+        code=code("prepare_weights"),
     output:
         weights="artifacts/weights/{model}-r{resolution}.pth",
         description="artifacts/weights/{model}-r{resolution}.json",
@@ -50,7 +39,7 @@ rule prepare_weights:
     message:
         "Weights of {wildcards.model} for {wildcards.resolution} x {wildcards.resolution}"
     shell:
-        "warm scripts.prepare_weights --model {wildcards.model} --checkpoint {input.checkpoint} --seed {params.seed}"
+        "{WARM} scripts.prepare_weights --model {wildcards.model} --checkpoint {input.checkpoint} --seed {params.seed}"
         " --trained {input.trained} --training {input.training}"
         " --resolution {wildcards.resolution} --output {output.weights} --description {output.description}"
         " > {log} 2>&1"
@@ -61,8 +50,7 @@ rule count_flops:
         onnx=expand(
             "artifacts/onnx/{model}-fp32-r{resolution}.onnx", model=AXES["model"], resolution=AXES["resolution"]
         ),
-        code=code("model/flops", "model/onnx_graph", "model/torchvision"),
-        script="scripts/count_flops.py",
+        code=code("count_flops"),
     output:
         "artifacts/flops.json",
     log:
@@ -73,7 +61,7 @@ rule count_flops:
     message:
         "Floating-point operations of one image"
     shell:
-        "warm scripts.count_flops --models {params.models} --resolutions {params.resolutions} --onnx {input.onnx}"
+        "{WARM} scripts.count_flops --models {params.models} --resolutions {params.resolutions} --onnx {input.onnx}"
         " --output {output} > {log} 2>&1"
 
 
@@ -81,7 +69,6 @@ rule prepare_images:
     input:
         images=image_files,
         code=image_code,
-        script="scripts/prepare_images.py",
     output:
         images="artifacts/images/{part}-r{resolution}.npy",
         description="artifacts/images/{part}-r{resolution}.json",
@@ -95,7 +82,7 @@ rule prepare_images:
     message:
         "Images for {wildcards.part} of {wildcards.resolution} x {wildcards.resolution}"
     shell:
-        "warm scripts.prepare_images --source {params.source:q} --seed {params.seed} --part {wildcards.part}"
+        "{WARM} scripts.prepare_images --source {params.source:q} --seed {params.seed} --part {wildcards.part}"
         " --resolution {wildcards.resolution} --most {params.most} --output {output.images}"
         " --description {output.description} > {log} 2>&1"
 
@@ -106,8 +93,7 @@ rule classify_images:
         origin="artifacts/weights/{model}-r{resolution}.json",
         images="artifacts/images/evaluation-r{resolution}.npy",
         about="artifacts/images/evaluation-r{resolution}.json",
-        code=code("evidence/classes", "model/torchvision", "precision", "machine/threads"),
-        script="scripts/classify_images.py",
+        code=code("classify_images"),
     output:
         "artifacts/references/classes-{model}-r{resolution}.json",
     log:
@@ -117,7 +103,7 @@ rule classify_images:
     message:
         "Answers of {wildcards.model} in float32 to the evaluation images"
     shell:
-        "warm scripts.classify_images --model {wildcards.model} --weights {input.weights} --origin {input.origin}"
+        "{WARM} scripts.classify_images --model {wildcards.model} --weights {input.weights} --origin {input.origin}"
         " --images {input.images} --about {input.about} --output {output} > {log} 2>&1"
 
 
@@ -125,16 +111,7 @@ rule compute_reference:
     input:
         weights="artifacts/weights/{model}-r{resolution}.pth",
         images="artifacts/images/reference-r{resolution}.npy",
-        # Not "flops", which it asks what an architecture costs: that does not change.
-        code=code(
-            "evidence/reference",
-            "evidence/rounding",
-            "evidence/parity",
-            "precision",
-            "model/torchvision",
-            "machine/threads",
-        ),
-        script="scripts/compute_reference.py",
+        code=code("compute_reference"),
     output:
         logits="artifacts/references/logits-{model}-r{resolution}.npy",
         expected="artifacts/references/expected-{model}-r{resolution}.json",
@@ -148,15 +125,14 @@ rule compute_reference:
     message:
         "Right answers of {wildcards.model} in float64 for {wildcards.resolution} x {wildcards.resolution}"
     shell:
-        "warm scripts.compute_reference --model {wildcards.model} --device {params.device} --weights {input.weights} --images {input.images}"
+        "{WARM} scripts.compute_reference --model {wildcards.model} --device {params.device} --weights {input.weights} --images {input.images}"
         " --logits {output.logits} --expected {output.expected} > {log} 2>&1"
 
 
 rule export_onnx:
     input:
         weights="artifacts/weights/{model}-r{resolution}.pth",
-        code=code("builders/onnx_export", "model/torchvision", "evidence/parity", "precision", "machine/threads"),
-        script="scripts/export_onnx.py",
+        code=code("export_onnx"),
     output:
         onnx="artifacts/onnx/{model}-{precision}-r{resolution}.onnx",
         description="artifacts/onnx/{model}-{precision}-r{resolution}.json",
@@ -165,11 +141,11 @@ rule export_onnx:
     wildcard_constraints:
         precision="fp32|fp16|bf16",  # as torch has it; int8 is made of fp32
     params:
-        environment=environment.versions(("torch", "onnx", "onnxscript")),
+        stale_when=environment.versions(("torch", "onnx", "onnxscript")),
     message:
         "ONNX export of {wildcards.model} in {wildcards.precision} at {wildcards.resolution} x {wildcards.resolution}"
     shell:
-        "warm --keep export_onnx --record-death scripts.export_onnx --model {wildcards.model} --weights {input.weights} --precision {wildcards.precision}"
+        "{WARM} --keep export_onnx --record-death scripts.export_onnx --model {wildcards.model} --weights {input.weights} --precision {wildcards.precision}"
         " --resolution {wildcards.resolution} --onnx {output.onnx} --description {output.description} > {log} 2>&1"
 
 
@@ -177,8 +153,7 @@ rule quantize_onnx:
     input:
         onnx="artifacts/onnx/{model}-fp32-r{resolution}.onnx",
         calibration="artifacts/images/calibration-r{resolution}.npy",
-        code=code("builders/onnx_int8", "evidence/parity"),
-        script="scripts/quantize_onnx.py",
+        code=code("quantize_onnx"),
     output:
         onnx="artifacts/onnx/{model}-int8-r{resolution}.onnx",
         description="artifacts/onnx/{model}-int8-r{resolution}.json",
@@ -186,9 +161,9 @@ rule quantize_onnx:
         "logs/quantize_onnx/{model}-r{resolution}.log",
     threads: 2
     params:
-        environment=environment.versions(("onnxruntime-gpu", "onnxruntime", "onnx")),
+        stale_when=environment.versions(("onnxruntime-gpu", "onnxruntime", "onnx")),
     message:
         "int8 of {wildcards.model} at {wildcards.resolution} x {wildcards.resolution}"
     shell:
-        "warm --record-death scripts.quantize_onnx --onnx {input.onnx} --calibration {input.calibration} --output {output.onnx}"
+        "{WARM} --record-death scripts.quantize_onnx --onnx {input.onnx} --calibration {input.calibration} --output {output.onnx}"
         " --description {output.description} > {log} 2>&1"

@@ -6,19 +6,7 @@ rule audit_published:
         tables=source.files(config["published"]),
         flops="artifacts/flops.json",
         hardware="config/hardware.yaml",
-        code=code(
-            "published/verdict",
-            "published/arithmetic",
-            "published/checks",
-            "published/hypotheses",
-            "published/source",
-            "published/columns",
-            "published/quantities",
-            "table/audit",
-            "machine/data_sheet",
-            "model/flops",
-        ),
-        script="scripts/audit_published.py",
+        code=code("audit_published"),
     output:
         "artifacts/published.json",
     log:
@@ -30,5 +18,5 @@ rule audit_published:
     message:
         "Arithmetic and physics of published tables"
     shell:
-        "warm scripts.audit_published {params.published:q} --model {params.model} --flops {input.flops}"
+        "{WARM} scripts.audit_published {params.published:q} --model {params.model} --flops {input.flops}"
         " --output {output} > {log} 2>&1"

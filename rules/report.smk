@@ -8,7 +8,7 @@ rule draw_plots:
         run="artifacts/run.json",
         flops="artifacts/flops.json",
         languages=LANGUAGES,
-        code=code("text/language", "table/rounds", "measure/host", "backends/variants") + package("report/plots"),
+        code=code("draw_plots", "report/plots"),
     output:
         **{
             name: report(
@@ -27,8 +27,9 @@ rule draw_plots:
     localrule: True
     message:
         "Plots of {wildcards.model}"
-    script:
-        "../scripts/draw_plots.py"
+    shell:
+        "{PYTHON} scripts.draw_plots --model {wildcards.model} --results {input.results} --rounds {input.rounds}"
+        " --run {input.run} --flops {input.flops} --folder report/plots > {log} 2>&1"
 
 
 rule render_pages:
@@ -39,16 +40,7 @@ rule render_pages:
         explorer="templates/explorer.html.j2",
         table="templates/results.html.j2",
         languages=LANGUAGES,
-        code=code(
-            "report/explorer",
-            "report/results_page",
-            "report/html_page",
-            "text/templates",
-            "text/language",
-            "backends/variants",
-        )
-        + package("report/findings")
-        + package("report/plots"),
+        code=code("render_pages"),
     output:
         explorer=report(
             "report/explorer.html",
@@ -67,8 +59,9 @@ rule render_pages:
     localrule: True
     message:
         "Explorer and table of all cells"
-    script:
-        "../scripts/render_pages.py"
+    shell:
+        "{PYTHON} scripts.render_pages --results {input.results} --run {input.run}"
+        " --explorer {input.explorer} {output.explorer} --table {input.table} {output.table} > {log} 2>&1"
 
 
 rule render_report:
@@ -82,9 +75,7 @@ rule render_report:
         template="templates/report.md.j2",
         sections=sorted(str(path) for path in Path("templates/sections").glob("*.j2")),
         languages=LANGUAGES,
-        code=code("report/markdown", "text/templates", "text/language", "statistics")
-        + package("report/findings")
-        + package("published"),
+        code=code("render_report", "measure/probes"),
     output:
         report(
             "report/report.md",
@@ -97,5 +88,6 @@ rule render_report:
     localrule: True
     message:
         "Report"
-    script:
-        "../scripts/render_report.py"
+    shell:
+        "{PYTHON} scripts.render_report --results {input.results} --run {input.run} --published {input.published}"
+        " --template {input.template} --output {output} > {log} 2>&1"

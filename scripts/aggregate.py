@@ -1,19 +1,26 @@
-"""Bring all records together in one table, and describe the run."""
+"""Bring all records together in one table, judge them, and say what was measured."""
 
-from speedgrid import record
-from speedgrid.grid import Cell
-from speedgrid.launcher.log import log_to
-from speedgrid.table import description as run
-from speedgrid.table import rounds
+import argparse
+import json
+from pathlib import Path
 
-log_to(snakemake.log[0])
-inputs, params = snakemake.input, snakemake.params
-cells = [Cell.parse(name) for name in params.cells]
-table, description = run.summarise(
-    cells, inputs.timings, inputs.weights, inputs.flops, inputs.peaks, params.config, inputs.accuracy
-)
-timings = rounds.tabulate(map(record.read, inputs.timings))
-timings.to_csv(snakemake.output.rounds, index=False, float_format="%.7g")
-table.to_csv(snakemake.output.csv, index=False, float_format="%.10g")
-table.to_parquet(snakemake.output.parquet, index=False)
-record.write_json(snakemake.output.run, description)
+from speedgrid import grid
+from speedgrid.table.description import Material, finish
+
+parser = argparse.ArgumentParser(description=__doc__)
+parser.add_argument("--axes", type=json.loads, required=True, help="of the grid, each a list of values, as JSON")
+parser.add_argument("--rounds", type=int, required=True, help="of the grid")
+parser.add_argument("--timings", type=Path, default=Path("artifacts/timings"), help="folder of records")
+for name in ("weights", "accuracy"):
+    parser.add_argument(f"--{name}", nargs="*", type=Path, default=[], help="files of each")
+parser.add_argument("--reference", type=json.loads, required=True, help="backend and precision of speed-ups, as JSON")
+parser.add_argument("--max-top1-loss", type=float, required=True, help="of the precision that is chosen, a share")
+for name in ("flops", "peaks", "csv", "parquet", "rounds-csv", "summary"):
+    parser.add_argument(f"--{name}", type=Path, required=True)
+asked = parser.parse_args()
+cells, control = grid.cells(asked.axes), grid.control_cell(asked.axes)
+timings = [asked.timings / f"{name}.json" for name in sorted(grid.measuring_order(cells, control, 0, asked.rounds))]
+material = Material.read(timings, asked.weights, asked.flops, asked.peaks, asked.accuracy)
+found = finish(cells, material, asked.reference, asked.max_top1_loss)
+found.write(asked.csv, asked.rounds_csv, asked.summary)
+found.table.to_parquet(asked.parquet, index=False)

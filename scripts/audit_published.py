@@ -4,9 +4,9 @@ import argparse
 import json
 from pathlib import Path
 
+from speedgrid.launcher.outputs import write_json
 from speedgrid.published.source import PublishedError
 from speedgrid.published.verdict import audit_all
-from speedgrid.record import write_json
 
 parser = argparse.ArgumentParser(description=__doc__)
 parser.add_argument("published", type=json.loads, help="JSON list of files, or of objects with `file`")

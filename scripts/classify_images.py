@@ -2,10 +2,10 @@
 
 import argparse
 
-from speedgrid.data import DataError
+from speedgrid.data.source import DataError
 from speedgrid.evidence import classes
+from speedgrid.launcher.outputs import write_json
 from speedgrid.machine import gpus
-from speedgrid.record import write_json
 
 parser = argparse.ArgumentParser(description=__doc__)
 for name in ("model", "weights", "origin", "images", "about", "output"):

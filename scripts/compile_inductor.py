@@ -4,7 +4,7 @@ import argparse
 
 from speedgrid.builders import inductor as inductor_package
 from speedgrid.grid import Cell
-from speedgrid.record import unmade, write_json
+from speedgrid.launcher.outputs import unmade, write_json
 
 parser = argparse.ArgumentParser(description=__doc__)
 parser.add_argument("cell", type=Cell.parse, help="e.g. resnet18-inductor-fp16-r224-b8")

@@ -2,10 +2,10 @@
 
 import argparse
 
+from speedgrid.launcher.outputs import write_json
 from speedgrid.machine import gpus
 from speedgrid.model import flops
 from speedgrid.model.onnx_graph import GraphError
-from speedgrid.record import write_json
 
 parser = argparse.ArgumentParser(description=__doc__)
 parser.add_argument("--models", nargs="+", required=True)

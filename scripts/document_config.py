@@ -1,13 +1,20 @@
-"""Write the tables of keys and of backends into a README. python -m scripts.document_config README.md"""
+"""Write the tables of keys and of backends into a README, and docs/columns.md beside it.
+
+python -m scripts.document_config README.md
+"""
 
 import sys
 from pathlib import Path
 
 from speedgrid import settings
 from speedgrid.backends import variants
+from speedgrid.table import columns
 
 readme = Path(sys.argv[1])
 for name, table in (("config", settings.document()), ("backends", variants.document())):
     begin, end = f"<!-- {name} table: make docs -->\n", f"<!-- end of {name} table -->\n"
     before, rest = readme.read_text().split(begin)
     readme.write_text(before + begin + table + end + rest.split(end)[1])
+columns_page = readme.parent / "docs" / "columns.md"
+columns_page.parent.mkdir(exist_ok=True)
+columns_page.write_text(columns.document())

@@ -1,12 +1,15 @@
 """Draw every plot of one model."""
 
+import argparse
 from pathlib import Path
 
-from speedgrid.launcher.log import log_to
 from speedgrid.report import plots
 from speedgrid.report.plots.material import Material
 
-log_to(snakemake.log[0])
-inputs = snakemake.input
-material = Material.read(inputs.results, inputs.rounds, inputs.run, inputs.flops)
-plots.draw_all(material.of(snakemake.wildcards.model), Path(snakemake.output.png[0]).parent)
+parser = argparse.ArgumentParser(description=__doc__)
+parser.add_argument("--model", required=True)
+for name in ("results", "rounds", "run", "flops", "folder"):
+    parser.add_argument(f"--{name}", type=Path, required=True)
+asked = parser.parse_args()
+material = Material.read(asked.results, asked.rounds, asked.run, asked.flops)
+plots.draw_all(material.of(asked.model), asked.folder)

@@ -3,8 +3,8 @@
 import argparse
 
 from speedgrid.builders import onnx_export as export
+from speedgrid.launcher.outputs import unmade, write_json
 from speedgrid.machine import gpus
-from speedgrid.record import unmade, write_json
 
 parser = argparse.ArgumentParser(description=__doc__)
 parser.add_argument("--precision", required=True)

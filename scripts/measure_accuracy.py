@@ -4,8 +4,8 @@ import argparse
 import json
 
 from speedgrid.grid import Cell
-from speedgrid.measure import accuracy
-from speedgrid.record import write_json
+from speedgrid.launcher.outputs import write_json
+from speedgrid.measure import accuracy, loading
 
 parser = argparse.ArgumentParser(description=__doc__)
 parser.add_argument("cell", type=Cell.parse, help="e.g. resnet18-pytorch-fp32-r224-b32")
@@ -15,4 +15,6 @@ parser.add_argument("--died", help="evaluate nothing, and record that an earlier
 for name in ("device", "artifact", "images", "answers", "output"):
     parser.add_argument(f"--{name}", required=True)
 asked = parser.parse_args()
-write_json(asked.output, accuracy.evaluate(asked.cell, asked.device, vars(asked), asked.options))
+files = loading.Files(asked.artifact, asked.images, asked.build, answers=asked.answers)
+threads = asked.options["cpu_threads"]
+write_json(asked.output, accuracy.evaluate(asked.cell, asked.device, files, threads, asked.died))

@@ -2,8 +2,8 @@
 
 import argparse
 
+from speedgrid.launcher.outputs import write_json
 from speedgrid.measure import peaks
-from speedgrid.record import write_json
 
 parser = argparse.ArgumentParser(description=__doc__)
 parser.add_argument("--device", required=True)

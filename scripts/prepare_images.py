@@ -3,8 +3,8 @@
 import argparse
 
 from speedgrid import data
+from speedgrid.launcher.outputs import write_json
 from speedgrid.machine import gpus
-from speedgrid.record import write_json
 
 parser = argparse.ArgumentParser(description=__doc__)
 parser.add_argument("--source", required=True, help="digits, random or a folder")

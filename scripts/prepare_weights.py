@@ -2,9 +2,9 @@
 
 import argparse
 
+from speedgrid.launcher.outputs import write_json
 from speedgrid.machine import gpus
 from speedgrid.model import torchvision, weights
-from speedgrid.record import write_json
 
 parser = argparse.ArgumentParser(description=__doc__)
 for name, text in (("checkpoint", "the user's weights"), ("trained", "those on digits"), ("training", "their JSON")):

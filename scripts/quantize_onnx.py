@@ -3,9 +3,9 @@
 import argparse
 
 from speedgrid.builders import onnx_int8 as quantize
-from speedgrid.evidence import reference
+from speedgrid.data import arrays
+from speedgrid.launcher.outputs import unmade, write_json
 from speedgrid.machine import gpus
-from speedgrid.record import unmade, write_json
 
 parser = argparse.ArgumentParser(description=__doc__)
 for name in ("onnx", "calibration", "output", "description"):
@@ -16,5 +16,5 @@ if asked.died:
     description = unmade(asked.output, f"int8 quantisation: {asked.died}")
 else:
     with gpus.working():
-        description = quantize.attempt(asked.onnx, reference.read(asked.calibration), asked.output)
+        description = quantize.attempt(asked.onnx, arrays.read(asked.calibration), asked.output)
 write_json(asked.description, description)

@@ -1,18 +1,21 @@
 """Render the HTML pages beside the report: the explorer and the table of all cells."""
 
+import argparse
 import json
 from pathlib import Path
 
 import pandas as pd
 
-from speedgrid.launcher.log import log_to
 from speedgrid.report import explorer, results_page
 from speedgrid.text.language import speaking
 
-log_to(snakemake.log[0])
-inputs, outputs = snakemake.input, snakemake.output
-results = pd.read_parquet(inputs.results)
-run = json.loads(Path(inputs.run).read_text())
+parser = argparse.ArgumentParser(description=__doc__)
+for name in ("results", "run"):
+    parser.add_argument(f"--{name}", type=Path, required=True)
+for name in ("explorer", "table"):
+    parser.add_argument(f"--{name}", nargs=2, type=Path, required=True, metavar=("TEMPLATE", "PAGE"))
+asked = parser.parse_args()
+results, run = pd.read_parquet(asked.results), json.loads(asked.run.read_text(encoding="utf-8"))
 with speaking(run["config"]["report"]["language"]):
-    Path(outputs.explorer).write_text(explorer.page(results, run, inputs.explorer))
-    Path(outputs.table).write_text(results_page.page(results, run, inputs.table))
+    for (template, page), made in ((asked.explorer, explorer), (asked.table, results_page)):
+        page.write_text(made.page(results, run, template), encoding="utf-8")

@@ -1,15 +1,17 @@
 """Render the report."""
 
+import argparse
 import json
 from pathlib import Path
 
 import pandas as pd
 
-from speedgrid.launcher.log import log_to
-from speedgrid.report import markdown as report
+from speedgrid.report import markdown
 
-log_to(snakemake.log[0])
-results = pd.read_parquet(snakemake.input.results)
-run = json.loads(Path(snakemake.input.run).read_text())
-published = json.loads(Path(snakemake.input.published).read_text())
-Path(snakemake.output[0]).write_text(report.markdown(results, run, snakemake.input.template, published))
+parser = argparse.ArgumentParser(description=__doc__)
+for name in ("results", "run", "published", "template", "output"):
+    parser.add_argument(f"--{name}", type=Path, required=True)
+asked = parser.parse_args()
+run, published = (json.loads(path.read_text(encoding="utf-8")) for path in (asked.run, asked.published))
+written = markdown.markdown(pd.read_parquet(asked.results), run, asked.template, published)
+asked.output.write_text(written, encoding="utf-8")

@@ -4,10 +4,10 @@ import argparse
 
 import torch
 
+from speedgrid.launcher.outputs import write_json
 from speedgrid.machine import gpus
 from speedgrid.model import training
 from speedgrid.model.torchvision import WeightsError
-from speedgrid.record import write_json
 
 parser = argparse.ArgumentParser(description=__doc__)
 parser.add_argument("--seed", type=int, default=0)

@@ -39,6 +39,11 @@ class Cell:
             raise ValueError(f"cell name {name!r} does not read as {cls.PATTERN}, e.g. resnet18-pytorch-fp32-r224-b1")
         return cls(*match.groups()[:3], int(match[4]), int(match[5]))
 
+    @classmethod
+    def of(cls, model: str, backend: str, precision: str, resolution: str, batch_size: str, **_: str) -> "Cell":
+        """Return the cell of a rule's wildcards, which are text."""
+        return cls(model, backend, precision, int(resolution), int(batch_size))
+
     def __str__(self) -> str:
         return self.PATTERN.format(**asdict(self))
 

@@ -1,69 +1,311 @@
-"""The record of one measurement: a JSON file that is written whole or not at all."""
+"""The record of one measurement, declared: what was asked, and what was seen. Nothing in it is a judgement.
+
+What the samples, errors and names of kernels mean is decided from records when the table is made (speedgrid.table), so
+that a limit, a pattern or a sentence can change with no device and no measurement repeated. A record is a JSON file
+that is written whole or not at all; speedgrid.formats reads those of older versions.
+"""
 
 import json
-import os
-import tempfile
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any, Literal, TypedDict
 
-# From best to worst: a cell of several rounds has the worst one's.
-STATUSES = (
-    "ok",
-    "unstable",
-    "wrong_precision",
-    "unavailable",
-    "unsupported",
-    "out_of_memory",
-    "failed",
-    "wrong_result",
-)
-# Those whose speed is shown; wrong_precision is a true speed of what `observed_precision` says.
-SHOWN = ("ok", "unstable", "wrong_precision")
-# The record's layout; a reader that finds another number says so instead of guessing.
-FORMAT = 3
+from speedgrid.grid import Cell
+from speedgrid.launcher.outputs import one_line, write_json
+
+# The record's layout; `read` also reads the OLDER ones.
+FORMAT = 4
+# What a process that holds the device can say; all else is said by the table.
+Status = Literal["ok", "unavailable", "unsupported", "out_of_memory", "failed"]
 
 
 class RecordError(ValueError):
     """A record that cannot be read; the message names the file."""
 
 
-def one_line(error: Exception) -> str:
-    """Return an exception's type and text in one line, for a reason."""
-    return f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
+class Machine(TypedDict, total=False):
+    """A machine as it was when something was measured; what starts with gpu is missing where there is none.
+
+    Memory in MB, power in W, clocks in MHz. packages: installed versions by name. commit: speedgrid's own.
+    """
+
+    device: str
+    device_name: str
+    cpu: str
+    os: str
+    python: str
+    packages: dict[str, str]
+    commit: str | None
+    gpu: str
+    gpu_uuid: str
+    gpu_memory_mb: int
+    compute_capability: str
+    driver: str
+    cuda_driver: str
+    power_limit_w: float | None
+    max_sm_clock_mhz: int | None
 
 
-def unmade(output: str | Path, reason: str, status: str = "failed") -> dict:
-    """Return the description of a file that could not be made, and leave it empty; its cells show the reason."""
-    Path(output).write_bytes(b"")
-    return {"status": status, "reason": reason}
+@dataclass(frozen=True)
+class Asked:
+    """What a timing was asked to do.
+
+    turn: what it is for, as of speedgrid.grid.TURN. Counts and min_seconds are minimums of a timing; from there on it
+    stops when the 95 % interval of its median is within target_percent of it on either side; max_seconds wins over
+    all of them. cpu_threads: of a session on the CPU. settings: of the cell's variant. probes: what else to measure.
+    """
+
+    cell: Cell
+    turn: str
+    device: str
+    warmup_runs: int
+    timed_runs: int
+    min_seconds: float
+    max_seconds: float
+    target_percent: float
+    cpu_threads: int
+    settings: dict[str, Any] = field(default_factory=dict)
+    probes: list[str] = field(default_factory=list)
 
 
-def write_json(path: str | Path, content: dict) -> None:
-    """Write `content` to `path` through a temporary file beside it, so that a killed process leaves no half file."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+@dataclass(frozen=True)
+class Samples:
+    """Raw samples of one cell in one round, in ms a call.
+
+    host_ms: from before the call to after waiting for it. device_ms: between CUDA events around the call; empty on
+    the CPU. submit_ms: until the call returned, without waiting. steady: whether two windows of warm-up calls agreed.
+    capped: whether max_seconds ended the timing before its interval was narrow.
+    """
+
+    host_ms: list[float]
+    device_ms: list[float] = field(default_factory=list)
+    submit_ms: list[float] = field(default_factory=list)
+    warmup_runs: int = 0
+    warmup_seconds: float = 0.0
+    timed_seconds: float = 0.0
+    steady: bool = False
+    capped: bool = False
+
+
+@dataclass(frozen=True)
+class Memory:
+    """Memory of a process in MB (1e6 bytes) at several moments, the first of them before anything was loaded.
+
+    whole_device: the readings are of the whole GPU, because the driver lists no processes. other_processes: how many
+    had something on the same GPU; None where the driver does not say.
+    """
+
+    readings_mb: dict[str, float | None]
+    whole_device: bool = False
+    other_processes: int | None = None
+
+    def peak_mb(self) -> float | None:
+        """Return the largest reading less the first one, in MB; None if there is no other reading."""
+        baseline, *later = self.readings_mb.values()
+        if baseline is None or not any(later):
+            return None
+        return round(max(0.0, *(reading - baseline for reading in later if reading is not None)), 3)
+
+
+@dataclass(frozen=True)
+class Telemetry:
+    """Readings of a GPU while a cell was timed, one list for each quantity; no reading is None.
+
+    time: seconds since the epoch. temperature_c: in degrees Celsius. reasons: bits of LOWER_CLOCK.
+    """
+
+    time: list[float] = field(default_factory=list)
+    sm_clock_mhz: list[float | None] = field(default_factory=list)
+    power_w: list[float | None] = field(default_factory=list)
+    temperature_c: list[float | None] = field(default_factory=list)
+    utilisation_percent: list[float | None] = field(default_factory=list)
+    reasons: list[int | None] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Host:
+    """The processors of a machine while a cell was timed, as of speedgrid.measure.host."""
+
+    busy_elsewhere_cores: float
+    stolen_cores: float
+    pace_ms: list[float] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Errors:
+    """Errors of a session's outputs beside the float64 reference, one number for each compared image.
+
+    images: how many different ones. signal, noise: L2 norms of the reference's outputs and of the difference. cosine:
+    between both. margin: between the reference's two best classes; None where there is one class. same_class: whether
+    both have the same best class. classes: how many there are.
+    """
+
+    images: int
+    signal: list[float]
+    noise: list[float]
+    cosine: list[float]
+    margin: list[float | None]
+    same_class: list[bool]
+    classes: int
+
+
+@dataclass(frozen=True)
+class Parity:
+    """Figures of all compared images, as of speedgrid.evidence.parity: what records before format 4 have of Errors."""
+
+    images: int
+    snr_db: float
+    snr_db_min: float
+    snr_db_median: float
+    relative_l2: float
+    cosine_min: float
+    top1_agreement: float
+
+
+@dataclass(frozen=True)
+class Expected:
+    """Errors that rounding is expected to make on this model: SNR in dB by precision, and its unevenness in dB."""
+
+    snr_db: dict[str, float]
+    uneven_db: float = 0.0
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What a measurement saw of a session that ran.
+
+    dtype: of its input and output, as it reports them itself. details: what ran. quantised_nodes: of a quantised one,
+    how many of its products executed so. seconds: where the time went, by step. errors: None where an output was
+    missing or not finite. probes: what each probe that was asked for measured, by its name.
+    """
+
+    dtype: str
+    details: dict[str, Any]
+    samples: Samples
+    seconds: dict[str, float]
+    memory: Memory
+    expected: Expected | None
+    errors: Errors | None = None
+    parity: Parity | None = None
+    quantised_nodes: dict[str, Any] | None = None
+    telemetry: Telemetry | None = None
+    host: Host | None = None
+    probes: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Record:
+    """One measurement: what was asked, and what was seen.
+
+    reason: in one clause, why `status` is not ok. measured_at: ISO 8601. fingerprint: what must not differ in a
+    table. command: measures this again. build: the record of what was compiled for it. seen: None unless it ran.
+    """
+
+    asked: Asked
+    status: Status
+    reason: str
+    measured_at: str
+    environment: Machine
+    fingerprint: str
+    command: str
+    build: dict[str, Any] | None = None
+    seen: Seen | None = None
+    traceback: str | None = None
+    format: int = FORMAT
+
+    @property
+    def cell(self) -> Cell:
+        """The cell that was measured."""
+        return self.asked.cell
+
+    @property
+    def turn(self) -> str:
+        """The turn of the measurement: round1, twin1, sentinel1 ..."""
+        return self.asked.turn
+
+    @property
+    def host_ms(self) -> list[float]:
+        """The latencies in ms on the host clock, of a record that has some."""
+        assert self.seen is not None, f"{self.cell}, {self.turn}: {self.status}"
+        return self.seen.samples.host_ms
+
+
+def write(path: str | Path, record: Record) -> None:
+    """Write a record to `path`, as JSON, whole or not at all."""
+    write_json(path, asdict(record))
+
+
+def read(path: Any) -> Record:
+    """Return the record in `path`, a path or one inside a ZIP file. Raises RecordError if it is none."""
     try:
-        with os.fdopen(handle, "w") as file:
-            json.dump(content, file, indent=1, allow_nan=False)
-            file.write("\n")
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise
-
-
-def read(path: str | Path) -> dict:
-    """Return the record in `path`. Raises RecordError if it is not one of this format."""
-    try:
-        record = json.loads(Path(path).read_text())
+        content = json.loads(path.read_text(encoding="utf-8") if hasattr(path, "read_text") else Path(path).read_text())
     except (OSError, ValueError) as error:
         raise RecordError(f"{path} is not a readable record ({error}); delete it and run again.") from error
-    if not isinstance(record, dict):
-        raise RecordError(f"{path} is not a record but a {type(record).__name__}; delete it and run again.")
-    if record.get("format") != FORMAT or record.get("status") not in STATUSES:
-        raise RecordError(
-            f"{path} has format {record.get('format')!r} and status {record.get('status')!r}; "
-            f"this version reads format {FORMAT}: delete the file and run again."
-        )
-    return record
+    try:
+        return parse(content)
+    except RecordError as error:
+        raise RecordError(f"{path} {error}; delete it and run again.") from error
+
+
+def parse(content: Any) -> Record:
+    """Return the record that a JSON value is, brought to this format. Raises RecordError, which names what is wrong."""
+    import msgspec  # 20 ms, which a timing need not pay
+
+    if not isinstance(content, dict):
+        raise RecordError(f"is not a record but a {type(content).__name__}")
+    older = OLDER.get(content.get("format"))
+    if older is None and content.get("format") != FORMAT:
+        known = ", ".join(map(str, [*OLDER, FORMAT]))
+        raise RecordError(f"has format {content.get('format')!r}; this version reads {known}")
+    try:
+        return msgspec.convert(older(content) if older else content, Record)
+    except (msgspec.ValidationError, AttributeError, KeyError, TypeError) as error:
+        raise RecordError(f"is not a record of format {content['format']} ({one_line(error)})") from error
+
+
+def _from_format_3(old: dict[str, Any]) -> dict[str, Any]:
+    """Return a record of format 3 as one of this format.
+
+    It had verdicts in its status, and of telemetry and errors the summaries alone: a summary of readings stands as one
+    reading, and Parity stands for the errors. What it judged is judged anew, by today's rules.
+    """
+    asked = {**dict.fromkeys(("warmup_runs", "timed_runs", "min_seconds", "max_seconds", "target_percent"), 0)}
+    asked |= {"settings": {}, **old["asked"], "cell": old["cell"], "turn": old["turn"], "probes": []}
+    whole = ("measured_at", "environment", "fingerprint", "command")
+    new = {name: old[name] for name in whole} | {"asked": asked, "format": FORMAT, "traceback": old.get("traceback")}
+    if "samples" not in old:
+        return new | {"status": old["status"], "reason": old["reason"]}
+    samples, parity = dict(old["samples"]), dict(old["parity"] or {})
+    back_to_back = {name: samples.pop(f"throughput_{name}", None) for name in ("ms", "runs", "seconds")}
+    names = [name for name in ("snr_db", "uneven_db") if f"expected_{name}" in parity]
+    expected = {name: parity.pop(f"expected_{name}") for name in names}
+    probes = {"energy": old.get("energy"), "kernels": old.get("kernels"), "request": old.get("end_to_end")}
+    probes["back_to_back"] = back_to_back if back_to_back["ms"] is not None else None
+    same = {name: old[name] for name in ("dtype", "details", "seconds", "quantised_nodes", "host") if name in old}
+    memory = {name: value for name, value in old["memory"].items() if name != "peak_mb"}
+    seen = same | {"samples": samples, "memory": memory, "telemetry": _one_reading(old.get("telemetry"))}
+    seen |= {"parity": parity or None, "expected": expected or None}
+    seen["probes"] = {name: found for name, found in probes.items() if found is not None}
+    return new | {"status": "ok", "reason": "", "build": old.get("build"), "seen": seen}
+
+
+def _one_reading(summary: dict[str, Any] | None) -> dict[str, Any] | None:
+    """Return the summary that records of format 3 have of their telemetry as a single reading."""
+    if summary is None:
+        return None
+    bits = {text: bit for bit, text in LOWER_CLOCK.items()}
+    quantities = ("sm_clock_mhz", "power_w", "temperature_c", "utilisation_percent")
+    readings = {name: [summary.get(name)] for name in quantities}
+    return readings | {"time": [], "reasons": [sum(bits[text] for text in summary.get("throttled", ()))]}
+
+
+# Why a GPU's clock is lower than it could be, of NVML's clocks event reasons those that change a number.
+POWER_CAP = "software power cap"
+LOWER_CLOCK = {
+    0x4: POWER_CAP,
+    0x8: "hardware slowdown",
+    0x20: "software thermal slowdown",
+    0x40: "hardware thermal slowdown",
+    0x80: "hardware power brake",
+}
+OLDER = {3: _from_format_3}

@@ -4,16 +4,18 @@ import json
 import sys
 import types
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, fields, replace
 
 import numpy as np
 
-from speedgrid import record, settings
+from speedgrid import settings
 from speedgrid.backends.session import HostSession
 from speedgrid.backends.variants import VARIANTS, Variant
 from speedgrid.grid import Cell
+from speedgrid.precision import QUANTISED
+from speedgrid.record import Asked, Expected, Memory, Parity, Record, Samples, Seen, read, write
 from speedgrid.table import cells as table
-from speedgrid.table import description as run
+from speedgrid.table.description import Description, Material, finish
 
 FLOP = {64: 10**9, 128: 4 * 10**9}
 # One layer does all the arithmetic and has all the weights: 8 MB of float32.
@@ -52,45 +54,55 @@ LATENCIES = {
 }
 
 
-def make_record(name: str, host_ms=(1.0,) * 50, *, status="ok", reason="", **changes) -> dict:
-    """Return the record of a measured cell, as of speedgrid.measure.cell; `changes` replace whole keys."""
+# Statuses that a measurement can have by itself; all others are verdicts on what it saw.
+UNMEASURED = ("unavailable", "unsupported", "out_of_memory", "failed")
+DTYPES = {"fp16": "float16", "bf16": "bfloat16"}
+
+
+def make_parity(snr_db: float, **changes) -> Parity:
+    """Return figures of errors that are alike on all of 16 images."""
+    figures = {"images": 16, "snr_db": snr_db, "snr_db_min": snr_db, "snr_db_median": snr_db}
+    figures |= {"relative_l2": 10 ** (-snr_db / 20), "cosine_min": 1.0, "top1_agreement": 1.0}
+    return Parity(**figures | changes)
+
+
+def make_record(
+    name: str, host_ms=(1.0,) * 50, *, status="ok", reason="", turn="round1", ran=None, **changes
+) -> Record:
+    """Return the record of a measured cell, on the CPU unless `changes` say otherwise.
+
+    status: what the table is to say of it: a record of `wrong_precision` has the error of another precision, one of
+    `wrong_result` no finite output. ran: the precision whose error its outputs have, where it is not the label's.
+    changes: fields of Samples, of Seen, of Asked or of the record itself.
+    """
     cell = Cell.parse(name)
-    return make_refusal(name, status, reason) | {
-        "build": None,
-        "observed_precision": cell.precision,
-        "dtype": "float32",
+    if status in UNMEASURED:
+        return make_refusal(name, status, reason, **changes)
+    if ran is None and status != "wrong_result":
+        ran = {"fp32": "tf32", "tf32": "bf16"}[cell.precision] if status == "wrong_precision" else cell.precision
+    of_samples = {key: changes.pop(key) for key in [*changes] if key in {one.name for one in fields(Samples)}}
+    samples = {"warmup_runs": 20, "warmup_seconds": 0.1, "timed_seconds": 0.2, "steady": True} | of_samples
+    seen = {
+        "dtype": DTYPES.get(cell.precision, "float32"),
         "details": {"version": "1.0"},
-        "samples": {
-            "host_ms": list(host_ms),
-            "device_ms": [],
-            "submit_ms": [],
-            "throughput_ms": None,
-            "steady": True,
-            "capped": False,
-        },
+        "samples": Samples(host_ms=list(host_ms), **samples),
         "seconds": {"import": 2.0, "load": 0.375, "first_call": 0.125, "queue": 40.0, "timing": 3.0},
-        "memory": {
-            "peak_mb": 100.0,
-            "readings_mb": {"baseline": 50.0, "timed": 150.0},
-            "whole_device": False,
-            "other_processes": None,
-        },
-        "telemetry": None,
-        "parity": {"snr_db": 61.0, "top1_agreement": 1.0, "expected_snr_db": EXPECTED},
-        **changes,
+        "memory": Memory({"baseline": 50.0, "timed": 150.0}),
+        "expected": Expected(EXPECTED),
+        "parity": make_parity(EXPECTED[ran] + 1) if ran else None,
+        "quantised_nodes": {"executed": 20, "of": 21} if cell.precision in QUANTISED else None,
     }
+    seen |= {key: changes.pop(key) for key in [*changes] if key in {one.name for one in fields(Seen)}}
+    return replace(make_refusal(name, "ok", "", **changes), seen=Seen(**seen))
 
 
-def make_refusal(name: str, status: str, reason: str) -> dict:
-    """Return the record of a cell that could not be measured: it has no samples."""
+def make_refusal(name: str, status: str, reason: str, *, turn="round1", **changes) -> Record:
+    """Return the record of a cell that could not be measured: it saw nothing."""
     cell = Cell.parse(name)
-    return {
-        "format": record.FORMAT,
-        "cell": asdict(cell),
-        "turn": "round1",
-        "asked": {"device": "cpu", "cpu_threads": 2},
-        "status": status,
-        "reason": reason,
+    asked = {"device": "cpu", "warmup_runs": 10, "timed_runs": 10, "min_seconds": 0.2, "max_seconds": 0.5}
+    asked |= {"target_percent": 2, "cpu_threads": 2}
+    asked |= {key: changes.pop(key) for key in [*changes] if key in {one.name for one in fields(Asked)}}
+    whole = {
         "measured_at": "2026-01-02T03:04:05+00:00",
         "environment": {
             "device": "cpu",
@@ -104,20 +116,33 @@ def make_refusal(name: str, status: str, reason: str) -> dict:
         "fingerprint": f"Test CPU (2 CPUs), {cell.backend} 1.0",
         "command": f"python -m scripts.time_cell {name}",
     }
+    return Record(Asked(cell, turn, **asked), status, reason, **whole | changes)
 
 
-def make_costs(medians: dict[str, float]) -> dict:
-    """Return the costs of a record, as of speedgrid.measure.request, with these medians in ms by step."""
+def changed(found: Record, **changes) -> Record:
+    """Return a record with other fields, of Samples, of Seen, of Asked or of itself."""
+    for part in ("asked", "seen"):
+        held = getattr(found, part)
+        own = {key: changes.pop(key) for key in [*changes] if held and hasattr(held, key)}
+        if own:
+            found = replace(found, **{part: replace(held, **own)})
+    if found.seen and (own := {key: changes.pop(key) for key in [*changes] if hasattr(found.seen.samples, key)}):
+        found = changed(found, samples=replace(found.seen.samples, **own))
+    return replace(found, **changes)
+
+
+def make_request(medians: dict[str, float]) -> dict:
+    """Return what the probe of requests saw, with these medians in ms by step."""
     samples = {name: {"host_ms": [ms / 2, ms, ms * 2], "device_ms": []} for name, ms in medians.items()}
     return {"samples": samples, "photograph": [107, 143], "threads": 2}
 
 
-def make_records(latencies=LATENCIES) -> list[dict]:
+def make_records(latencies=LATENCIES) -> list[Record]:
     """Return one record for each cell, all of whose calls took the same time."""
     return [make_record(name, [ms] * 50) for name, ms in latencies.items()]
 
 
-def make_two_models() -> list[dict]:
+def make_two_models() -> list[Record]:
     """Return the records of a run of ResNet-18 and of ResNet-50, which takes three times as long everywhere."""
     slower = {name.replace("resnet18", "resnet50"): 3 * ms for name, ms in LATENCIES.items()}
     return make_records(LATENCIES | slower)
@@ -128,9 +153,9 @@ def arithmetic_of(cells: list[Cell]) -> dict:
     return {cell.model: ARITHMETIC["resnet18"] for cell in cells}
 
 
-def make_table(records: list[dict], cells=None, reference=REFERENCE):
+def make_table(records: list[Record], cells=None, reference=REFERENCE):
     """Return the table of the records' own cells, or of `cells` (names)."""
-    names = cells or dict.fromkeys(str(Cell(**one["cell"])) for one in records)
+    names = cells or dict.fromkeys(str(one.cell) for one in records)
     cells = [Cell.parse(name) for name in names]
     return table.tabulate(cells, records, arithmetic_of(cells), PEAKS, reference)
 
@@ -153,32 +178,26 @@ def make_evaluation(name: str, wrong: int = 10, expected_wrong: int = 5, **chang
     }
 
 
-def write_run(folder, records: list[dict], cells=None, evaluations=()):
-    """Write the files of a run to `folder` and return its (table, description)."""
-    names = cells or dict.fromkeys(str(Cell(**one["cell"])) for one in records)
-    timings = [folder / f"{number}.json" for number in range(len(records))]
-    for path, one in zip(timings, records, strict=True):
-        record.write_json(path, one)
-    evaluated = [folder / f"accuracy-{number}.json" for number in range(len(evaluations))]
-    for path, one in zip(evaluated, evaluations, strict=True):
-        record.write_json(path, one)
+def make_run(records: list[Record], cells=None, evaluations=(), config=None):
+    """Return the (table, description) of a run with these records."""
+    names = cells or dict.fromkeys(str(one.cell) for one in records)
     cells = [Cell.parse(name) for name in names]
     models = list(dict.fromkeys(cell.model for cell in cells))
     weights = {"resolution": 64, "source": "seeded, seed 0", "own": False, "trained": None}
-    contents = {f"weights-{model}": {"model": model, **weights} for model in models}
-    contents |= {"flops": arithmetic_of(cells), "peaks": {**MEASURED, "reason": ""}}
-    for name, content in contents.items():
-        (folder / f"{name}.json").write_text(json.dumps(content))
-    config = settings.complete({"device": "cpu", "models": models, "report": {"resolution": 64, "batch_size": 8}})
-    return run.summarise(
-        cells,
-        timings,
-        [folder / f"weights-{model}.json" for model in models],
-        folder / "flops.json",
-        folder / "peaks.json",
-        config,
-        evaluated,
-    )
+    origins = [{"model": model, **weights} for model in models]
+    asked = {"device": "cpu", "models": models, "report": {"resolution": 64, "batch_size": 8}}
+    config = settings.complete(config or asked)
+    material = Material(records, origins, arithmetic_of(cells), {**MEASURED, "reason": ""}, list(evaluations))
+    found = finish(cells, material, config["report"]["reference"], config["accuracy"]["max_top1_loss"])
+    # As its readers have it: through JSON.
+    return found.table, json.loads(json.dumps(Description(**found.summary, config=config)))
+
+
+def write_run(folder, records: list[Record], cells=None, evaluations=()):
+    """Return the (table, description) of a run with these records, that were written to files and read again."""
+    for number, one in enumerate(records):
+        write(folder / f"{number}.json", one)
+    return make_run([read(folder / f"{number}.json") for number in range(len(records))], cells, evaluations)
 
 
 class Clock:

@@ -9,7 +9,7 @@ import numpy as np
 from builders import make_record, make_refusal, write_run
 
 from speedgrid.grid import Cell
-from speedgrid.record import write_json
+from speedgrid.launcher.outputs import write_json
 
 ROOT = Path(__file__).parent.parent
 LATENCIES = {

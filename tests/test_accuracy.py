@@ -11,8 +11,8 @@ from speedgrid.data import DataError
 from speedgrid.data.sequence import images
 from speedgrid.evidence import classes
 from speedgrid.grid import Cell
+from speedgrid.launcher.outputs import write_json
 from speedgrid.measure import accuracy
-from speedgrid.record import write_json
 
 CELL = Cell("none", "fake", "fp32", 32, 2)
 PICTURES = images(0, 32, 0, 5)

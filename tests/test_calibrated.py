@@ -13,7 +13,7 @@ from speedgrid.backends import torch_tensorrt
 from speedgrid.builders import modelopt as calibrated
 from speedgrid.data.sequence import images
 from speedgrid.grid import Cell
-from speedgrid.machine import environment
+from speedgrid.machine import graphics
 from speedgrid.model import torchvision as models
 
 
@@ -48,7 +48,7 @@ def test_only_full_tensorrt_has_int8_activations(monkeypatch, flavour, precision
 
 
 def test_a_gpu_without_float8_is_refused_before_anything_is_asked_of_the_backend(monkeypatch):
-    monkeypatch.setattr(environment, "own_gpu", lambda: {"compute_capability": "8.0"})
+    monkeypatch.setattr(graphics, "own", lambda: {"compute_capability": "8.0"})
     monkeypatch.setattr(torch_tensorrt, "available", lambda device: None)
     status, reason = backends.refusal(cell("fp8"), "cuda")
     assert (status, reason) == (

@@ -14,9 +14,8 @@ from results import ROOT, compare, write_result
 from speedgrid.comparison import cells, differences, load, noise, report, verdicts
 from speedgrid.comparison.load import ComparisonError, Result
 from speedgrid.comparison.noise import Rounds
+from speedgrid.evidence.intervals import median_interval
 from speedgrid.grid import Cell
-from speedgrid.record import FORMAT
-from speedgrid.table.intervals import median_interval
 from speedgrid.table.limiter import HOST_LAUNCH, KERNEL
 
 EXAMPLE = ROOT / "examples" / "nvidia-h200"
@@ -473,7 +472,7 @@ def measure_on(folder):
 BROKEN = {
     "no result": (lambda folder: shutil.rmtree(folder / "artifacts"), "has no results.csv, neither in it nor in"),
     "nothing there": (shutil.rmtree, "is not there; give a folder or an archive of `make archive`."),
-    "an older record": (break_format, f"is a record of format 1; this version compares format {FORMAT}: "),
+    "an older record": (break_format, "has format 1; this version reads "),
     "another model": (break_model, "is of resnet18 and"),
     "half a description": (break_description, "is not JSON"),
     "another table": (break_table, "has no column 'model'; it is not a table that speedgrid wrote."),

@@ -12,7 +12,7 @@ import pytest
 from speedgrid import backends
 from speedgrid.backends import fingerprint as fingerprints
 from speedgrid.backends.variants import VARIANTS
-from speedgrid.machine import environment
+from speedgrid.machine import environment, graphics
 from speedgrid.precision import PRECISIONS
 
 H200 = {"gpu": "NVIDIA H200", "driver": "570.1"}
@@ -34,7 +34,7 @@ def installed(monkeypatch):
         "pandas": "3",
     }
     monkeypatch.setattr(environment, "versions", lambda: dict(found))
-    monkeypatch.setattr(environment, "gpu", lambda index=0: dict(H200))
+    monkeypatch.setattr(graphics, "gpu", lambda index=0: dict(H200))
     monkeypatch.setattr(environment, "cpu_name", lambda: "Test CPU (2 CPUs)")
     return found
 
@@ -64,13 +64,13 @@ def test_a_new_version_changes_the_fingerprint_of_those_that_depend_on_it(instal
 @pytest.mark.parametrize("change", [{"driver": "580.2"}, {"gpu": "NVIDIA H100"}])
 def test_another_driver_or_gpu_changes_the_fingerprint_on_cuda_and_not_on_the_cpu(installed, monkeypatch, change):
     cuda, cpu = fingerprint("cuda"), fingerprint("cpu")
-    monkeypatch.setattr(environment, "gpu", lambda index=0: H200 | change)
+    monkeypatch.setattr(graphics, "gpu", lambda index=0: H200 | change)
     assert fingerprint("cuda") != cuda
     assert fingerprint("cpu") == cpu
 
 
 def test_a_machine_with_no_gpu_says_so(installed, monkeypatch):
-    monkeypatch.setattr(environment, "gpu", lambda index=0: {})
+    monkeypatch.setattr(graphics, "gpu", lambda index=0: {})
     assert fingerprint("cuda") == "no GPU, torch 2.0"
 
 
@@ -145,7 +145,7 @@ def test_a_gpu_is_described_and_a_value_that_it_does_not_give_is_none(monkeypatc
         yield Api()
 
     monkeypatch.setattr(environment, "nvml", nvml)
-    assert environment.gpu() == {
+    assert graphics.gpu() == {
         "gpu": "NVIDIA H200",
         "gpu_uuid": "GPU-1",
         "gpu_memory_mb": 150000,
@@ -155,7 +155,7 @@ def test_a_gpu_is_described_and_a_value_that_it_does_not_give_is_none(monkeypatc
         "power_limit_w": None,
         "max_sm_clock_mhz": 1980,
     }
-    assert environment.gpu(1) == {}
+    assert graphics.gpu(1) == {}
 
 
 @pytest.mark.parametrize(
@@ -172,15 +172,15 @@ def test_a_gpu_is_described_and_a_value_that_it_does_not_give_is_none(monkeypatc
     ],
 )
 def test_what_tensor_cores_lack_follows_from_the_compute_capability(monkeypatch, capability, lacks):
-    monkeypatch.setattr(environment, "own_gpu", lambda: {"compute_capability": capability} if capability else {})
-    reasons = {name: environment.lacking(name, "cuda") for name in PRECISIONS}
+    monkeypatch.setattr(graphics, "own", lambda: {"compute_capability": capability} if capability else {})
+    reasons = {name: graphics.lacking(name, "cuda") for name in PRECISIONS}
     assert {name for name, reason in reasons.items() if reason} == lacks
     if capability == "7.5":
         assert reasons["bf16"] == "tensor cores have bf16 from compute capability 8.0 on; this GPU has 7.5"
 
 
 def test_a_cpu_lacks_tf32_alone_whatever_its_runtimes_have():
-    assert [name for name in PRECISIONS if environment.lacking(name, "cpu")] == ["tf32"]
+    assert [name for name in PRECISIONS if graphics.lacking(name, "cpu")] == ["tf32"]
 
 
 def test_there_is_no_commit_outside_git_but_what_the_environment_says(monkeypatch, tmp_path):
@@ -220,7 +220,7 @@ def test_the_commit_is_named_by_ten_digits_and_marked_where_files_differ_from_it
 def test_the_description_has_the_gpu_and_the_name_of_the_device_that_is_measured(
     installed, monkeypatch, gpu, device, name
 ):
-    monkeypatch.setattr(environment, "gpu", lambda index=0: dict(gpu))
+    monkeypatch.setattr(graphics, "gpu", lambda index=0: dict(gpu))
     monkeypatch.setattr(environment, "commit", lambda: "0123456789+")
     monkeypatch.setattr(environment, "compiler_version", lambda: {"c++": "12.2.0"})
     described = environment.describe(device)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from speedgrid.machine import environment, gpus
+from speedgrid.machine import environment, gpus, graphics
 from speedgrid.machine.gpus import Gpu
 
 FAKE_DRIVER = """
@@ -204,7 +204,7 @@ def test_a_gpu_has_a_slot_for_every_12_gb_at_least_one_and_at_most_twelve(gb, sl
 def test_a_machine_is_described_by_the_first_gpu_that_may_be_used(machine, monkeypatch):
     machine("A", "A", "A")
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2,1")
-    monkeypatch.setattr(environment, "gpu", lambda index: {"gpu": "A", "index": index})
+    monkeypatch.setattr(graphics, "gpu", lambda index: {"gpu": "A", "index": index})
     assert environment.describe("cuda")["index"] == 2
 
 

@@ -10,9 +10,9 @@ from builders import LATENCIES, make_record, make_refusal, make_two_models, writ
 from workflow import PLOTS, SMOKE
 
 from speedgrid.precision import PRECISIONS
-from speedgrid.record import STATUSES
 from speedgrid.report import explorer, results_page
 from speedgrid.text.language import speaking
+from speedgrid.text.status import STATUSES
 
 pytest_plugins = ["workflow"]
 
@@ -170,10 +170,13 @@ def test_pointing_at_a_mark_tells_its_figures_and_their_intervals(visit, pages):
     row = pages[1].query("batch_size == 64").iloc[0]
     told = pointed_at(page, points(page).first)
     assert told["setting"] == "PyTorch fp32"
-    assert told["latency, ms"] == f"{row.latency_ms:,.0f} ({row.latency_ms_low:,.0f} to {row.latency_ms_high:,.0f})"
+    assert (
+        told["latency of one call, ms"]
+        == f"{row.latency_ms:,.0f} ({row.latency_ms_low:,.0f} to {row.latency_ms_high:,.0f})"
+    )
     low, high = 64_000 / row.latency_ms_high, 64_000 / row.latency_ms_low
     assert low < high
-    assert told["images/s"] == f"{row.fps:.1f} ({low:.1f} to {high:.1f})"
+    assert told["images/s, one call at a time"] == f"{row.fps:.1f} ({low:.1f} to {high:.1f})"
     assert (told["status"], told["reason"]) == (row.status, row.reason)
 
 
@@ -202,7 +205,10 @@ def test_a_row_without_a_speed_is_in_the_map_with_its_reason_and_in_no_chart(vis
 def test_a_row_that_ran_another_precision_is_hollow(visit, pages):
     page = explore(visit, pages)
     choose(page, "only_precision", "fp16")
-    filled = {pointed_at(page, point)["ran"]: point.get_attribute("fill-opacity") for point in points(page).all()}
+    filled = {
+        pointed_at(page, point)["precision that ran"]: point.get_attribute("fill-opacity")
+        for point in points(page).all()
+    }
     assert filled["bf16"] == "0"
     assert float(filled["fp16"]) > 0.5
 

@@ -15,6 +15,7 @@ from speedgrid import record
 from speedgrid.backends.session import UnsupportedError
 from speedgrid.data.sequence import images
 from speedgrid.grid import Cell
+from speedgrid.launcher import outputs
 from speedgrid.machine.threads import physical_cores
 from speedgrid.measure import cell as measure
 from speedgrid.measure import loading
@@ -46,7 +47,7 @@ def files(tmp_path_factory):
     pictures = images(0, 32, 0, 5)
     np.save(folder / "images.npy", pictures)
     np.save(folder / "logits.npy", corner_logits(pictures))
-    record.write_json(folder / "expected.json", {"snr_db": EXPECTED, "uneven_db": 3.0})
+    outputs.write_json(folder / "expected.json", {"snr_db": EXPECTED, "uneven_db": 3.0})
     return {
         "artifact": "none",
         "images": folder / "images.npy",
@@ -81,7 +82,7 @@ def test_a_measurement_that_works_is_a_whole_record(backend, files, tmp_path):
     assert found["energy"] is found["end_to_end"] is None
     assert set(found["memory"]["readings_mb"]) == {"baseline", "loaded", "timed"}
     assert (found["memory"]["whole_device"], found["memory"]["other_processes"]) == (False, None)
-    record.write_json(tmp_path / "one.json", found)
+    outputs.write_json(tmp_path / "one.json", found)
     assert record.read(tmp_path / "one.json") == json.loads(json.dumps(found))
 
 
@@ -335,7 +336,7 @@ def test_what_is_expected_of_this_model_decides_which_precision_ran(backend, fil
     backend.load = lambda cell, *_: CornerSession(cell, spoil=lambda logits: logits.astype(np.float16))
     # Rounding the logits alone gives 70 to 80 dB: here less than that is expected of fp32.
     expected = {"fp32": 80.0, "tf32": 20.0, "fp16": 20.0, "bf16": 5.0}
-    record.write_json(tmp_path / "expected.json", {"snr_db": expected, "uneven_db": 0.0})
+    outputs.write_json(tmp_path / "expected.json", {"snr_db": expected, "uneven_db": 0.0})
     found = measure_cell(CELL, "round1", "cpu", files | {"expected": tmp_path / "expected.json"}, OPTIONS)
     assert (found["status"], found["observed_precision"]) == ("ok", "fp32")
     assert 65 < found["parity"]["snr_db"] < 85
@@ -360,7 +361,7 @@ def test_a_reference_that_is_not_there_is_failed_by_name(backend, files, name):
 def test_eager_pytorch_is_measured_from_weights_to_parity(weights, reference_64, expected_64, tmp_path):
     np.save(tmp_path / "images.npy", images(0, 64, 0, 10))
     np.save(tmp_path / "logits.npy", reference_64)
-    record.write_json(tmp_path / "expected.json", expected_64)
+    outputs.write_json(tmp_path / "expected.json", expected_64)
     paths = {name: tmp_path / f"{name}.npy" for name in ("images", "logits")}
     paths |= {"artifact": weights, "expected": tmp_path / "expected.json"}
     found = measure_cell(Cell("resnet18", "pytorch", "fp32", 64, 4), "round1", "cpu", paths, OPTIONS)

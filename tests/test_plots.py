@@ -11,8 +11,8 @@ from drawing import draw, make_material, texts
 
 from speedgrid.precision import PRECISIONS
 from speedgrid.report import plots
+from speedgrid.report.plots.lines import bars_of
 from speedgrid.report.plots.lines import draw as draw_line
-from speedgrid.report.plots.lines import interval
 from speedgrid.report.plots.material import Material
 from speedgrid.text import language
 
@@ -131,7 +131,7 @@ def test_a_plot_has_a_line_per_backend_and_precision_with_the_values_of_the_tabl
         (plots.COLOURS["onnxruntime"], "-"),
         (plots.COLOURS["onnxruntime"], ":"),
     ]
-    assert {"title", "images/s", "PyTorch", "ONNX Runtime", "fp32", "fp16"} <= set(texts(figure))
+    assert {"title", "images/s, one call at a time", "PyTorch", "ONNX Runtime", "fp32", "fp16"} <= set(texts(figure))
     pyplot.close(figure)
 
 
@@ -169,9 +169,9 @@ def test_a_row_that_ran_another_precision_is_hollow_and_explained():
 def test_intervals_of_rates_turn_round():
     results = make_table([make_record("resnet18-pytorch-fp32-r64-b8", [16.0] * 50)])
     results[["latency_ms_low", "latency_ms_high"]] = [10.0, 20.0]
-    np.testing.assert_allclose(interval(results, "latency_ms"), [[6.0], [4.0]])
-    np.testing.assert_allclose(interval(results, "fps"), [[100.0], [300.0]])  # 500 within 400 to 800
-    assert interval(results, "memory_mb") is None
+    np.testing.assert_allclose(bars_of(results, "latency_ms"), [[6.0], [4.0]])
+    np.testing.assert_allclose(bars_of(results, "fps"), [[100.0], [300.0]])  # 500 within 400 to 800
+    assert bars_of(results, "memory_mb") is None
 
 
 def test_every_precision_has_a_style_of_its_own():

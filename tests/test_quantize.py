@@ -7,13 +7,13 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
-from speedgrid import record
 from speedgrid.backends import onnxruntime, openvino
 from speedgrid.builders import onnx_export as export
 from speedgrid.builders import onnx_int8 as quantize
 from speedgrid.data.sequence import images
 from speedgrid.evidence import parity
 from speedgrid.grid import Cell
+from speedgrid.launcher import outputs
 from speedgrid.measure.cell import measure_cell
 
 OPTIONS = {
@@ -36,7 +36,7 @@ def files(weights, reference_64, expected_64, tmp_path_factory):
     for name, array in (("images", images(0, 64, 0, 8)), ("logits", reference_64[:8])):
         np.save(folder / f"{name}.npy", array)
         paths[name] += ".npy"
-    record.write_json(paths["expected"], expected_64)
+    outputs.write_json(paths["expected"], expected_64)
     return paths | {"description": described}
 
 
@@ -86,8 +86,8 @@ def test_a_session_of_the_int8_file_is_int8_and_says_what_executed_so(backend, f
 
 def test_what_is_expected_of_int8_is_what_the_file_says_and_no_simulation(files, expected_64, tmp_path):
     """EfficientNet-B0 of 96 pixels has 12 dB where 31 are simulated, and gives 99 of 100 images the same class."""
-    record.write_json(tmp_path / "build.json", files["description"])
-    record.write_json(tmp_path / "expected.json", expected_64 | {"snr_db": expected_64["snr_db"] | {"int8": 90.0}})
+    outputs.write_json(tmp_path / "build.json", files["description"])
+    outputs.write_json(tmp_path / "expected.json", expected_64 | {"snr_db": expected_64["snr_db"] | {"int8": 90.0}})
     paths = files | {"artifact": files["int8.onnx"], "expected": tmp_path / "expected.json"}
     cell = Cell("resnet18", "onnxruntime", "int8", 64, 2)
     assert measure_cell(cell, "round1", "cpu", paths, OPTIONS)["status"] == "wrong_result"

@@ -7,6 +7,7 @@ import stat
 import pytest
 
 from speedgrid import record
+from speedgrid.launcher import outputs
 from speedgrid.record import RecordError
 
 GOOD = {"format": record.FORMAT, "status": "ok", "samples": {"host_ms": [1.5]}}
@@ -14,37 +15,37 @@ GOOD = {"format": record.FORMAT, "status": "ok", "samples": {"host_ms": [1.5]}}
 
 def test_what_is_written_is_read_back(tmp_path):
     path = tmp_path / "deep" / "folder" / "one.json"
-    record.write_json(path, GOOD)
+    outputs.write_json(path, GOOD)
     assert record.read(path) == GOOD
     assert os.listdir(path.parent) == ["one.json"]
 
 
 def test_a_record_can_be_read_by_other_users(tmp_path):
-    record.write_json(tmp_path / "one.json", GOOD)
+    outputs.write_json(tmp_path / "one.json", GOOD)
     assert stat.S_IMODE((tmp_path / "one.json").stat().st_mode) == 0o644
 
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf"), object(), {1, 2}])
 def test_a_write_that_fails_leaves_the_old_file_whole_and_no_temporary_file(tmp_path, bad):
     path = tmp_path / "one.json"
-    record.write_json(path, GOOD)
+    outputs.write_json(path, GOOD)
     before = path.read_bytes()
     with pytest.raises((ValueError, TypeError)):
-        record.write_json(path, {"first": list(range(100_000)), "last": bad})
+        outputs.write_json(path, {"first": list(range(100_000)), "last": bad})
     assert path.read_bytes() == before
     assert os.listdir(tmp_path) == ["one.json"]
 
 
 def test_a_full_disk_leaves_the_old_file_whole_and_no_temporary_file(tmp_path, monkeypatch):
     path = tmp_path / "one.json"
-    record.write_json(path, GOOD)
+    outputs.write_json(path, GOOD)
 
     def full(*_):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "replace", full)
     with pytest.raises(OSError, match="No space left"):
-        record.write_json(path, {"format": 1})
+        outputs.write_json(path, {"format": 1})
     assert json.loads(path.read_text()) == GOOD
     assert os.listdir(tmp_path) == ["one.json"]
 
@@ -67,7 +68,7 @@ def test_a_record_that_is_not_there_is_refused_by_name(tmp_path):
     [({"format": 0}, "format 0 "), ({"format": None}, "format None "), ({"status": "fine"}, "status 'fine'")],
 )
 def test_another_format_or_status_is_refused_instead_of_guessed(tmp_path, change, named):
-    record.write_json(tmp_path / "one.json", GOOD | change)
+    outputs.write_json(tmp_path / "one.json", GOOD | change)
     with pytest.raises(RecordError, match=f"this version reads format {record.FORMAT}") as caught:
         record.read(tmp_path / "one.json")
     assert named in str(caught.value)
@@ -90,5 +91,5 @@ def test_statuses_whose_speed_is_shown_are_better_than_all_others():
 
 @pytest.mark.parametrize("status", record.STATUSES)
 def test_every_status_is_read(tmp_path, status):
-    record.write_json(tmp_path / "one.json", GOOD | {"status": status})
+    outputs.write_json(tmp_path / "one.json", GOOD | {"status": status})
     assert record.read(tmp_path / "one.json")["status"] == status

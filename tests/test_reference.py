@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from speedgrid.data import arrays
 from speedgrid.data.sequence import images
 from speedgrid.evidence import reference
 from speedgrid.evidence.rounding import expected
@@ -31,7 +32,7 @@ def test_a_reference_leaves_cores_to_those_of_other_resolutions(weights, monkeyp
 def test_an_array_is_read_as_it_was_written_and_stays_on_disk(tmp_path):
     logits = np.random.default_rng(0).standard_normal((3, 5))
     np.save(tmp_path / "logits.npy", logits)
-    read = reference.read(tmp_path / "logits.npy")
+    read = arrays.read(tmp_path / "logits.npy")
     np.testing.assert_array_equal(read, logits)
     assert isinstance(read, np.memmap)
     assert not read.flags.writeable

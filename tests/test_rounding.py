@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
+from speedgrid.data import arrays
 from speedgrid.data.digits import Digits
 from speedgrid.data.sequence import images
 from speedgrid.evidence import parity, reference, rounding
@@ -254,7 +255,7 @@ def test_a_model_that_overflows_in_fp16_has_no_signal_there(resnet, tmp_path):
 
 def test_images_that_are_mapped_from_a_file_can_be_read_but_not_written(weights, reference_64, expected_64, tmp_path):
     np.save(tmp_path / "images.npy", images(0, 64, 0, 8))
-    mapped = reference.read(tmp_path / "images.npy")
+    mapped = arrays.read(tmp_path / "images.npy")
     assert rounding.expected("resnet18", weights, mapped, reference_64[:8]) == expected_64
 
 

@@ -6,7 +6,8 @@ import json
 import pytest
 from builders import ARITHMETIC, MEASURED, make_record, make_records, make_refusal, write_run
 
-from speedgrid.record import RecordError, write_json
+from speedgrid.launcher.outputs import write_json
+from speedgrid.record import RecordError
 from speedgrid.table.cells import TableError
 
 

@@ -12,6 +12,7 @@ from jsonschema import Draft202012Validator
 from speedgrid import settings
 from speedgrid.backends import variants
 from speedgrid.settings import SettingsError, complete
+from speedgrid.table import columns
 
 README = Path(__file__).parent.parent / "README.md"
 TIMING = settings.read_schema()["properties"]["timing"]["properties"]
@@ -229,7 +230,7 @@ def test_the_precision_auto_is_what_a_backend_of_the_grid_has_on_the_device(monk
     ],
 )
 def test_on_a_gpu_auto_is_what_its_tensor_cores_have_but_for_what_is_experimental(monkeypatch, capability, precisions):
-    monkeypatch.setattr("speedgrid.machine.environment.own_gpu", lambda: {"compute_capability": capability})
+    monkeypatch.setattr("speedgrid.machine.graphics.own", lambda: {"compute_capability": capability})
     monkeypatch.setattr("speedgrid.machine.device.gpu_count", lambda: 1)
     axes = {**AXES, "precision": ["auto"]}
     assert complete({"device": "cuda", "grid": {"cuda": axes}})["grid"]["cuda"]["precision"] == precisions
@@ -303,3 +304,4 @@ def test_make_docs_changes_the_tables_of_a_readme_and_nothing_else(tmp_path, mon
     runpy.run_module("scripts.document_config")
     expected = around.format(backends=variants.document(), config=settings.document())
     assert (tmp_path / "README.md").read_text() == expected
+    assert (tmp_path / "docs" / "columns.md").read_text() == columns.document()

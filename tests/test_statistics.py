@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 from scipy.signal import lfilter
 from scipy.stats import norm
 
+from speedgrid.evidence.intervals import compare, median_interval, paired_loss, ratio_interval, share_interval
 from speedgrid.measure.timing import tight
 from speedgrid.statistics import correlation_window, order_statistic_interval, percentile
-from speedgrid.table.intervals import compare, median_interval, paired_loss, ratio_interval, share_interval
 
 MILLISECONDS = st.floats(0.001, 1e5)
 SAMPLES = st.lists(MILLISECONDS, min_size=1, max_size=60)

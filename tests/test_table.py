@@ -20,10 +20,10 @@ from builders import (
 from hypothesis import given
 from hypothesis import strategies as st
 
+from speedgrid.evidence.intervals import ratio_interval
 from speedgrid.grid import Cell
-from speedgrid.record import SHOWN, STATUSES
 from speedgrid.table import cells as table
-from speedgrid.table.intervals import ratio_interval
+from speedgrid.text.status import SHOWN, STATUSES
 
 NAME = "resnet18-pytorch-fp32-r64-b8"
 

@@ -14,7 +14,6 @@ NOT_YET = (
     "speedgrid/measure/",
     "speedgrid/table/",
     "speedgrid/evidence/parity.py",
-    "speedgrid/evidence/kernels.py",
 )
 
 # Words that point at something which a hover does not show: "this" does, and "this machine" does not.
@@ -51,14 +50,14 @@ def first_sentences():
 def test_the_first_sentence_of_a_docstring_names_its_subject():
     found = first_sentences()
     assert len(found) > 400
-    assert [f"{place}: {text}" for place, text in found.items() if without_subject(text) and not_excused(place)] == []
+    assert [f"{place}: {text}" for place, text in found.items() if without_subject(text) and counted(place)] == []
 
 
 def without_subject(text):
     return bool(WITHOUT_A_SUBJECT.match(text))
 
 
-def not_excused(place):
+def counted(place):
     return not place.startswith(NOT_YET)
 
 
@@ -135,6 +134,8 @@ def test_every_module_and_file_of_the_library_that_a_text_names_is_there():
     lost, seen = [], 0
     for path in texts:
         if path.suffix not in {".py", ".smk", ".md", ".yaml", ".j2", ".rst", ".toml", ""} or path.is_dir():
+            continue
+        if not counted(str(path.relative_to(ROOT))):
             continue
         text = path.read_text()
         dotted = set(re.findall(r"(?<![\w./-])speedgrid(?:\.[A-Za-z_]\w*)+(?!\w*[/\w])", text))

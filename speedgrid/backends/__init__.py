@@ -16,7 +16,7 @@ from importlib import import_module
 
 from speedgrid.backends.variants import VARIANTS
 from speedgrid.grid import cells
-from speedgrid.machine import environment
+from speedgrid.machine import graphics
 
 
 def get(name: str):
@@ -48,4 +48,4 @@ def able(precision: str, axes: dict[str, list], device: str) -> bool:
 
 def unsupported(cell, device: str) -> str | None:
     """Return why the hardware or the backend of a cell cannot run the cell on `device`, or None if they can."""
-    return environment.lacking(cell.precision, device) or get(cell.backend).unsupported(cell, device)
+    return graphics.lacking(cell.precision, device) or get(cell.backend).unsupported(cell, device)

@@ -5,8 +5,8 @@ from collections.abc import Callable
 
 from speedgrid import backends
 from speedgrid.grid import Cell
+from speedgrid.launcher.outputs import one_line, unmade
 from speedgrid.machine import gpus
-from speedgrid.record import one_line, unmade
 
 
 def attempt(cell: Cell, device: str, output: str, compile_: Callable[[], dict], alone: bool = False) -> dict:

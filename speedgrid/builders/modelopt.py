@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 import numpy as np
 
-from speedgrid.evidence.parity import compare
+from speedgrid.evidence.snr import snr_db
 from speedgrid.precision import QUANTISED
 
 # Images of one calibration call.
@@ -38,8 +38,7 @@ def quantise(module, precision: str, images: np.ndarray, device: str = "cuda") -
     with torch.no_grad():
         exact = answers(module.to(device))
         quantised = mtq.quantize(module, recipe, forward_loop=answers)
-        cost = compare(answers(quantised), exact)
-        return quantised.half(), round(cost.snr_db, 2) if cost else 0.0
+        return quantised.half(), snr_db(answers(quantised), exact)
 
 
 @contextmanager

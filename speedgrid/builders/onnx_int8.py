@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import onnx
 
-from speedgrid.evidence.parity import compare
-from speedgrid.record import one_line, unmade
+from speedgrid.evidence.snr import snr_db
+from speedgrid.launcher.outputs import one_line, unmade
 
 # Pixels of one calibration call: as of four images at 224. Every activation of a call is in memory at once.
 CALL_PIXELS = 4 * 224**2
@@ -81,8 +81,7 @@ def emulated_snr(source: str, quantised: str, images: np.ndarray) -> float:
     multiplies integers has to come close to. images: float32 [count, 3, resolution, resolution].
     """
     exact, rounded = (run_as_written(file, images) for file in (source, quantised))
-    parity = compare(rounded, exact)
-    return round(parity.snr_db, 2) if parity else 0.0
+    return snr_db(rounded, exact)
 
 
 def run_as_written(file: str, images: np.ndarray) -> np.ndarray:

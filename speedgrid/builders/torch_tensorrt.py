@@ -7,7 +7,7 @@ from pathlib import Path
 from speedgrid.backends.fingerprint import fingerprint
 from speedgrid.builders import modelopt as calibrated
 from speedgrid.builders.attempt import attempt
-from speedgrid.evidence import reference
+from speedgrid.data import arrays
 from speedgrid.grid import Cell
 from speedgrid.machine import environment
 from speedgrid.machine.threads import shared_cores
@@ -100,7 +100,7 @@ def prepare(precision: str, model: str, weights: str, calibration: str | None) -
 
     module = models.fold_batch_norm(models.load(model, weights))
     if precision in QUANTISED:
-        quantised, snr_db = calibrated.quantise(module, precision, reference.read(calibration))
+        quantised, snr_db = calibrated.quantise(module, precision, arrays.read(calibration))
         return quantised, {"expected_snr_db": snr_db}
     return module.to("cuda", torch_dtype(precision)), {}
 

@@ -36,7 +36,8 @@ def write(folder: str | Path, name: str) -> Path:
         raise ArchiveError(f"{artifacts / 'timings'} is not there; an archive holds raw samples: measure first.")
     run = load.read(folder).run  # what cannot be read back is not kept
     files = [artifacts / one for one in KEPT if (artifacts / one).is_file()]
-    files += sorted(one for one in (artifacts / "timings").glob("*.json") if not one.name.startswith("."))
+    for kind in ("timings", "accuracy"):
+        files += sorted(one for one in (artifacts / kind).glob("*.json") if not one.name.startswith("."))
     files += sorted(one for one in (folder / "report").rglob("*") if one.is_file() and not one.is_symlink())
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")

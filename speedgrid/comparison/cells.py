@@ -8,8 +8,8 @@ from speedgrid.comparison import noise, verdicts
 from speedgrid.comparison.differences import LOST, fate
 from speedgrid.comparison.load import ComparisonError, Result
 from speedgrid.grid import AXES, Cell
-from speedgrid.record import SHOWN
 from speedgrid.table.limiter import HOST_LAUNCH
+from speedgrid.text.status import SHOWN
 
 # Columns of the table of compared cells, and of its CSV.
 COLUMNS = (

@@ -13,11 +13,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from speedgrid import record
 from speedgrid.grid import AXES, Cell, turn_number
-from speedgrid.record import FORMAT
+from speedgrid.table.columns import BY_NAME
 
 # What a table has to have here; older tables may lack other columns.
-NEEDED = (*AXES, "status", "reason", "latency_ms", "latency_ms_low", "latency_ms_high", "rounds", "observed_precision")
+NEEDED = (*AXES, "status", "reason", *BY_NAME["latency_ms"].names(), "rounds", "observed_precision")
 OPTIONAL = ("limiter", "sm_clock_mhz", "snr_db", "top1_agreement")
 # The share by which a latency in the table may differ from that of the samples beside it: what decimals lose.
 ROUNDING = 1e-6
@@ -42,21 +43,26 @@ class Result:
 
 def read(source: str | Path) -> Result:
     """Return the result in a folder or an archive. Raises ComparisonError if there is none that can be read."""
-    root = _root(Path(source))
-    base = root / "artifacts" if (root / "artifacts" / "results.csv").is_file() else root
+    base = base_of(source)
     for name in ("results.csv", "run.json"):
         if not (base / name).is_file():
             raise ComparisonError(
                 f"{source} has no {name}, neither in it nor in its artifacts/; give an archive of `make archive`, a "
                 "folder in which speedgrid ran, or one like examples/nvidia-h200."
             )
-    run = _parse(base / "run.json")
+    run = parse(base / "run.json")
     if absent := [key for key in ("machine", "weights", "config", "controls") if key not in run]:
         raise ComparisonError(f"{base / 'run.json'} has no {absent[0]!r}; it is not the description of a run.")
     table = _table(base / "results.csv")
     samples = _samples(base / "timings") if (base / "timings").is_dir() else {}
     _refuse_strangers(table, samples, base)
     return Result(str(source), table, run, samples)
+
+
+def base_of(source: str | Path) -> Path | zipfile.Path:
+    """Return the folder that holds the tables of a result. Raises ComparisonError where there is neither."""
+    root = _root(Path(source))
+    return root / "artifacts" if (root / "artifacts" / "results.csv").is_file() else root
 
 
 def _root(path: Path) -> Path | zipfile.Path:
@@ -77,7 +83,8 @@ def _text(path: Path | zipfile.Path) -> str:
         raise ComparisonError(f"{path} cannot be read ({error}); it is damaged.") from error
 
 
-def _parse(path: Path | zipfile.Path) -> dict:
+def parse(path: Path | zipfile.Path) -> dict:
+    """Return the JSON object in a file. Raises ComparisonError for a file that cannot be read as one."""
     text = _text(path)
     try:
         content = json.loads(text)
@@ -106,20 +113,19 @@ def _table(path: Path | zipfile.Path) -> pd.DataFrame:
 def _samples(folder: Path | zipfile.Path) -> dict[str, list[np.ndarray]]:
     """Return the latencies of each cell's rounds in ms, in order."""
     found: dict[str, dict[int, np.ndarray]] = {}
-    for path in folder.iterdir():
-        if not path.name.endswith(".json") or path.name.startswith("."):
-            continue
-        record = _parse(path)
-        if record.get("format") != FORMAT:
-            raise ComparisonError(
-                f"{path} is a record of format {record.get('format')!r}; this version compares format {FORMAT}: "
-                "use the version of speedgrid that wrote it, or only its results.csv and run.json."
-            )
-        if record["turn"].startswith("round") and "samples" in record:
-            cell = Cell(**record["cell"])
-            rounds = found.setdefault(str(cell), {})
-            rounds[turn_number(record["turn"])] = np.array(record["samples"]["host_ms"], float)
+    for one in records(folder):
+        if one.turn.startswith("round") and one.seen:
+            found.setdefault(str(one.cell), {})[turn_number(one.turn)] = np.array(one.host_ms, float)
     return {cell: [rounds[number] for number in sorted(rounds)] for cell, rounds in found.items()}
+
+
+def records(folder: Path | zipfile.Path) -> list[record.Record]:
+    """Return the records in a folder of them. Raises ComparisonError for one that cannot be read."""
+    paths = [path for path in folder.iterdir() if path.name.endswith(".json") and not path.name.startswith(".")]
+    try:
+        return [record.read(path) for path in paths]
+    except record.RecordError as error:
+        raise ComparisonError(f"{error} Or use the version of speedgrid that wrote it.") from error
 
 
 def _refuse_strangers(table: pd.DataFrame, samples: dict[str, list[np.ndarray]], base: Path | zipfile.Path) -> None:

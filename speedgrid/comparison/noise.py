@@ -57,7 +57,7 @@ def of_samples(samples: list[np.ndarray]) -> Rounds:
 def of_interval(value: float, low: float, high: float, count: int) -> Rounds:
     """Return the Rounds of one cell from a table's latency and its interval over `count` rounds, in ms.
 
-    The inverse of speedgrid.table.intervals.median_interval, exact where the interval is Student's t over the rounds.
+    Inverts speedgrid.evidence.intervals.median_interval, exact where the interval is Student's t over the rounds.
     """
     from scipy import special
 

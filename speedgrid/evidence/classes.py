@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
-from speedgrid.data import DataError
-from speedgrid.evidence import reference
+from speedgrid.data import arrays
+from speedgrid.data.source import DataError
 from speedgrid.machine.threads import shared_cores
 
 # Images at once for the float32 model.
@@ -36,7 +36,7 @@ def classify(model: str, weights: str, origin: str, images: str, about: str) -> 
         )
     set_torch_math("fp32")
     torch.set_num_threads(shared_cores())
-    module, pictures = models.load(model, weights), reference.read(images)
+    module, pictures = models.load(model, weights), arrays.read(images)
     with torch.inference_mode():
         found = [
             module(torch.from_numpy(np.array(pictures[start : start + BATCH]))).argmax(dim=1)

@@ -2,10 +2,10 @@
 
 import math
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import numpy as np
 
+from speedgrid.data import arrays
 from speedgrid.machine.threads import shared_cores
 
 # Images that sessions on a CPU are compared on: at least so many, and of cheaper models more, up to so many FLOP. One
@@ -51,16 +51,11 @@ def prepare(model: str, weights: str, images: str, logits: str, expected: str, d
     device: of the sessions that are compared with them; see `images_for`.
     """
     from speedgrid.evidence import rounding
-    from speedgrid.record import write_json
+    from speedgrid.launcher.outputs import write_json
 
-    made = read(images)
+    made = arrays.read(images)
     made = np.array(made[: min(len(made), images_for(model, made.shape[-1], device))])
     answers = compute(model, weights, made)
     np.save(logits, answers)
     count = rounding.images_for(model, made.shape[-1])
     write_json(expected, rounding.expected(model, weights, made[:count], answers[:count]))
-
-
-def read(path: str | Path) -> np.ndarray:
-    """Return the array in a .npy file without reading it before it is needed: images at 512 pixels are 200 MB."""
-    return np.load(path, mmap_mode="r")

@@ -11,7 +11,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from speedgrid.evidence.parity import compare, unevenness
+from speedgrid.evidence.parity import compare
+from speedgrid.evidence.snr import summarise, unevenness
 from speedgrid.model import torchvision as models
 from speedgrid.model.flops import images_within
 from speedgrid.precision import PRECISIONS, QUANTISED
@@ -41,7 +42,8 @@ def expected(model: str, weights: str, images: np.ndarray, logits: np.ndarray) -
     with torch.inference_mode():
         for precision in PRECISIONS:
             rounded = simulate(folded if precision in QUANTISED else module, precision, batch)
-            parity = compare(rounded(batch).double().numpy(), logits)
+            errors = compare(rounded(batch).double().numpy(), logits)
+            parity = summarise(errors) if errors else None
             # A model that overflows in a precision has no signal there: 0 dB.
             snr_db[precision] = round(parity.snr_db, 2) if parity else 0.0
             if parity and precision not in QUANTISED:

@@ -8,9 +8,8 @@ import sys
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from speedgrid.machine import gpus
-from speedgrid.machine.device import nvml
-from speedgrid.precision import PRECISIONS
+from speedgrid.machine import graphics
+from speedgrid.record import Machine
 
 # Everything that the report lists; what one backend depends on is in its module's PACKAGES.
 PACKAGES = (
@@ -58,7 +57,7 @@ def compiler_version() -> dict[str, str]:
     return {"c++": asked.stdout.strip()} if asked.returncode == 0 else {}
 
 
-def describe(device: str) -> dict:
+def describe(device: str) -> Machine:
     """Describe this machine as it is now, for the record of a measurement. Plain JSON values."""
     description = {
         "device": device,
@@ -67,53 +66,10 @@ def describe(device: str) -> dict:
         "python": platform.python_version(),
         "packages": versions() | compiler_version(),
         "commit": commit(),
-        **own_gpu(),
+        **graphics.own(),
     }
     name = description["cpu"] if device == "cpu" else description.get("gpu", "no GPU")
     return description | {"device_name": name}
-
-
-def own_gpu() -> dict:
-    """Describe the GPU that is measured, the first of those that may be used; empty where there is none."""
-    return gpu(next((one.index for one in gpus.usable()), 0))
-
-
-def lacking(precision: str, device: str) -> str | None:
-    """Say in one clause why the hardware cannot do a precision, or return None if it can or is not there."""
-    if device == "cpu":
-        return "TF32 is a format of NVIDIA's tensor cores; a CPU has none" if precision == "tf32" else None
-    found, first = own_gpu().get("compute_capability"), PRECISIONS[precision].first_capability
-    if not found or not first or tuple(map(int, found.split("."))) >= first:
-        return None
-    return f"tensor cores have {precision} from compute capability {first[0]}.{first[1]} on; this GPU has {found}"
-
-
-def gpu(index: int = 0) -> dict:
-    """Describe one GPU by NVML; an empty dictionary where there is none. Memory in MB, power in W, clocks in MHz."""
-    with nvml() as api:
-        if not api or index >= api.nvmlDeviceGetCount():
-            return {}
-        handle = api.nvmlDeviceGetHandleByIndex(index)
-        cuda = api.nvmlSystemGetCudaDriverVersion()
-        major, minor = api.nvmlDeviceGetCudaComputeCapability(handle)
-        return {
-            "gpu": api.nvmlDeviceGetName(handle),
-            "gpu_uuid": api.nvmlDeviceGetUUID(handle),
-            "gpu_memory_mb": round(api.nvmlDeviceGetMemoryInfo(handle).total / 1e6),
-            "compute_capability": f"{major}.{minor}",
-            "driver": api.nvmlSystemGetDriverVersion(),
-            "cuda_driver": f"{cuda // 1000}.{cuda % 1000 // 10}",
-            "power_limit_w": _or_none(api, lambda: api.nvmlDeviceGetEnforcedPowerLimit(handle) / 1000),
-            "max_sm_clock_mhz": _or_none(api, lambda: api.nvmlDeviceGetMaxClockInfo(handle, api.NVML_CLOCK_SM)),
-        }
-
-
-def _or_none(api, ask):
-    """Return a reading of NVML, or None, never 0, where a board or virtual machine does not answer."""
-    try:
-        return ask()
-    except api.NVMLError:
-        return None
 
 
 def cpu_name() -> str:

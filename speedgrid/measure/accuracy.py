@@ -10,30 +10,32 @@ import traceback
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from speedgrid import backends
 from speedgrid.backends.fingerprint import fingerprint
+from speedgrid.data import arrays
 from speedgrid.data.sequence import batch
-from speedgrid.evidence import reference
 from speedgrid.grid import Cell
 from speedgrid.machine import environment, gpus
 from speedgrid.machine.device import nvml
 from speedgrid.measure import loading
+from speedgrid.measure.loading import Files
 
 
 @nvml()
-def evaluate(cell: Cell, device: str, inputs: dict, options: dict) -> dict:
+def evaluate(cell: Cell, device: str, files: Files, cpu_threads: int, died: str | None = None) -> dict[str, Any]:
     """Return the record of one evaluation; whatever goes wrong becomes a status and a reason.
 
-    inputs: files: `artifact` (what the backend loads), `build` (the record of the engine's build, or None), `images`
-    (float32 [count, 3, resolution, resolution]), `answers` (of `classify`); `died`: how an earlier try ended, where
-    a signal killed it. options: `cpu_threads` and what else the backend is asked for.
+    files: with `answers`, as of speedgrid.evidence.classes. cpu_threads: 0 stands for all physical cores. died: how an
+    earlier try ended, where a signal killed it; then nothing is evaluated. `predicted` is None where an output was
+    missing or not finite.
     """
-    options = loading.complete(cell, options)
     with gpus.working():
         machine = environment.describe(device)
-        answers = json.loads(Path(inputs["answers"]).read_text())
+        answers = json.loads(Path(files.answers).read_text())
         record = {
             "cell": asdict(cell),
             "status": "ok",
@@ -46,20 +48,23 @@ def evaluate(cell: Cell, device: str, inputs: dict, options: dict) -> dict:
             "expected": answers["predicted"],
             "predicted": None,
         }
-        if refusal := loading.refuse(cell, device, inputs, loading.read_build(inputs)):
+        refusal = ("failed", died) if died else loading.refuse(cell, device, files.read_build())
+        if refusal:
             return record | dict(zip(("status", "reason"), refusal, strict=True))
+        options = {"cpu_threads": loading.threads(cpu_threads), "settings": backends.settings(cell.backend)}
         try:
-            session, _ = loading.load(
-                cell, device, machine.get("gpu_uuid"), inputs["artifact"], options, loading.Laps()
-            )
-            return record | predictions(session, reference.read(inputs["images"]))
+            session, _ = loading.load(cell, device, machine.get("gpu_uuid"), files.artifact, options, loading.Laps())
+            return record | {"predicted": predictions(session, arrays.read(files.images))}
         except Exception as error:
             status, reason = loading.explain(error)
             return record | {"status": status, "reason": reason, "traceback": traceback.format_exc()}
 
 
-def predictions(session, images: np.ndarray) -> dict:
-    """Return the class that a session gives each image, float32 [count, 3, height, width]; or what is wrong."""
+def predictions(session, images: np.ndarray) -> list[int] | None:
+    """Return the class that a session gives each image, float32 [count, 3, height, width].
+
+    None if an output is missing or not finite.
+    """
     outputs = []
     for start in range(0, len(images), session.shape[0]):
         session.feed(batch(images, start, session.shape[0]))
@@ -68,6 +73,4 @@ def predictions(session, images: np.ndarray) -> dict:
             session.run()
         outputs.append(session.output()[: len(images) - start])
     found = np.concatenate(outputs)
-    if not np.isfinite(found).all():
-        return {"status": "wrong_result", "reason": "an output is missing or not finite"}
-    return {"predicted": found.argmax(axis=1).tolist()}
+    return found.argmax(axis=1).tolist() if np.isfinite(found).all() else None

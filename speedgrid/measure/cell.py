@@ -1,155 +1,133 @@
-"""Measure one cell in this process, from loading to the check of its answers, and say what happened."""
+"""Measure one cell in this process, from loading to the errors of its answers, and write down what was seen."""
 
 import json
 import os
 import traceback
-from dataclasses import asdict, fields
 from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
+from typing import Any
 
+from speedgrid import backends
 from speedgrid.backends.fingerprint import fingerprint
+from speedgrid.data import arrays
 from speedgrid.data.sequence import batch
-from speedgrid.evidence import kernels, parity, reference
-from speedgrid.grid import Cell
+from speedgrid.evidence import parity
 from speedgrid.machine import environment, gpus
 from speedgrid.machine.device import nvml
-from speedgrid.measure import request as end_to_end
-from speedgrid.measure import timing
-from speedgrid.measure.energy import EnergyCounter, per_call
+from speedgrid.measure import probes, timing
 from speedgrid.measure.host import HostLoad
-from speedgrid.measure.loading import Laps, complete, explain, load, read_build, refuse
-from speedgrid.measure.telemetry import Telemetry
-from speedgrid.record import FORMAT
+from speedgrid.measure.loading import Files, Laps, explain, load, refuse, threads
+from speedgrid.measure.probes import Context
+from speedgrid.measure.telemetry import Sampler
+from speedgrid.record import Asked, Expected, Host, Machine, Record, Samples, Seen, Status, Telemetry
 
-SETTING_NAMES = tuple(field.name for field in fields(timing.Settings))
 # Comparing outputs with the reference takes no longer than this where enough images are compared.
 PARITY_SECONDS = 0.1
 
 
 @nvml()  # opened once, however often it is asked something: opening and closing take 20 ms
-def measure_cell(cell: Cell, turn: str, device: str, inputs: dict, options: dict) -> dict:
+def measure_cell(files: Files, asked: Asked) -> Record:
     """Return the record of one measurement; whatever goes wrong becomes a status and a reason.
 
-    turn: what it is for, as of speedgrid.grid.TURN. inputs: files: `artifact` (what the backend loads), `images`,
-    `logits` and `expected` (the reference), `build` (the record of the engine's build, or None); `died`: how an
-    earlier try ended, where a signal killed it; `alone`: no other cell may be loaded on the GPU; `energy`,
-    `end_to_end`, `kernels`: measure these too. options: `cpu_threads` and the fields of timing.Settings.
     Raises SystemExit(EX_TEMPFAIL) if memory ran out while others had some of it: to be tried again, alone.
     """
     laps = Laps()
-    options = complete(cell, options)
-    if device == "cuda":
-        gpus.claim(inputs.get("alone", False))
+    if asked.device == "cuda":
+        gpus.claim()
     laps.end("claim")
-    machine = environment.describe(device)
-    record = _begin(cell, turn, device, options, machine)
-    build = read_build(inputs)
-    if refusal := refuse(cell, device, inputs, build):
-        record["status"], record["reason"] = refusal
-        return record
+    machine, build = environment.describe(asked.device), files.read_build()
+    if refusal := refuse(asked.cell, asked.device, build):
+        return unmeasured(asked, *refusal, machine=machine)
     laps.end("describe")
     try:
-        record |= {"build": build} | _measure(cell, device, inputs, build or {}, options, machine, laps)
+        seen = _measure(files, asked, build or {}, machine, laps)
     except Exception as error:
-        record["status"], record["reason"] = explain(error)
-        if record["status"] == "out_of_memory" and gpus.crowded():
+        status, reason = explain(error)
+        if status == "out_of_memory" and gpus.crowded():
             raise SystemExit(os.EX_TEMPFAIL) from error
-        record["traceback"] = traceback.format_exc()
-    return record
+        return unmeasured(asked, status, reason, machine, traceback.format_exc())
+    return _record(asked, "ok", "", machine, build=build, seen=seen)
 
 
-def _begin(cell: Cell, turn: str, device: str, options: dict, machine: dict) -> dict:
-    """Return the part of a record that every cell has, whatever happens to it."""
-    return {
-        "format": FORMAT,
-        "cell": asdict(cell),
-        "turn": turn,
-        "asked": {"device": device, **options},
-        "status": "ok",
-        "reason": "",
-        "measured_at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "environment": machine,
-        "fingerprint": fingerprint(machine, cell.backend),
-        "command": environment.command(),
-    }
+def unmeasured(
+    asked: Asked, status: Status, reason: str, machine: Machine | None = None, error: str | None = None
+) -> Record:
+    """Return the record of a cell that did not run, with the status and the reason. error: a traceback."""
+    return _record(asked, status, reason, machine or environment.describe(asked.device), traceback=error)
 
 
-def _measure(cell: Cell, device: str, inputs: dict, build: dict, options: dict, machine: dict, laps: Laps) -> dict:
-    logits = reference.read(inputs["logits"])
-    images = reference.read(inputs["images"])[: len(logits)]
-    expected = _expected(cell, inputs, build)
-    uuid = machine.get("gpu_uuid") if device == "cuda" else None
-    telemetry = Telemetry(uuid)  # its process starts while the model is loaded
-    session, memory = load(cell, device, uuid, inputs["artifact"], options, laps)
-    _warm(session, batch(images, 0, cell.batch_size))
+def _record(asked: Asked, status: Status, reason: str, machine: Machine, **found: Any) -> Record:
+    return Record(
+        asked=asked,
+        status=status,
+        reason=reason,
+        measured_at=datetime.now(UTC).isoformat(timespec="seconds"),
+        environment=machine,
+        fingerprint=fingerprint(machine, asked.cell.backend),
+        command=environment.command(),
+        **found,
+    )
+
+
+def _measure(files: Files, asked: Asked, build: dict[str, Any], machine: Machine, laps: Laps) -> Seen:
+    logits = arrays.read(files.logits)
+    images = arrays.read(files.images)[: len(logits)]
+    expected = _expected(asked.cell.precision, files, build)
+    uuid = machine.get("gpu_uuid") if asked.device == "cuda" else None
+    sampler = Sampler(uuid)  # its process starts while the model is loaded
+    options = {"cpu_threads": asked.cpu_threads, "settings": asked.settings}
+    session, memory = load(asked.cell, asked.device, uuid, files.artifact, options, laps)
+    _warm(session, batch(images, 0, asked.cell.batch_size))
     laps.end("first_call")
     gpus.measure_alone()
     laps.end("queue")
-    samples, conditions = _time(session, telemetry, options, laps)
+    context, telemetry, host, found = _time(session, sampler, asked, uuid, laps)
     memory.read("timed")
-    if device == "cuda" and memory.peak_mb() == 0:
+    if asked.device == "cuda" and memory.found().peak_mb() == 0:
         raise RuntimeError("it takes no memory on the GPU, so it did not run there")
-    call_seconds = median(samples.host_ms) / 1000
-    doubt = parity.doubt(cell.precision, expected["snr_db"])
-    compared = parity.check(session, images, logits, PARITY_SECONDS, call_seconds, doubt)
+    errors = parity.check(session, images, logits, PARITY_SECONDS, context.call_seconds)
     laps.end("parity")
-    extras = _extras(session, device, uuid, inputs, options, call_seconds, laps)
-    quantised = session.details.get("quantised_nodes", build.get("quantised_nodes"))
-    status, reason, observed = parity.verdict(
-        cell.precision, session.dtype, compared, expected["snr_db"], quantised, expected["uneven_db"]
+    found |= probes.measure(session, context, laps)
+    return Seen(
+        dtype=session.dtype,
+        details=session.details,
+        samples=context.samples,
+        seconds=laps.seconds,
+        memory=memory.found(),
+        expected=expected,
+        errors=errors,
+        quantised_nodes=session.details.get("quantised_nodes", build.get("quantised_nodes")),
+        telemetry=telemetry,
+        host=host,
+        probes=found,
     )
-    return {
-        "status": status,
-        "reason": reason,
-        "observed_precision": observed,
-        "dtype": session.dtype,
-        "details": session.details,
-        "quantised_nodes": quantised,
-        "samples": samples.as_dict(),
-        "seconds": laps.seconds,
-        "memory": memory.as_dict(),
-        **conditions,
-        **extras,
-        "parity": compared.as_dict() | {f"expected_{name}": value for name, value in expected.items()}
-        if compared
-        else None,
-    }
 
 
-def _expected(cell: Cell, inputs: dict, build: dict) -> dict:
+def _expected(precision: str, files: Files, build: dict[str, Any]) -> Expected:
     """Return what rounding is expected to do, as of speedgrid.evidence.rounding.expected.
 
     Of a quantised model it is what the very file that runs is known to do: its ranges are not those of a simulation.
     """
-    found = json.loads(Path(inputs["expected"]).read_text())
+    found = Expected(**json.loads(Path(files.expected).read_text()))
     if "expected_snr_db" in build:
-        found["snr_db"][cell.precision] = build["expected_snr_db"]
+        found.snr_db[precision] = build["expected_snr_db"]
     return found
 
 
-def _extras(
-    session, device: str, uuid: str | None, inputs: dict, options: dict, call_seconds: float, laps: Laps
-) -> dict:
-    """Return what is measured once for each cell and where it is asked for: None elsewhere."""
-    used = per_call(session, EnergyCounter(uuid), call_seconds) if inputs.get("energy") else None
-    laps.end("energy")
-    costs = end_to_end.measure(session, options["cpu_threads"]) if inputs.get("end_to_end") else None
-    laps.end("end_to_end")
-    launched = kernels.witness(session) if inputs.get("kernels") and device == "cuda" else None
-    laps.end("kernels")
-    return {"energy": used, "end_to_end": costs, "kernels": launched}
-
-
-def _time(session, telemetry: Telemetry, options: dict, laps: Laps) -> tuple:
-    """Return the samples of a session, and what GPU and processors did meanwhile."""
-    telemetry.start()
+def _time(
+    session, sampler: Sampler, asked: Asked, uuid: str | None, laps: Laps
+) -> tuple[Context, Telemetry | None, Host | None, dict[str, Any]]:
+    """Return the samples of a session in a Context, what GPU and processors did meanwhile, and probes beside them."""
+    sampler.start()
     laps.end("telemetry")
     host = HostLoad()
-    samples = timing.measure(session, timing.Settings(**{name: options[name] for name in SETTING_NAMES}))
-    busy = host.as_dict()
+    samples: Samples = timing.measure(session, asked)
+    context = Context(asked, uuid, samples, median(samples.host_ms) / 1000)
     laps.end("timing")
-    return samples, {"telemetry": telemetry.stop(), "host": busy}
+    found = probes.measure(session, context, laps, with_timing=True)
+    busy = host.read()
+    return context, sampler.stop(), busy, found
 
 
 def _warm(session, images) -> None:
@@ -159,3 +137,12 @@ def _warm(session, images) -> None:
         session.run()
         session.synchronize()
     session.poison()  # so that what is compared later was written by the runs that were timed
+
+
+def asked_of(cell, turn: str, device: str, timing: dict[str, Any], probes: list[str]) -> Asked:
+    """Return what a timing is asked to do, with the settings of the cell's variant.
+
+    timing: the fields of Asked that say how long it takes, and `cpu_threads`, where 0 stands for all physical cores.
+    """
+    given = {**timing, "cpu_threads": threads(timing["cpu_threads"]), "settings": backends.settings(cell.backend)}
+    return Asked(cell=cell, turn=turn, device=device, probes=probes, **given)

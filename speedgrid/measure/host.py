@@ -3,7 +3,9 @@
 import os
 import time
 from pathlib import Path
-from statistics import mean, median
+from statistics import median
+
+from speedgrid.record import Host
 
 # Columns of the first line of proc(5)'s stat, in ticks: user, nice, system, idle, iowait, irq, softirq, steal.
 STAT = Path("/proc/stat")
@@ -13,14 +15,14 @@ ADDITIONS, TRIES = 10_000, 5
 
 
 class HostLoad:
-    """Count processor time from when it is made to `as_dict`, on Linux."""
+    """Count processor time from when it is made to `read`, on Linux."""
 
     def __init__(self):
         self.pace = pace()
         self.before = reading()
 
-    def as_dict(self) -> dict | None:
-        """Return plain JSON values, None where the system does not tell.
+    def read(self) -> Host | None:
+        """Return the load of the processors since then, or None where the system does not tell.
 
         busy_elsewhere_cores: cores that were busy with anything but this process, on average. stolen_cores: cores
         that the host of a virtual machine gave to others while this machine had work for them. pace_ms: `pace` before
@@ -30,11 +32,11 @@ class HostLoad:
         if self.before is None or after is None:
             return None
         seconds, own, busy, stolen = (new - old for new, old in zip(after, self.before, strict=True))
-        return {
-            "busy_elsewhere_cores": round(max(0.0, busy - own) / seconds, 3),
-            "stolen_cores": round(stolen / seconds, 3),
-            "pace_ms": [round(self.pace, 4), round(pace(), 4)],
-        }
+        return Host(
+            busy_elsewhere_cores=round(max(0.0, busy - own) / seconds, 3),
+            stolen_cores=round(stolen / seconds, 3),
+            pace_ms=[round(self.pace, 4), round(pace(), 4)],
+        )
 
 
 def pace() -> float:
@@ -51,12 +53,6 @@ def pace() -> float:
             total += number
         found.append((time.perf_counter() - started) * 1000)
     return median(found)
-
-
-def pace_of(record: dict) -> float | None:
-    """Return what `pace` was around the measurement of a record, in ms; None where it is not known."""
-    found = (record.get("host") or {}).get("pace_ms")
-    return mean(found) if found else None
 
 
 def reading() -> tuple[float, float, float, float] | None:

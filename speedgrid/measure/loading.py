@@ -2,11 +2,13 @@
 
 import json
 import time
+from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 from speedgrid import backends
-from speedgrid.backends.session import UnsupportedError
+from speedgrid.backends.session import Session, UnsupportedError
 from speedgrid.grid import Cell
 from speedgrid.machine import gpus
 from speedgrid.machine.threads import physical_cores
@@ -30,29 +32,45 @@ class Laps:
         self.last = now
 
 
-def complete(cell: Cell, options: dict) -> dict:
-    """Return `options` with the number of threads that 0 stands for, and the `settings` of the cell's variant."""
-    threads = options["cpu_threads"] or physical_cores()
-    return {**options, "cpu_threads": threads, "settings": backends.settings(cell.backend)}
+@dataclass(frozen=True)
+class Files:
+    """The files that a measurement reads.
+
+    artifact: what the backend loads; build: the record of how it was built, or None. images: float32 [count, 3,
+    resolution, resolution]. logits, expected: their float64 reference outputs, and the errors that rounding is
+    expected to make. answers: the classes of images that accuracy is measured on.
+    """
+
+    artifact: str
+    images: str
+    build: str | None = None
+    logits: str = ""
+    expected: str = ""
+    answers: str = ""
+
+    def read_build(self) -> dict[str, Any] | None:
+        """Return the record of the build, or None where nothing is built."""
+        return json.loads(Path(self.build).read_text()) if self.build else None
 
 
-def read_build(inputs: dict) -> dict | None:
-    """Return the record of the engine's build, or None where nothing is built."""
-    return json.loads(Path(inputs["build"]).read_text()) if inputs.get("build") else None
+def threads(cpu_threads: int) -> int:
+    """Return the number of threads of a session on the CPU; 0 stands for all physical cores."""
+    return cpu_threads or physical_cores()
 
 
-def refuse(cell: Cell, device: str, inputs: dict, build: dict | None) -> tuple[str, str] | None:
+def refuse(cell: Cell, device: str, build: dict[str, Any] | None) -> tuple[str, str] | None:
     """Return (status, reason) if a cell cannot be run, or None if it can.
 
     An engine that was not built hands its own status and reason on to the cells that need it.
     """
-    died = ("failed", inputs["died"]) if inputs.get("died") else None
     not_built = (build["status"], build["reason"]) if build and build["status"] != "ok" else None
-    return died or backends.refusal(cell, device) or not_built
+    return backends.refusal(cell, device) or not_built
 
 
-def load(cell: Cell, device: str, uuid: str | None, artifact: str, options: dict, laps: Laps) -> tuple:
-    """Return the loaded session, and the meter that has seen its memory."""
+def load(
+    cell: Cell, device: str, uuid: str | None, artifact: str, options: dict[str, Any], laps: Laps
+) -> tuple[Session, MemoryMeter]:
+    """Return the loaded session, and the meter that has seen its memory. options: as of speedgrid.backends."""
     backend = backends.get(cell.backend)
     for name in backend.IMPORTS[device]:
         import_module(name)

@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 from speedgrid.machine.device import nvml
+from speedgrid.record import Memory
 
 # Writing "5" here resets the peak that the Linux kernel keeps for a process (proc(5)).
 PEAK_RESET = Path("/proc/self/clear_refs")
@@ -61,18 +62,6 @@ class MemoryMeter:
         """Keep a reading under a name; on the CPU, the peak since the meter was made."""
         self.readings[moment] = self.now("VmHWM")
 
-    def as_dict(self) -> dict:
-        """Return plain JSON values; other_processes: how many had something on the same GPU."""
-        return {
-            "peak_mb": self.peak_mb(),
-            "readings_mb": self.readings,
-            "whole_device": self.whole_device,
-            "other_processes": self.others(),
-        }
-
-    def peak_mb(self) -> float | None:
-        """Return the largest reading less the baseline; None if there is no other reading."""
-        baseline, *later = self.readings.values()
-        if baseline is None or not any(later):
-            return None
-        return round(max(0.0, *(reading - baseline for reading in later if reading is not None)), 3)
+    def found(self) -> Memory:
+        """Return the readings, and how many other processes had something on the same GPU."""
+        return Memory(dict(self.readings), self.whole_device, self.others())

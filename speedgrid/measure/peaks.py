@@ -8,7 +8,7 @@ from statistics import median
 
 from speedgrid.machine import gpus
 from speedgrid.machine.device import missing
-from speedgrid.machine.environment import lacking
+from speedgrid.machine.graphics import lacking
 from speedgrid.machine.threads import physical_cores
 from speedgrid.measure import energy
 from speedgrid.precision import set_torch_math, torch_dtype

@@ -9,22 +9,15 @@ import os
 import subprocess
 import sys
 import time
-from statistics import median
+from dataclasses import fields
+
+from speedgrid.record import Telemetry
 
 INTERVAL_SECONDS = 0.05
-# The GPU lowers its clock by itself under load, which is normal work; heat and faults are not.
-POWER_CAP = "software power cap"
-# Reasons for a lower clock that make a number unrepresentative (NVML, clocks event reasons).
-THROTTLE_REASONS = {
-    0x4: POWER_CAP,
-    0x8: "hardware slowdown",
-    0x20: "software thermal slowdown",
-    0x40: "hardware thermal slowdown",
-    0x80: "hardware power brake",
-}
+QUANTITIES = tuple(field.name for field in fields(Telemetry))
 
 
-class Telemetry:
+class Sampler:
     """Sample the GPU `uuid` from `start()` to `stop()`; made earlier, it is ready. With no uuid nothing happens."""
 
     def __init__(self, uuid: str | None):
@@ -45,39 +38,22 @@ class Telemetry:
                 self.process.stdin.flush()
             self.process.stdout.readline()
 
-    def stop(self) -> dict | None:
-        """Stop the sampler and return the summary of its samples, or None where there are none."""
+    def stop(self) -> Telemetry | None:
+        """Stop sampling and return the readings, or None where there are none."""
         if self.process is None:
             return None
         lines, _ = self.process.communicate()
-        return summarise([json.loads(line) for line in lines.splitlines() if line.startswith("{")])
+        return gather([json.loads(line) for line in lines.splitlines() if line.startswith("{")])
 
 
-def summarise(samples: list[dict]) -> dict | None:
-    """Reduce samples to medians and maxima. Clocks in MHz, power in W, temperature in C; no reading is None."""
+def gather(samples: list[dict[str, float | None]]) -> Telemetry | None:
+    """Return readings as of `sample`, quantity by quantity; None where there are none."""
     if not samples:
         return None
-
-    def reduce(key, how):
-        values = [sample[key] for sample in samples if sample.get(key) is not None]
-        return how(values) if values else None
-
-    reasons = 0
-    for sample in samples:
-        reasons |= sample.get("reasons") or 0
-    return {
-        "samples": len(samples),
-        "sm_clock_mhz": reduce("sm_clock_mhz", median),
-        "sm_clock_mhz_min": reduce("sm_clock_mhz", min),
-        "power_w": reduce("power_w", median),
-        "power_w_max": reduce("power_w", max),
-        "temperature_c": reduce("temperature_c", max),
-        "utilisation_percent": reduce("utilisation_percent", median),
-        "throttled": [text for bit, text in THROTTLE_REASONS.items() if reasons & bit],
-    }
+    return Telemetry(**{name: [one.get(name) for one in samples] for name in QUANTITIES})
 
 
-def sample(api, handle) -> dict:
+def sample(api, handle) -> dict[str, float | None]:
     """Read every quantity once; a quantity that this board does not give is None."""
 
     def ask(question):

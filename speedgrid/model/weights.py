@@ -7,10 +7,10 @@ from pathlib import Path
 import torch
 
 from speedgrid.data.digits import Digits
+from speedgrid.launcher.outputs import one_line
 from speedgrid.machine.threads import shared_cores
 from speedgrid.model import torchvision as models
 from speedgrid.model.training import LARGEST, calibration, takes
-from speedgrid.record import one_line
 
 
 def prepare(

@@ -15,11 +15,12 @@ import pandas as pd
 import vl_convert
 
 from speedgrid.grid import AXES, nearest
-from speedgrid.record import STATUSES
 from speedgrid.report.html_page import render, title
 from speedgrid.report.plots import COLOURS
+from speedgrid.table.columns import called, heading, interval
 from speedgrid.text.language import _
 from speedgrid.text.names import NAMES
+from speedgrid.text.status import STATUSES
 from speedgrid.text.words import number, with_interval
 
 # Those of speedgrid.report.plots, by the names that Vega gives them.
@@ -56,6 +57,8 @@ FIGURES = (
     "memory_mb",
     "energy_mj_per_image",
 )
+# Those that a mark tells when it is pointed at.
+TOLD = ("latency_ms", "fps", "throughput_fps", "speedup", "memory_mb", "energy_mj_per_image", "snr_db")
 # What a page's script makes as wide as the page: Vega-Lite does not do that for views above each other.
 WIDTH, HEIGHT = 760, 380
 
@@ -93,7 +96,7 @@ def chart(table: pd.DataFrame, reference: dict, resolution: int) -> altair.VConc
     resolution: the one that is shown first.
     """
     shown = figures(table, reference)
-    places = {"batch_size": _("batch size"), "resolution": _("resolution, pixels")}
+    places = {axis: heading(axis) for axis in ("batch_size", "resolution")}
     choices = [
         choice("figure", _("show"), shown, FIGURES[0]),
         choice("over", _("over"), places, "batch_size"),
@@ -112,41 +115,24 @@ def chart(table: pd.DataFrame, reference: dict, resolution: int) -> altair.VConc
 
 def filters(table: pd.DataFrame, resolution: int) -> list[altair.Parameter]:
     """Return the choices of FILTERS. One model is always chosen: settings of two models are no alternatives."""
-    names = {
-        "model": _("model"),
-        "backend": _("backend"),
-        "precision": _("precision"),
-        "resolution": _("resolution"),
-        "batch_size": _("batch size"),
-        "status": _("status"),
-    }
     models = table.model.unique().tolist()
     if len(models) == 1:  # nothing to choose
         found = [altair.param(name="only_model", value=models[0])]
     else:
-        found = [choice("only_model", names["model"], dict(zip(models, models, strict=True)), models[0])]
+        found = [choice("only_model", called("model"), dict(zip(models, models, strict=True)), models[0])]
     for column in FILTERS[1:]:
         values = {value: NAMES.get(value, str(value)) for value in sorted(table[column].unique().tolist())}
         first = resolution if column == "resolution" else None
-        found.append(choice(f"only_{column}", names[column], {None: _("all")} | values, first))
+        found.append(choice(f"only_{column}", called(column), {None: _("all")} | values, first))
     return found
 
 
 def figures(table: pd.DataFrame, reference: dict) -> dict[str, str]:
     """Return the columns that can be shown because some row has a value, and what they are called."""
     base = f"{NAMES.get(reference['backend'], reference['backend'])} {reference['precision']}"
-    called = {
-        "fps": _("images/s, one call at a time"),
-        "throughput_fps": _("images/s, back to back"),
-        "latency_ms": _("latency of one call, ms"),
-        "ms_per_image": _("time per image, ms"),
-        "speedup": _("speed-up over {base}").format(base=base),
-        "tflops": _("TFLOPS"),
-        "memory_mb": _("memory, MB"),
-        "energy_mj_per_image": _("energy of an image, mJ"),
-    }
     # The first one also where nothing was measured: an empty chart, with its axes.
-    return {name: called[name] for name in FIGURES if name == FIGURES[0] or table[name].notna().any()}
+    shown = [name for name in FIGURES if name == FIGURES[0] or table[name].notna().any()]
+    return {name: heading(name, base) for name in shown}
 
 
 def choice(name: str, label: str, values: dict, first) -> altair.Parameter:
@@ -174,38 +160,12 @@ def marked(row: dict) -> dict:
     return known | {"snr_db_text": number(row["snr_db"])}
 
 
-def interval(row: dict, name: str) -> tuple[float | None, float | None]:
-    """Return the 95 % interval of one of a row's figures, or (None, None) if it has none.
-
-    Those that follow from the latency have its interval, divided or, for rates, turned round.
-    """
-    if name == "fps":
-        return 1000 * row["batch_size"] / row["latency_ms_high"], 1000 * row["batch_size"] / row["latency_ms_low"]
-    if name == "ms_per_image":
-        return row["latency_ms_low"] / row["batch_size"], row["latency_ms_high"] / row["batch_size"]
-    return row.get(f"{name}_low"), row.get(f"{name}_high")
-
-
 def tooltip(table: pd.DataFrame, figures: bool) -> list[altair.Tooltip]:
     """Return the tooltip of a mark: its cell, its figures if wanted, and what happened to it."""
-    told = {
-        "latency_ms": _("latency, ms"),
-        "fps": _("images/s"),
-        "throughput_fps": _("back to back"),
-        "speedup": _("speed-up"),
-        "memory_mb": _("memory, MB"),
-        "energy_mj_per_image": _("energy, mJ/image"),
-        "snr_db": _("SNR, dB"),
-    }
-    fields = {
-        "setting": _("setting"),
-        "resolution": _("resolution"),
-        "batch_size": _("batch size"),
-        **{f"{name}_text": text for name, text in told.items() if figures and table[name].notna().any()},
-        "observed_precision": _("ran"),
-        "status": _("status"),
-        "reason": _("reason"),
-    }
+    told = [name for name in TOLD if figures and table[name].notna().any()]
+    fields = {"setting": _("setting"), **{name: called(name) for name in ("resolution", "batch_size")}}
+    fields |= {f"{name}_text": heading(name) for name in told}
+    fields |= {name: called(name) for name in ("observed_precision", "status", "reason")}
     return [altair.Tooltip(name, type="nominal", title=text) for name, text in fields.items()]
 
 
@@ -242,9 +202,9 @@ def speeds(table: pd.DataFrame, titles: dict) -> altair.LayerChart:
     points = drawn.mark_point(size=60).encode(
         x,
         y,
-        scaled(altair.Fill, "backend", *backends, title=_("backend"), legend=altair.Legend(labelExpr=names)),
-        scaled(altair.Stroke, "backend", *backends, title=_("backend"), legend=altair.Legend(labelExpr=names)),
-        scaled(altair.Shape, "precision", table.precision, SHAPES, title=_("precision")),
+        scaled(altair.Fill, "backend", *backends, title=called("backend"), legend=altair.Legend(labelExpr=names)),
+        scaled(altair.Stroke, "backend", *backends, title=called("backend"), legend=altair.Legend(labelExpr=names)),
+        scaled(altair.Shape, "precision", table.precision, SHAPES, title=called("precision")),
         fillOpacity=hollow,
         tooltip=tooltip(table, figures=True),
     )
@@ -264,9 +224,9 @@ def statuses(table: pd.DataFrame) -> altair.Chart:
         .transform_filter(f"{CELL_WANTED} && {WANTED['status']}")
         .mark_rect(stroke="white")
         .encode(
-            altair.X("resolution:O", title=_("resolution, pixels"), axis=altair.Axis(labelAngle=0)),
+            altair.X("resolution:O", title=heading("resolution"), axis=altair.Axis(labelAngle=0)),
             altair.Y("setting:N", title=None, sort=None, axis=altair.Axis(labelLimit=220)),
-            scaled(altair.Color, "status", table.status, known, title=_("status")),
+            scaled(altair.Color, "status", table.status, known, title=called("status")),
             xOffset="batch_size:O",
             tooltip=tooltip(table, figures=False),
         )

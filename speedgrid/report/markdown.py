@@ -7,11 +7,13 @@ import pandas as pd
 import yaml
 
 from speedgrid.grid import nearest
+from speedgrid.measure import probes
 from speedgrid.published import section
 from speedgrid.report import findings, plots
 from speedgrid.report.findings.accuracy import accuracies
 from speedgrid.report.findings.objectives import margin_of
 from speedgrid.report.findings.requests import requests
+from speedgrid.table.columns import interval
 from speedgrid.text import language
 from speedgrid.text.names import NAMES
 from speedgrid.text.templates import jinja
@@ -64,11 +66,22 @@ def of_run(table: pd.DataFrame, run: dict) -> dict:
         "energy": table.energy_mj_per_image.notna().any(),
         "unstable": shown[shown.status == "unstable"],
         "throttled": shown[shown.throttled.notna()],
+        "hurried": shown[shown.caveats.notna()],
+        "probed": probed(table),
         "witnesses": witnesses(table),
         "accuracies": accuracies(table),
         "uncounted": any(one["onnx_flop"] is None for sizes in run["arithmetic"].values() for one in sizes.values()),
         "config_text": yaml.safe_dump(config, sort_keys=False, default_flow_style=None, width=100),
     }
+
+
+def probed(table: pd.DataFrame) -> list[str]:
+    """Return the sentence of each probe that measured something in a table, in English."""
+    return [
+        probe.SENTENCE
+        for probe in probes.all_probes().values()
+        if table[[column.name for column in probe.COLUMNS]].notna().any(axis=None)
+    ]
 
 
 def of_model(table: pd.DataFrame, run: dict, whole: dict) -> dict:
@@ -129,7 +142,7 @@ def speedups(rows: pd.DataFrame, axis: str) -> dict:
 
 def speedup_text(row) -> str:
     """Write a speed-up with its interval; the reference itself is exactly 1."""
-    return "" if pd.isna(row.speedup) else with_interval(row.speedup, row.speedup_low, row.speedup_high)
+    return "" if pd.isna(row.speedup) else with_interval(row.speedup, *interval(row, "speedup"))
 
 
 def missing(table: pd.DataFrame) -> list[dict]:

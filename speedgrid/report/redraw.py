@@ -8,7 +8,7 @@ from speedgrid.report import explorer, plots, results_page
 from speedgrid.report import markdown as report
 from speedgrid.report.plots.material import Material
 from speedgrid.table import audit
-from speedgrid.table.cells import COLUMNS
+from speedgrid.table.columns import NAMES
 from speedgrid.text.language import speaking
 
 TEMPLATES = ROOT / "templates"
@@ -32,7 +32,7 @@ def redraw(results: str | Path, output: str | Path) -> Path:
     # A run of an older version knows neither the newer keys nor the newer columns.
     run = {"accuracy": None, "processor": None, **material.run, "config": settings.complete(material.run["config"])}
     run["weights"] = [{"trained": None, **one} for one in run["weights"]]
-    table = material.table.reindex(columns=COLUMNS)
+    table = material.table.reindex(columns=NAMES)
     audit.require(table, run["arithmetic"], run["peaks"], run["config"]["report"]["reference"])
     (output / "plots").mkdir(parents=True, exist_ok=True)
     whole = Material(table, material.rounds, run, material.arithmetic)

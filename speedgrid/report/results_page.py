@@ -5,10 +5,12 @@ from pathlib import Path
 import pandas as pd
 
 from speedgrid.report.html_page import render, title
+from speedgrid.table.columns import BY_NAME, OF, TEXT
 from speedgrid.text.language import _
+from speedgrid.text.names import NAMES
 from speedgrid.text.words import number
 
-# Columns of the page; those in which no row has a value are left out.
+# Columns of the page, in its order; those in which no row has a value are left out.
 COLUMNS = (
     "model",
     "backend",
@@ -18,15 +20,11 @@ COLUMNS = (
     "resolution",
     "batch_size",
     "status",
-    "latency_ms",
-    "latency_ms_low",
-    "latency_ms_high",
+    *BY_NAME["latency_ms"].names(),
     "ms_per_image",
     "fps",
     "throughput_fps",
-    "speedup",
-    "speedup_low",
-    "speedup_high",
+    *BY_NAME["speedup"].names(),
     "tflops",
     "utilisation_percent",
     "limiter",
@@ -46,7 +44,6 @@ def page(table: pd.DataFrame, run: dict, template: str | Path) -> str:
     """Return every row as HTML, measured or not. table: results as of speedgrid.table.cells. run: as of
     speedgrid.table.description."""
     columns = [column for column in COLUMNS if column in table and table[column].notna().any()]
-    numeric = {column for column in columns if pd.api.types.is_numeric_dtype(table[column])}
     return render(
         template,
         title=title(run),
@@ -56,10 +53,19 @@ def page(table: pd.DataFrame, run: dict, template: str | Path) -> str:
         example=_("words in any column, e.g. fp16 224 unstable"),
         # Filled in by the page, which knows how many rows are left.
         count=_("{shown} of {cells} rows"),
-        columns={column: column in numeric for column in columns},
+        columns={column: column not in TEXT for column in columns},
+        labels={column: label(column, run["config"]["report"]["reference"]) for column in columns},
         rows=[[field(row[column]) for column in columns] for row in table.to_dict("records")],
         measured=list(table.latency_ms.notna()),
     )
+
+
+def label(name: str, reference: dict) -> str:
+    """Return the meaning of a column, for who points at its name; ends of an interval say which end they are."""
+    base = f"{NAMES.get(reference['backend'], reference['backend'])} {reference['precision']}"
+    text = OF[name].heading(base)
+    ends = {f"{OF[name].name}_low": _("{label}, lower end"), f"{OF[name].name}_high": _("{label}, upper end")}
+    return ends.get(name, "{label}").format(label=text)
 
 
 def field(value) -> str:

@@ -1,24 +1,25 @@
 """Accuracy in the table of results: shares of right answers, from the records of speedgrid.measure.accuracy."""
 
 from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from speedgrid.table.intervals import paired_loss, share_interval
+from speedgrid.evidence.intervals import paired_loss, share_interval
 
 # What is evaluated once for all resolutions and batch sizes.
 AXES = ("model", "backend", "precision")
 
 
-def shares(record: dict) -> dict[str, float]:
+def shares(record: dict[str, Any]) -> dict[str, float]:
     """Return the columns of one evaluation, shares of its images from 0 to 1; none where it gave no answers.
 
     top1: right answers. top1_loss: how much more of them the float32 model gives, below 0 where it gives fewer; both
     with a 95 % interval, and both only where images have labels that the weights were made for. agreement: answers
     that are those of the float32 model.
     """
-    if record["status"] != "ok":
+    if record["status"] != "ok" or record["predicted"] is None:
         return {}
     predicted, expected = np.array(record["predicted"]), np.array(record["expected"])
     found = {"agreement": float((predicted == expected).mean())}
@@ -37,7 +38,7 @@ def shares(record: dict) -> dict[str, float]:
     }
 
 
-def fill(table: pd.DataFrame, records: Iterable[dict], weights: Iterable[dict]) -> None:
+def fill(table: pd.DataFrame, records: Iterable[dict[str, Any]], weights: Iterable[dict[str, Any]]) -> None:
     """Write the columns of each evaluation into all rows with a speed of its model, backend and precision, in place.
 
     weights: descriptions as of speedgrid.model.weights. A user's checkpoint at one resolution says nothing of weights
@@ -56,7 +57,7 @@ def fill(table: pd.DataFrame, records: Iterable[dict], weights: Iterable[dict]) 
             table.loc[rows & alike, name] = value
 
 
-def describe(records: list[dict]) -> dict | None:
+def describe(records: list[dict[str, Any]]) -> dict[str, Any] | None:
     """Return what was evaluated, and what could not be, for a report; None where nothing was to be.
 
     models: of each model the float32 model's own share of right answers with its interval, None without labels.
@@ -70,14 +71,21 @@ def describe(records: list[dict]) -> dict | None:
         "images": first["images"],
         "models": {one["cell"]["model"]: exact(one) for one in records},
         "missing": [
-            {axis: one["cell"][axis] for axis in AXES} | {"status": one["status"], "reason": one["reason"]}
+            {axis: one["cell"][axis] for axis in AXES} | dict(zip(("status", "reason"), verdict, strict=True))
             for one in records
-            if one["status"] != "ok"
+            if (verdict := judge(one))
         ],
     }
 
 
-def exact(record: dict) -> dict | None:
+def judge(record: dict[str, Any]) -> tuple[str, str] | None:
+    """Return (status, reason) of an evaluation that gave no answers, or None for one that did."""
+    if record["status"] != "ok":
+        return record["status"], record["reason"]
+    return None if record["predicted"] else ("wrong_result", "an output is missing or not finite")
+
+
+def exact(record: dict[str, Any]) -> dict[str, Any] | None:
     """Return `top1`, `top1_low` and `top1_high` of the float32 model, or None where there are no labels."""
     if record["labels"] is None:
         return None

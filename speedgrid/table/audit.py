@@ -10,8 +10,10 @@ import math
 import pandas as pd
 
 from speedgrid.grid import AXES, Cell
+from speedgrid.measure import probes
 from speedgrid.precision import BYTES
-from speedgrid.record import SHOWN
+from speedgrid.table.columns import BY_NAME, COLUMNS, PROVEN
+from speedgrid.text.status import SHOWN
 
 # Figures are float64 that follow from each other by one or two operations.
 ROUNDING = 1e-6
@@ -21,20 +23,7 @@ WINOGRAD = 2.25
 # A measured matrix product or copy is no upper bound: on a shared machine it is a rate at one moment, and a copy that
 # reads what it is about to overwrite (write-allocate) moves 1.5 times the bytes that are counted.
 MEASURED_PEAK = 1.5
-# Energy and throughput are measured one after the other: clocks and power differ by this much between them.
-POWER_TIMES_TIME = 0.25
-# The steps of a request and the request as a whole are measured in turn, one call of each after the other: what
-# disturbs a machine meets both. Recording CUDA events around each step takes some 0.02 ms.
-STEPS_AND_WHOLE, STEPS_AND_WHOLE_MS = 0.25, 0.1
-# The steps from photographs to logits on the host, by where they are preprocessed; a CPU needs no copies.
-STEPS = {
-    "cpu": ("preprocess_cpu_ms", "copy_in_pinned_ms", "call_ms", "copy_out_pinned_ms"),
-    "gpu": ("copy_in_uint8_ms", "preprocess_gpu_ms", "call_ms", "copy_out_pinned_ms"),
-}
-# Speed, and what follows from it: empty in rows whose answer is not proven.
-SPEED = ("latency_ms", "ms_per_image", "fps", "throughput_fps", "tflops", "speedup")
-SPEED += ("end_to_end_cpu_ms", "end_to_end_gpu_ms")
-INTERVALS = tuple((f"{name}_low", name, f"{name}_high") for name in ("latency_ms", "throughput_fps", "speedup"))
+INTERVALS = tuple((f"{one.name}_low", one.name, f"{one.name}_high") for one in COLUMNS if one.interval)
 PERCENTILES = ("latency_p90_ms", "latency_p95_ms", "latency_p99_ms")
 
 
@@ -64,7 +53,8 @@ def violations(table: pd.DataFrame, arithmetic: dict[str, dict[str, dict]], peak
         checks = list(withheld(line))
         if not math.isnan(line["latency_ms"]):
             counted = arithmetic[line["model"]][str(line["resolution"])]
-            checks += [*rates(line, counted["flop"]), *energy(line), *requests(line), *order(line)]
+            checks += [*rates(line, counted["flop"]), *order(line)]
+            checks += [one for probe in probes.all_probes().values() for one in probe.checks(line)]
             checks += [*physics(line, peaks["data_sheet_tflops"]), *traffic(line, counted, peaks)]
         found += [f"{name(line)}: {one}" for one in checks]
     return [*found, *speedups(table, reference), *duplicates(table)]
@@ -82,7 +72,7 @@ def differ(left: float, right: float) -> bool:
 
 def withheld(line: dict):
     """A row that is not shown, or proved nothing, has no speed."""
-    for column in SPEED:
+    for column in PROVEN:
         if line["status"] not in SHOWN and not math.isnan(line[column]):
             yield f"its status is {line['status']}, but it shows {column} = {line[column]:.6g}"
 
@@ -103,26 +93,6 @@ def rates(line: dict, flop: int):
     for share, peak in (("utilisation_percent", "tflops_peak"), ("utilisation_of_gemm_percent", "gemm_tflops")):
         if differ(line[share] * line[peak] / 100, line["tflops"]):
             yield f"{share} = {line[share]:.6g} % of {line[peak]:.6g} TFLOPS is not {line['tflops']:.6g} TFLOPS"
-
-
-def energy(line: dict):
-    """Energy is power times time: measured one after the other, they still multiply to each other."""
-    joules, rate, watts = line["energy_mj_per_image"] / 1000, line["throughput_fps"], line["energy_power_w"]
-    if joules * rate > watts * (1 + POWER_TIMES_TIME) or joules * rate < watts * (1 - POWER_TIMES_TIME):
-        product = f"{joules:.6g} J an image x {rate:.6g} images/s = {joules * rate:.6g} W"
-        yield f"energy x rate = {product}, not the power of {watts:.6g} W"
-
-
-def requests(line: dict):
-    """The steps of a request add up to their sum, and within a tolerance to the request that was measured whole."""
-    for way, names in STEPS.items():
-        parts, whole = line[f"parts_{way}_ms"], line[f"end_to_end_{way}_ms"]
-        steps = [line[name] for name in names if not math.isnan(line[name])]
-        if differ(parts, sum(steps)):
-            terms = " + ".join(f"{step:.6g}" for step in steps)
-            yield f"parts_{way}_ms = {parts:.6g}, but its steps are {terms} = {sum(steps):.6g} ms"
-        if not abs(parts - whole) <= STEPS_AND_WHOLE * whole + STEPS_AND_WHOLE_MS and not math.isnan(parts + whole):
-            yield f"its steps take {parts:.6g} ms, but end_to_end_{way}_ms = {whole:.6g}"
 
 
 def order(line: dict):
@@ -190,7 +160,7 @@ def speedups(table: pd.DataFrame, reference: dict):
 
 def duplicates(table: pd.DataFrame):
     """Two cells never have the same latency and interval to the last digit: one was copied."""
-    columns = ["latency_ms", "latency_ms_low", "latency_ms_high"]
+    columns = list(BY_NAME["latency_ms"].names())
     measured = table[table.latency_ms.notna() & (table.latency_ms_low < table.latency_ms_high)]
     for values, group in measured[measured.duplicated(columns, keep=False)].groupby(columns):
         names = " and ".join(name(line) for line in group.to_dict("records"))

@@ -1,87 +1,27 @@
 """Bring the records of a grid together in one table: one row per cell, measured or not."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from speedgrid.evidence.intervals import compare, median_interval
 from speedgrid.grid import AXES, Cell, turn_number
-from speedgrid.record import SHOWN, STATUSES
+from speedgrid.measure import probes
+from speedgrid.record import Record, Telemetry
 from speedgrid.statistics import percentile
-from speedgrid.table import request as costs
-from speedgrid.table.intervals import compare, median_interval
+from speedgrid.table.columns import NAMES as COLUMNS
+from speedgrid.table.columns import TEXT as TEXT_COLUMNS
+from speedgrid.table.conditions import caveats, throttled, unstable
 from speedgrid.table.limiter import limiter
-from speedgrid.table.stability import throttled, unstable
+from speedgrid.table.verdict import judge, parity_of
+from speedgrid.text.status import SHOWN, STATUSES, TRUE_TO_LABEL
 
-COLUMNS = (
-    *AXES,
-    "status",
-    "reason",
-    "latency_ms",
-    "latency_ms_low",
-    "latency_ms_high",
-    "latency_p90_ms",
-    "latency_p95_ms",
-    "latency_p99_ms",
-    "ms_per_image",
-    "fps",
-    "throughput_fps",
-    "throughput_fps_low",
-    "throughput_fps_high",
-    "device_ms",
-    "submit_ms",
-    "tflops",
-    "tflops_peak",
-    "utilisation_percent",
-    "gemm_tflops",
-    "utilisation_of_gemm_percent",
-    "memory_mb",
-    "speedup",
-    "speedup_low",
-    "speedup_high",
-    "observed_precision",
-    "quantised_nodes",
-    "kernels",
-    "snr_db",
-    "top1_agreement",
-    "top1",
-    "top1_low",
-    "top1_high",
-    "top1_loss",
-    "top1_loss_low",
-    "top1_loss_high",
-    "agreement",
-    "auto",
-    "sm_clock_mhz",
-    "power_w",
-    "energy_mj_per_image",
-    "energy_power_w",
-    *costs.COLUMNS,
-    "gpu_busy_percent",
-    "throttled",
-    "limiter",
-    "coverage_percent",
-    "build_seconds",
-    "load_seconds",
-    "rounds",
-    "runs",
-    "device",
-)
-TEXT_COLUMNS = {
-    "model",
-    "backend",
-    "precision",
-    "status",
-    "reason",
-    "observed_precision",
-    "quantised_nodes",
-    "kernels",
-    "throttled",
-    "limiter",
-    "device",
-}
-# Energy is measured after the timing, so its rate is not exactly the same.
-SAME_RATE = 0.1
+Row = dict[str, Any]
+# As of speedgrid.model.flops.count_all: by model and resolution. Peaks: of speedgrid.table.description.Peaks.
+Arithmetic = dict[str, dict[str, dict[str, Any]]]
+Peaks = dict[str, Any]
 
 
 class TableError(ValueError):
@@ -89,18 +29,18 @@ class TableError(ValueError):
 
 
 def tabulate(
-    grid: Iterable[Cell], records: list[dict], arithmetic: dict[str, dict[str, dict]], peaks: dict, reference: dict
+    grid: Iterable[Cell], records: list[Record], arithmetic: Arithmetic, peaks: Peaks, reference: dict[str, str]
 ) -> pd.DataFrame:
     """Return the results, one row per cell of `grid` in its order, with COLUMNS.
 
-    arithmetic: as of speedgrid.model.flops.count_all. peaks: `gemm_tflops` and `data_sheet_tflops`, each by
-    precision, and `copy_gb_s`. reference: the `backend` and `precision` that speed-ups are relative to. Raises
-    TableError if records of different machines or library versions would mix.
+    records: of the grid's rounds. arithmetic: as of speedgrid.model.flops.count_all. reference: the `backend` and
+    `precision` that speed-ups are relative to. Raises TableError if records of different machines or library versions
+    would mix.
     """
     refuse_mixtures(records)
-    by_cell: dict[Cell, list[dict]] = {}
-    for record in sorted(records, key=lambda record: turn_number(record["turn"])):
-        by_cell.setdefault(Cell(**record["cell"]), []).append(record)
+    by_cell: dict[Cell, list[Record]] = {}
+    for record in sorted(records, key=lambda record: turn_number(record.turn)):
+        by_cell.setdefault(record.cell, []).append(record)
     rows = [row(cell, by_cell.get(cell, []), arithmetic, peaks) for cell in grid]
     table = pd.DataFrame(rows, columns=COLUMNS)
     # A column with no value at all would otherwise have no type.
@@ -110,36 +50,37 @@ def tabulate(
     return table
 
 
-def refuse_mixtures(records: list[dict]) -> None:
+def refuse_mixtures(records: list[Record]) -> None:
     """Raise TableError if one backend's records, or two backends' machines, differ."""
-    seen: dict[str, tuple[str, dict]] = {}
+    seen: dict[str, tuple[str, Cell]] = {}
     for record in records:
-        backend = record["cell"]["backend"]
         for key, value in (
-            (backend, record["fingerprint"]),
-            ("device", record["environment"]["device_name"]),
+            (record.cell.backend, record.fingerprint),
+            ("device", record.environment["device_name"]),
         ):
-            first, cell = seen.setdefault(key, (value, record["cell"]))
+            first, cell = seen.setdefault(key, (value, record.cell))
             if first != value:
                 raise TableError(
-                    f"{Cell(**cell)} was measured with {first!r} and {Cell(**record['cell'])} with {value!r}; "
+                    f"{cell} was measured with {first!r} and {record.cell} with {value!r}; "
                     "one table must not mix them: run snakemake again, which measures what is stale."
                 )
 
 
-def row(cell: Cell, records: list[dict], arithmetic: dict[str, dict[str, dict]], peaks: dict) -> dict:
-    """Return the row of one cell from the records of its rounds."""
-    result: dict = {axis: getattr(cell, axis) for axis in AXES}
+def row(cell: Cell, records: list[Record], arithmetic: Arithmetic, peaks: Peaks) -> Row:
+    """Return the row of one cell from the records of its rounds, judged."""
+    result: Row = {axis: getattr(cell, axis) for axis in AXES}
     if not records:
         return result | {"status": "failed", "reason": "no record of this cell", "rounds": 0, "runs": 0}
+    verdicts = [judge(record) for record in records]
     # A row is as good as its worst round.
-    worst = max(records, key=lambda record: STATUSES.index(record["status"]))
-    result |= {"status": worst["status"], "reason": worst["reason"]}
-    result |= {"device": worst["environment"]["device_name"], "rounds": len(records), "runs": 0}
-    measured = [record for record in records if "samples" in record]
-    result["observed_precision"] = next((record["observed_precision"] for record in measured), None)
+    worst = max(verdicts, key=lambda one: STATUSES.index(one.status))
+    result |= {"status": worst.status, "reason": worst.reason}
+    result |= {"device": records[0].environment["device_name"], "rounds": len(records), "runs": 0}
+    measured = [record for record in records if record.seen]
+    observed = (one.observed for one, record in zip(verdicts, records, strict=True) if record.seen)
+    result["observed_precision"] = next(observed, None)
     result["quantised_nodes"] = next((quantised(record) for record in measured), None)
-    build = next((record["build"] for record in measured if record["build"]), None)
+    build = next((record.build for record in measured if record.build), None)
     result["build_seconds"] = build.get("build_seconds") if build else None
     if result["status"] not in SHOWN or not measured:
         return result
@@ -148,21 +89,18 @@ def row(cell: Cell, records: list[dict], arithmetic: dict[str, dict[str, dict]],
         reason := unstable(measured, *(result[name] for name in ("latency_ms", "latency_ms_low", "latency_ms_high")))
     ):
         result |= {"status": "unstable", "reason": reason}
+    result["caveats"] = caveats(measured) or None
     counted = arithmetic[cell.model][str(cell.resolution)]
     result |= efficiency(result, counted["flop"], peaks)
     result["limiter"] = limiter(result, counted["layers"], peaks, throttled(measured))
-    return result | conditions(measured) | energy(measured, result["throughput_fps"]) | costs.columns(measured)
+    return result | means(measured) | probes.columns(measured, result)
 
 
-def speed(cell: Cell, records: list[dict]) -> dict:
+def speed(cell: Cell, records: list[Record]) -> Row:
     """Return latency on the host clock with its interval, percentiles, and the rates that follow from it."""
-    rounds = [np.array(record["samples"]["host_ms"]) for record in records]
+    rounds = [np.array(record.host_ms) for record in records]
     pooled = np.concatenate(rounds)
     latency, low, high = median_interval(rounds)
-    # On the CPU a call returns when it is done: back to back is one after another.
-    back_to_back = [np.array([ms]) for record in records if (ms := record["samples"]["throughput_ms"])]
-    call, call_low, call_high = median_interval(back_to_back) if back_to_back else (latency, low, high)
-    known = len(back_to_back) != 1  # one figure of one round has no interval
     return {
         "latency_ms": latency,
         "latency_ms_low": low,
@@ -170,22 +108,19 @@ def speed(cell: Cell, records: list[dict]) -> dict:
         **{f"latency_p{percent}_ms": percentile(pooled, percent) for percent in (90, 95, 99)},
         "ms_per_image": latency / cell.batch_size,
         "fps": 1000 * cell.batch_size / latency,
-        "throughput_fps": 1000 * cell.batch_size / call,
-        "throughput_fps_low": 1000 * cell.batch_size / call_high if known else None,
-        "throughput_fps_high": 1000 * cell.batch_size / call_low if known else None,
         "device_ms": median_of(records, "device_ms"),
         "submit_ms": median_of(records, "submit_ms"),
         "runs": len(pooled),
     }
 
 
-def median_of(records: list[dict], name: str) -> float | None:
+def median_of(records: list[Record], name: str) -> float | None:
     """Return the median over rounds of the rounds' medians of one kind of sample, or None where there are none."""
-    medians = [np.median(record["samples"][name]) for record in records if record["samples"][name]]
-    return float(np.median(medians)) if medians else None
+    samples = [getattr(record.seen.samples, name) for record in records if record.seen]
+    return float(np.median([np.median(one) for one in samples if one])) if any(samples) else None
 
 
-def efficiency(result: dict, flop_per_image: int, peaks: dict) -> dict:
+def efficiency(result: Row, flop_per_image: int, peaks: Peaks) -> Row:
     """Return achieved TFLOP/s, and its share of the data-sheet peak and of the measured matrix product.
 
     Both peaks are those of the observed precision. Where no data sheet is known, the measured rate stands in.
@@ -203,66 +138,52 @@ def efficiency(result: dict, flop_per_image: int, peaks: dict) -> dict:
     }
 
 
-def conditions(records: list[dict]) -> dict:
+def over(values: Iterable[float | None], how: Callable = np.median) -> float | None:
+    """Return one figure of those that are known, or None where none is."""
+    present = [value for value in values if value is not None]
+    return float(how(present)) if present else None
+
+
+def means(records: list[Record]) -> Row:
     """Return memory, agreement with the reference, load time and telemetry: medians over rounds, worst agreement."""
-
-    def over(values, how=np.median):
-        present = [value for value in values if value is not None]
-        return float(how(present)) if present else None
-
-    telemetry = [record["telemetry"] or {} for record in records]
-    shown = sorted({precision for record in records for precision in (record.get("kernels") or {}).get("evidence", ())})
-    parities = [record["parity"] or {} for record in records]
+    seen = [record.seen for record in records if record.seen]
+    telemetry = [one.telemetry or Telemetry() for one in seen]
+    parities = [parity for record in records if (parity := parity_of(record))]
     return {
-        "memory_mb": over([record["memory"]["peak_mb"] for record in records]),
-        "kernels": ", ".join(shown) or None,
-        "snr_db": over([parity.get("snr_db") for parity in parities], min),
-        "top1_agreement": over([parity.get("top1_agreement") for parity in parities], min),
-        "load_seconds": over([record["seconds"]["load"] + record["seconds"]["first_call"] for record in records]),
-        "sm_clock_mhz": over([reading.get("sm_clock_mhz") for reading in telemetry]),
-        "power_w": over([reading.get("power_w") for reading in telemetry]),
-        "gpu_busy_percent": over([reading.get("utilisation_percent") for reading in telemetry]),
+        "memory_mb": over(one.memory.peak_mb() for one in seen),
+        "snr_db": over((one.snr_db for one in parities), min),
+        "top1_agreement": over((one.top1_agreement for one in parities), min),
+        "load_seconds": over(one.seconds["load"] + one.seconds["first_call"] for one in seen),
+        "sm_clock_mhz": over(over(one.sm_clock_mhz) for one in telemetry),
+        "power_w": over(over(one.power_w) for one in telemetry),
+        "gpu_busy_percent": over(over(one.utilisation_percent) for one in telemetry),
         "throttled": ", ".join(throttled(records)) or None,
-        "coverage_percent": over([coverage(record) for record in records], min),
+        "coverage_percent": over((coverage(record) for record in records), min),
     }
 
 
-def energy(records: list[dict], throughput_fps: float) -> dict:
-    """Return energy per image and the power it was measured at: of the first round whose calls ran at the row's rate.
-
-    Energy belongs to a rate: a cell that waits for its host half of the time pays for an idle GPU with each image.
-    """
-    for record in records:
-        if used := record.get("energy"):
-            batch_size = record["cell"]["batch_size"]
-            rate = used["calls"] * batch_size / used["seconds"]
-            if abs(rate / throughput_fps - 1) <= SAME_RATE:
-                joules = 1000 * used["joules_per_call"] / batch_size
-                return {"energy_mj_per_image": joules, "energy_power_w": used["power_w"]}
-    return {"energy_mj_per_image": None, "energy_power_w": None}
-
-
-def quantised(record: dict) -> str | None:
+def quantised(record: Record) -> str | None:
     """Return how many of a quantised session's convolutions and matrix products executed so, e.g. `20 of 21`."""
-    found = record.get("quantised_nodes")
+    found = record.seen.quantised_nodes if record.seen else None
     return f"{found['executed']} of {found['of']}" if found else None
 
 
-def coverage(record: dict) -> float | None:
+def coverage(record: Record) -> float | None:
     """Return the share in percent of the model that ran on the device and in the runtime that was asked for.
 
     By the session's own account, or by that of its engine's build; None where neither tells.
     """
-    return record["details"].get("coverage_percent", (record["build"] or {}).get("coverage_percent"))
+    details = record.seen.details if record.seen else {}
+    return details.get("coverage_percent", (record.build or {}).get("coverage_percent"))
 
 
-def add_speedups(table: pd.DataFrame, by_cell: dict[Cell, list[dict]], reference: dict) -> None:
+def add_speedups(table: pd.DataFrame, by_cell: dict[Cell, list[Record]], reference: dict[str, str]) -> None:
     """Fill in the speed-up of every row over the reference of the same model, resolution and batch size.
 
     A reference row counts only if it ran what its label says.
     """
     is_reference = (table.backend == reference["backend"]) & (table.precision == reference["precision"])
-    base = table[is_reference & table.status.isin(["ok", "unstable"])]
+    base = table[is_reference & table.status.isin(TRUE_TO_LABEL)]
     rounds = {(line.model, line.resolution, line.batch_size): samples_of(line, by_cell) for line in base.itertuples()}
     for index, line in table[table.latency_ms.notna()].iterrows():
         if (place := (line.model, line.resolution, line.batch_size)) in rounds:
@@ -272,7 +193,7 @@ def add_speedups(table: pd.DataFrame, by_cell: dict[Cell, list[dict]], reference
             table.loc[index, ["speedup", "speedup_low", "speedup_high"]] = values
 
 
-def samples_of(line, by_cell: dict[Cell, list[dict]]) -> list[np.ndarray]:
+def samples_of(line, by_cell: dict[Cell, list[Record]]) -> list[np.ndarray]:
     """Return the latencies in ms of each round of a row's cell."""
     records = by_cell[Cell(*(getattr(line, axis) for axis in AXES))]
-    return [np.array(record["samples"]["host_ms"]) for record in records if "samples" in record]
+    return [np.array(record.host_ms) for record in records if record.seen]

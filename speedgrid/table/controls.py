@@ -1,15 +1,18 @@
 """What a run says about itself: drift from its first to its last timing, and how far two names of one cell differ."""
 
 from statistics import median
+from typing import Any
 
 import numpy as np
 
+from speedgrid.evidence.intervals import compare
 from speedgrid.grid import turn_number
-from speedgrid.record import SHOWN
-from speedgrid.table.intervals import compare
+from speedgrid.record import Record
+from speedgrid.table.verdict import judge
+from speedgrid.text.status import SHOWN
 
 
-def summarise(records: list[dict]) -> dict:
+def summarise(records: list[Record]) -> dict[str, Any]:
     """Return the controls of a run from the records of its control cell, all turns (see speedgrid.grid).
 
     sentinel: `latency_ms` from the start to the end, `measured_at` and `drift_percent`, the largest difference between
@@ -17,7 +20,7 @@ def summarise(records: list[dict]) -> dict:
     interval `low`, `high`, over `rounds`, and whether it `ties`; None unless both were measured.
     noise_floor_percent: how far that ratio is from 1; None without it.
     """
-    usable = {record["turn"]: record for record in records if record["status"] in SHOWN and "samples" in record}
+    usable = {record.turn: record for record in records if record.seen and judge(record).status in SHOWN}
     twin = tie(turns(usable, "round"), turns(usable, "twin"))
     return {
         "sentinel": drift(turns(usable, "sentinel")),
@@ -26,26 +29,26 @@ def summarise(records: list[dict]) -> dict:
     }
 
 
-def turns(records: dict[str, dict], kind: str) -> list[dict]:
+def turns(records: dict[str, Record], kind: str) -> list[Record]:
     """Return the records of one kind of turn, in order."""
     return [records[name] for name in sorted(records, key=turn_number) if name.startswith(kind)]
 
 
-def drift(sentinels: list[dict]) -> dict | None:
+def drift(sentinels: list[Record]) -> dict[str, Any] | None:
     """Compare the timings of one cell from the start of a run to its end."""
     if len(sentinels) < 3:
         return None
-    latencies = [median(record["samples"]["host_ms"]) for record in sentinels]
+    latencies = [median(record.host_ms) for record in sentinels]
     return {
         "latency_ms": latencies,
-        "measured_at": [record["measured_at"] for record in sentinels],
+        "measured_at": [record.measured_at for record in sentinels],
         "drift_percent": 100 * (max(latencies) / min(latencies) - 1),
     }
 
 
-def tie(rounds: list[dict], twins: list[dict]) -> dict | None:
+def tie(rounds: list[Record], twins: list[Record]) -> dict[str, Any] | None:
     """Compare one cell measured under two names."""
     if not rounds or not twins:
         return None
-    ratio, low, high = compare(*([np.array(one["samples"]["host_ms"]) for one in kind] for kind in (rounds, twins)))
+    ratio, low, high = compare(*([np.array(one.host_ms) for one in kind] for kind in (rounds, twins)))
     return {"ratio": ratio, "low": low, "high": high, "rounds": len(twins), "ties": low <= 1 <= high}

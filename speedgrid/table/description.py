@@ -1,67 +1,135 @@
-"""Summarise one run: the table of its cells, and the description that a report needs beside it."""
+"""A finished run: its table, one row for each timing, and the description that a report needs beside them."""
 
 import json
 from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, NamedTuple, TypedDict
 
 import pandas as pd
 
 from speedgrid import record
 from speedgrid.grid import Cell
+from speedgrid.launcher.outputs import write_json
 from speedgrid.machine.data_sheet import data_sheet
-from speedgrid.table import accuracy as top1
+from speedgrid.record import Machine, Record
+from speedgrid.table import accuracy, choice, conditions, controls, rounds
 from speedgrid.table import cells as table
-from speedgrid.table import choice, controls, stability
+from speedgrid.table.cells import Peaks
 
 
-def summarise(
-    cells: list[Cell],
-    timings: list[str],
-    weights: list[str],
-    flops: str,
-    measured: str,
-    config: dict,
-    evaluations: list[str] = (),
-) -> tuple[pd.DataFrame, dict]:
-    """Return (table, description) from the files of a run.
+@dataclass(frozen=True)
+class Material:
+    """What was measured in a run, read and checked once.
 
-    Files of speedgrid.model.flops.count_all, peaks.measure_all (`measured`), accuracy.evaluate (`evaluations`). The
-    description is plain JSON values.
+    records: of all timings. weights: as of speedgrid.model.weights. arithmetic: of speedgrid.model.flops.count_all,
+    with layers. rates: of speedgrid.measure.peaks.measure_all. evaluations: of speedgrid.measure.accuracy.
     """
-    records = [record.read(path) for path in timings]
-    rounds = [found for found in records if found["turn"].startswith("round")]
+
+    records: list[Record]
+    weights: list[dict[str, Any]]
+    arithmetic: table.Arithmetic
+    rates: dict[str, Any]
+    evaluations: list[dict[str, Any]] = field(default_factory=list)
+
+    @classmethod
+    def read(
+        cls,
+        timings: Iterable[Path],
+        weights: Iterable[Path],
+        flops: Path,
+        peaks: Path,
+        evaluations: Iterable[Path] = (),
+    ) -> "Material":
+        """Return what files hold, each a path or one inside a ZIP file. Raises RecordError for a bad record."""
+        records = [record.read(path) for path in timings]
+        return cls(records, read_all(weights), *read_all([flops, peaks]), read_all(evaluations))
+
+
+class Summary(TypedDict):
+    """What a run says of what it measured, beside its tables, as plain JSON values."""
+
+    machine: Machine
+    weights: list[dict[str, Any]]
+    accuracy: dict[str, Any] | None
+    arithmetic: table.Arithmetic
+    peaks: Peaks
+    measured_from: str
+    measured_to: str
+    statuses: dict[str, int]
+    gpus: int
+    loaded_beside: int
+    threads: int
+    details: dict[str, dict[str, Any]]
+    commands: dict[str, str]
+    controls: dict[str, Any]
+    neighbours: dict[str, float] | None
+    processor: dict[str, float] | None
+
+
+class Description(Summary):
+    """A summary with the configuration that the run was asked for, every default filled in."""
+
+    config: dict[str, Any]
+
+
+class Finished(NamedTuple):
+    """A run as its readers have it. table: a row for each cell. timings: a row for each timing, as of `rounds`."""
+
+    table: pd.DataFrame
+    timings: pd.DataFrame
+    summary: Summary
+
+    def write(self, results: Path, timings: Path, summary: Path) -> None:
+        """Write the tables as CSV and the summary as JSON."""
+        self.table.to_csv(results, index=False, float_format="%.10g")
+        self.timings.to_csv(timings, index=False, float_format="%.7g")
+        write_json(summary, dict(self.summary))
+
+
+def finish(cells: list[Cell], material: Material, reference: dict[str, str], max_top1_loss: float) -> Finished:
+    """Return the finished run of a grid: judged, with accuracy, and with the precisions that are the choice.
+
+    reference: `backend` and `precision` that speed-ups are relative to. max_top1_loss: of a choice, a share of images.
+    Raises speedgrid.table.cells.TableError if records would mix machines.
+    """
+    records = material.records
+    of_grid = [found for found in records if found.turn.startswith("round")]
     table.refuse_mixtures(records)
-    machine, [arithmetic, rates] = records[0]["environment"], read_all([flops, measured])
-    ceilings = limits(rates, data_sheet(machine["device_name"]))
-    results = table.tabulate(cells, rounds, arithmetic, ceilings, config["report"]["reference"])
-    top1.fill(results, evaluated := read_all(evaluations), origins := read_all(weights))
-    results["auto"] = choice.chosen(results, config["accuracy"]["max_top1_loss"])
-    return results, {
-        "machine": machine,
-        "weights": origins,
-        "accuracy": top1.describe(evaluated),
-        "arithmetic": without_layers(arithmetic),
-        "peaks": ceilings,
-        "config": config,
-        "measured_from": min(found["measured_at"] for found in records),
-        "measured_to": max(found["measured_at"] for found in records),
-        "statuses": dict(Counter(results["status"])),
-        "gpus": len({found["environment"].get("gpu_uuid") for found in records}),
-        "loaded_beside": max(found.get("memory", {}).get("other_processes") or 0 for found in records),
-        "threads": records[0]["asked"]["cpu_threads"],
-        "details": details(records),
-        "commands": commands(cells, rounds),
-        "controls": control(records),
-        **stability.hosts(records),
-    }
+    machine = records[0].environment
+    ceilings = limits(material.rates, data_sheet(machine["device_name"]))
+    results = table.tabulate(cells, of_grid, material.arithmetic, ceilings, reference)
+    accuracy.fill(results, material.evaluations, material.weights)
+    results["auto"] = choice.chosen(results, max_top1_loss)
+    beside = [found.seen.memory.other_processes or 0 for found in records if found.seen]
+    summary = Summary(
+        machine=machine,
+        weights=material.weights,
+        accuracy=accuracy.describe(material.evaluations),
+        arithmetic=without_layers(material.arithmetic),
+        peaks=ceilings,
+        measured_from=min(found.measured_at for found in records),
+        measured_to=max(found.measured_at for found in records),
+        statuses=dict(Counter(results["status"])),
+        gpus=len({found.environment.get("gpu_uuid") for found in records}),
+        loaded_beside=max(beside, default=0),
+        threads=records[0].asked.cpu_threads,
+        details=details(records),
+        commands=commands(cells, of_grid),
+        controls=control(records),
+        neighbours=conditions.neighbours(records),
+        processor=conditions.processor(records),
+    )
+    return Finished(results, rounds.tabulate(records), summary)
 
 
-def read_all(paths: list[str]) -> list[dict]:
+def read_all(paths: Iterable[Path]) -> list[Any]:
     """Return what JSON files hold."""
-    return [json.loads(Path(path).read_text()) for path in paths]
+    return [json.loads(path.read_text(encoding="utf-8")) for path in paths]
 
 
-def limits(measured: dict, sheet: dict | None) -> dict:
+def limits(measured: dict[str, Any], sheet: dict[str, Any] | None) -> Peaks:
     """Return what a device can do at most: as measured, and by its data sheet, empty or None where there is none."""
     sheet = sheet or {}
     return {
@@ -72,7 +140,7 @@ def limits(measured: dict, sheet: dict | None) -> dict:
     }
 
 
-def without_layers(arithmetic: dict[str, dict[str, dict]]) -> dict[str, dict[str, dict]]:
+def without_layers(arithmetic: table.Arithmetic) -> table.Arithmetic:
     """Return the arithmetic of images without that of each layer, which artifacts/flops.json has."""
     return {
         model: {size: {key: one for key, one in counted.items() if key != "layers"} for size, counted in sizes.items()}
@@ -80,24 +148,24 @@ def without_layers(arithmetic: dict[str, dict[str, dict]]) -> dict[str, dict[str
     }
 
 
-def commands(cells: list[Cell], records: list[dict]) -> dict[str, str]:
+def commands(cells: list[Cell], records: list[Record]) -> dict[str, str]:
     """Return the command of the grid's first cell of each backend that has a record."""
-    known = {str(Cell(**found["cell"])): found["command"] for found in records}
+    known = {str(found.cell): found.command for found in records}
     first = {cell.backend: str(cell) for cell in reversed(cells) if str(cell) in known}
     return {name: known[name] for name in reversed(first.values())}
 
 
-def details(records: list[dict]) -> dict[str, dict]:
+def details(records: list[Record]) -> dict[str, dict[str, Any]]:
     """Return what ran, by backend, from the first record of each that has it."""
-    found: dict[str, dict] = {}
+    found: dict[str, dict[str, Any]] = {}
     for one in records:
-        if "details" in one:
-            found.setdefault(one["cell"]["backend"], one["details"])
+        if one.seen:
+            found.setdefault(one.cell.backend, one.seen.details)
     return found
 
 
-def control(records: list[dict]) -> dict:
+def control(records: list[Record]) -> dict[str, Any]:
     """Return what the run's control cell shows, with its name (see speedgrid.table.controls)."""
-    cell = next((found["cell"] for found in records if found["turn"].startswith("sentinel")), None)
-    of_cell = [found for found in records if found["cell"] == cell]
-    return {"cell": str(Cell(**cell)) if cell else None, **controls.summarise(of_cell)}
+    cell = next((found.cell for found in records if found.turn.startswith("sentinel")), None)
+    of_cell = [found for found in records if found.cell == cell]
+    return {"cell": str(cell) if cell else None, **controls.summarise(of_cell)}

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterable
 
-from speedgrid.measure.telemetry import POWER_CAP
 from speedgrid.precision import BYTES
+from speedgrid.record import POWER_CAP
 
 HOST_LAUNCH, POWER, COMPUTE, MEMORY, KERNEL = WORDS = (
     "host-launch-bound",

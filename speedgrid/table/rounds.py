@@ -1,14 +1,18 @@
 """Every timing of a run as one row of a tidy table: what the table of cells, which is over rounds, no longer tells."""
 
 from collections.abc import Iterable
+from dataclasses import asdict
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from speedgrid.grid import AXES, Cell
-from speedgrid.measure.host import pace_of
-from speedgrid.record import SHOWN
-from speedgrid.table.intervals import median_interval
+from speedgrid.evidence.intervals import median_interval
+from speedgrid.grid import AXES
+from speedgrid.record import Record
+from speedgrid.table.conditions import pace
+from speedgrid.table.verdict import judge
+from speedgrid.text.status import SHOWN
 
 COLUMNS = (
     *AXES,
@@ -25,34 +29,42 @@ COLUMNS = (
 )
 
 
-def tabulate(records: Iterable[dict]) -> pd.DataFrame:
+def tabulate(records: Iterable[Record]) -> pd.DataFrame:
     """Return one row per record, by cell and then by time, with COLUMNS.
 
     turn: as of speedgrid.grid. measured_at: ISO 8601. latency_ms: the median of this one timing with the 95 % interval
     that its own samples give, which knows nothing of what differs between processes. device_ms, submit_ms: medians.
-    pace_ms: of the processor, as of speedgrid.measure.host.pace_of. A record whose speed is not shown has no figures
+    pace_ms: of the processor, as of speedgrid.table.conditions.pace. A record whose speed is not shown has no figures
     and no runs.
     """
-    rows = [row(record) for record in sorted(records, key=lambda one: (Cell(**one["cell"]), one["measured_at"]))]
+    rows = [row(record) for record in sorted(records, key=lambda one: (one.cell, one.measured_at))]
     table = pd.DataFrame(rows, columns=COLUMNS)
     figures = [name for name in COLUMNS if name.endswith(("_ms", "_low", "_high"))]
     return table.astype(dict.fromkeys(figures, float))  # a column with no value at all would otherwise have no type
 
 
-def row(record: dict) -> dict:
+def row(record: Record) -> dict[str, Any]:
     """Return the row of one record."""
-    result = {**record["cell"], **{name: record[name] for name in ("turn", "measured_at", "status")}, "runs": 0}
-    if record["status"] not in SHOWN or "samples" not in record:
+    status = judge(record).status
+    result = {
+        **asdict(record.cell),
+        "turn": record.turn,
+        "measured_at": record.measured_at,
+        "status": status,
+        "runs": 0,
+    }
+    if status not in SHOWN or record.seen is None:
         return result
-    samples = record["samples"]
-    latency, low, high = median_interval([np.array(samples["host_ms"])])
+    samples = record.seen.samples
+    latency, low, high = median_interval([np.array(samples.host_ms)])
     return result | {
         "latency_ms": latency,
         "latency_ms_low": low,
         "latency_ms_high": high,
-        **{name: float(np.median(samples[name])) if samples[name] else None for name in ("device_ms", "submit_ms")},
-        "pace_ms": pace_of(record),
-        "runs": len(samples["host_ms"]),
+        "device_ms": float(np.median(samples.device_ms)) if samples.device_ms else None,
+        "submit_ms": float(np.median(samples.submit_ms)) if samples.submit_ms else None,
+        "pace_ms": pace(record),
+        "runs": len(samples.host_ms),
     }
 
 

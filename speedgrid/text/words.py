@@ -3,10 +3,10 @@
 import numpy as np
 import pandas as pd
 
-from speedgrid.record import SHOWN
 from speedgrid.text import language
 from speedgrid.text.language import _
 from speedgrid.text.names import NAMES
+from speedgrid.text.status import SHOWN
 
 
 def measured(table: pd.DataFrame) -> pd.DataFrame:

@@ -4,19 +4,33 @@ from typing import NamedTuple
 
 import pandas as pd
 
+from speedgrid.table.columns import BY_NAME
+from speedgrid.text.column import LOWER
 from speedgrid.text.language import _
 from speedgrid.text.words import number, setting
 
 
 class Demand(NamedTuple):
-    """A limit on one column. key: of the configuration. at_most: else at least. text, unit: how it is written."""
+    """A limit on one column, or on the worse end of its interval. key: of the configuration. text: how it is written.
+
+    beyond_doubt: met by the worse end, so that it is met beyond doubt.
+    """
 
     key: str
-    column: str
+    name: str
     limit: float
-    at_most: bool
     text: str
-    unit: str
+    beyond_doubt: bool = False
+
+    @property
+    def at_most(self) -> bool:
+        """Whether less is better; else the limit is met by what is at least as much."""
+        return BY_NAME[self.name].better == LOWER
+
+    @property
+    def column(self) -> str:
+        """The column that is compared with the limit."""
+        return f"{self.name}_{'high' if self.at_most else 'low'}" if self.beyond_doubt else self.name
 
     def missed_by(self, rows: pd.DataFrame) -> pd.Series:
         """Return by which factor each row misses the limit: 0 where it is met, NaN where nothing was measured."""
@@ -32,17 +46,12 @@ def demands(config: dict) -> list[Demand]:
     """
     budget = config["budget"]
     known = [
-        Demand("budget.latency_ms", "latency_ms_high", budget["latency_ms"], True, _("latency at most"), "ms"),
-        Demand("budget.memory_mb", "memory_mb", budget["memory_mb"], True, _("memory at most"), "MB"),
-        Demand("minimum_fps", "throughput_fps", config["minimum_fps"], False, _("at least"), _("images/s")),
-        Demand("minimum_top1", "top1", config["minimum_top1"], False, _("top-1 at least"), ""),
+        Demand("budget.latency_ms", "latency_ms", budget["latency_ms"], _("latency at most"), beyond_doubt=True),
+        Demand("budget.memory_mb", "memory_mb", budget["memory_mb"], _("memory at most")),
+        Demand("minimum_fps", "throughput_fps", config["minimum_fps"], _("at least")),
+        Demand("minimum_top1", "top1", config["minimum_top1"], _("top-1 at least")),
         Demand(
-            "minimum_top1_agreement",
-            "top1_agreement",
-            config["minimum_top1_agreement"],
-            False,
-            _("top-1 agreement at least"),
-            "",
+            "minimum_top1_agreement", "top1_agreement", config["minimum_top1_agreement"], _("top-1 agreement at least")
         ),
     ]
     return [demand for demand in known if demand.limit is not None]
@@ -50,7 +59,8 @@ def demands(config: dict) -> list[Demand]:
 
 def written(demand: Demand, value: float) -> str:
     """Write the limit of a demand, or a row's figure for it, with its unit."""
-    return f"{number(value)} {demand.unit}".strip()
+    unit = BY_NAME[demand.name].unit
+    return f"{number(value)} {_(unit)}" if unit else number(value)
 
 
 def meeting(rows: pd.DataFrame, asked: list[Demand]) -> pd.DataFrame:

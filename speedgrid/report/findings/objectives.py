@@ -4,7 +4,9 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from speedgrid.table.intervals import ratio_interval
+from speedgrid.evidence.intervals import ratio_interval
+from speedgrid.table import columns
+from speedgrid.text.column import HIGHER
 
 # One setting is better than another only where the interval of their ratio excludes 1 by this factor, or by the run's
 # noise floor where that is more.
@@ -12,16 +14,20 @@ MARGIN = 1.02
 
 
 class Objective(NamedTuple):
-    """A column of the table, and whether more of it is better or less."""
+    """A column of the table, of which more is better or less, as the column says."""
 
     column: str
-    largest: bool
+
+    @property
+    def largest(self) -> bool:
+        """Whether more of it is better."""
+        return columns.BY_NAME[self.column].better == HIGHER
 
 
 OBJECTIVES = {
-    "throughput": Objective("throughput_fps", largest=True),
-    "latency": Objective("latency_ms", largest=False),
-    "energy": Objective("energy_mj_per_image", largest=False),
+    "throughput": Objective("throughput_fps"),
+    "latency": Objective("latency_ms"),
+    "energy": Objective("energy_mj_per_image"),
 }
 
 
@@ -33,7 +39,7 @@ def margin_of(noise_floor_percent: float | None) -> float:
 def interval(row, objective: Objective) -> tuple[float, float, float]:
     """Return (value, low, high) of a row; one that was measured only once has no other interval than its value."""
     value = row[objective.column]
-    low, high = (row.get(f"{objective.column}_{end}", float("nan")) for end in ("low", "high"))
+    low, high = columns.interval(row, objective.column)
     return (value, value, value) if pd.isna(low) or pd.isna(high) else (value, low, high)
 
 

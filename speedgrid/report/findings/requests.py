@@ -2,24 +2,26 @@
 
 import pandas as pd
 
-from speedgrid.table.request import COLUMNS
+from speedgrid.measure.probes.request import COLUMNS
+from speedgrid.table.columns import called
 from speedgrid.text.language import N_, _
 from speedgrid.text.words import label, measured, number
 
-HEADINGS = {
-    "call_ms": N_("call"),
-    "preprocess_cpu_ms": N_("preprocessing on the CPU"),
-    "preprocess_gpu_ms": N_("preprocessing on the GPU"),
-    "copy_in_pinned_ms": N_("input in, pinned"),
-    "copy_in_pageable_ms": N_("input in, pageable"),
-    "copy_in_uint8_ms": N_("photographs in, pinned"),
-    "copy_out_pinned_ms": N_("logits out, pinned"),
-    "copy_out_pageable_ms": N_("logits out, pageable"),
-    "end_to_end_cpu_ms": N_("whole, preprocessed on the CPU"),
-    "end_to_end_gpu_ms": N_("whole, preprocessed on the GPU"),
-}
+# Columns of the report's table, in its order.
+SHOWN = (
+    "call_ms",
+    "preprocess_cpu_ms",
+    "preprocess_gpu_ms",
+    "copy_in_pinned_ms",
+    "copy_in_pageable_ms",
+    "copy_in_uint8_ms",
+    "copy_out_pinned_ms",
+    "copy_out_pageable_ms",
+    "end_to_end_cpu_ms",
+    "end_to_end_gpu_ms",
+)
 WHOLES = ["end_to_end_cpu_ms", "end_to_end_gpu_ms"]
-PLACES = {"end_to_end_cpu_ms": N_("on the CPU"), "end_to_end_gpu_ms": N_("on the GPU")}
+PLACES = (N_("on the CPU"), N_("on the GPU"))  # in the order of WHOLES
 
 
 def requests(table: pd.DataFrame, resolution: int, batch_size: int) -> dict | None:
@@ -29,13 +31,13 @@ def requests(table: pd.DataFrame, resolution: int, batch_size: int) -> dict | No
     a CPU, have no column.
     """
     shown = measured(table)
-    if shown[list(COLUMNS)].isna().all(axis=None):
+    if shown[[column.name for column in COLUMNS]].isna().all(axis=None):
         return None
     here = shown[(shown.resolution == resolution) & (shown.batch_size == batch_size)]
     rows = here[here.call_ms.notna()]
-    columns = [column for column in HEADINGS if rows[column].notna().any()]
+    columns = [column for column in SHOWN if rows[column].notna().any()]
     return {
-        "head": [_("setting"), *(_(HEADINGS[column]) for column in columns), _("better on"), _("share of the call, %")],
+        "head": [_("setting"), *map(called, columns), _("better on"), _("share of the call, %")],
         "rows": [[label(row), *(number(row[column]) for column in columns), *best(row)] for _i, row in rows.iterrows()],
         "sentences": sentences(rows),
         "failed": [label(row) for _i, row in here[here.call_ms.isna()].iterrows()],
@@ -47,7 +49,7 @@ def best(row: pd.Series) -> tuple[str, str]:
     if row[WHOLES].isna().all():
         return "", ""
     way = row[WHOLES].astype(float).idxmin()
-    return _(PLACES[way]), number(100 * row.call_ms / row[way])
+    return _(PLACES[WHOLES.index(way)]), number(100 * row.call_ms / row[way])
 
 
 def sentences(rows: pd.DataFrame) -> list[str]:

@@ -5,6 +5,7 @@ import pandas as pd
 
 from speedgrid.report.plots import style
 from speedgrid.report.plots.style import GREY, LOOKS
+from speedgrid.table.columns import heading
 from speedgrid.text.language import _
 
 PANELS = 4
@@ -78,7 +79,7 @@ def draw_column(top, bottom, built: pd.DataFrame, resolution: int) -> None:
         axes.set_xticks(range(len(sizes)), sizes, fontsize=8)
         axes.set_xlim(-0.6, len(sizes) - 0.4)
         axes.grid(axis="x", visible=False)
-    bottom.set_xlabel(_("batch size"), fontsize=9)
+    bottom.set_xlabel(heading("batch_size"), fontsize=9)
 
 
 def bar(backend: str, precision: str) -> dict:

@@ -4,6 +4,7 @@ import pandas as pd
 
 from speedgrid.report.plots import style
 from speedgrid.report.plots.style import GREY
+from speedgrid.table.columns import heading
 from speedgrid.text.language import _
 
 
@@ -25,7 +26,7 @@ def draw_utilisation(material, title: str):
     values = grid_of(rows, "utilisation_percent").astype(float)
     figure, axes = pyplot.subplots(figsize=(7.6, 1.4 + 0.32 * len(values)))
     style.name_plot(axes, title, style.pixels(rows.resolution.iloc[0]))
-    axes.set_xlabel(_("batch size"))
+    axes.set_xlabel(heading("batch_size"))
     axes.grid(False)
     if values.isna().all(axis=None):
         style.say_nothing(axes, _("nothing was measured here"))
@@ -36,7 +37,7 @@ def draw_utilisation(material, title: str):
     axes.set_yticks(range(len(values)), [style.setting(*setting) for setting in values.index])
     axes.spines[:].set_visible(False)
     axes.tick_params(length=0)
-    figure.colorbar(image, ax=axes, pad=0.02, label=_("% of peak"))
+    figure.colorbar(image, ax=axes, pad=0.02, label=heading("utilisation_percent"))
     other = grid_of(rows.assign(other=style.relabelled(rows)), "other")
     write_cells(axes, values, other.eq(True))
     explain(axes, values, other.eq(True))

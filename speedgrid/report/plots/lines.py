@@ -4,6 +4,7 @@ from functools import partial
 
 from speedgrid.report.plots import style
 from speedgrid.report.plots.style import GREY, STYLES, grouped
+from speedgrid.table.columns import heading, interval
 from speedgrid.text.language import _
 
 # Values that span doublings are read on a logarithmic axis; the others start at 0.
@@ -33,28 +34,14 @@ draw_energy_over_batch_size = partial(draw_over, "batch_size", "energy_mj_per_im
 
 def axis_label(column: str, reference: str = "") -> str:
     """Return the label of an axis: its quantity and unit."""
-    labels = {
-        "fps": _("images/s"),
-        "latency_ms": _("latency of one call, ms"),
-        "memory_mb": _("memory, MB"),
-        "energy_mj_per_image": _("energy per image, mJ"),
-        "resolution": _("resolution, pixels (square)"),
-        "batch_size": _("batch size"),
-        "speedup": _("speed-up over {reference}\n(higher is faster)").format(reference=reference),
-    }
-    return labels[column]
+    text = heading(column, reference)
+    return text + "\n" + _("(higher is faster)") if column == "speedup" else text
 
 
-def interval(rows, column: str) -> list | None:
+def bars_of(rows, column: str) -> list | None:
     """Return the distances from each value down and up to its 95 % interval, [2, rows], or None if it has none."""
-    if column == "fps":  # images/s is batch over latency, so the interval turns round
-        low = 1000 * rows.batch_size / rows.latency_ms_high
-        high = 1000 * rows.batch_size / rows.latency_ms_low
-    elif f"{column}_low" in rows:
-        low, high = rows[f"{column}_low"], rows[f"{column}_high"]
-    else:
-        return None
-    return [(rows[column] - low).clip(lower=0), (high - rows[column]).clip(lower=0)]
+    low, high = interval(rows, column)
+    return None if low is None else [(rows[column] - low).clip(lower=0), (high - rows[column]).clip(lower=0)]
 
 
 def draw(rows, axis: str, column: str, title: str, fixed: str = "", reference: str = ""):
@@ -74,7 +61,7 @@ def draw(rows, axis: str, column: str, title: str, fixed: str = "", reference: s
             continue
         line = line.sort_values(axis)  # with its empty cells, where it breaks: nothing may be read off there
         colour, look = style.colour(backend), STYLES[precision]
-        bars = interval(line, column)
+        bars = bars_of(line, column)
         thin = {"ecolor": (colour, 0.6), "elinewidth": 1, "capsize": 2.5}  # intervals must not hide lines
         axes.errorbar(line[axis], line[column].astype(float), yerr=bars, color=colour, zorder=2, **thin, **look)
         other = line[style.relabelled(line) & line[column].notna()]

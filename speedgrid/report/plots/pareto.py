@@ -4,6 +4,7 @@ import pandas as pd
 
 from speedgrid.report.plots import style
 from speedgrid.report.plots.style import GREY, LOOKS
+from speedgrid.table.columns import heading, interval
 from speedgrid.text.language import _
 
 
@@ -31,8 +32,8 @@ def draw_front(material, title: str):
     drawn = rows[rows.latency_ms.notna()]
     figure, axes = pyplot.subplots(figsize=(7.6, 4.8))
     style.name_plot(axes, title, style.pixels(rows.resolution.iloc[0]))
-    axes.set_xlabel(_("latency of one call, ms"))
-    axes.set_ylabel(_("images/s, one call in flight"))
+    axes.set_xlabel(heading("latency_ms"))
+    axes.set_ylabel(heading("fps"))
     if drawn.empty:
         style.say_nothing(axes, _("nothing was measured here"))
         return figure
@@ -54,11 +55,11 @@ def draw_front(material, title: str):
 
 def draw_points(axes, rows: pd.DataFrame, alpha: float) -> None:
     """Draw settings with their 95 % intervals, which lie aslant: at one batch size images/s follow from latency."""
-    for row in rows.itertuples():
+    for _index, row in rows.iterrows():
         colour, marker = style.colour(row.backend), LOOKS[row.precision].marker
-        ends = [row.latency_ms_low, row.latency_ms_high]
-        rates = [1000 * row.batch_size / end for end in ends]
-        axes.plot(ends, rates, color=colour, alpha=0.6 * alpha, linewidth=1, zorder=2)
+        quickest, slowest = interval(row, "latency_ms")
+        least, most = interval(row, "fps")
+        axes.plot([quickest, slowest], [most, least], color=colour, alpha=0.6 * alpha, linewidth=1, zorder=2)
         hollow = row.observed_precision != row.precision
         face = "white" if hollow else colour
         axes.plot(

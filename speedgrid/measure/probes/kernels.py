@@ -6,9 +6,28 @@ of the grid's precisions (float64, complex, float16 tensors in float32 arithmeti
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
-from speedgrid.record import one_line
+from speedgrid.launcher.outputs import one_line
+from speedgrid.measure import probes
+from speedgrid.record import Record
+from speedgrid.text.column import NONE, TEXT, Column
+from speedgrid.text.language import N_
+
+ORDER, WITH_TIMING = 30, False  # last: launches can stay slower once CUPTI is in use
+COLUMNS = (
+    Column(
+        "kernels",
+        TEXT,
+        NONE,
+        None,
+        N_("precisions of kernels"),
+        "Precisions that the names of the GPU's kernels show, of one call looked at with a profiler after the timing.",
+    ),
+)
+# The column that they follow.
+AFTER = "quantised_nodes"
+SENTENCE = N_("`kernels` is in which precision CUDA kernels multiply, as far as their names say.")
 
 TYPES = {"tf32": "tf32", "bf16": "bf16", "f16": "fp16", "fp16": "fp16", "f32": "fp32", "i8": "int8", "e4m3": "fp8"}
 # Shapes of tensor-core instructions, e.g. 16 x 8 x 16, for float16 and bfloat16; 16 x 8 x 8 is for TF32 too.
@@ -56,16 +75,20 @@ PATTERNS = (
 )
 
 
-def witness(session) -> dict:
-    """Return what the kernels of one call of `session` say, as plain JSON values.
+def asked(cell, turn, device, timing, control) -> bool:
+    """Whether a timing asks for them: in the first round, at one batch size, since a profiler takes its time."""
+    return device == "cuda" and turn == "round1" and cell.batch_size == control.batch_size
 
-    evidence: as of `evidence`; ms: as of `names`. A profiler that fails costs a cell nothing: then `error` says why.
+
+def measure(session, context: probes.Context) -> dict:
+    """Return `ms`, as of `names`, of the kernels of one call, as plain JSON values.
+
+    A profiler that fails costs a cell nothing: then `error` says why.
     """
     try:
-        found = names(session)
+        return {"ms": names(session)}
     except Exception as error:
-        return {"evidence": [], "ms": {}, "error": one_line(error)}
-    return {"evidence": sorted(evidence(found)), "ms": found}
+        return {"ms": {}, "error": one_line(error)}
 
 
 def names(session) -> dict[str, float]:
@@ -86,6 +109,17 @@ def names(session) -> dict[str, float]:
         if event.device_type == DeviceType.CUDA and not event.name.startswith(("Memcpy", "Memset")):
             found[event.name] = found.get(event.name, 0.0) + event.self_device_time_total / 1000
     return dict(sorted(found.items(), key=lambda item: -item[1]))
+
+
+def columns(records: list[Record], row: dict) -> dict[str, str | None]:
+    """Return the precisions that the names say, in one text."""
+    found = {precision for one in probes.seen(records, "kernels") for precision in evidence(one["ms"])}
+    return {"kernels": ", ".join(sorted(found)) or None}
+
+
+def checks(line: dict) -> Iterator[str]:
+    """Names of kernels are a witness beside the error of the answers; the report says where the two do not agree."""
+    yield from ()
 
 
 def evidence(names: Iterable[str]) -> set[str]:

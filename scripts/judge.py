@@ -1,0 +1,26 @@
+"""Judge a finished run again by today's rules, with no device. python -m scripts.judge FOLDER_OR_ARCHIVE
+
+Names the rows whose status changed. --output writes its tables to a folder, which scripts.redraw makes a report of.
+"""
+
+import argparse
+from pathlib import Path
+
+from speedgrid.comparison.judged import judge
+from speedgrid.comparison.load import ComparisonError
+from speedgrid.launcher.outputs import write_json
+
+parser = argparse.ArgumentParser(description=__doc__)
+parser.add_argument("results", help="a folder in which speedgrid ran, or an archive of `make archive`")
+parser.add_argument("--output", type=Path, help="a folder for results.csv, rounds.csv, run.json and flops.json")
+asked = parser.parse_args()
+try:
+    found = judge(asked.results)
+except ComparisonError as error:
+    raise SystemExit(str(error)) from None
+if asked.output:
+    asked.output.mkdir(parents=True, exist_ok=True)
+    found.run.write(*(asked.output / name for name in ("results.csv", "rounds.csv", "run.json")))
+    for name, content in (("run.json", found.description), ("flops.json", found.arithmetic)):
+        write_json(asked.output / name, dict(content))
+print("\n".join([f"{len(found.changes)} of {len(found.run.table)} rows have another status.", *found.changes]))

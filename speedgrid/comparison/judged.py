@@ -1,0 +1,79 @@
+"""Judge a finished run again, by today's rules, from its records alone: with no device, and nothing measured again."""
+
+import zipfile
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pandas as pd
+
+from speedgrid import grid
+from speedgrid.comparison.load import ComparisonError, Result, base_of, parse, read, records
+from speedgrid.table import choice
+from speedgrid.table.columns_of_evidence import ACCURACY
+from speedgrid.table.description import Description, Finished, Material, finish
+
+
+class Judged(NamedTuple):
+    """A run as today's rules judge it. changes: a sentence for each row whose status is another than before."""
+
+    run: Finished
+    description: Description
+    arithmetic: dict[str, Any]
+    changes: list[str]
+
+
+def judge(source: str | Path) -> Judged:
+    """Return the run in a folder or an archive, judged again.
+
+    Raises ComparisonError if it has no records, or not what a table is made of beside them.
+    """
+    before, base = read(source), base_of(source)
+    for name in ("timings", "flops.json", "peaks.json"):
+        if not (base / name).exists():
+            raise ComparisonError(
+                f"{source} has no {name}; a run is judged again from its records, so give a folder in which speedgrid "
+                "ran, or an archive of `make archive`."
+            )
+    config = before.run["config"]
+    axes = {"model": config["models"], **config["grid"][config["device"]]}
+    cells = grid.cells(axes)
+    timings = set(grid.measuring_order(cells, grid.control_cell(axes), 0, config["timing"]["rounds"]))
+    of_run = [one for one in records(base / "timings") if f"{one.cell}-{one.turn}" in timings]
+    if not of_run:
+        raise ComparisonError(f"{source} has no record of its own grid in timings; measure first.")
+    arithmetic, evaluations = parse(base / "flops.json"), evaluated(base)
+    material = Material(of_run, before.run["weights"], arithmetic, parse(base / "peaks.json"), evaluations)
+    found = finish(cells, material, config["report"]["reference"], config["accuracy"]["max_top1_loss"])
+    if not evaluations:
+        keep_accuracy(found, before, config["accuracy"]["max_top1_loss"])
+    description = Description(**found.summary, config=config)
+    return Judged(found, description, arithmetic, changes(before.table, found.table))
+
+
+def evaluated(base: Path | zipfile.Path) -> list[dict[str, Any]]:
+    """Return the records of accuracy that a result has; archives of older versions have none."""
+    folder = base / "accuracy"
+    if not folder.exists():
+        return []
+    return [parse(path) for path in sorted(folder.iterdir(), key=str) if path.name.endswith(".json")]
+
+
+def keep_accuracy(found: Finished, before: Result, max_top1_loss: float) -> None:
+    """Take over the accuracy of a table, in place, where its records are not kept; the choice rests on it."""
+    names = [name for column in ACCURACY for name in column.names() if name in before.table]
+    cells = [str(grid.Cell(*values)) for values in found.table[list(grid.AXES)].itertuples(index=False)]
+    kept = before.table.reindex(cells)[names].set_axis(found.table.index)
+    found.table[names] = kept.where(found.table.latency_ms.notna())
+    found.table["auto"] = choice.chosen(found.table, max_top1_loss)
+    found.summary["accuracy"] = before.run.get("accuracy")
+
+
+def changes(before: pd.DataFrame, after: pd.DataFrame) -> list[str]:
+    """Return a sentence for each row whose status changed. before: by the names of its cells."""
+    found = []
+    for row in after.itertuples():
+        name = str(grid.Cell(*(getattr(row, axis) for axis in grid.AXES)))
+        was = before.status.get(name, "not there")
+        if was != row.status:
+            found.append(f"{name}: {was} -> {row.status}{f', {row.reason}' if row.reason else ''}")
+    return found

@@ -1,0 +1,163 @@
+"""The columns of evidence: what ran, how right its answers are, and under what conditions it was measured."""
+
+from speedgrid.text.column import DB, HIGHER, INTEGER, LOWER, NONE, NUMBER, PERCENT, SECONDS, TEXT, YES_NO, Column
+from speedgrid.text.language import N_
+
+PRECISION = (
+    Column(
+        "observed_precision",
+        TEXT,
+        NONE,
+        None,
+        N_("precision that ran"),
+        "What the outputs' error against float64 shows to have been computed, whatever the label says.",
+    ),
+    Column(
+        "quantised_nodes",
+        TEXT,
+        NONE,
+        None,
+        N_("nodes run quantised"),
+        "Convolutions and matrix products of a quantised model that the session executes so, by its own account.",
+    ),
+)
+
+ANSWER = (
+    Column(
+        "snr_db",
+        NUMBER,
+        DB,
+        HIGHER,
+        N_("SNR"),
+        "Signal-to-noise ratio of the outputs against a float64 reference, of all images together: the worst round.",
+    ),
+    Column(
+        "top1_agreement",
+        NUMBER,
+        NONE,
+        HIGHER,
+        N_("top-1 agreement with float64"),
+        "Share, 0 to 1, of the reference images whose best class is that of float64, flips between classes too close "
+        "to call not counted.",
+    ),
+)
+
+ACCURACY = (
+    Column(
+        "top1",
+        NUMBER,
+        NONE,
+        HIGHER,
+        N_("top-1 accuracy"),
+        "Share, 0 to 1, of the evaluation images that get their right class, measured once for each model, backend and "
+        "precision; interval of Wilson.",
+        interval=True,
+    ),
+    Column(
+        "top1_loss",
+        NUMBER,
+        NONE,
+        LOWER,
+        N_("loss of top-1 accuracy"),
+        "`top1` of the float32 model on the CPU less that of this row, on the same images: below 0 where this row is "
+        "right more often; interval of Newcombe (1998), method 10.",
+        interval=True,
+    ),
+    Column(
+        "agreement",
+        NUMBER,
+        NONE,
+        HIGHER,
+        N_("agreement with float32"),
+        "Share, 0 to 1, of the evaluation images that get the class that the float32 model gives them.",
+    ),
+)
+
+CHOICE = (
+    Column(
+        "auto",
+        YES_NO,
+        NONE,
+        None,
+        N_("chosen precision"),
+        "Whether this is the backend's fastest precision that loses at most `accuracy.max_top1_loss`.",
+    ),
+)
+
+CONDITIONS = (
+    Column(
+        "gpu_busy_percent",
+        NUMBER,
+        PERCENT,
+        None,
+        N_("GPU busy"),
+        "Share of the time in which a kernel ran on the GPU while the cell was timed, by NVML: median over rounds.",
+    ),
+    Column(
+        "throttled",
+        TEXT,
+        NONE,
+        None,
+        N_("why the clock was lowered"),
+        "NVML's reasons why the GPU held its clock down while the cell was timed, in any round.",
+    ),
+    Column(
+        "limiter",
+        TEXT,
+        NONE,
+        None,
+        N_("limited by"),
+        "What limits the row: host-launch-, compute-, memory- or kernel-bound, or power-capped.",
+    ),
+    Column(
+        "coverage_percent",
+        NUMBER,
+        PERCENT,
+        HIGHER,
+        N_("% of the model that ran as asked"),
+        "Share of the model that ran on the device and in the runtime asked for, by the runtime's own account.",
+    ),
+)
+
+MEASURING = (
+    Column(
+        "build_seconds",
+        NUMBER,
+        SECONDS,
+        LOWER,
+        N_("time to build"),
+        "Time that compiling or building what the backend runs took, once.",
+    ),
+    Column(
+        "load_seconds",
+        NUMBER,
+        SECONDS,
+        LOWER,
+        N_("time to load"),
+        "Time to load the model and make its first call: median over rounds.",
+    ),
+    Column(
+        "rounds",
+        INTEGER,
+        NONE,
+        None,
+        N_("rounds"),
+        "How many rounds there is a record of, each in a fresh state of its process.",
+    ),
+    Column(
+        "runs",
+        INTEGER,
+        NONE,
+        None,
+        N_("timed calls"),
+        "How many calls were timed, in all rounds together.",
+    ),
+    Column(
+        "device",
+        TEXT,
+        NONE,
+        None,
+        N_("device"),
+        "The GPU or processor that the row was measured on, by its driver's or its system's name for it.",
+    ),
+)
