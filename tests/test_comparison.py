@@ -356,7 +356,7 @@ def test_accuracy_that_changes_is_shown_and_what_rounds_otherwise_is_not():
     names = [f"resnet18-pytorch-fp32-r224-b{size}" for size in (1, 2, 4)]
     a = make_result({name: steady(1.0) for name in names})
     b = make_result({name: steady(1.0) for name in names}, snr_db=[56.9, 59.0, 60.0], top1_agreement=[1.0, 1.0, 0.98])
-    changed = differences.accuracy(cells.compare(a, b, 0.05).cells)
+    changed = differences.answers(cells.compare(a, b, 0.05).cells)
     assert list(changed.index) == [names[0], names[2]]
 
 
@@ -365,13 +365,13 @@ def test_what_two_machines_do_not_share_is_named():
     other["machine"] |= {"device_name": "Other GPU", "driver": "580"}
     other["machine"]["packages"]["torch"] = "2.1"
     other["weights"][0]["sha256"] = "b2"
-    assert differences.environment(RUN, other) == [
+    assert differences.setup(RUN, other) == [
         ("machine.device_name", "Test GPU", "Other GPU"),
         ("machine.packages.torch", "2.0", "2.1"),
         ("weights.resnet18.224", "seeded, seed 0, sha256 a1", "seeded, seed 0, sha256 b2"),
         ("machine.driver", "-", "580"),
     ]
-    assert differences.environment(RUN, RUN) == []
+    assert differences.setup(RUN, RUN) == []
     one = make_result({"resnet18-pytorch-fp32-r224-b1": steady(1.0)})
     text = report.markdown(cells.compare(one, Result("B", one.table, other, {}), 0.05), "c.csv", None)
     assert "**Two devices**: Test GPU in A, Other GPU in B." in text
@@ -437,34 +437,6 @@ def test_a_folder_that_has_only_the_table_can_be_compared_with_one_that_has_samp
     np.testing.assert_allclose(left.ratio, right.ratio)
 
 
-def make_older(folder: Path) -> None:
-    """Make a result what the version before models were an axis wrote."""
-    artifacts = folder / "artifacts"
-    table = artifacts / "results.csv"
-    pd.read_csv(table).drop(columns="model").to_csv(table, index=False)
-    run = json.loads((artifacts / "run.json").read_text())
-    del run["config"]["models"]
-    run["config"]["model"]["name"] = "resnet18"
-    run["controls"]["cell"] = "pytorch-fp32-r64-b8"
-    (artifacts / "run.json").write_text(json.dumps(run))
-    for path in (artifacts / "timings").iterdir():
-        record = json.loads(path.read_text())
-        del record["cell"]["model"]
-        path.with_name(path.name.removeprefix("resnet18-")).write_text(json.dumps(record | {"format": 2}))
-        path.unlink()
-
-
-def test_a_result_from_before_there_were_models_is_of_the_one_that_its_run_names(tmp_path):
-    a, b = (write_result(tmp_path / name) for name in "ab")
-    expected = cells.compare(load.read(a), load.read(b), 0.05)
-    make_older(a)
-    found = load.read(a)
-    assert found.run["controls"]["cell"] == "resnet18-pytorch-fp32-r64-b8"
-    one = cells.compare(found, load.read(b), 0.05)
-    pd.testing.assert_frame_equal(one.cells, expected.cells)
-    assert [key for key, *_ in differences.environment(one.a.run, one.b.run) if "model" in key] == []
-
-
 def edit(path: Path, **changes) -> None:
     path.write_text(json.dumps(json.loads(path.read_text()) | changes))
 
@@ -500,10 +472,10 @@ def measure_on(folder):
 BROKEN = {
     "no result": (lambda folder: shutil.rmtree(folder / "artifacts"), "has no results.csv, neither in it nor in"),
     "nothing there": (shutil.rmtree, "is not there; give a folder or an archive of `make archive`."),
-    "an older record": (break_format, "is a record of format 1; this version compares 2 and 3: use the version"),
+    "an older record": (break_format, "has format 1; this version reads "),
     "another model": (break_model, "is of resnet18 and"),
     "half a description": (break_description, "is not JSON"),
-    "another table": (break_table, "has no column 'backend'; it is not a table that speedgrid wrote."),
+    "another table": (break_table, "has no column 'model'; it is not a table that speedgrid wrote."),
     "measured on": (measure_on, "they must be of one run: run snakemake, which aggregates what was measured."),
 }
 

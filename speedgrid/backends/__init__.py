@@ -29,11 +29,6 @@ def settings(name: str) -> dict:
     return VARIANTS[name].settings
 
 
-def of_module(module: str) -> list[str]:
-    """Return the variants that one module runs."""
-    return [name for name, variant in VARIANTS.items() if variant.module == module]
-
-
 def refusal(cell, device: str) -> tuple[str, str] | None:
     """Return (status, reason) if a cell cannot be measured on `device`, or None if it can."""
     module = get(cell.backend)
@@ -52,5 +47,5 @@ def able(precision: str, axes: dict[str, list], device: str) -> bool:
 
 
 def unsupported(cell, device: str) -> str | None:
-    """Return why the hardware or the backend of a cell cannot do it on `device`, or None if they can."""
+    """Return why the hardware or the backend of a cell cannot run the cell on `device`, or None if they can."""
     return graphics.lacking(cell.precision, device) or get(cell.backend).unsupported(cell, device)

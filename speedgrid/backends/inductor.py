@@ -27,7 +27,7 @@ ARTIFACT = "inductor"
 
 
 def available(device: str) -> str | None:
-    """Return why this backend cannot run here, or None."""
+    """Return why compiled PyTorch cannot run on `device`, or None."""
     if reason := devices.missing(device):
         return reason
     if not shutil.which(compiler := environment.compiler()):

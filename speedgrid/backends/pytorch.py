@@ -16,12 +16,12 @@ ARTIFACT = "weights"
 
 
 def available(device: str) -> str | None:
-    """Return why this backend cannot run here, or None."""
+    """Return why eager PyTorch cannot run on `device`, or None."""
     return devices.missing(device)
 
 
 def unsupported(cell, device: str) -> str | None:
-    """Return why this backend cannot do this cell, or None."""
+    """Return why eager PyTorch cannot run a cell on `device`, or None."""
     if cell.precision in QUANTISED:
         return f"PyTorch has no {cell.precision} convolution for an unmodified model"
     return None

@@ -23,7 +23,7 @@ PRODUCTS = ("Conv", "ConvTranspose", "Gemm", "MatMul")
 
 
 def attempt(source: str, images: np.ndarray, output: str) -> dict:
-    """Quantise as `quantize` does and return its description with `status` ok and an empty `reason`.
+    """Return the description of a quantised file, as of `quantize`, with `status` ok and an empty `reason`.
 
     Where it cannot be done, `output` is empty, and the cells of the file show that status and reason.
     """
@@ -35,7 +35,7 @@ def attempt(source: str, images: np.ndarray, output: str) -> dict:
 
 
 def quantize(source: str, images: np.ndarray, output: str) -> dict:
-    """Write the float32 ONNX file `source` to `output` with int8 arithmetic, and describe it.
+    """Write the float32 ONNX file `source` to `output` with int8 arithmetic, and return the new file's description.
 
     images: of calibration, float32 [count, 3, resolution, resolution]; none of them may be one that accuracy is
     measured on. Activations are unsigned, with a scale for each tensor from the smallest and largest numbers that the
@@ -97,7 +97,7 @@ def run_as_written(file: str, images: np.ndarray) -> np.ndarray:
 
 
 def offered(graph: onnx.GraphProto) -> dict:
-    """Return how many convolutions and matrix products have integers for both factors: `offered`, `of`."""
+    """Return how many convolutions and matrix products of a file have integers for both factors: `offered`, `of`."""
     made_by = {name: node.op_type for node in graph.node for name in node.output}
     products = [node for node in graph.node if node.op_type in PRODUCTS]
     integers = [all(made_by.get(name) == "DequantizeLinear" for name in node.input[:2]) for node in products]

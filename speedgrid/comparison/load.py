@@ -84,6 +84,7 @@ def _text(path: Path | zipfile.Path) -> str:
 
 
 def parse(path: Path | zipfile.Path) -> dict:
+    """Return the JSON object in a file. Raises ComparisonError for a file that cannot be read as one."""
     text = _text(path)
     try:
         content = json.loads(text)
