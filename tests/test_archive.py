@@ -113,7 +113,7 @@ def test_a_damaged_archive_is_refused_by_name(finished, tmp_path):
     path.write_bytes(content)
     done = compare(path, finished, "--output", tmp_path / "comparison.md")
     assert done.returncode == 2
-    assert "resnet18-pytorch-fp32-r64-b1-round1.json cannot be read" in done.stderr
+    assert "resnet18-pytorch-fp32-r64-b1-round1.json is not a readable record" in done.stderr
     path.write_bytes(content[:1000])
     assert "is neither a folder nor an archive" in compare(path, finished).stderr
 
@@ -122,5 +122,5 @@ def test_a_record_of_another_format_in_an_archive_is_named(finished, tmp_path):
     path = archive.write(finished, str(tmp_path / "kept"))
     with zipfile.ZipFile(path, "a") as packed:
         packed.writestr("artifacts/timings/old-round1.json", '{"format": 1}')
-    with pytest.raises(load.ComparisonError, match=r"old-round1\.json is a record of format 1"):
+    with pytest.raises(load.ComparisonError, match=r"old-round1\.json has format 1"):
         load.read(path)

@@ -213,7 +213,7 @@ def test_a_table_without_any_speed_passes():
 def with_energy(joules_per_call, power_w):
     """Return the table of one cell with the energy of its calls; 8 images in 4 ms are 2000 images/s."""
     used = {"joules_per_call": joules_per_call, "power_w": power_w, "calls": 500, "seconds": 2.0}
-    return make_table([make_record("resnet18-pytorch-fp32-r64-b8", [4.0] * 50, energy=used)])
+    return make_table([make_record("resnet18-pytorch-fp32-r64-b8", [4.0] * 50, probes={"energy": used})])
 
 
 @given(st.floats(1, 1000), st.floats(0.8, 1.2))

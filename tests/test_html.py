@@ -193,12 +193,12 @@ def test_what_is_shown_is_where_its_figure_says(visit, pages):
 
 def test_a_row_without_a_speed_is_in_the_map_with_its_reason_and_in_no_chart(visit, pages):
     page = explore(visit, pages)
-    choose(page, "only_status", "wrong_result")
+    choose(page, "only_status", "failed")
     assert points(page).count() == 0
     assert page.locator("#chart path[aria-roledescription='rule mark']").count() == 0
     told = pointed_at(page, fields(page).first)
     assert told["setting"] == "ONNX Runtime fp32"
-    assert (told["status"], told["reason"]) == ("wrong_result", REASON)
+    assert (told["status"], told["reason"]) == ("failed", REASON)
     assert "15.5" not in told.values()
 
 
@@ -299,13 +299,13 @@ def test_words_filter_the_table_and_every_row_without_a_speed_is_found_with_its_
     page = visit(pages[0] / "results.html")
     wanted = page.get_by_role("searchbox")
     assert page.locator("#count").inner_text() == "14 of 14 rows"
-    for words, statuses in (("WRONG_RESULT", ["wrong_result"]), ("openvino unavailable", ["unavailable"])):
+    for words, statuses in (("FAILED", ["failed"]), ("openvino unavailable", ["unavailable"])):
         wanted.fill(words)
         assert column(page, "status") == statuses
         assert page.locator("#count").inner_text() == "1 of 14 rows"
         assert column(page, "latency_ms") == [""]
     assert column(page, "reason") == ["not here"]
-    wanted.fill("wrong_result")
+    wanted.fill("failed")
     assert column(page, "reason") == [REASON]
     wanted.fill("onnxruntime nonsense")
     assert column(page, "status") == []

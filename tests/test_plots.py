@@ -112,7 +112,7 @@ def test_every_plot_has_a_caption_that_names_the_model_unless_it_shows_the_run()
 def test_every_file_of_the_package_is_an_input_of_its_rule():
     root = Path(__file__).parent.parent
     rule = (root / "rules" / "report.smk").read_text().split("rule render_report")[0]
-    assert 'package("report/plots")' in rule
+    assert 'code("draw_plots", "report/plots")' in rule
 
 
 def test_a_plot_has_a_line_per_backend_and_precision_with_the_values_of_the_table():

@@ -57,7 +57,7 @@ def test_the_report_answers_first_and_has_every_cell(tmp_path):
         rows = [line for line in section(text, title).splitlines() if re.match(r"\| \d+ \| \d+ \|", line)]
         assert len(rows) == 4
     assert (
-        "| 64 | 8 | 16.0 (16.0 to 16.0) | 2.00 | 500 | 500 | 0.500 | 2.00 | 25.0 | kernel | 100 | 61.0 | ok |"
+        "| 64 | 8 | 16.0 (16.0 to 16.0) | 2.00 | 500 | 500 | 0.500 | 2.00 | 25.0 | kernel | 100 | 121 | ok |"
         in section(text, "PyTorch, fp32").splitlines()
     )
 

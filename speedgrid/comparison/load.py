@@ -124,8 +124,8 @@ def records(folder: Path | zipfile.Path) -> list[record.Record]:
     paths = [path for path in folder.iterdir() if path.name.endswith(".json") and not path.name.startswith(".")]
     try:
         return [record.read(path) for path in paths]
-    except record.RecordError as error:
-        raise ComparisonError(f"{error} Or use the version of speedgrid that wrote it.") from error
+    except (record.RecordError, zipfile.BadZipFile) as error:
+        raise ComparisonError(f"{error} Or compare with the version of speedgrid that wrote it.") from error
 
 
 def _refuse_strangers(table: pd.DataFrame, samples: dict[str, list[np.ndarray]], base: Path | zipfile.Path) -> None:
