@@ -118,7 +118,7 @@ def start(tmp_path):
 
     def make(code, **variables):
         process = subprocess.Popen(
-            [sys.executable, "-c", f"from speedgrid import gpus; {code}"],
+            [sys.executable, "-c", f"from speedgrid.machine import gpus; {code}"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
