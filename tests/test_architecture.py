@@ -3,11 +3,10 @@
 import ast
 import json
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from processes import python
 
 from speedgrid import backends, settings
 from speedgrid.backends.variants import VARIANTS
@@ -74,8 +73,7 @@ def test_what_the_workflow_imports_is_light():
         "print(json.dumps(sorted(sys.modules)))",
     ]
     program = "\n".join([*imports, "import json, sys", *calls])
-    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
-    assert HEAVY & set(json.loads(done.stdout)) == set()
+    assert HEAVY & set(json.loads(python("-c", program).stdout)) == set()
 
 
 def test_a_module_stays_under_300_lines():

@@ -1,7 +1,6 @@
 """Where a script's output goes."""
 
-import subprocess
-import sys
+from processes import python
 
 SCRIPT = """
 import os, sys
@@ -17,8 +16,7 @@ raise RuntimeError("the end")
 def test_everything_that_a_process_says_is_in_the_log_and_nowhere_else(tmp_path):
     log = tmp_path / "one.log"
     log.write_text("what an earlier run said")
-    done = subprocess.run([sys.executable, "-c", SCRIPT, str(log)], capture_output=True, text=True)
-    assert done.returncode == 1
+    done = python("-c", SCRIPT, log, code=1)
     assert (done.stdout, done.stderr) == ("", "")
     text = log.read_text()
     for line in ("printed", "from another program", "from a native library", "RuntimeError: the end"):
