@@ -289,7 +289,7 @@ class CornerSession(HostSession):
 def fake_backend(monkeypatch, load, settings: dict) -> types.ModuleType:
     """Register a backend named `fake` that can do every cell on the CPU; return its module, for tests to change."""
     module = types.ModuleType("speedgrid.backends.fake")
-    module.PACKAGES, module.CODE, module.IMPORTS = ("numpy",), (), {"cpu": ("json",)}
+    module.PACKAGES, module.IMPORTS = ("numpy",), {"cpu": ("json",)}
     module.available = lambda device: None
     module.unsupported = lambda cell, device: None
     module.load = load

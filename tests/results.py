@@ -1,17 +1,16 @@
 """Results as the workflow writes them, and the command that compares two; for tests of comparisons and archives."""
 
 import shutil
-import subprocess
-import sys
 from pathlib import Path
+from subprocess import CompletedProcess
 
 import numpy as np
 from builders import make_record, make_refusal, write_run
+from processes import python
 
 from speedgrid.launcher.outputs import write_json
 from speedgrid.record import write
 
-ROOT = Path(__file__).parent.parent
 LATENCIES = {
     "resnet18-pytorch-fp32-r64-b1": 4.0,
     "resnet18-pytorch-fp32-r64-b8": 16.0,
@@ -41,17 +40,11 @@ def write_result(folder: Path, factor: float = 1.0, seed: int = 0, lost=()) -> P
     return folder
 
 
-def run_script(name: str, *arguments) -> subprocess.CompletedProcess:
-    """Run one of the commands, e.g. "compare", and return what it wrote and its exit code."""
-    return subprocess.run(
-        [sys.executable, "-m", f"scripts.{name}", *map(str, arguments)],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+def run_script(name: str, *arguments, code: int = 0) -> CompletedProcess:
+    """Run one of the commands, e.g. "compare", which ends with an exit code, and return what it wrote."""
+    return python("-m", f"scripts.{name}", *arguments, code=code)
 
 
-def compare(*arguments) -> subprocess.CompletedProcess:
+def compare(*arguments, code: int = 0) -> CompletedProcess:
     """Run the command that compares two results."""
-    return run_script("compare", *arguments)
+    return run_script("compare", *arguments, code=code)

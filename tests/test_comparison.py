@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import subprocess
 from dataclasses import asdict
 from pathlib import Path
 
@@ -10,7 +9,8 @@ import numpy as np
 import pandas as pd
 import pytest
 from builders import changed
-from results import ROOT, compare, write_result
+from processes import ROOT, run
+from results import compare, write_result
 
 from speedgrid.comparison import cells, differences, load, noise, report, verdicts
 from speedgrid.comparison.load import ComparisonError, Result
@@ -396,7 +396,6 @@ def test_the_command_passes_where_nothing_is_slower_and_writes_what_it_says(tmp_
     a, b = write_result(tmp_path / "a", seed=1), write_result(tmp_path / "b", seed=2)
     output = tmp_path / "new" / "comparison.md"
     done = compare(a, b, "--output", output)
-    assert done.returncode == 0, done.stderr
     assert "the SAME within 5 % in 3; 0 are UNDECIDED." in done.stdout
     assert "No regression" in output.read_text()
     assert "![Ratio of latencies, cell by cell](comparison.png)" in output.read_text()
@@ -410,18 +409,16 @@ def test_the_command_passes_where_nothing_is_slower_and_writes_what_it_says(tmp_
 def test_the_command_fails_on_a_regression_beyond_the_threshold_only(tmp_path):
     a, b = write_result(tmp_path / "a", seed=1), write_result(tmp_path / "b", factor=1.08, seed=2)
     output = ("--output", tmp_path / "comparison.md")
-    done = compare(a, b, *output)
-    assert done.returncode == 1
+    done = compare(a, b, *output, code=1)
     assert "**3 regressions**" in done.stdout
     assert "`resnet18-pytorch-fp32-r64-b8` takes 1.0" in (tmp_path / "comparison.md").read_text()
-    assert compare(a, b, *output, "--threshold-percent", "20").returncode == 0
-    assert compare(b, a, *output).returncode == 0
+    compare(a, b, *output, "--threshold-percent", "20")
+    compare(b, a, *output)
 
 
 def test_the_command_fails_where_a_cell_has_lost_its_speed(tmp_path):
     a, b = write_result(tmp_path / "a"), write_result(tmp_path / "b", lost=["resnet18-pytorch-fp32-r64-b8"])
-    done = compare(a, b, "--output", tmp_path / "comparison.md")
-    assert done.returncode == 1
+    compare(a, b, "--output", tmp_path / "comparison.md", code=1)
     assert "was `ok` in A and is `failed` in B: died" in (tmp_path / "comparison.md").read_text()
 
 
@@ -491,8 +488,7 @@ def test_what_cannot_be_compared_is_refused_in_one_sentence(tmp_path, spoil, sen
 
 
 def test_the_command_tells_what_cannot_be_compared_from_a_regression(tmp_path):
-    done = compare(EXAMPLE, tmp_path / "nothing", "--output", tmp_path / "comparison.md")
-    assert done.returncode == 2
+    done = compare(EXAMPLE, tmp_path / "nothing", "--output", tmp_path / "comparison.md", code=2)
     assert done.stderr == f"{tmp_path / 'nothing'} is not there; give a folder or an archive of `make archive`.\n"
     assert not (tmp_path / "comparison.md").exists()
 
@@ -510,6 +506,5 @@ def test_a_report_keeps_its_name_from_its_table(tmp_path):
 def test_make_says_what_it_needs(target, sentence):
     # Setting up is not what is looked at here.
     command = ["make", "--no-print-directory", "-o", "setup", target, "A=x"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    assert done.returncode == 2
+    done = run(*command, code=2)
     assert done.stdout.startswith(sentence)

@@ -3,11 +3,11 @@
 import json
 import re
 import shlex
-import subprocess
 from contextlib import contextmanager
 from types import SimpleNamespace
 
 import pytest
+from processes import run
 
 from speedgrid import backends
 from speedgrid.backends import fingerprint as fingerprints
@@ -193,8 +193,7 @@ def test_there_is_no_commit_outside_git_but_what_the_environment_says(monkeypatc
 
 def git(folder, *arguments):
     identity = ("-c", "user.name=test", "-c", "user.email=test@localhost", "-c", "commit.gpgsign=false")
-    done = subprocess.run(["git", "-C", folder, *identity, *arguments], capture_output=True, text=True, check=True)
-    return done.stdout.strip()
+    return run("git", "-C", folder, *identity, *arguments).stdout.strip()
 
 
 def test_the_commit_is_named_by_ten_digits_and_marked_where_files_differ_from_it(monkeypatch, tmp_path):

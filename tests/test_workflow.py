@@ -11,6 +11,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from processes import run
 from workflow import BIN, CELLS, NO_GPU, ROOT, SMOKE, Workflow
 
 from speedgrid import record
@@ -353,12 +354,12 @@ def killed_in_the_middle(tree):
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         start_new_session=True,
-    ) as run:
+    ) as running:
         while not measured(tree) & wanted:
             time.sleep(0.1)
-            assert run.poll() is None
+            assert running.poll() is None
         time.sleep(0.3)  # into the next one
-        os.killpg(run.pid, signal.SIGKILL)
+        os.killpg(running.pid, signal.SIGKILL)
     return wanted
 
 
@@ -463,9 +464,7 @@ def test_snakemakes_linter_has_nothing_to_say(place):
 
 
 def test_the_rules_are_formatted():
-    command = [str(BIN / "snakefmt"), "--check", "Snakefile", "rules"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+    run(BIN / "snakefmt", "--check", "Snakefile", "rules")
 
 
 def test_a_table_that_cannot_be_true_stops_the_report_with_the_row_and_the_arithmetic(tree):

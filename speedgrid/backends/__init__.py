@@ -1,7 +1,6 @@
 """One module per runtime, each with the same few names; speedgrid.backends.variants names the ways to run them.
 
     PACKAGES                                   what its numbers depend on, for the environment fingerprint
-    CODE                                       library files that make its numbers, so that an edit re-measures it
     IMPORTS                                    what it imports on each device: memory is counted from after the imports
     ARTIFACT                                   what it loads: weights, onnx, or what a rule compiled for it
     available(device) -> reason or None        can it run here at all

@@ -21,7 +21,6 @@ from speedgrid.machine.threads import session_threads
 from speedgrid.precision import set_torch_math
 
 PACKAGES = ("torch", "triton", "nvidia-cudnn-cu13", "c++")
-CODE = ("backends/inductor", "backends/pytorch", "backends/cuda_graph", "backends/cudnn_libraries")
 IMPORTS = {"cuda": ("torch", "speedgrid.backends.cudnn_libraries"), "cpu": ("torch",)}
 ARTIFACT = "inductor"
 

@@ -11,7 +11,6 @@ from speedgrid.machine import device as devices
 from speedgrid.precision import QUANTISED
 
 PACKAGES = ("onnxruntime-gpu", "onnxruntime", "torch", "nvidia-cudnn-cu13", "onnx", "onnxscript")
-CODE = ("backends/onnxruntime", "backends/cudnn_libraries")
 IMPORTS = {"cuda": ("torch", "speedgrid.backends.cudnn_libraries", "onnxruntime"), "cpu": ("onnxruntime", "onnx")}
 ARTIFACT = "onnx"
 

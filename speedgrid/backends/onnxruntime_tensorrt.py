@@ -11,7 +11,6 @@ from speedgrid.precision import QUANTISED
 
 PROVIDER = "TensorrtExecutionProvider"
 PACKAGES = ("onnxruntime-gpu", "tensorrt", "torch", "onnx", "onnxscript")
-CODE = ("backends/onnxruntime_tensorrt", "backends/onnxruntime", "backends/cudnn_libraries")
 IMPORTS = {"cuda": ("torch", "speedgrid.backends.cudnn_libraries", "onnxruntime")}
 ARTIFACT = "onnx"
 # The graph's input, as speedgrid.builders.onnx_export names it.

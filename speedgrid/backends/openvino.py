@@ -10,7 +10,6 @@ from speedgrid.backends.session import HostSession
 from speedgrid.precision import QUANTISED
 
 PACKAGES = ("openvino", "onnx", "onnxscript")
-CODE = ("backends/openvino",)
 IMPORTS = {"cpu": ("openvino",)}
 ARTIFACT = "onnx"
 

@@ -10,7 +10,6 @@ from speedgrid.machine.threads import session_threads
 from speedgrid.precision import QUANTISED, set_torch_math, torch_dtype
 
 PACKAGES = ("torch", "torchvision", "nvidia-cudnn-cu13")
-CODE = ("backends/pytorch", "backends/cuda_graph", "backends/cudnn_libraries", "model/torchvision")
 IMPORTS = {"cuda": ("torch", "speedgrid.backends.cudnn_libraries", "torchvision"), "cpu": ("torch", "torchvision")}
 ARTIFACT = "weights"
 

@@ -10,7 +10,6 @@ from speedgrid.machine import environment
 from speedgrid.precision import QUANTISED
 
 PACKAGES = ("tensorrt", "tensorrt-rtx-cu13-libs", "torch")
-CODE = ("backends/tensorrt", "backends/tensorrt_api", "backends/cuda_graph", "backends/tensorrt_libraries")
 IMPORTS = {"cuda": ("torch", "speedgrid.backends.tensorrt_libraries")}
 ARTIFACT = "tensorrt"
 

@@ -11,7 +11,6 @@ from speedgrid.machine import environment
 from speedgrid.precision import QUANTISED
 
 PACKAGES = ("torch", "torch-tensorrt", "torch-tensorrt-rtx", "tensorrt", "tensorrt-rtx-cu13-libs", "nvidia-modelopt")
-CODE = ("backends/torch_tensorrt", "backends/cuda_graph", "backends/tensorrt_libraries")
 IMPORTS = {"cuda": ("torch", "speedgrid.backends.tensorrt_libraries")}
 ARTIFACT = "torch_tensorrt"
 
