@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from processes import ROOT, python
+from processes import python
 from torchvision.datasets import folder as torchvision_folder
 
 from speedgrid import data
@@ -229,13 +229,6 @@ def test_opening_a_source_imports_nothing_heavy(name, classes):
     program = f"import sys; from speedgrid import data; data.open_source({path!r}, 0); print(*sys.modules)"
     heavy = {"torch", "numpy", "sklearn", "scipy", "PIL", "torchvision"}
     assert heavy & set(python("-c", program).stdout.split()) == set()
-
-
-@pytest.mark.parametrize("name", ["digits", "random", "folder"])
-def test_the_code_of_a_source_exists(name):
-    files = [ROOT / f"speedgrid/{module}.py" for module in data.code(name)]
-    assert [file for file in files if not file.exists()] == []
-    assert any(word in str(files[2]) for word in ("digits", "noise", "folder"))
 
 
 def test_torch_takes_the_images(source):
