@@ -4,13 +4,17 @@ BIN := $(VENV)/bin
 UV_VERSION := $(shell sed -n 's/^uv==\([^ ]*\).*/\1/p' envs/requirements.txt)
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: report test check setup lock docs example redraw archive compare clean
+.PHONY: report test release check setup lock docs example redraw archive compare clean
 
 report: setup
 	snakemake
 
 test: setup check
 	pytest
+
+# What a release needs beside that: no sentence of a report waits for its translation.
+release: setup check
+	SPEEDGRID_RELEASE=1 pytest
 
 check: setup
 	ruff check .

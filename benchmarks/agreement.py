@@ -112,7 +112,7 @@ def summarise(found: dict[str, dict]) -> list[str]:
 
 
 def main(count: int) -> None:
-    """Print the ratios of each cell, and what they come to."""
+    """Print the ratios of each cell, and the summary of each tool."""
     found = {}
     with tempfile.TemporaryDirectory() as folder, launcher() as address:
         for first, *_ in cells(count, "pytorch"):

@@ -84,7 +84,7 @@ def sentence(row, by_hand: dict[str, float]) -> str:
 
 
 def main(options: list[str]) -> None:
-    """Measure the run, then compare."""
+    """Measure the run, and print how its best rows compare with rates by hand."""
     subprocess.run(["snakemake", "artifacts/results.parquet", "--configfile", CONFIG, *options], check=True)
     rows = best_rows(pd.read_parquet("artifacts/results.parquet"))
     weights = next(

@@ -27,7 +27,7 @@ def measure(number: int, options: list[str]) -> tuple[float, dict[str, dict], se
 
 
 def main(number: int, options: list[str]) -> None:
-    """Print the comparison."""
+    """Print the comparison of several GPUs with one."""
     one_seconds, one, _ = measure(1, options)
     many_seconds, many, used = measure(number, options)
     print(f"{len(many)} cells on {len(used)} GPU(s): {many_seconds:.1f} s, on one: {one_seconds:.1f} s")

@@ -29,7 +29,7 @@ def measure_all(records: list[dict], folder: str, address: str, at_once: int) ->
 
 
 def main(count: int) -> None:
-    """Print the comparison."""
+    """Print the comparison of crowded and lone measurements."""
     chosen = cells(count)
     first = [rounds[0] for rounds in chosen]
     if first[0]["asked"]["device"] != "cuda":

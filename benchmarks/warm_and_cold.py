@@ -38,7 +38,7 @@ def floor(record: dict) -> float:
 
 
 def main(count: int) -> None:
-    """Print the comparison."""
+    """Print the comparison of warm starts and fresh processes."""
     chosen, cold_records, overheads = cells(count), [], []
     with tempfile.TemporaryDirectory() as folder, launcher() as address:
         measure(chosen[0][0], folder, address)  # the first warm start imports everything

@@ -8,7 +8,6 @@ from pathlib import Path
 
 from speedgrid.comparison.judged import judge
 from speedgrid.comparison.load import ComparisonError
-from speedgrid.launcher.outputs import write_json
 
 parser = argparse.ArgumentParser(description=__doc__)
 parser.add_argument("results", help="a folder in which speedgrid ran, or an archive of `make archive`")
@@ -19,8 +18,5 @@ try:
 except ComparisonError as error:
     raise SystemExit(str(error)) from None
 if asked.output:
-    asked.output.mkdir(parents=True, exist_ok=True)
-    found.run.write(*(asked.output / name for name in ("results.csv", "rounds.csv", "run.json")))
-    for name, content in (("run.json", found.description), ("flops.json", found.arithmetic)):
-        write_json(asked.output / name, dict(content))
+    found.write(asked.output)
 print("\n".join([f"{len(found.changes)} of {len(found.run.table)} rows have another status.", *found.changes]))

@@ -5,7 +5,6 @@ import json
 
 from speedgrid import record
 from speedgrid.grid import Cell
-from speedgrid.machine import gpus
 from speedgrid.measure import cell, loading
 
 parser = argparse.ArgumentParser(description=__doc__)
@@ -21,7 +20,4 @@ for name in ("device", "artifact", "images", "logits", "expected", "output"):
 given = parser.parse_args()
 asked = cell.asked_of(given.cell, given.turn, given.device, given.options, given.probes)
 files = loading.Files(given.artifact, given.images, given.build, given.logits, given.expected)
-if given.alone:
-    gpus.claim(alone=True)
-found = cell.unmeasured(asked, "failed", given.died) if given.died else cell.measure_cell(files, asked)
-record.write(given.output, found)
+record.write(given.output, cell.measure_cell(files, asked, given.died, given.alone))

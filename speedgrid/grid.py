@@ -101,3 +101,8 @@ def measuring_order(grid: Iterable[Cell], control: Cell, seed: int, rounds: int)
         shuffled.insert(len(shuffled) // 2, f"{control}-sentinel{2 * number}")
         order += [*shuffled, f"{control}-sentinel{2 * number + 1}"]
     return order
+
+
+def timings(axes: Mapping[str, list], rounds: int) -> list[str]:
+    """Return the names of all timings of a grid in alphabetical order, as TIMING."""
+    return sorted(measuring_order(cells(axes), control_cell(axes), 0, rounds))

@@ -1,30 +1,40 @@
 """What each precision means: the type of the tensors and the arithmetic that torch may use."""
 
 import warnings
+from typing import NamedTuple
 
-PRECISIONS = ("fp32", "tf32", "fp16", "bf16", "int8", "fp8")
 
-# Those that multiply numbers of a scale of their own, which calibration finds; fp8 (E4M3) is experimental.
-QUANTISED = ("int8", "fp8")
-EXPERIMENTAL = ("fp8",)
+class Precision(NamedTuple):
+    """One precision: how its numbers are stored, multiplied and exported.
 
-# The dtype of inputs and outputs, and of the weights but in a quantised model, which goes from float to integers and
-# back inside. TF32 is a way to multiply float32 numbers, not a way to store them.
-DTYPES = {
-    "fp32": "float32",
-    "tf32": "float32",
-    "fp16": "float16",
-    "bf16": "bfloat16",
-    "int8": "float32",
-    "fp8": "float32",
+    dtype: of inputs and outputs, and of the weights but in a quantised model, which goes from float to integers and
+    back inside. bytes: of one number that is multiplied. first_capability: the first compute capability with tensor
+    cores for it (NVIDIA's architecture whitepapers); below it libraries compute something else under the name. None
+    where every GPU has it. quantised: it multiplies numbers of a scale of their own, which calibration finds.
+    experimental: never recommended. exported_on: the devices on which an ONNX file of its own serves it.
+    """
+
+    dtype: str
+    bytes: int
+    first_capability: tuple[int, int] | None = None
+    quantised: bool = False
+    experimental: bool = False
+    exported_on: tuple[str, ...] = ()
+
+
+# TF32 is a way to multiply float32 numbers, not a way to store them. fp8 is E4M3.
+PRECISIONS = {
+    "fp32": Precision("float32", 4, exported_on=("cpu", "cuda")),
+    "tf32": Precision("float32", 4, (8, 0)),
+    "fp16": Precision("float16", 2, exported_on=("cuda",)),
+    "bf16": Precision("bfloat16", 2, (8, 0), exported_on=("cuda",)),
+    "int8": Precision("float32", 1, (7, 5), quantised=True, exported_on=("cpu", "cuda")),
+    "fp8": Precision("float32", 1, (8, 9), quantised=True, experimental=True),
 }
-
-# Bytes of one number that is multiplied.
-BYTES = {"fp32": 4, "tf32": 4, "fp16": 2, "bf16": 2, "int8": 1, "fp8": 1}
-
-# The first compute capability with tensor cores for a precision (NVIDIA's architecture whitepapers). Below it libraries
-# compute something else under the name.
-FIRST_CAPABILITY = {"tf32": (8, 0), "bf16": (8, 0), "int8": (7, 5), "fp8": (8, 9)}
+# What many ask, by name.
+QUANTISED = tuple(name for name, one in PRECISIONS.items() if one.quantised)
+EXPERIMENTAL = tuple(name for name, one in PRECISIONS.items() if one.experimental)
+BYTES = {name: one.bytes for name, one in PRECISIONS.items()}
 
 
 def stored(precision: str, device: str) -> str:
@@ -33,15 +43,14 @@ def stored(precision: str, device: str) -> str:
     fp32 and tf32 share one graph of float32 tensors. On the CPU OpenVINO makes fp16 and bf16 of it when it compiles,
     and no other runtime has them. Nothing here reads fp8 from ONNX, so that its cells get the same graph, to refuse.
     """
-    shared = ("tf32", "fp8", "fp16", "bf16") if device == "cpu" else ("tf32", "fp8")
-    return "fp32" if precision in shared else precision
+    return precision if device in PRECISIONS[precision].exported_on else "fp32"
 
 
 def torch_dtype(precision: str):
     """Return the torch.dtype of the tensors of a session."""
     import torch
 
-    return getattr(torch, DTYPES[precision])
+    return getattr(torch, PRECISIONS[precision].dtype)
 
 
 def set_torch_math(precision: str) -> None:

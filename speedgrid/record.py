@@ -1,11 +1,11 @@
 """The record of one measurement, declared: what was asked, and what was seen. Nothing in it is a judgement.
 
-What the samples, errors and names of kernels mean is decided from records when the table is made (speedgrid.table), so
-that a limit, a pattern or a sentence can change with no device and no measurement repeated. A record is a JSON file
-that is written whole or not at all; speedgrid.formats reads those of older versions.
+What it means is decided when the table is made (speedgrid.table), so that a limit, a pattern or a sentence can change
+with no device and no measurement repeated. A record is a JSON file, written whole or not at all; older ones are read.
 """
 
 import json
+import zlib
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TypedDict
@@ -13,7 +13,6 @@ from typing import Any, Literal, TypedDict
 from speedgrid.grid import Cell
 from speedgrid.launcher.outputs import one_line, write_json
 
-# The record's layout; `read` also reads the OLDER ones.
 FORMAT = 4
 # What a process that holds the device can say; all else is said by the table.
 Status = Literal["ok", "unavailable", "unsupported", "out_of_memory", "failed"]
@@ -24,10 +23,7 @@ class RecordError(ValueError):
 
 
 class Machine(TypedDict, total=False):
-    """A machine as it was when something was measured; what starts with gpu is missing where there is none.
-
-    Memory in MB, power in W, clocks in MHz. packages: installed versions by name. commit: speedgrid's own.
-    """
+    """A machine as it was when something was measured; where there is no GPU, what is said of it is missing."""
 
     device: str
     device_name: str
@@ -50,9 +46,8 @@ class Machine(TypedDict, total=False):
 class Asked:
     """What a timing was asked to do.
 
-    turn: what it is for, as of speedgrid.grid.TURN. Counts and min_seconds are minimums of a timing; from there on it
-    stops when the 95 % interval of its median is within target_percent of it on either side; max_seconds wins over
-    all of them. cpu_threads: of a session on the CPU. settings: of the cell's variant. probes: what else to measure.
+    Counts and min_seconds are minimums; from there on it stops when the 95 % interval of its median is within
+    target_percent of it on either side; max_seconds wins. settings: of the variant. probes: what else to measure.
     """
 
     cell: Cell
@@ -72,9 +67,8 @@ class Asked:
 class Samples:
     """Raw samples of one cell in one round, in ms a call.
 
-    host_ms: from before the call to after waiting for it. device_ms: between CUDA events around the call; empty on
-    the CPU. submit_ms: until the call returned, without waiting. steady: whether two windows of warm-up calls agreed.
-    capped: whether max_seconds ended the timing before its interval was narrow.
+    host_ms: until its result is there. device_ms: between CUDA events around it; empty on the CPU. submit_ms: until it
+    returned. steady: two windows of warm-up calls agreed. capped: max_seconds was over before the interval was narrow.
     """
 
     host_ms: list[float]
@@ -89,11 +83,7 @@ class Samples:
 
 @dataclass(frozen=True)
 class Memory:
-    """Memory of a process in MB (1e6 bytes) at several moments, the first of them before anything was loaded.
-
-    whole_device: the readings are of the whole GPU, because the driver lists no processes. other_processes: how many
-    had something on the same GPU; None where the driver does not say.
-    """
+    """Memory of a process in MB (1e6 bytes) at several moments, the first of them before anything was loaded."""
 
     readings_mb: dict[str, float | None]
     whole_device: bool = False
@@ -135,9 +125,8 @@ class Host:
 class Errors:
     """Errors of a session's outputs beside the float64 reference, one number for each compared image.
 
-    images: how many different ones. signal, noise: L2 norms of the reference's outputs and of the difference. cosine:
-    between both. margin: between the reference's two best classes; None where there is one class. same_class: whether
-    both have the same best class. classes: how many there are.
+    images: how many different ones. signal, noise: L2 norms of the reference's outputs and of the difference. margin:
+    between the reference's two best classes; None of one class. same_class: both have the same best class.
     """
 
     images: int
@@ -174,9 +163,9 @@ class Expected:
 class Seen:
     """What a measurement saw of a session that ran.
 
-    dtype: of its input and output, as it reports them itself. details: what ran. quantised_nodes: of a quantised one,
-    how many of its products executed so. seconds: where the time went, by step. errors: None where an output was
-    missing or not finite. probes: what each probe that was asked for measured, by its name.
+    dtype: of its input and output, as it reports them itself. details: what ran. quantised_nodes: how many of its
+    products executed so. seconds: where the time went. errors: None where an output was missing or not finite. probes:
+    what each probe that was asked for measured, by its name.
     """
 
     dtype: str
@@ -197,8 +186,8 @@ class Seen:
 class Record:
     """One measurement: what was asked, and what was seen.
 
-    reason: in one clause, why `status` is not ok. measured_at: ISO 8601. fingerprint: what must not differ in a
-    table. command: measures this again. build: the record of what was compiled for it. seen: None unless it ran.
+    reason: in one clause, why `status` is not ok. measured_at: ISO 8601. fingerprint: what must not differ in a table.
+    command: measures this again. build: the record of what was compiled for it. seen: None unless it ran.
     """
 
     asked: Asked
@@ -220,7 +209,7 @@ class Record:
 
     @property
     def turn(self) -> str:
-        """The turn of the measurement: round1, twin1, sentinel1 ..."""
+        """The turn of the measurement."""
         return self.asked.turn
 
     @property
@@ -238,8 +227,8 @@ def write(path: str | Path, record: Record) -> None:
 def read(path: Any) -> Record:
     """Return the record in `path`, a path or one inside a ZIP file. Raises RecordError if it is none."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8") if hasattr(path, "read_text") else Path(path).read_text())
-    except (OSError, ValueError) as error:
+        content = json.loads((Path(path) if isinstance(path, str) else path).read_text(encoding="utf-8"))
+    except (OSError, ValueError, zlib.error) as error:
         raise RecordError(f"{path} is not a readable record ({error}); delete it and run again.") from error
     try:
         return parse(content)
@@ -266,13 +255,12 @@ def parse(content: Any) -> Record:
 def _from_format_3(old: dict[str, Any]) -> dict[str, Any]:
     """Return a record of format 3 as one of this format.
 
-    It had verdicts in its status, and of telemetry and errors the summaries alone: a summary of readings stands as one
-    reading, and Parity stands for the errors. What it judged is judged anew, by today's rules.
+    Of telemetry and errors it had summaries alone, which stand as one reading and as Parity; its verdicts are dropped.
     """
     asked = {**dict.fromkeys(("warmup_runs", "timed_runs", "min_seconds", "max_seconds", "target_percent"), 0)}
     asked |= {"settings": {}, **old["asked"], "cell": old["cell"], "turn": old["turn"], "probes": []}
-    whole = ("measured_at", "environment", "fingerprint", "command")
-    new = {name: old[name] for name in whole} | {"asked": asked, "format": FORMAT, "traceback": old.get("traceback")}
+    new = {name: old[name] for name in ("measured_at", "environment", "fingerprint", "command")}
+    new |= {"asked": asked, "format": FORMAT, "traceback": old.get("traceback")}
     if "samples" not in old:
         return new | {"status": old["status"], "reason": old["reason"]}
     samples, parity = dict(old["samples"]), dict(old["parity"] or {})
@@ -299,7 +287,7 @@ def _one_reading(summary: dict[str, Any] | None) -> dict[str, Any] | None:
     return readings | {"time": [], "reasons": [sum(bits[text] for text in summary.get("throttled", ()))]}
 
 
-# Why a GPU's clock is lower than it could be, of NVML's clocks event reasons those that change a number.
+# NVML's reasons for a lower clock, those that change a number.
 POWER_CAP = "software power cap"
 LOWER_CLOCK = {
     0x4: POWER_CAP,

@@ -27,9 +27,6 @@ Strict = validators.extend(
     ),
 )
 
-# Torchvision models whose layers fit one size of image, in pixels; nothing here may import torch, which knows it.
-FIXED_RESOLUTIONS = dict.fromkeys(("maxvit_t", "vit_b_16", "vit_b_32", "vit_h_14", "vit_l_16", "vit_l_32"), 224)
-
 
 class SettingsError(ValueError):
     """A configuration that cannot be run; the message names the key, the value and what would be right."""
@@ -73,11 +70,8 @@ def _sentence(error: ValidationError) -> str:
     key = ".".join(str(part) for part in error.absolute_path) or "the top level"
     if error.validator == "additionalProperties":
         known = list(error.schema["properties"])
-        unknown = [name for name in error.instance if name not in known]
-        if key == "model" and "name" in unknown:  # as it was called before there were several
-            name = error.instance["name"]
-            return f"config key model.name is {name!r}; it must be an entry of the list models, as models: [{name}]."
-        return f"config key {unknown[0]!r} at {key} is unknown; known keys there are {', '.join(known)}."
+        unknown = next(name for name in error.instance if name not in known)
+        return f"config key {unknown!r} at {key} is unknown; known keys there are {', '.join(known)}."
     wanted = {
         "enum": lambda: f"one of {', '.join(map(str, error.validator_value))}",
         "required": lambda: f"complete: {error.message}",
@@ -98,7 +92,7 @@ def _either(types: str | list[str]) -> str:
 
 
 def _expand_auto(config: dict) -> None:
-    """Write out what the precision `auto` means on the device."""
+    """Replace the precision `auto` by the precisions that the device has."""
     device = config["device"]
     axes = config["grid"][device]
     if "auto" not in axes["precision"]:
@@ -126,14 +120,6 @@ def _check_combinations(config: dict) -> None:
             f"it must be at most timing.max_seconds, {timing['max_seconds']}."
         )
     device = config["device"]
-    resolutions = config["grid"][device]["resolution"]
-    for model in config["models"]:
-        only = FIXED_RESOLUTIONS.get(model)
-        if only and resolutions != [only]:
-            raise SettingsError(
-                f"config key grid.{device}.resolution is {resolutions}; it must be [{only}] with {model} in models, "
-                f"which takes images of {only} x {only} pixels and no others."
-            )
     for axis in ("backend", "precision"):
         values = config["grid"][device][axis]
         if reference[axis] not in values:

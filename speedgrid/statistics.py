@@ -14,22 +14,15 @@ CORRELATED = float(special.ndtri(0.9))
 FEWEST_TO_LOOK_INDEPENDENT = 50
 
 
-def autocorrelation_time(samples: np.ndarray) -> float:
-    """Return the integrated autocorrelation time of a series, in samples: 1 for independent ones, n/2 at most.
-
-    n samples are worth about n / time independent ones. Geyer's initial positive sequence (Statistical Science 7,
-    1992) on autocorrelations without the bias of short series; see `correlation_window`.
-    """
-    return correlation_window(samples)[0]
-
-
 def correlation_window(samples: np.ndarray) -> tuple[float, int]:
     """Return (integrated autocorrelation time, lags that it sums) of a series; (1, 0) if it looks independent.
 
-    Autocorrelations of adjacent pairs of lags are summed until a pair's sum is not positive (Geyer 1992), up to half
-    of the series. Subtracting the mean of n samples lowers each autocorrelation by time / n (Marriott and Pope,
-    Biometrika 41, 1954), which stops the sum too early: it is added back, and the time estimated anew, a few times.
-    A series of 50 and more whose first two lags do not stand out of the noise of an independent one looks independent.
+    The time is 1 for independent samples and n/2 at most; n samples are worth about n / time independent ones.
+    Geyer's initial positive sequence (Statistical Science 7, 1992): autocorrelations of adjacent pairs of lags are
+    summed until a pair's sum is not positive, up to half of the series. Subtracting the mean of n samples lowers each
+    autocorrelation by time / n (Marriott and Pope, Biometrika 41, 1954), which stops the sum too early: it is added
+    back, and the time estimated anew, a few times. A series of 50 and more whose first two lags do not
+    stand out of the noise of an independent one looks independent.
     """
     samples = np.asarray(samples, float)
     n = len(samples)

@@ -13,7 +13,19 @@ from speedgrid.backends.session import HostSession
 from speedgrid.backends.variants import VARIANTS, Variant
 from speedgrid.grid import Cell
 from speedgrid.precision import QUANTISED
-from speedgrid.record import Asked, Expected, Memory, Parity, Record, Samples, Seen, read, write
+from speedgrid.record import (
+    Asked,
+    Expected,
+    Memory,
+    Parity,
+    Record,
+    Samples,
+    Seen,
+    Telemetry,
+    _one_reading,
+    read,
+    write,
+)
 from speedgrid.table import cells as table
 from speedgrid.table.description import Description, Material, finish
 
@@ -56,6 +68,11 @@ LATENCIES = {
 
 # Statuses that a measurement can have by itself; all others are verdicts on what it saw.
 UNMEASURED = ("unavailable", "unsupported", "out_of_memory", "failed")
+# Names of kernels that say their precision.
+KERNEL = {
+    "fp16": "sm80_xmma_fprop_implicit_gemm_f16f16_f16f32_f16_nhwckrsc_nhwc_tilesize128x64x64",
+    "tf32": "sm80_xmma_fprop_implicit_gemm_f32f32_tf32f32_f32_nhwckrsc_nhwc_tilesize128x64x32",
+}
 DTYPES = {"fp16": "float16", "bf16": "bfloat16"}
 
 
@@ -66,15 +83,19 @@ def make_parity(snr_db: float, **changes) -> Parity:
     return Parity(**figures | changes)
 
 
-def make_record(
-    name: str, host_ms=(1.0,) * 50, *, status="ok", reason="", turn="round1", ran=None, **changes
-) -> Record:
+def make_record(name: str, host_ms=(1.0,) * 50, *, status="ok", reason="", ran=None, **changes) -> Record:
     """Return the record of a measured cell, on the CPU unless `changes` say otherwise.
 
     status: what the table is to say of it: a record of `wrong_precision` has the error of another precision, one of
-    `wrong_result` no finite output. ran: the precision whose error its outputs have, where it is not the label's.
-    changes: fields of Samples, of Seen, of Asked or of the record itself.
+    `wrong_result` no finite output, the warm-up of one of `unstable` never became steady. ran: the precision whose
+    error its outputs have, where it is not the label's. changes: fields of Samples, of Seen, of Asked or of the record
+    itself; of telemetry also {"throttled": [reason, ...]}, of memory {"peak_mb": MB}.
     """
+    changes |= {"steady": False} if status == "unstable" else {}
+    if isinstance(changes.get("telemetry"), dict):
+        changes["telemetry"] = Telemetry(**_one_reading(changes["telemetry"]))
+    if isinstance(changes.get("memory"), dict):
+        changes["memory"] = Memory({"baseline": 0.0, "timed": changes["memory"]["peak_mb"]})
     cell = Cell.parse(name)
     if status in UNMEASURED:
         return make_refusal(name, status, reason, **changes)
@@ -83,7 +104,7 @@ def make_record(
     of_samples = {key: changes.pop(key) for key in [*changes] if key in {one.name for one in fields(Samples)}}
     samples = {"warmup_runs": 20, "warmup_seconds": 0.1, "timed_seconds": 0.2, "steady": True} | of_samples
     seen = {
-        "dtype": DTYPES.get(cell.precision, "float32"),
+        "dtype": DTYPES.get(ran or cell.precision, "float32"),
         "details": {"version": "1.0"},
         "samples": Samples(host_ms=list(host_ms), **samples),
         "seconds": {"import": 2.0, "load": 0.375, "first_call": 0.125, "queue": 40.0, "timing": 3.0},
@@ -268,7 +289,7 @@ class CornerSession(HostSession):
 def fake_backend(monkeypatch, load, settings: dict) -> types.ModuleType:
     """Register a backend named `fake` that can do every cell on the CPU; return its module, for tests to change."""
     module = types.ModuleType("speedgrid.backends.fake")
-    module.PACKAGES, module.CODE, module.IMPORTS = ("numpy",), (), {"cpu": ("json",)}
+    module.PACKAGES, module.IMPORTS = ("numpy",), {"cpu": ("json",)}
     module.available = lambda device: None
     module.unsupported = lambda cell, device: None
     module.load = load

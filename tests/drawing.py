@@ -1,7 +1,6 @@
 """What tests of plots share: the material of a made-up run, and one figure of it."""
 
 import copy
-from importlib import import_module
 
 from builders import ARITHMETIC, write_run
 from matplotlib import pyplot
@@ -20,8 +19,7 @@ def make_material(folder, records, **changes) -> Material:
 
 def draw(name: str, material: Material):
     """Return the figure of one plot, as draw_all draws it; pyplot no longer keeps it."""
-    module, function = plots.DRAWERS[name]
-    figure = getattr(import_module(f"speedgrid.report.plots.{module}"), function)(material, plots.TITLES[name])
+    figure = plots.PLOTS[name].draw(material, plots.PLOTS[name].title)
     pyplot.close(figure)
     return figure
 

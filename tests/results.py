@@ -1,17 +1,16 @@
 """Results as the workflow writes them, and the command that compares two; for tests of comparisons and archives."""
 
 import shutil
-import subprocess
-import sys
 from pathlib import Path
+from subprocess import CompletedProcess
 
 import numpy as np
 from builders import make_record, make_refusal, write_run
+from processes import python
 
-from speedgrid.grid import Cell
 from speedgrid.launcher.outputs import write_json
+from speedgrid.record import write
 
-ROOT = Path(__file__).parent.parent
 LATENCIES = {
     "resnet18-pytorch-fp32-r64-b1": 4.0,
     "resnet18-pytorch-fp32-r64-b8": 16.0,
@@ -27,30 +26,25 @@ def write_result(folder: Path, factor: float = 1.0, seed: int = 0, lost=()) -> P
         for number in (1, 2, 3):
             level = latency * factor * np.exp(random.normal(0, 0.002))
             samples = list(level * np.exp(random.normal(0, 0.002, 50)))
-            one = make_refusal(name, "failed", "died") if name in lost else make_record(name, samples)
-            records.append(one | {"turn": f"round{number}"})
+            turn = f"round{number}"
+            refused = make_refusal(name, "failed", "died", turn=turn)
+            records.append(refused if name in lost else make_record(name, samples, turn=turn))
     scratch = folder / "scratch"
     scratch.mkdir(parents=True)
     table, description = write_run(scratch, records)
     for one in records:
-        write_json(folder / "artifacts" / "timings" / f"{Cell(**one['cell'])}-{one['turn']}.json", one)
+        write(folder / "artifacts" / "timings" / f"{one.cell}-{one.turn}.json", one)
     table.to_csv(folder / "artifacts" / "results.csv", index=False)
     write_json(folder / "artifacts" / "run.json", description)
     shutil.rmtree(scratch)
     return folder
 
 
-def run_script(name: str, *arguments) -> subprocess.CompletedProcess:
-    """Run one of the commands, e.g. "compare", and return what it wrote and its exit code."""
-    return subprocess.run(
-        [sys.executable, "-m", f"scripts.{name}", *map(str, arguments)],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+def run_script(name: str, *arguments, code: int = 0) -> CompletedProcess:
+    """Run one of the commands, e.g. "compare", which ends with an exit code, and return what it wrote."""
+    return python("-m", f"scripts.{name}", *arguments, code=code)
 
 
-def compare(*arguments) -> subprocess.CompletedProcess:
+def compare(*arguments, code: int = 0) -> CompletedProcess:
     """Run the command that compares two results."""
-    return run_script("compare", *arguments)
+    return run_script("compare", *arguments, code=code)

@@ -6,9 +6,9 @@ from builders import (
     LATENCIES,
     PEAKS,
     REFERENCE,
-    make_costs,
     make_record,
     make_records,
+    make_request,
     make_table,
     make_two_models,
 )
@@ -114,9 +114,9 @@ def test_a_measured_peak_is_given_more_room(milliseconds, possible):
 
 
 def test_tf32_that_is_counted_as_fp32_is_impossible():
-    record = make_record("resnet18-pytorch-fp32-r64-b8", [0.5] * 50)
-    assert "in fp32" in violations(make_table([record]))[0]
-    assert violations(make_table([record | {"observed_precision": "fp16"}])) == []
+    name = "resnet18-pytorch-fp32-r64-b8"
+    assert "in fp32" in violations(make_table([make_record(name, [0.5] * 50)]))[0]
+    assert violations(make_table([make_record(name, [0.5] * 50, ran="fp16")])) == []
 
 
 def traffic_floor(batch_size, bandwidth, cache=CACHE_MB):
@@ -184,7 +184,7 @@ def test_half_precision_stores_half_the_bytes(label, ran, floor):
     cell = f"resnet18-pytorch-{label}-r64-b1"
     peaks = PEAKS | {"data_sheet_tflops": {ran: 1e15}, "data_sheet_gb_s": 1.0}
     for milliseconds, possible in ((floor, False), (floor * 1.4, True)):
-        record = make_record(cell, [milliseconds] * 50, observed_precision=ran)
+        record = make_record(cell, [milliseconds] * 50, ran=ran)
         results = table.tabulate([Cell.parse(cell)], [record], ARITHMETIC, peaks, REFERENCE)
         assert (violations(results, peaks) == []) is possible
 
@@ -213,7 +213,7 @@ def test_a_table_without_any_speed_passes():
 def with_energy(joules_per_call, power_w):
     """Return the table of one cell with the energy of its calls; 8 images in 4 ms are 2000 images/s."""
     used = {"joules_per_call": joules_per_call, "power_w": power_w, "calls": 500, "seconds": 2.0}
-    return make_table([make_record("resnet18-pytorch-fp32-r64-b8", [4.0] * 50, energy=used)])
+    return make_table([make_record("resnet18-pytorch-fp32-r64-b8", [4.0] * 50, probes={"energy": used})])
 
 
 @given(st.floats(1, 1000), st.floats(0.8, 1.2))
@@ -237,8 +237,8 @@ STEPS = {
 def with_costs(times, way):
     """Return the table of one cell whose steps take `times` in ms, and its request as long as all of them."""
     steps = dict(zip(STEPS[way], times, strict=True))
-    costs = make_costs(steps | {f"end_to_end_{way}": sum(times)})
-    return make_table([make_record("resnet18-pytorch-fp32-r64-b8", [16.0] * 50, end_to_end=costs)])
+    costs = make_request(steps | {f"end_to_end_{way}": sum(times)})
+    return make_table([make_record("resnet18-pytorch-fp32-r64-b8", [16.0] * 50, probes={"request": costs})])
 
 
 FOUR_TIMES = st.lists(st.floats(0.5, 1000), min_size=4, max_size=4)

@@ -3,7 +3,6 @@
 import ctypes
 import json
 import runpy
-import subprocess
 import sys
 from importlib.util import find_spec
 from pathlib import Path
@@ -13,6 +12,7 @@ import onnx
 import pytest
 import torch
 from onnx import helper
+from processes import python
 
 from speedgrid import backends
 from speedgrid.backends.variants import VARIANTS
@@ -149,9 +149,7 @@ def test_a_machine_without_tensorrt_loads_none_of_its_libraries(monkeypatch, loa
 
 def printed_by(program):
     """Run a program in a process of its own and return the JSON that it prints."""
-    root = Path(backends.__file__).parent.parent.parent
-    done = subprocess.run([sys.executable, "-c", program], cwd=root, capture_output=True, text=True, check=True)
-    return json.loads(done.stdout)
+    return json.loads(python("-c", program).stdout)
 
 
 def test_tensorrts_libraries_load_without_a_gpu_and_without_torch():

@@ -151,3 +151,14 @@ def test_a_model_that_does_not_exist_is_refused_with_the_nearest_ones(place):
     )
     assert sentence in outcome.log
     assert not (tree / "artifacts/weights/resnet19-r64.pth").exists()
+
+
+def test_images_of_a_size_that_a_model_does_not_take_are_refused_with_the_right_one(place):
+    tree = Workflow.fresh(place)
+    change = {"models": ["vit_b_32"], "data": {"images": "random"}, "grid": {"cpu": {"resolution": [64]}}}
+    outcome = tree.snakemake("artifacts/results.parquet", *SMOKE, tree.write_config("bad.yaml", change))
+    assert outcome.code != 0
+    assert "config key grid.<device>.resolution has 64, at which vit_b_32 does not run" in outcome.log
+    assert "with vit_b_32 in models it must be [224].\n" in outcome.log
+    assert not (tree / "artifacts/weights/vit_b_32-r64.pth").exists()
+    assert outcome.timings == set()

@@ -1,7 +1,7 @@
 """Which precision is chosen: the fastest that is proven and loses little."""
 
 import pytest
-from builders import make_record, make_refusal, make_table
+from builders import EXPECTED, make_parity, make_record, make_refusal, make_table
 
 from speedgrid import settings
 from speedgrid.report import findings
@@ -17,9 +17,9 @@ def made(*rows, backend="openvino", place=PLACE):
 
 
 def record(precision, ms, agreement, backend="openvino", place=PLACE, **changes):
-    parity = {"snr_db": 40.0, "top1_agreement": agreement}
+    parity = make_parity(EXPECTED[precision], top1_agreement=agreement)
     name = f"resnet18-{backend}-{precision}-{place}"
-    return make_record(name, [ms] * 50, parity=parity, **changes)
+    return make_record(name, [ms] * 50, **{"parity": parity, **changes})
 
 
 def chosen(table, limit=0.01):
@@ -59,7 +59,9 @@ def test_each_backend_resolution_and_batch_size_has_its_own_choice():
 
 @pytest.mark.parametrize("status", ["wrong_precision", "wrong_result", "failed", "unsupported"])
 def test_a_row_that_is_not_proven_is_not_chosen(status):
-    fast = record("int8", 1.0, 1.0) | {"status": status, "reason": "r"}
+    untrue = {"wrong_precision": {"quantised_nodes": None}, "wrong_result": {"parity": None}}
+    name = f"resnet18-openvino-int8-{PLACE}"
+    fast = record("int8", 1.0, 1.0, **untrue[status]) if status in untrue else make_refusal(name, status, "r")
     assert chosen(make_table([record(*FP32), fast])) == ["fp32"]
 
 

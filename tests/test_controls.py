@@ -10,7 +10,7 @@ NAME = "resnet18-pytorch-fp32-r64-b8"
 
 def timed(turn, *host_ms, **changes):
     """Return the record of one turn of the control cell."""
-    return make_record(NAME, host_ms * 10, **changes) | {"turn": turn}
+    return make_record(NAME, host_ms * 10, turn=turn, **changes)
 
 
 def three(kind, latencies):
@@ -45,9 +45,7 @@ def test_a_twin_that_is_surely_slower_does_not_tie():
 
 
 def test_what_was_not_measured_is_not_known():
-    refused = [
-        make_refusal(NAME, "unavailable", "no GPU") | {"turn": turn} for turn in ("round1", "twin1", "sentinel1")
-    ]
+    refused = [make_refusal(NAME, "unavailable", "no GPU", turn=turn) for turn in ("round1", "twin1", "sentinel1")]
     assert controls.summarise(refused) == {"sentinel": None, "twin": None, "noise_floor_percent": None}
     assert controls.summarise([])["sentinel"] is None
 

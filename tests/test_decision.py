@@ -7,7 +7,7 @@ from speedgrid import settings
 from speedgrid.report.findings import decision, demands
 from speedgrid.report.findings.objectives import MARGIN
 
-PRICE = "Its price: 100 MB, an error of 61 dB SNR, the same class as float64 for 100 % of the images."
+PRICE = "Its price: 100 MB, an error of 121 dB SNR, the same class as float64 for 100 % of the images."
 
 
 def config(**demands):
@@ -48,7 +48,7 @@ def test_the_reference_itself_gains_nothing_over_itself():
 
 
 def test_rows_of_the_reference_that_ran_another_precision_are_no_reference():
-    wrong = make_record("resnet18-pytorch-fp32-r64-b1", [4.0] * 50, status="wrong_precision", observed_precision="tf32")
+    wrong = make_record("resnet18-pytorch-fp32-r64-b1", [4.0] * 50, ran="tf32")
     [_, latency] = answers(make_table([wrong, make_record("resnet18-onnxruntime-fp16-r64-b1", [1.0] * 50)]))
     assert "PyTorch fp32 at its best" not in latency
     assert "That is 4.00 times as fast as the best setting of PyTorch (fp32, batch size 1)." in latency
@@ -121,7 +121,7 @@ def test_where_memory_was_not_measured_the_best_of_near_ties_is_recommended():
 
 def test_the_price_names_only_what_was_measured():
     [first, _] = answers(near_ties(None))
-    assert "Its price: an error of 61 dB SNR, the same class as float64 for 100 % of the images." in first
+    assert "Its price: an error of 121 dB SNR, the same class as float64 for 100 % of the images." in first
     bare = make_table([make_record("resnet18-pytorch-fp32-r64-b1", memory={"peak_mb": None}, parity=None)])
     assert "price" not in answers(bare)[0]
 

@@ -58,9 +58,7 @@ def test_the_intensity_counts_weights_once_and_activations_for_each_image():
 
 
 def test_the_roofline_has_a_point_per_cell_at_its_intensity_and_rate():
-    wrong = make_record(
-        "resnet18-onnxruntime-fp32-r64-b8", [2.0] * 9, status="wrong_precision", observed_precision="fp16"
-    )
+    wrong = make_record("resnet18-onnxruntime-fp32-r64-b8", [2.0] * 9, ran="fp16")
     table = make_table([make_record("resnet18-pytorch-fp32-r64-b1", [4.0] * 9), wrong])
     found = roofline.points(table, ARITHMETIC)
     assert list(found.intensity) == [pytest.approx(100), pytest.approx(8e9 / 12e6)]  # fp16 moves half of the bytes
@@ -95,9 +93,7 @@ def test_a_roofline_without_a_bandwidth_is_flat_and_without_layers_there_is_none
 
 def test_the_map_has_the_values_of_the_table_and_hatches_what_has_none(tmp_path):
     refused = make_refusal("resnet18-torch_tensorrt-fp32-r64-b8", "unsupported", "no")
-    wrong = make_record(
-        "resnet18-torch_tensorrt-fp32-r64-b1", [1.0] * 9, status="wrong_precision", observed_precision="tf32"
-    )
+    wrong = make_record("resnet18-torch_tensorrt-fp32-r64-b1", [1.0] * 9, ran="tf32")
     material = make_material(tmp_path, [*make_records(), wrong, refused])
     rows = material.at_resolution
     figure = draw("utilisation_map", material)
@@ -133,7 +129,7 @@ def test_a_build_pays_after_its_seconds_over_what_an_image_saves():
         make_record("resnet18-pytorch-fp32-r64-b1", [1.0] * 9),
         built("resnet18-torch_tensorrt-fp32-r64-b1", 1.5, 5.0),  # never pays
         built("resnet18-torch_tensorrt-fp16-r64-b8", 1.0, 5.0),  # nothing to compare with
-        built("resnet18-torch_tensorrt-tf32-r64-b8", 12.0, 5.0, status="wrong_precision", observed_precision="fp32"),
+        built("resnet18-torch_tensorrt-tf32-r64-b8", 12.0, 5.0, ran="fp32"),
     ]
     images = builds.payback(make_table(records))
     np.testing.assert_allclose(images, [np.nan, np.nan, 5000.0, np.nan, np.inf, np.nan, 10000.0])
@@ -189,7 +185,7 @@ def test_the_drift_plot_has_every_timing_of_the_control_cell(tmp_path):
 
 def test_a_control_that_has_no_speed_is_left_out():
     records = control_records()
-    records[2] = make_refusal(CONTROL, "out_of_memory", "too large") | {"turn": "sentinel2"}
+    records[2] = make_refusal(CONTROL, "out_of_memory", "too large", turn="sentinel2")
     from speedgrid.table import rounds
 
     table = rounds.tabulate(records)

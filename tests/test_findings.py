@@ -203,7 +203,7 @@ def test_a_precision_may_make_no_difference_or_be_slower(ms, verdict):
 
 
 def test_rows_that_ran_another_precision_are_named_as_what_they_ran():
-    first = make_record("resnet18-pytorch-fp32-r64-b1", [4.0] * 50, status="wrong_precision", observed_precision="tf32")
+    first = make_record("resnet18-pytorch-fp32-r64-b1", [4.0] * 50, ran="tf32")
     results = make_table([first, make_record("resnet18-pytorch-fp16-r64-b1", [2.0] * 50)])
     assert findings.label(results.iloc[0]) == "PyTorch fp32 (ran tf32)"
     assert "as fast as its rows labelled fp32, which ran tf32, in" in effects.precision_effect(results)[0]

@@ -2,12 +2,11 @@
 
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from processes import python
 
 from speedgrid import backends
 from speedgrid.builders import onnx_export as export
@@ -46,7 +45,7 @@ from speedgrid.data import sequence as images
 from speedgrid.evidence import kernels
 from speedgrid.grid import Cell
 cell = Cell.parse(sys.argv[1])
-options = {"settings": backends.settings(cell.backend)}
+options = {"cpu_threads": 0, "settings": backends.settings(cell.backend)}
 session = backends.get(cell.backend).load(cell, "cuda", sys.argv[2], options)
 session.feed(images.images(0, cell.resolution, 0, cell.batch_size))
 with session.active():
@@ -155,7 +154,7 @@ def test_an_engine_is_built_whole_and_its_true_precision_is_seen(inputs, precisi
     # In a process of its own, as in the workflow: TF32 switches of other tests must not reach the compiler.
     command = ["scripts.compile_trt", str(cell), "--model", "resnet18", "--device", "cuda"]
     command += ["--weights", paths["weights.pth"], "--engine", artifact, "--build", str(build)]
-    subprocess.run([sys.executable, "-m", *command], check=True)
+    python("-m", *command)
     built = json.loads(build.read_text())
     assert built["status"] == "ok", built
     assert (built["engines"], built["torch_parts"]) == (1, 0)
@@ -195,8 +194,7 @@ def test_tuned_onnxruntime_runs_what_its_label_says_on_the_gpu_alone(inputs, pre
 def built(inputs, script: str, cell: Cell, *given: str) -> tuple[str, str]:
     """Run the script that compiles a cell, in a process of its own; return the paths of what it made and its record."""
     made, build = str(inputs[0] / f"{cell}.made"), str(inputs[0] / f"{cell}.json")
-    command = [sys.executable, "-m", f"scripts.{script}", str(cell), "--device", "cuda", *given, made, "--build", build]
-    subprocess.run(command, check=True)
+    python("-m", f"scripts.{script}", cell, "--device", "cuda", *given, made, "--build", build)
     record = json.loads(Path(build).read_text())
     assert record["status"] == "ok", record["traceback"]
     assert record["build_seconds"] > 0
@@ -275,7 +273,7 @@ def test_a_quantised_engine_proves_what_it_executes_or_is_no_row_of_that_precisi
     np.save(folder / "calibration.npy", images.images(0, RESOLUTION, 100, 32))
     command = ["scripts.compile_trt", str(cell), "--model", "resnet18", "--device", "cuda"]
     command += ["--weights", paths["weights.pth"], "--engine", artifact, "--build", str(build)]
-    subprocess.run([sys.executable, "-m", *command, "--calibration", str(folder / "calibration.npy")], check=True)
+    python("-m", *command, "--calibration", folder / "calibration.npy")
     built = json.loads(build.read_text())
     assert built["status"] == "ok", built
     record = measure(inputs, cell, artifact, str(build))
@@ -298,14 +296,8 @@ def test_a_quantised_engine_proves_what_it_executes_or_is_no_row_of_that_precisi
 )
 def test_the_names_of_kernels_show_the_precision(inputs, backend, precision):
     artifact = inputs[1]["weights.pth" if backend == "pytorch" else f"{stored(precision, 'cuda')}.onnx"]
-    command = [
-        sys.executable,
-        "-c",
-        SHOWN_BY_KERNELS,
-        str(Cell("resnet18", backend, precision, RESOLUTION, 32)),
-        artifact,
-    ]
-    shown = subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()
+    cell = Cell("resnet18", backend, precision, RESOLUTION, 32)
+    shown = python("-c", SHOWN_BY_KERNELS, cell, artifact).stdout.split()
     # A tf32 or fp16 session may multiply in float32 where that is faster; none may do what it must not.
     assert precision in shown
     assert set(shown) <= {precision, "fp32"}
@@ -313,9 +305,8 @@ def test_the_names_of_kernels_show_the_precision(inputs, backend, precision):
 
 def test_a_cell_that_is_too_large_is_tried_again_alone_and_then_an_out_of_memory_row(inputs):
     given = arguments(inputs, Cell("resnet18", "pytorch", "fp32", RESOLUTION, 8192), inputs[1]["weights.pth"])
-    command = [sys.executable, "-c", LITTLE_MEMORY]
-    assert subprocess.run([*command, *given]).returncode == os.EX_TEMPFAIL
-    assert subprocess.run([*command, *given, "--alone"]).returncode == 0
+    python("-c", LITTLE_MEMORY, *given, code=os.EX_TEMPFAIL)
+    python("-c", LITTLE_MEMORY, *given, "--alone")
     record = json.loads((inputs[0] / "record.json").read_text())
     assert record["status"] == "out_of_memory"
     assert "memory" in record["reason"].lower()
@@ -325,7 +316,7 @@ def test_what_the_gpu_can_do_is_measured_and_below_its_data_sheet(tmp_path):
     # In a process of its own, because it keeps the GPU for itself until it ends.
     output = tmp_path / "peaks.json"
     command = ["scripts.measure_peaks", "--device", "cuda", "--precisions", *PRECISIONS, "--output", str(output)]
-    subprocess.run([sys.executable, "-m", *command], check=True)
+    python("-m", *command)
     measured = json.loads(output.read_text())
     sheet = data_sheet.data_sheet(environment.describe("cuda")["device_name"])
     for precision, rate in measured["gemm_tflops"].items():

@@ -12,6 +12,7 @@ import types
 from pathlib import Path
 
 import pytest
+from processes import python
 
 from speedgrid.machine import environment, gpus, graphics
 from speedgrid.machine.gpus import Gpu
@@ -118,7 +119,7 @@ def start(tmp_path):
 
     def make(code, **variables):
         process = subprocess.Popen(
-            [sys.executable, "-c", f"from speedgrid import gpus; {code}"],
+            [sys.executable, "-c", f"from speedgrid.machine import gpus; {code}"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -394,8 +395,7 @@ def test_a_crowd_of_cells_and_builds_is_measured_to_the_last_and_each_alone_alth
     machine, tmp_path, names, memory
 ):
     machine(*names, memory=memory)
-    crowd = subprocess.run([sys.executable, "-c", CROWD], env=of_machine(tmp_path), capture_output=True, text=True)
-    assert crowd.returncode == 0, crowd.stderr
+    crowd = python("-c", CROWD, env=of_machine(tmp_path))
     cells = [(uuid, *map(float, times)) for uuid, *times in map(str.split, crowd.stdout.splitlines())]
     assert len(cells) > 30
     for uuid, _, _, began, ended in cells:

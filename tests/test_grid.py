@@ -14,7 +14,7 @@ ANY_CELL = st.builds(
     Cell,
     model=st.sampled_from(["resnet18", "vit_b_16"]),
     backend=st.sampled_from(BACKENDS),
-    precision=st.sampled_from(PRECISIONS),
+    precision=st.sampled_from(list(PRECISIONS)),
     resolution=st.integers(1, 10**6),
     batch_size=st.integers(1, 10**6),
 )

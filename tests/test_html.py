@@ -32,8 +32,8 @@ ENTRIES = {
 def a_run(folder):
     """Return (table, run) of 14 cells: 12 have a speed, one ran another precision, one is wrong, one has no device."""
     records = {name: make_record(name, [ms, 1.1 * ms] * 30) for name, ms in LATENCIES.items()}
-    records[WITHHELD] = make_record(WITHHELD, [15.5] * 50, status="wrong_result", reason=REASON)
-    records[RELABELLED] |= {"status": "wrong_precision", "observed_precision": "bf16"}
+    records[WITHHELD] = make_refusal(WITHHELD, "failed", REASON)
+    records[RELABELLED] = make_record(RELABELLED, records[RELABELLED].host_ms, ran="bf16")
     records["resnet18-openvino-fp32-r64-b1"] = make_refusal("resnet18-openvino-fp32-r64-b1", "unavailable", "not here")
     records["resnet18-pytorch-fp32-r64-b64"] = make_record("resnet18-pytorch-fp32-r64-b64", [2500.0, 2600.0] * 30)
     return write_run(folder, list(records.values()))
@@ -193,12 +193,12 @@ def test_what_is_shown_is_where_its_figure_says(visit, pages):
 
 def test_a_row_without_a_speed_is_in_the_map_with_its_reason_and_in_no_chart(visit, pages):
     page = explore(visit, pages)
-    choose(page, "only_status", "wrong_result")
+    choose(page, "only_status", "failed")
     assert points(page).count() == 0
     assert page.locator("#chart path[aria-roledescription='rule mark']").count() == 0
     told = pointed_at(page, fields(page).first)
     assert told["setting"] == "ONNX Runtime fp32"
-    assert (told["status"], told["reason"]) == ("wrong_result", REASON)
+    assert (told["status"], told["reason"]) == ("failed", REASON)
     assert "15.5" not in told.values()
 
 
@@ -299,13 +299,13 @@ def test_words_filter_the_table_and_every_row_without_a_speed_is_found_with_its_
     page = visit(pages[0] / "results.html")
     wanted = page.get_by_role("searchbox")
     assert page.locator("#count").inner_text() == "14 of 14 rows"
-    for words, statuses in (("WRONG_RESULT", ["wrong_result"]), ("openvino unavailable", ["unavailable"])):
+    for words, statuses in (("FAILED", ["failed"]), ("openvino unavailable", ["unavailable"])):
         wanted.fill(words)
         assert column(page, "status") == statuses
         assert page.locator("#count").inner_text() == "1 of 14 rows"
         assert column(page, "latency_ms") == [""]
     assert column(page, "reason") == ["not here"]
-    wanted.fill("wrong_result")
+    wanted.fill("failed")
     assert column(page, "reason") == [REASON]
     wanted.fill("onnxruntime nonsense")
     assert column(page, "status") == []

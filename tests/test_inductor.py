@@ -2,13 +2,12 @@
 
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from processes import python
 
 from speedgrid import backends
 from speedgrid.backends import inductor
@@ -81,8 +80,7 @@ from speedgrid.grid import Cell
 options = {{"cpu_threads": 1, "settings": backends.settings("inductor")}}
 print(inductor.load(Cell.parse("{CELL}"), "cpu", "{compiled[0]}", options).output().shape)
 """
-    done = subprocess.run([sys.executable, "-c", load], capture_output=True, text=True)
-    assert (done.returncode, done.stdout) == (0, "(2, 1000)\n"), done.stderr
+    assert python("-c", load).stdout == "(2, 1000)\n"
 
 
 def test_without_a_compiler_there_is_no_package_and_the_cell_says_why(monkeypatch, tmp_path):

@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 
 import pytest
+from processes import run
 
 from speedgrid.launcher import ADDRESS_VARIABLE, server
 
@@ -397,8 +398,7 @@ def test_a_script_from_a_folder_that_is_gone_harms_no_other(launch):
     gone.mkdir()
     command = 'rmdir "$PWD" && exec "$0" -S -m speedgrid.launcher.client parent'
     arguments = ["bash", "-c", command, sys.executable]
-    settings = {"cwd": gone, "env": launcher.environment, "capture_output": True}
-    assert subprocess.run(arguments, **settings, check=False).returncode != 0
+    assert run(*arguments, cwd=gone, env=launcher.environment, code=None).returncode != 0
     assert launcher.is_warm()
 
 

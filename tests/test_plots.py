@@ -6,7 +6,7 @@ from xml.etree import ElementTree
 import matplotlib.colors
 import numpy as np
 import pytest
-from builders import make_costs, make_record, make_records, make_refusal, make_table, make_two_models
+from builders import make_record, make_records, make_refusal, make_request, make_table, make_two_models
 from drawing import draw, make_material, texts
 
 from speedgrid.precision import PRECISIONS
@@ -24,7 +24,7 @@ RUNS = {
 }
 # What each plot says where there is nothing to draw.
 WORDS = {
-    **dict.fromkeys(plots.TITLES, "nothing was measured here"),
+    **dict.fromkeys(plots.PLOTS, "nothing was measured here"),
     "roofline": "no cell has both a speed and a count of its layers",
     "build_time": "no engine was built",
     "end_to_end": "no request was measured end to end here",
@@ -50,12 +50,12 @@ def test_every_plot_is_written_as_svg_and_png(tmp_path, records, spoken):
     material.run["config"]["timing"] |= {"energy_resolutions": [64], "end_to_end": True}
     plots.draw_all(material, folder)
     assert {path.name for path in folder.iterdir()} == {
-        f"resnet18-{name}.{kind}" for name in plots.TITLES for kind in ("svg", "png")
+        f"resnet18-{name}.{kind}" for name in plots.PLOTS for kind in ("svg", "png")
     }
-    for name in plots.TITLES:
+    for name in plots.PLOTS:
         assert ElementTree.parse(folder / f"resnet18-{name}.svg").getroot().tag.endswith("svg")
         assert (folder / f"resnet18-{name}.png").read_bytes().startswith(b"\x89PNG")
-    assert set(plots.TITLES.values()) <= set(spoken)
+    assert {plot.title for plot in plots.PLOTS.values()} <= set(spoken)
 
 
 @pytest.mark.parametrize(
@@ -69,7 +69,7 @@ def test_every_plot_is_written_as_svg_and_png(tmp_path, records, spoken):
 )
 def test_a_plot_that_a_run_was_asked_nothing_for_is_not_drawn(key, value, more):
     timing = {"rounds": 1, "energy_resolutions": [], "end_to_end": False, key: value}
-    always = set(plots.TITLES) - {"round_spread", "energy_over_batch_size", "end_to_end"}
+    always = set(plots.PLOTS) - {"round_spread", "energy_over_batch_size", "end_to_end"}
     assert set(plots.asked({"timing": timing})) == always | more
 
 
@@ -83,14 +83,14 @@ def test_the_same_run_gives_the_same_bytes(tmp_path):
         assert path.read_bytes() == (folders[1] / path.name).read_bytes(), path.name
 
 
-@pytest.mark.parametrize("name", plots.TITLES)
+@pytest.mark.parametrize("name", plots.PLOTS)
 def test_a_plot_with_nothing_to_draw_says_so(tmp_path, name):
     figure = draw(name, make_material(tmp_path, NOTHING))
     assert WORDS[name] in texts(figure)
-    assert any(plots.TITLES[name] in text for text in texts(figure))
+    assert any(plots.PLOTS[name].title in text for text in texts(figure))
 
 
-@pytest.mark.parametrize("name", plots.TITLES)
+@pytest.mark.parametrize("name", plots.PLOTS)
 def test_every_plot_of_the_example_can_be_drawn_again_from_its_folder(name):
     folder = Path(__file__).parent.parent / "examples" / "nvidia-h200"
     files = [folder / file for file in ("results.csv", "rounds.csv", "run.json", "flops.json")]
@@ -102,18 +102,17 @@ def test_every_plot_of_the_example_can_be_drawn_again_from_its_folder(name):
     assert any(axes.has_data() for axes in figure.axes)
 
 
-def test_every_plot_has_one_title_one_drawer_and_one_caption():
-    assert list(plots.DRAWERS) == list(plots.TITLES)
+def test_every_plot_has_a_caption_that_names_the_model_unless_it_shows_the_run():
     captions = Path(__file__).parent.parent / "templates" / "captions"
-    assert set(plots.TITLES) <= {path.stem for path in captions.glob("*.rst")}
-    named = {name for name in plots.TITLES if "snakemake.wildcards.model" in (captions / f"{name}.rst").read_text()}
-    assert named == set(plots.TITLES) - set(plots.OF_RUN)
+    assert set(plots.PLOTS) <= {path.stem for path in captions.glob("*.rst")}
+    named = {name for name in plots.PLOTS if "snakemake.wildcards.model" in (captions / f"{name}.rst").read_text()}
+    assert named == {name for name, plot in plots.PLOTS.items() if not plot.of_run}
 
 
 def test_every_file_of_the_package_is_an_input_of_its_rule():
     root = Path(__file__).parent.parent
     rule = (root / "rules" / "report.smk").read_text().split("rule render_report")[0]
-    assert 'package("report/plots")' in rule
+    assert 'code("draw_plots", "report/plots")' in rule
 
 
 def test_a_plot_has_a_line_per_backend_and_precision_with_the_values_of_the_table():
@@ -159,7 +158,7 @@ def test_an_empty_plot_says_that_nothing_was_measured():
 def test_a_row_that_ran_another_precision_is_hollow_and_explained():
     from matplotlib import pyplot
 
-    wrong = make_record("resnet18-pytorch-fp32-r64-b1", status="wrong_precision", observed_precision="tf32")
+    wrong = make_record("resnet18-pytorch-fp32-r64-b1", ran="tf32")
     figure = draw_line(make_table([wrong, make_record("resnet18-pytorch-fp32-r64-b8")]), "batch_size", "fps", "title")
     [hollow] = [line for line in figure.axes[0].lines if line.get_markerfacecolor() == "white"]
     assert list(hollow.get_xdata()) == [1]  # the other row of the same line is not
@@ -184,7 +183,7 @@ def test_every_precision_has_a_style_of_its_own():
 def test_a_request_is_a_bar_of_its_steps_with_a_line_where_the_whole_ends(tmp_path):
     steps = {"preprocess_cpu": 5.0, "copy_in_pinned": 1.0, "call": 16.0, "copy_out_pinned": 0.5, "end_to_end_cpu": 22.0}
     other = {"copy_in_uint8": 0.25, "preprocess_gpu": 2.0, "end_to_end_gpu": 40.0}  # does not add up: not drawn
-    record = make_record("resnet18-pytorch-fp32-r64-b8", [16.0] * 50, end_to_end=make_costs(steps | other))
+    record = make_record("resnet18-pytorch-fp32-r64-b8", [16.0] * 50, probes={"request": make_request(steps | other)})
     [axes] = draw("end_to_end", make_material(tmp_path, [record])).axes
     bars = [(bar.get_x(), bar.get_width()) for bar in axes.patches]
     assert bars == [(0.0, 5.0), (5.0, 1.0), (6.0, 16.0), (22.0, 0.5)]

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import onnx
 import pytest
-from onnx import TensorProto, helper
+from onnx import TensorProto, helper, numpy_helper
 
 from speedgrid.backends import onnxruntime, openvino
 from speedgrid.builders import onnx_export as export
@@ -45,6 +45,7 @@ def test_every_convolution_and_product_is_offered_as_integers_and_tensors_stay_f
     assert (described["status"], described["reason"]) == ("ok", "")
     assert described["offered_nodes"] == {"offered": 21, "of": 21}
     assert described["calibration_images"] == 24
+    assert described["weight_bits"] == (7 if quantize.saturates() else 8)
     assert described["build_seconds"] > 0
     model = onnx.load(files["int8.onnx"])
     onnx.checker.check_model(model, full_check=True)
@@ -67,6 +68,50 @@ def test_weights_are_signed_with_a_scale_a_channel_and_activations_unsigned_with
         assert list(constants[weight.input[1]].dims) == [channels]
         assert constants[activation.input[2]].data_type == TensorProto.UINT8
         assert np.prod(constants[activation.input[1]].dims) == 1
+
+
+def test_weights_are_narrow_enough_for_sums_of_products_on_this_processor(files):
+    graph = onnx.load(files["int8.onnx"]).graph
+    scales = {node.input[1] for node in graph.node if node.op_type == "DequantizeLinear"}
+    arrays = [numpy_helper.to_array(one) for one in graph.initializer if one.name not in scales]
+    largest = max(int(abs(one.astype(int)).max()) for one in arrays if one.dtype == np.int8 and one.ndim > 1)
+    assert largest == (64 if quantize.saturates() else 127)
+
+
+def product(activation: int, weight: int) -> int:
+    """Return the sum of 64 products of an unsigned and a signed integer, as ONNX Runtime computes it on this CPU."""
+    import onnxruntime as ort
+
+    given = helper.make_tensor_value_info("a", TensorProto.UINT8, [1, 64])
+    made = helper.make_tensor_value_info("y", TensorProto.INT32, [1, 1])
+    weights = numpy_helper.from_array(np.full((64, 1), weight, np.int8), "b")
+    node = helper.make_node("MatMulInteger", ["a", "b"], ["y"])
+    graph = helper.make_graph([node], "product", [given], [made], [weights])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
+    session = ort.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    return int(session.run(None, {"a": np.full((1, 64), activation, np.uint8)})[0][0, 0])
+
+
+def test_a_processor_is_known_to_saturate_by_what_it_computes():
+    assert product(255, 127) == (32 * 32767 if quantize.saturates() else 64 * 255 * 127)
+    assert product(255, 64) == 64 * 255 * 64  # what weights of 7 bits are for
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("flags\t\t: fpu avx avx2", True),
+        ("flags\t\t: fpu avx2 avx512f avx512bw", True),
+        ("flags\t\t: fpu avx2 avx_vnni", False),
+        ("flags\t\t: fpu avx512f avx512_vnni", False),
+        ("Features\t: fp asimd", False),
+        ("", False),
+    ],
+)
+def test_what_has_vnni_or_is_no_x86_does_not_saturate(monkeypatch, tmp_path, text, expected):
+    (tmp_path / "cpuinfo").write_text(f"processor\t: 0\n{text}\n")
+    monkeypatch.setattr(quantize, "Path", lambda _: tmp_path / "cpuinfo")
+    assert quantize.saturates() is expected
 
 
 @pytest.mark.parametrize("backend", ["onnxruntime", "openvino"])

@@ -6,17 +6,20 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from builders import (
+    KERNEL,
     LATENCIES,
-    make_costs,
+    changed,
     make_evaluation,
     make_record,
     make_records,
     make_refusal,
+    make_request,
     make_two_models,
     write_run,
 )
 
 from speedgrid import settings
+from speedgrid.record import Host
 from speedgrid.report import markdown as report
 from speedgrid.report import plots, results_page
 
@@ -54,7 +57,7 @@ def test_the_report_answers_first_and_has_every_cell(tmp_path):
         rows = [line for line in section(text, title).splitlines() if re.match(r"\| \d+ \| \d+ \|", line)]
         assert len(rows) == 4
     assert (
-        "| 64 | 8 | 16.0 (16.0 to 16.0) | 2.00 | 500 | 500 | 0.500 | 2.00 | 25.0 | kernel | 100 | 61.0 | ok |"
+        "| 64 | 8 | 16.0 (16.0 to 16.0) | 2.00 | 500 | 500 | 0.500 | 2.00 | 25.0 | kernel | 100 | 121 | ok |"
         in section(text, "PyTorch, fp32").splitlines()
     )
 
@@ -98,8 +101,7 @@ def test_cells_that_could_not_be_measured_are_brought_together_with_their_reason
 
 
 def test_a_row_that_ran_another_precision_says_so(tmp_path):
-    changes = {"status": "wrong_precision", "observed_precision": "tf32", "reason": "labelled fp32"}
-    text, _, _ = render(tmp_path, [make_record("resnet18-pytorch-fp32-r64-b1", **changes)])
+    text, _, _ = render(tmp_path, [make_record("resnet18-pytorch-fp32-r64-b1", ran="tf32")])
     assert "The outputs of 1 cell have the error of another precision" in section(
         text, "Rows that did not run what their label says"
     )
@@ -223,10 +225,10 @@ def test_unstable_and_throttled_rows_are_named_with_their_reasons(tmp_path):
 def test_the_report_says_what_else_kept_the_machine_busy(tmp_path):
     hosts = [
         None,
-        {"busy_elsewhere_cores": 0.25, "stolen_cores": 0.0},
-        {"busy_elsewhere_cores": 1.0, "stolen_cores": 0.5},
+        Host(0.25, 0.0),
+        Host(1.0, 0.5),
     ]
-    records = [one | {"host": host} for one, host in zip(make_records(), hosts * 4, strict=True)]
+    records = [changed(one, host=host) for one, host in zip(make_records(), hosts * 4, strict=True)]
     text, _, _ = render(tmp_path, records)
     assert "something else kept 0.88 cores busy in the median, 1.50 at most" in text
     assert "Neighbours" not in render(tmp_path, make_records())[0]
@@ -242,7 +244,7 @@ def test_what_limits_a_row_is_in_its_line_and_explained(tmp_path):
 
 def test_energy_has_a_column_where_it_was_measured_and_only_there(tmp_path):
     used = {"joules_per_call": 0.5, "power_w": 125.0, "calls": 500, "seconds": 2.0}
-    first = make_record("resnet18-pytorch-fp32-r64-b1", [4.0] * 50, energy=used)
+    first = make_record("resnet18-pytorch-fp32-r64-b1", [4.0] * 50, probes={"energy": used})
     text, _, _ = render(tmp_path, [first, *make_records()[1:]])
     header = next(line for line in text.splitlines() if line.startswith("| resolution | batch size |"))
     row = next(line for line in text.splitlines() if line.startswith("| 64 | 1 |"))
@@ -251,8 +253,12 @@ def test_energy_has_a_column_where_it_was_measured_and_only_there(tmp_path):
 
 
 def test_kernels_are_a_second_witness_that_may_disagree(tmp_path):
-    agreeing = make_record("resnet18-onnxruntime-fp16-r64-b1", [1.0] * 50, kernels={"evidence": ["fp16"], "ms": {}})
-    other = make_record("resnet18-onnxruntime-fp32-r64-b1", [2.0] * 50, kernels={"evidence": ["tf32"], "ms": {}})
+    agreeing = make_record(
+        "resnet18-onnxruntime-fp16-r64-b1", [1.0] * 50, probes={"kernels": {"ms": {KERNEL["fp16"]: 1.0}}}
+    )
+    other = make_record(
+        "resnet18-onnxruntime-fp32-r64-b1", [2.0] * 50, probes={"kernels": {"ms": {KERNEL["tf32"]: 1.0}}}
+    )
     text, _, _ = render(tmp_path, [make_record("resnet18-pytorch-fp32-r64-b1", [4.0] * 50), agreeing, other])
     assert "by their names, at batch size 1:" in text
     assert "* onnxruntime, labelled fp16, by its error fp16: kernels of fp16 (1 cell)." in text
@@ -269,7 +275,10 @@ ON_GPU = STEPS | COPIES | {"end_to_end_gpu": 18.75}
 
 def requests(folder, **costs):
     """Return the section about requests of a run whose cells at batch size 8 have these costs; None if it has none."""
-    records = [make_record(f"resnet18-{name}-fp32-r64-b8", [16.0] * 50, end_to_end=one) for name, one in costs.items()]
+    records = [
+        make_record(f"resnet18-{name}-fp32-r64-b8", [16.0] * 50, probes={"request": one} if one else {})
+        for name, one in costs.items()
+    ]
     text, _, _ = render(folder, records)
     title = "What a user pays end to end"
     return section(text, title) if title in text else None
@@ -280,7 +289,7 @@ def test_without_costs_the_report_has_no_section_about_requests(tmp_path):
 
 
 def test_requests_on_a_cpu_have_no_columns_of_copies(tmp_path):
-    text = requests(tmp_path, pytorch=make_costs(STEPS))
+    text = requests(tmp_path, pytorch=make_request(STEPS))
     head, _, row = [line for line in text.splitlines() if line.startswith("|")]
     columns = ["setting", "call", "preprocessing on the CPU", "whole, preprocessed on the CPU"]
     assert [one.strip() for one in head.strip("|").split("|")] == [*columns, "better on", "share of the call, %"]
@@ -290,7 +299,7 @@ def test_requests_on_a_cpu_have_no_columns_of_copies(tmp_path):
 
 def test_the_quickest_request_need_not_have_the_quickest_call(tmp_path):
     slower = ON_GPU | {"call": 17.0, "preprocess_gpu": 0.5, "end_to_end_gpu": 18.25}
-    text = requests(tmp_path, pytorch=make_costs(ON_GPU), onnxruntime=make_costs(slower))
+    text = requests(tmp_path, pytorch=make_request(ON_GPU), onnxruntime=make_request(slower))
     assert "The quickest request is that of ONNX Runtime fp32: 18.2 ms" in text
     assert "The quickest call is that of PyTorch fp32, 16.0 ms: for requests as a whole" in text
     row = next(line for line in text.splitlines() if line.startswith("| PyTorch fp32"))
@@ -299,7 +308,7 @@ def test_the_quickest_request_need_not_have_the_quickest_call(tmp_path):
 
 def test_a_request_that_was_not_measured_or_was_disturbed_is_no_figure(tmp_path):
     failed = {"samples": {}, "error": "OutOfMemoryError: CUDA out of memory"}
-    text = requests(tmp_path, pytorch=make_costs(STEPS | {"end_to_end_cpu": 60.0}), onnxruntime=failed)
+    text = requests(tmp_path, pytorch=make_request(STEPS | {"end_to_end_cpu": 60.0}), onnxruntime=failed)
     assert "* Not measured, for the reason in the record of the first round: ONNX Runtime fp32." in text
     assert "| PyTorch fp32 | 16.0 | 5.00 |  |  |" in text
     assert "The quickest request" not in text
@@ -334,7 +343,9 @@ def test_sections_on_several_models_name_theirs_and_compare_within_it(tmp_path):
     links = re.findall(r"\]\(plots/(resnet\d\d)-(\w+)\.png\)", text)
     asked = plots.asked(settings.complete({}))  # as tests/builders.py makes it
     assert [name for model, name in links if model == "resnet18"] == list(asked)
-    assert [name for model, name in links if model == "resnet50"] == [one for one in asked if one not in plots.OF_RUN]
+    assert [name for model, name in links if model == "resnet50"] == [
+        one for one in asked if not plots.PLOTS[one].of_run
+    ]
     assert (
         "Arithmetic: resnet18 1.000 GFLOP an image at 64 pixels, 4.000 GFLOP an image at 128 pixels; resnet50 1" in text
     )

@@ -17,7 +17,7 @@ from speedgrid.data.sequence import images
 from speedgrid.evidence import parity, reference, rounding
 from speedgrid.model import torchvision as models
 from speedgrid.model import training
-from speedgrid.precision import DTYPES, PRECISIONS, QUANTISED
+from speedgrid.precision import PRECISIONS, QUANTISED
 
 FLOATS = tuple(name for name in PRECISIONS if name not in QUANTISED)
 
@@ -121,7 +121,7 @@ class InTF32(torch.overrides.TorchFunctionMode):
 
 def really_run(module, precision, batch):
     """Run a copy of a model in a precision that this CPU has; TF32, which it has not, by rounding in every call."""
-    dtype = getattr(torch, DTYPES[precision])
+    dtype = getattr(torch, PRECISIONS[precision].dtype)
     copied = copy.deepcopy(module).to(dtype)
     with torch.inference_mode():
         if precision == "tf32":
@@ -175,7 +175,7 @@ def test_a_model_that_runs_in_a_precision_is_recognised_by_what_was_simulated(si
     outputs = run(precision, fold)
     for count in (1, 8, 16):  # a short run compares the first batch alone
         found = parity.compare(outputs[:count], logits[:count])
-        assert parity.verdict(precision, DTYPES[precision], found, expected) == ("ok", "", precision)
+        assert parity.verdict(precision, PRECISIONS[precision].dtype, found, expected) == ("ok", "", precision)
     assert found.snr_db == pytest.approx(expected[precision], abs=4)
 
 
@@ -226,7 +226,9 @@ def test_rounding_alone_is_never_called_a_wrong_result_on_weights_that_were_trai
     outputs = np.concatenate([really_run(module, precision, part) for part in np.split(pictures, 8)])
     found = parity.compare(outputs, logits)
     assert parity.unevenness(found) > 12  # the worst image of random weights is 8 dB below the median one at most
-    verdict = parity.verdict(precision, DTYPES[precision], found, expected["snr_db"], uneven_db=expected["uneven_db"])
+    verdict = parity.verdict(
+        precision, PRECISIONS[precision].dtype, found, expected["snr_db"], uneven_db=expected["uneven_db"]
+    )
     assert verdict == ("ok", "", precision)
 
 

@@ -11,9 +11,14 @@ CELL = "resnet18-pytorch-fp32-r64-b1"
 
 
 def test_each_timing_is_a_row_with_its_own_median_and_interval():
-    samples = {"host_ms": [1.0, 2.0, 4.0], "device_ms": [0.5, 0.7, 0.9], "submit_ms": []}
     records = [
-        make_record(CELL, turn="twin1", measured_at="2026-01-02T03:09:00+00:00", samples=samples),
+        make_record(
+            CELL,
+            [1.0, 2.0, 4.0],
+            turn="twin1",
+            measured_at="2026-01-02T03:09:00+00:00",
+            device_ms=[0.5, 0.7, 0.9],
+        ),
         make_record(CELL, [8.0] * 10, turn="round1", measured_at="2026-01-02T03:08:00+00:00"),
         make_refusal("resnet18-onnxruntime-fp32-r64-b1", "out_of_memory", "too large"),
     ]

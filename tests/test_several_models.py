@@ -72,7 +72,9 @@ def test_the_report_answers_for_each_model_and_draws_its_plots(run):
     links = re.findall(r"\]\((plots/[^)]+\.png)\)", report)
     assert sorted({link.split("/")[1].split("-")[0] for link in links}) == sorted(models)
     shown = plots.asked(settings.complete(quick(models, resolution)))
-    assert len(links) == len(models) * len(shown) - (len(models) - 1) * len(plots.OF_RUN)
+    assert len(links) == len(models) * len(shown) - (len(models) - 1) * sum(
+        plot.of_run for plot in plots.PLOTS.values()
+    )
     assert all((folder / "report" / link).is_file() for link in links)
     headings = re.findall(r"^## (.+): what to deploy$", report, re.MULTILINE)
     assert headings == (models if len(models) > 1 else [])

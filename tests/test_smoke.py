@@ -4,7 +4,6 @@ import json
 import os
 import re
 import shlex
-import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -12,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from processes import run
 from workflow import CELLS, PLOTS, SMOKE, Workflow
 
 from speedgrid import record
@@ -151,7 +151,7 @@ def test_a_records_command_measures_its_cell_again_alone(smoke, records, place):
 def test_the_launcher_is_gone_and_so_is_its_folder(smoke):
     temporary = smoke.workflow.environment()["TMPDIR"]
     assert [path.name for path in Path(temporary).iterdir() if path.name.startswith("speedgrid-")] == []
-    lines = subprocess.run(["ps", "-ww", "-eo", "args"], capture_output=True, text=True, check=True).stdout
+    lines = run("ps", "-ww", "-eo", "args").stdout
     assert [line for line in lines.splitlines() if temporary in line] == []
 
 

@@ -77,9 +77,32 @@ def test_a_checkpoint_that_cannot_be_used_stops_with_its_name_and_writes_nothing
     assert not Path(output).exists()
 
 
-def test_images_too_small_for_a_model_are_refused_in_one_sentence(tmp_path):
+@pytest.mark.parametrize(
+    ("model", "resolution", "error", "right"),
+    [
+        ("alexnet", 32, "RuntimeError", "have 63 or more"),
+        ("vit_b_32", 256, "AssertionError", "be [224]"),
+        ("maxvit_t", 256, "RuntimeError", "be [224]"),
+    ],
+)
+def test_images_of_a_size_that_a_model_does_not_take_are_refused_in_one_sentence(
+    tmp_path, model, resolution, error, right
+):
     with pytest.raises(models.WeightsError) as caught:
-        prepare("alexnet", None, 0, 32, str(tmp_path / "out.pth"))
-    assert str(caught.value).startswith("alexnet does not run on images of 32 x 32 pixels (RuntimeError: ")
-    assert str(caught.value).endswith("put others into grid.<device>.resolution.")
+        prepare(model, None, 0, resolution, str(tmp_path / "out.pth"))
+    message = str(caught.value)
+    assert message.startswith(
+        f"config key grid.<device>.resolution has {resolution}, at which {model} does not run ({error}: "
+    )
+    assert message.endswith(f"; with {model} in models it must {right}.")
+    assert "\n" not in message
     assert not (tmp_path / "out.pth").exists()
+
+
+def test_an_error_that_has_nothing_to_do_with_the_size_of_images_is_not_blamed_on_it(tmp_path, monkeypatch):
+    def fail(*_):
+        raise RuntimeError("no memory")
+
+    monkeypatch.setattr(models, "seeded", fail)
+    with pytest.raises(RuntimeError, match="no memory"):
+        prepare("resnet18", None, 0, 64, str(tmp_path / "out.pth"))

@@ -11,6 +11,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from processes import run
 from workflow import BIN, CELLS, NO_GPU, ROOT, SMOKE, Workflow
 
 from speedgrid import record
@@ -19,7 +20,8 @@ pytest_plugins = ["workflow"]
 
 PAGES = {"render_pages": 1, "render_report": 1}
 REPORT = {"draw_plots": 1, **PAGES}
-TABLE = {"aggregate": 1, "audit": 1, **REPORT}
+SHOWN = {"describe_run": 1, **REPORT}
+TABLE = {"aggregate": 1, "audit": 1, **SHOWN}
 # The backends of the grid for a GPU that is not there, and the rules that compile for three of them.
 ON_GPU = NO_GPU["grid"]["cuda"]["backend"]
 COMPILERS = ("compile_trt", "compile_inductor", "compile_tensorrt")
@@ -75,13 +77,28 @@ EDITS = {
         set(),
     ),
     "table": ("speedgrid/table/cells.py", "\n# edited\n", TABLE, set()),
+    # What decides a verdict, and no measurement: its sentences and limits, a pattern, an interval, a caveat.
+    "verdict": ("speedgrid/table/verdict.py", "\n# edited\n", TABLE, set()),
+    "conditions": ("speedgrid/table/conditions.py", "\n# edited\n", TABLE, set()),
+    "interval": ("speedgrid/evidence/intervals.py", "\n# edited\n", TABLE, set()),
+    "description": ("speedgrid/table/description.py", "\n# edited\n", TABLE, set()),
     "counting": (
         "speedgrid/model/onnx_graph.py",
         "\n# edited\n",
         {"count_flops": 1, "audit_published": 1, **TABLE},
         set(),
     ),
-    "peaks": ("speedgrid/measure/peaks.py", "\n# edited\n", {"measure_peaks": 1, "audit_published": 1, **TABLE}, set()),
+    "a pattern of kernels": ("speedgrid/measure/probes/kernels.py", "\nPATTERNS = PATTERNS[1:]\n", TABLE, set()),
+    # A request is measured here; what its module says beside measuring it makes no timing stale.
+    "a probe's check": ("speedgrid/measure/probes/request.py", "\nSTEPS_AND_WHOLE = 0.5\n", TABLE, set()),
+    "a probe's measuring": (
+        "speedgrid/measure/probes/request.py",
+        "\nSECONDS = 0.5\n",
+        {"time_cell": 6, **TABLE},
+        CELLS,
+    ),
+    "peaks": ("speedgrid/measure/peaks.py", "\n# edited\n", {"measure_peaks": 1, **TABLE}, set()),
+    "data sheet": ("speedgrid/machine/data_sheet.py", "\n# edited\n", {"audit_published": 1, **TABLE}, set()),
     "limiter": ("speedgrid/table/limiter.py", "\n# edited\n", TABLE, set()),
     "timing": ("speedgrid/measure/timing.py", "\n# edited\n", {"time_cell": 6 + CONTROLS, **TABLE}, CELLS),
     "one backend": (
@@ -206,10 +223,10 @@ CHANGES = {
     "a limit of the loss": ({"accuracy": {"max_top1_loss": 0.1}}, TABLE, set()),
     "a backend less": ({"grid": {"cpu": {"backend": ["pytorch", "openvino"]}}}, TABLE, set()),
     "timing settings": ({"timing": {"timed_runs": 60}}, {"time_cell": 6 + CONTROLS, **TABLE}, CELLS),
-    "a demand": ({"budget": {"latency_ms": 5}}, TABLE, set()),
-    "the language": ({"report": {"language": "ru"}}, TABLE, set()),
+    "a demand": ({"budget": {"latency_ms": 5}}, SHOWN, set()),
+    "the language": ({"report": {"language": "ru"}}, SHOWN, set()),
     "no costs": ({"timing": {"end_to_end": False}}, {"time_cell": 6, **TABLE}, CELLS),
-    "energy, which a CPU does not tell": ({"timing": {"energy_resolutions": [64]}}, TABLE, set()),
+    "energy, which a CPU does not tell": ({"timing": {"energy_resolutions": [64]}}, SHOWN, set()),
     "another seed": (
         {"model": {"seed": 1}},
         {"train_digits": 1, "prepare_images": 2, **ALL},
@@ -353,12 +370,12 @@ def killed_in_the_middle(tree):
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         start_new_session=True,
-    ) as run:
+    ) as running:
         while not measured(tree) & wanted:
             time.sleep(0.1)
-            assert run.poll() is None
+            assert running.poll() is None
         time.sleep(0.3)  # into the next one
-        os.killpg(run.pid, signal.SIGKILL)
+        os.killpg(running.pid, signal.SIGKILL)
     return wanted
 
 
@@ -463,9 +480,7 @@ def test_snakemakes_linter_has_nothing_to_say(place):
 
 
 def test_the_rules_are_formatted():
-    command = [str(BIN / "snakefmt"), "--check", "Snakefile", "rules"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+    run(BIN / "snakefmt", "--check", "Snakefile", "rules")
 
 
 def test_a_table_that_cannot_be_true_stops_the_report_with_the_row_and_the_arithmetic(tree):

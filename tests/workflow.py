@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from processes import run
 
 from speedgrid import settings
 from speedgrid.launcher import ADDRESS_VARIABLE
@@ -81,7 +82,7 @@ class Workflow:
     def fresh(cls, folder: Path) -> "Workflow":
         """Copy what git tracks and does not ignore, without the tests."""
         command = ["git", "ls-files", "--cached", "--others", "--exclude-standard"]
-        names = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.splitlines()
+        names = run(*command).stdout.splitlines()
         for name in names:
             if not name.startswith("tests/") and (ROOT / name).is_file():
                 (folder / name).parent.mkdir(parents=True, exist_ok=True)

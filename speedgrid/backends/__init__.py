@@ -1,7 +1,6 @@
 """One module per runtime, each with the same few names; speedgrid.backends.variants names the ways to run them.
 
     PACKAGES                                   what its numbers depend on, for the environment fingerprint
-    CODE                                       library files that make its numbers, so that an edit re-measures it
     IMPORTS                                    what it imports on each device: memory is counted from after the imports
     ARTIFACT                                   what it loads: weights, onnx, or what a rule compiled for it
     available(device) -> reason or None        can it run here at all
@@ -29,11 +28,6 @@ def settings(name: str) -> dict:
     return VARIANTS[name].settings
 
 
-def of_module(module: str) -> list[str]:
-    """Return the variants that one module runs."""
-    return [name for name, variant in VARIANTS.items() if variant.module == module]
-
-
 def refusal(cell, device: str) -> tuple[str, str] | None:
     """Return (status, reason) if a cell cannot be measured on `device`, or None if it can."""
     module = get(cell.backend)
@@ -52,5 +46,5 @@ def able(precision: str, axes: dict[str, list], device: str) -> bool:
 
 
 def unsupported(cell, device: str) -> str | None:
-    """Return why the hardware or the backend of a cell cannot do it on `device`, or None if they can."""
+    """Return why the hardware or the backend of a cell cannot run the cell on `device`, or None if they can."""
     return graphics.lacking(cell.precision, device) or get(cell.backend).unsupported(cell, device)

@@ -12,8 +12,9 @@ WARM_CALLS = 3
 
 
 class GraphSession(Session):
-    """Replays what one call of `session` enqueues. Input and output stay where they were when it was captured.
+    """A session that replays the CUDA graph of one call of `session`.
 
+    Input and output stay where they were when it was captured.
     session: loaded, on CUDA; its `run` must enqueue on its stream alone, and leave its output in `session.result`.
     """
 

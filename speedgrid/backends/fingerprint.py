@@ -4,7 +4,7 @@ from speedgrid import backends
 
 
 def fingerprint(machine: dict, backend: str | None = None) -> str:
-    """Name what must not change between two numbers of one backend in a table, as readable text.
+    """Return the device and the versions that all numbers of one backend in a table must share, as readable text.
 
     machine: as of `describe`. A different fingerprint makes measurements stale (it is a param of the rules) and is
     refused by the table. With no backend: the device and torch, for what is prepared with torch alone.

@@ -21,13 +21,12 @@ from speedgrid.machine.threads import session_threads
 from speedgrid.precision import set_torch_math
 
 PACKAGES = ("torch", "triton", "nvidia-cudnn-cu13", "c++")
-CODE = ("backends/inductor", "backends/pytorch", "backends/cuda_graph", "backends/cudnn_libraries")
 IMPORTS = {"cuda": ("torch", "speedgrid.backends.cudnn_libraries"), "cpu": ("torch",)}
 ARTIFACT = "inductor"
 
 
 def available(device: str) -> str | None:
-    """Return why this backend cannot run here, or None."""
+    """Return why compiled PyTorch cannot run on `device`, or None."""
     if reason := devices.missing(device):
         return reason
     if not shutil.which(compiler := environment.compiler()):

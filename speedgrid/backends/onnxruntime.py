@@ -11,7 +11,6 @@ from speedgrid.machine import device as devices
 from speedgrid.precision import QUANTISED
 
 PACKAGES = ("onnxruntime-gpu", "onnxruntime", "torch", "nvidia-cudnn-cu13", "onnx", "onnxscript")
-CODE = ("backends/onnxruntime", "backends/cudnn_libraries")
 IMPORTS = {"cuda": ("torch", "speedgrid.backends.cudnn_libraries", "onnxruntime"), "cpu": ("onnxruntime", "onnx")}
 ARTIFACT = "onnx"
 
@@ -52,7 +51,7 @@ RUNS_BEFORE_REPLAY = 3
 
 
 def available(device: str) -> str | None:
-    """Return why this backend cannot run here, or None."""
+    """Return why ONNX Runtime cannot run on `device`, or None."""
     if reason := devices.missing(device):
         return reason
     try:
@@ -65,7 +64,7 @@ def available(device: str) -> str | None:
 
 
 def unsupported(cell, device: str) -> str | None:
-    """Return why this backend cannot do this cell, or None."""
+    """Return why ONNX Runtime cannot run a cell on `device`, or None."""
     if device == "cpu" and settings(cell.backend):
         return f"the settings of {cell.backend} are those of ONNX Runtime's CUDA provider; its CPU provider has none"
     if device == "cpu" and cell.precision not in ("fp32", "int8"):
@@ -121,7 +120,7 @@ def provider_options(precision: str, settings: dict) -> dict[str, str]:
 
 
 def describe(session, provider: str) -> dict:
-    """Return the runtime's version and how many nodes each execution provider took, by the session's own account.
+    """Return ONNX Runtime's version and how many nodes each execution provider took, by the session's own account.
 
     coverage_percent: the share of nodes that `provider` took.
     """
@@ -135,7 +134,7 @@ def describe(session, provider: str) -> dict:
 
 
 def require_provider(details: dict, provider: str) -> None:
-    """Raise RuntimeError unless every node runs on `provider`."""
+    """Raise RuntimeError unless every node of a session runs on `provider`."""
     if set(details["nodes_per_provider"]) != {provider}:
         raise RuntimeError(f"asked for {provider}, but nodes were assigned as {details['nodes_per_provider']}")
 

@@ -11,7 +11,6 @@ from speedgrid.precision import QUANTISED
 
 PROVIDER = "TensorrtExecutionProvider"
 PACKAGES = ("onnxruntime-gpu", "tensorrt", "torch", "onnx", "onnxscript")
-CODE = ("backends/onnxruntime_tensorrt", "backends/onnxruntime", "backends/cudnn_libraries")
 IMPORTS = {"cuda": ("torch", "speedgrid.backends.cudnn_libraries", "onnxruntime")}
 ARTIFACT = "onnx"
 # The graph's input, as speedgrid.builders.onnx_export names it.
@@ -19,7 +18,7 @@ INPUT = "images"
 
 
 def available(device: str) -> str | None:
-    """Return why this backend cannot run here, or None."""
+    """Return why ONNX Runtime's TensorRT provider cannot run on `device`, or None."""
     if device != "cuda":
         return "TensorRT needs an NVIDIA GPU"
     if reason := devices.missing(device):
@@ -51,7 +50,7 @@ def unloadable(folder: Path) -> str | None:
 
 
 def unsupported(cell, device: str) -> str | None:
-    """Return why this backend cannot do this cell, or None."""
+    """Return why ONNX Runtime's TensorRT provider cannot run a cell on `device`, or None."""
     if cell.precision == "fp32":
         return "ONNX Runtime's TensorRT provider cannot be told to keep from TF32, so it has no IEEE fp32"
     if cell.precision in QUANTISED:

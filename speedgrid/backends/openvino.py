@@ -10,7 +10,6 @@ from speedgrid.backends.session import HostSession
 from speedgrid.precision import QUANTISED
 
 PACKAGES = ("openvino", "onnx", "onnxscript")
-CODE = ("backends/openvino",)
 IMPORTS = {"cpu": ("openvino",)}
 ARTIFACT = "onnx"
 
@@ -24,7 +23,7 @@ INTEGERS = ("u8", "i8")
 
 
 def available(device: str) -> str | None:
-    """Return why this backend cannot run here, or None."""
+    """Return why OpenVINO cannot run on `device`, or None."""
     if device != "cpu":
         return "OpenVINO runs on the CPU here; it has no NVIDIA GPU device"
     try:
@@ -35,7 +34,7 @@ def available(device: str) -> str | None:
 
 
 def unsupported(cell, device: str) -> str | None:
-    """Return why this backend cannot do this cell, or None."""
+    """Return why OpenVINO cannot run a cell on `device`, or None."""
     if cell.precision not in CAPABILITIES:
         return f"OpenVINO has no {cell.precision} on a CPU"
     if CAPABILITIES[cell.precision] not in (found := offered()):
@@ -44,7 +43,7 @@ def unsupported(cell, device: str) -> str | None:
 
 
 def offered() -> list[str]:
-    """Return what the CPU plugin can do well on this CPU, BF16 and INT8 among it where it can."""
+    """Return the types that OpenVINO's CPU plugin computes well on this CPU, with BF16 and INT8 where it has them."""
     import openvino
 
     return openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
@@ -62,7 +61,7 @@ def executed(compiled) -> Counter:
 
 
 def quantised_nodes(nodes: Counter) -> dict:
-    """Return how many convolutions and matrix products execute in int8: `executed`, `of` and `types`.
+    """Return how many convolutions and matrix products of a model execute in int8: `executed`, `of` and `types`.
 
     nodes: as of `executed`; a node's precision is the one it reads and multiplies.
     """

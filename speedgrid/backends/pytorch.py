@@ -10,18 +10,17 @@ from speedgrid.machine.threads import session_threads
 from speedgrid.precision import QUANTISED, set_torch_math, torch_dtype
 
 PACKAGES = ("torch", "torchvision", "nvidia-cudnn-cu13")
-CODE = ("backends/pytorch", "backends/cuda_graph", "backends/cudnn_libraries", "model/torchvision")
 IMPORTS = {"cuda": ("torch", "speedgrid.backends.cudnn_libraries", "torchvision"), "cpu": ("torch", "torchvision")}
 ARTIFACT = "weights"
 
 
 def available(device: str) -> str | None:
-    """Return why this backend cannot run here, or None."""
+    """Return why eager PyTorch cannot run on `device`, or None."""
     return devices.missing(device)
 
 
 def unsupported(cell, device: str) -> str | None:
-    """Return why this backend cannot do this cell, or None."""
+    """Return why eager PyTorch cannot run a cell on `device`, or None."""
     if cell.precision in QUANTISED:
         return f"PyTorch has no {cell.precision} convolution for an unmodified model"
     return None

@@ -6,11 +6,11 @@ from contextlib import contextmanager
 import numpy as np
 
 from speedgrid.grid import Cell
-from speedgrid.precision import DTYPES
+from speedgrid.precision import PRECISIONS
 
 
 class UnsupportedError(RuntimeError):
-    """A cell that a runtime cannot do, which it says only when it is asked; the message says what it lacks."""
+    """A cell that a runtime refuses only when it is asked to run; the message says what the runtime lacks."""
 
 
 class Session(ABC):
@@ -25,7 +25,7 @@ class Session(ABC):
 
     def __init__(self, cell: Cell, dtype: str | None = None):
         self.shape = (cell.batch_size, 3, cell.resolution, cell.resolution)
-        self.dtype = dtype or DTYPES[cell.precision]
+        self.dtype = dtype or PRECISIONS[cell.precision].dtype
         self.details: dict = {}
 
     @abstractmethod
@@ -34,7 +34,7 @@ class Session(ABC):
 
     @abstractmethod
     def run(self) -> None:
-        """Run once, or enqueue one run on `stream`. Call it inside `active()`."""
+        """Run the model once, or enqueue one run on `stream`. Call it inside `active()`."""
 
     @abstractmethod
     def poison(self) -> None:
@@ -45,13 +45,13 @@ class Session(ABC):
         """Return the output of the last run as float64 [batch_size, classes], waiting for it first."""
 
     def synchronize(self) -> None:
-        """Wait until every enqueued run is done."""
+        """Wait until every enqueued run of the model is done."""
         if self.stream is not None:
             self.stream.synchronize()
 
     @contextmanager
     def active(self):
-        """Hold what `run` needs around it, entered once around a loop and not once for each call."""
+        """Hold the modes and the stream that `run` needs, entered once around a loop and not once for each call."""
         yield self
 
 

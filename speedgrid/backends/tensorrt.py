@@ -10,13 +10,12 @@ from speedgrid.machine import environment
 from speedgrid.precision import QUANTISED
 
 PACKAGES = ("tensorrt", "tensorrt-rtx-cu13-libs", "torch")
-CODE = ("backends/tensorrt", "backends/tensorrt_api", "backends/cuda_graph", "backends/tensorrt_libraries")
 IMPORTS = {"cuda": ("torch", "speedgrid.backends.tensorrt_libraries")}
 ARTIFACT = "tensorrt"
 
 
 def available(device: str) -> str | None:
-    """Return why this backend cannot run here, or None."""
+    """Return why TensorRT cannot run on `device`, or None."""
     if device != "cuda":
         return "TensorRT needs an NVIDIA GPU"
     if reason := devices.missing(device):
@@ -29,7 +28,7 @@ def available(device: str) -> str | None:
 
 
 def unsupported(cell, device: str) -> str | None:
-    """Return why this backend cannot do this cell, or None."""
+    """Return why TensorRT cannot run a cell on `device`, or None."""
     if cell.precision in QUANTISED:
         return f"no ONNX file with {cell.precision} for TensorRT's rules is made here; torch_tensorrt quantises its own"
     return None

@@ -8,19 +8,19 @@ PACKAGES = ("tensorrt_rtx", "tensorrt")
 
 
 def package() -> str | None:
-    """Return the name of the installed package, or None."""
+    """Return the name of the installed TensorRT package, or None."""
     return next((name for name in PACKAGES if find_spec(name)), None)
 
 
 def bindings():
-    """Import the installed package. Raises ImportError if there is none."""
+    """Import the installed TensorRT package. Raises ImportError if there is none."""
     if name := package():
         return import_module(name)
     raise ImportError("neither tensorrt_rtx nor tensorrt is installed")
 
 
 def make_log(api):
-    """Return a logger for `api` that keeps its errors: a call that fails returns None and says why only there.
+    """Return a logger for the TensorRT `api` that keeps errors: a call that fails returns None and says why only there.
 
     errors: a list of texts, first to last.
     """
@@ -38,7 +38,10 @@ def make_log(api):
 
 
 def must(result, log, what: str):
-    """Return `result`, or raise RuntimeError with the first error in `log` if there is none. what: what was done."""
+    """Return the `result` of a TensorRT call, or raise RuntimeError with the first error in `log` if it is None.
+
+    what: what was done.
+    """
     if result is None or result is False:
         raise RuntimeError(f"TensorRT could not {what}: {(log.errors or ['it does not say why'])[0]}")
     return result

@@ -11,13 +11,12 @@ from speedgrid.machine import environment
 from speedgrid.precision import QUANTISED
 
 PACKAGES = ("torch", "torch-tensorrt", "torch-tensorrt-rtx", "tensorrt", "tensorrt-rtx-cu13-libs", "nvidia-modelopt")
-CODE = ("backends/torch_tensorrt", "backends/cuda_graph", "backends/tensorrt_libraries")
 IMPORTS = {"cuda": ("torch", "speedgrid.backends.tensorrt_libraries")}
 ARTIFACT = "torch_tensorrt"
 
 
 def available(device: str) -> str | None:
-    """Return why this backend cannot run here, or None."""
+    """Return why Torch-TensorRT cannot run on `device`, or None."""
     if device != "cuda":
         return "TensorRT needs an NVIDIA GPU"
     if reason := devices.missing(device):
@@ -28,14 +27,14 @@ def available(device: str) -> str | None:
 
 
 def unsupported(cell, device: str) -> str | None:
-    """Return why this backend cannot do this cell, or None."""
+    """Return why Torch-TensorRT cannot run a cell on `device`, or None."""
     if cell.precision == "int8" and "torch-tensorrt-rtx" in flavour():
         return "TensorRT-RTX quantises weights to int8, but no activations; full TensorRT (torch-tensorrt) does both"
     return missing.modelopt() if cell.precision in QUANTISED else None
 
 
 def flavour() -> dict[str, str]:
-    """Return the name and version of the installed distribution, e.g. {"torch-tensorrt-rtx": "2.14.0"}."""
+    """Return the name and version of the installed TensorRT for torch, e.g. {"torch-tensorrt-rtx": "2.14.0"}."""
     return environment.versions(("torch-tensorrt-rtx", "torch-tensorrt"))
 
 

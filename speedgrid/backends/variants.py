@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 
 class Variant(NamedTuple):
-    """One value of the axis.
+    """One value of the axis `backend`: the module that runs it and its settings.
 
     module: of speedgrid.backends. label: its name in reports. settings: what its module reads. about: one sentence on
     what it is.

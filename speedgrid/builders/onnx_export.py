@@ -33,7 +33,7 @@ class ExportError(RuntimeError):
 
 
 def attempt(model: str, weights: str, precision: str, resolution: int, output: str) -> dict:
-    """Export as `export` does and return its description with `status` ok and an empty `reason`.
+    """Return the description of an ONNX export, as of `export`, with `status` ok and an empty `reason`.
 
     A model that cannot be exported leaves an empty `output`; the status is then failed, and the cells that need the
     file show the reason.
@@ -46,7 +46,7 @@ def attempt(model: str, weights: str, precision: str, resolution: int, output: s
 
 
 def export(model: str, weights: str, precision: str, resolution: int, output: str) -> dict:
-    """Write `model` to `output` with tensors in `precision`, check it, and describe it.
+    """Write `model` to the ONNX file `output` with tensors in `precision`, and return the checked file's description.
 
     Batch norms are folded in float32 before the conversion, which loses least. Input `images`
     [batch, 3, resolution, resolution], output `logits` [batch, classes]. Raises ExportError.
@@ -77,7 +77,7 @@ def export(model: str, weights: str, precision: str, resolution: int, output: st
 
 
 def check(path: str, module, precision: str, resolution: int) -> float | None:
-    """Return the SNR in dB of the file on ONNX Runtime's CPU provider against `module`, at another batch size.
+    """Return the SNR in dB of an ONNX file on ONNX Runtime's CPU provider against `module`, at another batch size.
 
     None for bf16, which that provider cannot run: it is compared when it is timed. Raises ExportError if too low.
     """

@@ -77,7 +77,7 @@ def compile_engine(
 
 
 def describe(compiled, whole: int, precision: str) -> dict:
-    """Return how much of a model of `whole` operations is inside engines, and of a quantised one what executes so."""
+    """Return how many of a model's `whole` operations are inside engines, and how many execute quantised."""
     parts = dict(compiled.named_children())
     inside = [part for name, part in parts.items() if name.startswith("_run_on_acc")]
     outside = [part for name, part in parts.items() if name.startswith("_run_on_gpu")]

@@ -112,7 +112,7 @@ def decide(a: Result, b: Result, names, threshold: float) -> pd.DataFrame:
 
 
 def rounds(result: Result) -> dict[str, noise.Rounds]:
-    """Return what the rounds of each cell with a speed say: from its samples, or else from the table's interval."""
+    """Return the Rounds of each cell with a speed: from its samples, or else from the table's interval."""
     shown = result.table[result.table.status.isin(SHOWN) & result.table.latency_ms.notna()]
     return {
         name: noise.of_samples(result.samples[name])

@@ -11,7 +11,7 @@ AGREEMENT_CHANGE = 1e-9
 
 
 def fate(cells: pd.DataFrame) -> pd.Series:
-    """Return for each cell of both whose status or precision changed what became of it: LOST, GAINED or CHANGED.
+    """Return the fate, LOST, GAINED or CHANGED, of each cell of both whose status or precision changed.
 
     LOST: it has no speed any more, or one of another precision than it is labelled with.
     """
@@ -25,7 +25,7 @@ def fate(cells: pd.DataFrame) -> pd.Series:
     return pd.Series(words, cells.index)[words != ""]
 
 
-def accuracy(cells: pd.DataFrame) -> pd.DataFrame:
+def answers(cells: pd.DataFrame) -> pd.DataFrame:
     """Return the rows whose answers are closer to the right ones than they were, or farther from them."""
     snr = (cells.snr_db_b.astype(float) - cells.snr_db_a.astype(float)).abs() >= SNR_CHANGE
     agreement = (cells.top1_agreement_b.astype(float) - cells.top1_agreement_a.astype(float)).abs() > AGREEMENT_CHANGE
@@ -36,7 +36,7 @@ def accuracy(cells: pd.DataFrame) -> pd.DataFrame:
 SETTINGS = ("machine", "config", "gpus", "loaded_beside", "threads", "details")
 
 
-def environment(a: dict, b: dict) -> list[tuple[str, str, str]]:
+def setup(a: dict, b: dict) -> list[tuple[str, str, str]]:
     """Return (key, in A, in B) of everything in two descriptions of runs that differs; "-" where it is not there."""
     left, right = (dict(settings(run)) for run in (a, b))
     keys = dict.fromkeys([*left, *right])
@@ -44,7 +44,7 @@ def environment(a: dict, b: dict) -> list[tuple[str, str, str]]:
 
 
 def settings(run: dict):
-    """Yield (dotted key, text) of what a run depended on."""
+    """Yield (dotted key, text) of each setting, version and weight file that a run depended on."""
     yield from flat({key: run[key] for key in SETTINGS if key in run})
     for one in run["weights"]:
         yield f"weights.{one['model']}.{one['resolution']}", f"{one['source']}, sha256 {str(one.get('sha256'))[:12]}"

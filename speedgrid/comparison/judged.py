@@ -8,6 +8,7 @@ import pandas as pd
 
 from speedgrid import grid
 from speedgrid.comparison.load import ComparisonError, Result, base_of, parse, read, records
+from speedgrid.launcher.outputs import write_json
 from speedgrid.table import choice
 from speedgrid.table.columns_of_evidence import ACCURACY
 from speedgrid.table.description import Description, Finished, Material, finish
@@ -20,6 +21,13 @@ class Judged(NamedTuple):
     description: Description
     arithmetic: dict[str, Any]
     changes: list[str]
+
+    def write(self, folder: Path) -> None:
+        """Write the files that speedgrid.report.redraw makes a report of."""
+        folder.mkdir(parents=True, exist_ok=True)
+        self.run.write(folder / "results.csv", folder / "rounds.csv", folder / "run.json")
+        write_json(folder / "run.json", dict(self.description))
+        write_json(folder / "flops.json", self.arithmetic)
 
 
 def judge(source: str | Path) -> Judged:
@@ -37,7 +45,7 @@ def judge(source: str | Path) -> Judged:
     config = before.run["config"]
     axes = {"model": config["models"], **config["grid"][config["device"]]}
     cells = grid.cells(axes)
-    timings = set(grid.measuring_order(cells, grid.control_cell(axes), 0, config["timing"]["rounds"]))
+    timings = set(grid.timings(axes, config["timing"]["rounds"]))
     of_run = [one for one in records(base / "timings") if f"{one.cell}-{one.turn}" in timings]
     if not of_run:
         raise ComparisonError(f"{source} has no record of its own grid in timings; measure first.")

@@ -84,6 +84,7 @@ def _text(path: Path | zipfile.Path) -> str:
 
 
 def parse(path: Path | zipfile.Path) -> dict:
+    """Return the JSON object in a file. Raises ComparisonError for a file that cannot be read as one."""
     text = _text(path)
     try:
         content = json.loads(text)
@@ -123,8 +124,8 @@ def records(folder: Path | zipfile.Path) -> list[record.Record]:
     paths = [path for path in folder.iterdir() if path.name.endswith(".json") and not path.name.startswith(".")]
     try:
         return [record.read(path) for path in paths]
-    except record.RecordError as error:
-        raise ComparisonError(f"{error} Or use the version of speedgrid that wrote it.") from error
+    except (record.RecordError, zipfile.BadZipFile) as error:
+        raise ComparisonError(f"{error} Or compare with the version of speedgrid that wrote it.") from error
 
 
 def _refuse_strangers(table: pd.DataFrame, samples: dict[str, list[np.ndarray]], base: Path | zipfile.Path) -> None:

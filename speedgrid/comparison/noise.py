@@ -32,7 +32,7 @@ QUARTILES = (0.25, 0.75)
 
 @dataclass(frozen=True)
 class Rounds:
-    """What the rounds of one cell say, in logarithms of ms; times have been above 0.
+    """The rounds of one cell: their centre and their spread, in logarithms of ms; times have been above 0.
 
     centre: mean of the rounds' medians. variance: of one round about it, of which `freedom` degrees are known.
     inside: variance of one round's median as its own samples have it, below which `variance` is not believed.
@@ -46,7 +46,7 @@ class Rounds:
 
 
 def of_samples(samples: list[np.ndarray]) -> Rounds:
-    """Return what rounds of samples in ms say."""
+    """Return the Rounds of one cell from the samples of each, in ms."""
     logs = np.log([np.median(one) for one in samples])
     intervals = [order_statistic_interval(one) for one in samples]
     inside = float(np.mean([(np.log(high / low) / 2 / _normal()) ** 2 for low, high in intervals]))
@@ -55,9 +55,9 @@ def of_samples(samples: list[np.ndarray]) -> Rounds:
 
 
 def of_interval(value: float, low: float, high: float, count: int) -> Rounds:
-    """Return what a table's latency with its interval says, both in ms, over `count` rounds.
+    """Return the Rounds of one cell from a table's latency and its interval over `count` rounds, in ms.
 
-    The inverse of speedgrid.statistics.median_interval, exact where the interval is Student's t over the rounds.
+    Inverts speedgrid.evidence.intervals.median_interval, exact where the interval is Student's t over the rounds.
     """
     from scipy import special
 
@@ -88,7 +88,7 @@ def moderate(*runs: tuple[dict[str, Rounds], pd.Series]) -> list[dict[str, Round
 
 
 def _raise(group: dict[tuple[int, str], Rounds]) -> dict[tuple[int, str], Rounds]:
-    """Believe no cell that waits for its host to be steadier than the usual one of them.
+    """Raise the variance of each cell that waits for its host to that of the usual such cell, where it is below.
 
     All three rounds of a cell that jumps between two speeds are at the same one in a quarter of cases.
     """
@@ -97,7 +97,7 @@ def _raise(group: dict[tuple[int, str], Rounds]) -> dict[tuple[int, str], Rounds
 
 
 def _shrink(group: dict[tuple[int, str], Rounds]) -> dict[tuple[int, str], Rounds]:
-    """Move each variance to that of all cells, unless it is unlike theirs."""
+    """Move each cell's variance towards that of all cells, unless it is unlike theirs."""
     from scipy import stats
 
     freedom = np.array([one.freedom for one in group.values()])
@@ -118,7 +118,7 @@ def _towards(one: Rounds, scale: float, weight: float, most: float) -> Rounds:
 
 
 def prior(variances: np.ndarray, freedom: np.ndarray) -> tuple[float, float]:
-    """Return (variance, degrees of freedom) of what cells have in common, (0, 0) where they say nothing.
+    """Return the (variance, degrees of freedom) that cells have in common, (0, 0) where they say nothing.
 
     variances, freedom: [cells], estimates above 0 with their degrees of freedom. Were the true variances scaled inverse
     chi-square, the estimates would be `variance` times F(freedom, degrees): the two are chosen so that its quartiles

@@ -22,7 +22,7 @@ TICKS = (0.1, 0.2, 0.35, 0.5, 0.7, 0.8, 0.9, 0.95, 0.98, 1, 1.02, 1.05, 1.1, 1.2
 
 
 def draw(comparison: Comparison, path: Path) -> list[Path]:
-    """Write the plot to `path` with .svg and .png; return both, or nothing where no cell can be compared."""
+    """Write the plot of a comparison to `path` with .svg and .png; return both paths, none where no cell compares."""
     cells = comparison.cells[comparison.cells.ratio.notna()]
     order = cells.assign(last=cells.verdict == verdicts.UNDECIDED).sort_values(["last", "ratio"], kind="stable").index
     cells = cells.loc[order]

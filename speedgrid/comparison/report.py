@@ -9,14 +9,14 @@ from speedgrid.comparison import differences, plot, verdicts
 from speedgrid.comparison.cells import NOT_COMPARED, ONLY_A, ONLY_B, Comparison
 from speedgrid.comparison.load import ComparisonError
 from speedgrid.text.language import SOURCE, _, ngettext, speaking
-from speedgrid.text.templates import environment
+from speedgrid.text.templates import jinja
 from speedgrid.text.words import number
 
 TEMPLATE = ROOT / "templates" / "comparison.md.j2"
 
 
 def write(comparison: Comparison, output: str | Path) -> list[Path]:
-    """Write the report to `output`, and its table and plot beside it under the same name; return all paths.
+    """Write the report of a comparison to `output`, its table and plot beside it; return the paths of all.
 
     It is in the language of B's configuration. Raises ComparisonError if `output` is not named as Markdown is.
     """
@@ -35,8 +35,8 @@ def write(comparison: Comparison, output: str | Path) -> list[Path]:
 
 
 def markdown(comparison: Comparison, table: str, picture: str | None) -> str:
-    """Return the report as Markdown. table, picture: names of the files beside it."""
-    made = environment(TEMPLATE.parent)
+    """Return the report of a comparison as Markdown. table, picture: names of the files beside it."""
+    made = jinja(TEMPLATE.parent)
     made.filters |= {"number": number, "ratio": ratio, "inline": inline}
     cells = comparison.cells
     fates = differences.fate(cells)
@@ -50,8 +50,8 @@ def markdown(comparison: Comparison, table: str, picture: str | None) -> str:
         clocks=compared.clock_ratio.notna().any(),
         fates=[(name, cells.loc[name], fates[name]) for name in fates.index],
         only=[(word, one_sided(cells[cells.verdict == word])) for word in (ONLY_A, ONLY_B)],
-        accuracy=list(differences.accuracy(cells).iterrows()),
-        environment=differences.environment(comparison.a.run, comparison.b.run),
+        answers=list(differences.answers(cells).iterrows()),
+        setup=differences.setup(comparison.a.run, comparison.b.run),
         controls=[control("A", comparison.a.run["controls"]), control("B", comparison.b.run["controls"])],
         notes=notes(comparison),
         method=method(comparison),
@@ -61,7 +61,7 @@ def markdown(comparison: Comparison, table: str, picture: str | None) -> str:
 
 
 def summary(comparison: Comparison) -> list[str]:
-    """Return what was found in a few sentences, the gate's answer last."""
+    """Return the summary of a comparison in a few sentences, the gate's answer last."""
     counts = comparison.cells.verdict.value_counts()
     compared = sum(counts.get(word, 0) for word in verdicts.VERDICTS)
     share = f"{100 * comparison.threshold:g}"
@@ -123,12 +123,12 @@ def ratio(row: pd.Series) -> str:
 
 
 def inline(text) -> str:
-    """Return text that a table's cell in Markdown can hold; empty for a missing one."""
+    """Return a text as a table's cell in Markdown can hold it; empty for a missing one."""
     return "" if pd.isna(text) else " ".join(str(text).split()).replace("|", "\\|")
 
 
 def control(side: str, controls: dict) -> str:
-    """Return what one run says of its own noise."""
+    """Return the sentence on the noise of one run, by its control cell."""
     drift, twin = controls["sentinel"], controls["twin"]
     if not drift or not twin:
         return _("{side} does not know its own noise: its control cell has too few speeds.").format(side=side)
@@ -144,7 +144,7 @@ def control(side: str, controls: dict) -> str:
 
 
 def notes(comparison: Comparison) -> list[str]:
-    """Return what a reader has to know before the numbers."""
+    """Return the notes that a reader needs before the numbers of a comparison."""
     found = []
     for side, result in (("A", comparison.a), ("B", comparison.b)):
         if not result.samples:
@@ -174,7 +174,7 @@ def notes(comparison: Comparison) -> list[str]:
 
 
 def method(comparison: Comparison) -> list[str]:
-    """Return how the verdicts are reached."""
+    """Return the paragraph on how the verdicts of a comparison are reached."""
     band = f"{1 / (1 + comparison.threshold):.3f}", f"{1 + comparison.threshold:.3f}"
     return [
         _(

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from speedgrid.data.source import CALIBRATION, PARTS, REFERENCE, DataError
 
-__all__ = ["CALIBRATION", "PARTS", "REFERENCE", "DataError", "code", "open_source", "prepare"]
+__all__ = ["CALIBRATION", "PARTS", "REFERENCE", "DataError", "open_source", "prepare"]
 
 # Images that are made at once: 32 at 512 pixels are 100 MB.
 CHUNK = 32
@@ -41,12 +41,6 @@ def open_source(images: str, seed: int):
     from speedgrid.data.folder import Folder
 
     return Folder(images, seed)
-
-
-def code(images: str) -> list[str]:
-    """Return the library files that a source's images depend on."""
-    own = {"random": ["data/noise", "data/sequence"], "digits": ["data/digits"]}.get(images, ["data/folder"])
-    return ["data/__init__", "data/source", *own]
 
 
 def prepare(source, part: str, resolution: int, most: int, output: str | Path) -> dict:

@@ -36,7 +36,7 @@ class Digits:
         return tiled(bundled().images[self.parts()[part][start : start + count]], resolution)
 
     def describe(self) -> dict:
-        """Say what the images are."""
+        """Return the description of the digits as images."""
         return {"source": "digits", "seed": self.seed, "classes": CLASSES}
 
     def parts(self) -> dict:

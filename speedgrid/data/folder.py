@@ -69,7 +69,7 @@ class Folder:
         return [self.files[name] for name in self.parts[part][:count]] if self.classes else None
 
     def paths(self, part: str, most: int | None = None) -> list[str]:
-        """Return the first `most` files of a part: what is made of it is stale when one of them changes."""
+        """Return the first `most` files of a part: all that is made of the part is stale when one of them changes."""
         return [str(self.path / name) for name in self.parts[part][:most]]
 
     def images(self, part: str, resolution: int, start: int, count: int):
@@ -94,7 +94,7 @@ class Folder:
         return np.stack(made)
 
     def describe(self) -> dict:
-        """Say what the images are."""
+        """Return the description of a folder's images."""
         return {
             "source": str(self.path),
             "seed": self.seed,
@@ -130,5 +130,5 @@ def found(folder: Path):
 
 
 def is_image(name: str) -> bool:
-    """Say whether a file is called as an image is."""
+    """Say whether a file's name ends as that of an image does."""
     return name.lower().endswith(EXTENSIONS)

@@ -7,7 +7,7 @@ START = {"reference": 0, "calibration": REFERENCE}
 
 
 class Noise:
-    """Parts of the sequence that speedgrid.data.sequence makes."""
+    """Seeded noise as images: parts of the sequence that speedgrid.data.sequence makes."""
 
     def __init__(self, seed: int):
         self.seed = seed
@@ -17,7 +17,7 @@ class Noise:
         return min({"reference": REFERENCE, "calibration": CALIBRATION, "evaluation": 0}[part], most)
 
     def labels(self, part: str, count: int) -> None:
-        """Return None: noise shows nothing."""
+        """Return None for the labels: noise shows nothing."""
         return None
 
     def images(self, part: str, resolution: int, start: int, count: int):
@@ -27,5 +27,5 @@ class Noise:
         return images(self.seed, resolution, START[part] + start, count)
 
     def describe(self) -> dict:
-        """Say what the images are."""
+        """Return the description of seeded noise as images."""
         return {"source": "random", "seed": self.seed}

@@ -35,7 +35,7 @@ def compute(model: str, weights: str, images: np.ndarray) -> np.ndarray:
 
 
 def images_for(model: str, resolution: int, device: str) -> float:
-    """Return how many images of a model sessions of a device are compared on, where there are as many.
+    """Return the number of images on which sessions of a model are compared on a device, where there are as many.
 
     A GPU computes them all in the time that comparing takes (speedgrid.measure.cell). A CPU would not, and a float64
     answer that no cell is compared with is a waste: of the default grid's preparation they were three quarters.
@@ -46,7 +46,7 @@ def images_for(model: str, resolution: int, device: str) -> float:
 
 
 def prepare(model: str, weights: str, images: str, logits: str, expected: str, device: str) -> None:
-    """Write the float64 logits of `images` (.npy both) and what each precision is expected to make of them (JSON).
+    """Write the float64 logits of `images` (.npy both) and the error that is expected of each precision (JSON).
 
     device: of the sessions that are compared with them; see `images_for`.
     """

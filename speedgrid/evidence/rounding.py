@@ -25,12 +25,12 @@ FLOP = 3e10
 
 
 def images_for(model: str, resolution: int) -> int:
-    """Return how many images of a model are simulated, where there are as many."""
+    """Return the number of images on which the rounding of a model is simulated, where there are as many."""
     return images_within(FLOP, model, resolution, FEWEST)
 
 
 def expected(model: str, weights: str, images: np.ndarray, logits: np.ndarray) -> dict:
-    """Return what each precision makes of `images`, float32 [count, 3, resolution, resolution].
+    """Return the error that each precision makes on `images`, float32 [count, 3, resolution, resolution].
 
     logits: the right answers, float64 [count, classes]. `snr_db`: of the outputs in each precision; `uneven_db`: by
     how much the worst image is worse than the median one, in that of the float precisions where it is worst.
@@ -101,12 +101,12 @@ class Scaled:
         return self.rounded(values)
 
     def rounded(self, values: torch.Tensor) -> torch.Tensor:
-        """Return `values` as the format has them."""
+        """Return `values` rounded to the numbers of the format."""
         raise NotImplementedError
 
 
 class ScaledToUint8(Scaled):
-    """To 256 steps of the range, with a zero point."""
+    """Rounds activations to 256 steps of their range, with a zero point."""
 
     def rounded(self, values):
         step = max(self.high - self.low, torch.finfo().tiny) / 255
@@ -115,7 +115,7 @@ class ScaledToUint8(Scaled):
 
 
 class ScaledToFloat8(Scaled):
-    """To E4M3 with the largest magnitude at its largest number."""
+    """Rounds activations to E4M3, their largest magnitude at its largest number."""
 
     def rounded(self, values):
         return scaled_to_float8(values, max(-self.low, self.high))
@@ -129,7 +129,7 @@ def to_int8_by_channel(weight: torch.Tensor) -> torch.Tensor:
 
 
 def scaled_to_float8(values: torch.Tensor, largest: float) -> torch.Tensor:
-    """Round to E4M3 such that `largest` becomes its largest number, beyond which numbers are cut."""
+    """Round numbers to E4M3 such that `largest` becomes its largest number, beyond which numbers are cut."""
     limit = torch.finfo(torch.float8_e4m3fn).max
     scale = max(largest, torch.finfo().tiny) / limit
     return (values / scale).clamp(-limit, limit).to(torch.float8_e4m3fn).float() * scale

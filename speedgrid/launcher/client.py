@@ -53,10 +53,10 @@ def run_alone(arguments: list[str]) -> int:
 
     Where a signal kills it, its standard error says in which line, as that of the launcher's children does.
     """
-    return subprocess.call([sys.executable, "-X", "faulthandler", "-m", *arguments], env=environment())
+    return subprocess.call([sys.executable, "-X", "faulthandler", "-m", *arguments], env=variables())
 
 
-def environment() -> dict[str, str]:
+def variables() -> dict[str, str]:
     """Return this process's environment without the thread limits that Snakemake sets for a job.
 
     They follow `--cores`; the scripts set their threads themselves, and a timing has all cores by declaration.
@@ -71,7 +71,7 @@ def ask(address: str | None, arguments: list[str], keep: str | None) -> int | No
     """
     if not address:
         return None
-    request = {"arguments": arguments, "keep": keep, "folder": os.getcwd(), "environment": environment()}
+    request = {"arguments": arguments, "keep": keep, "folder": os.getcwd(), "environment": variables()}
     with socket.socket(socket.AF_UNIX) as connection:
         try:
             connection.connect(address)

@@ -10,7 +10,9 @@ RECENT = 40
 
 
 class Progress:
-    """Text for the log, computed whenever it is formatted; empty before `start` (a dry run never starts).
+    """The progress of a run as text for the log, computed whenever it is formatted.
+
+    Empty before `start`; a dry run never starts.
 
     Knows what was done from the records that were written since the start, so it is right with any number of jobs.
     """
@@ -31,7 +33,7 @@ class Progress:
 
 
 def written(entry: os.DirEntry) -> float:
-    """Return when a record was written; 0 if it is not one, or gone."""
+    """Return the time at which a record was written; 0 for a file that is no record, or gone."""
     try:
         return entry.stat().st_mtime if entry.name.endswith(".json") else 0.0
     except FileNotFoundError:

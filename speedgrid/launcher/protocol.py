@@ -13,7 +13,7 @@ def send(connection: socket.socket, request: dict, descriptors: list[int]) -> No
 
 
 def receive(connection: socket.socket) -> tuple[dict, list[int]]:
-    """Receive what `send` sent. Raises EOFError if the other side is gone."""
+    """Receive a request and its open descriptors, as `send` sent them. Raises EOFError if the other side is gone."""
     head, descriptors, _, _ = socket.recv_fds(connection, 4, 3)
     payload, length = b"", int.from_bytes(head, "big")
     while len(payload) < length or not head:

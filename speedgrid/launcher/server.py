@@ -88,7 +88,7 @@ class Server:
         self.kept: list[Kept] = []
 
     def serve(self) -> None:
-        """Serve until standard input closes; then end every child."""
+        """Serve requests until standard input closes; then end every child."""
         # Libraries have started threads, which wait for work: none of them holds a lock while this process forks.
         warnings.filterwarnings("ignore", "This process .* is multi-threaded", DeprecationWarning)
         # Snakemake's Ctrl-C reaches the whole terminal group; the end of standard input is what counts here.
@@ -106,7 +106,7 @@ class Server:
             shutil.rmtree(Path(self.address).parent, ignore_errors=True)
 
     def stop(self) -> None:
-        """End the server: its starter is gone."""
+        """End the server, whose starter is gone."""
         raise SystemExit
 
     def accept(self) -> None:
@@ -127,7 +127,7 @@ class Server:
             os.close(descriptor)
 
     def preload(self) -> None:
-        """Import the modules, at the first request."""
+        """Import the modules that are slow to import, at the first request."""
         if not self.modules:
             return
         for module in self.modules:
@@ -176,7 +176,7 @@ class Server:
         connection.close()
 
     def abandon(self, child: int, connection: socket.socket) -> None:
-        """The client was killed: so is what it asked for."""
+        """Kill the child of a client that was killed."""
         if self.clients.get(child) is not connection:
             return  # both ended at once, and the child's end came first
         self.selector.unregister(connection)
@@ -227,7 +227,7 @@ class Server:
 
 
 def kill_group(child: int) -> None:
-    """Kill a child and what it started."""
+    """Kill a child and all processes that it started."""
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(child, signal.SIGKILL)
 

@@ -69,18 +69,19 @@ def files(name: str) -> tuple[str, ...]:
 def reached(path: str, name: str) -> str:
     """Return the source of what one function of a module reaches in it: itself, and every name that it uses there."""
     text = (ROOT / path).read_text(encoding="utf-8")
-    defined: dict[str, ast.stmt] = {}
+    defined: dict[str, list[ast.stmt]] = {}
     for node in ast.parse(text).body:
         for one in names_of(node):
-            defined[one] = node
+            defined.setdefault(one, []).append(node)
     wanted, waiting = set(), [name]
     while waiting:
         one = waiting.pop()
         if one in wanted or one not in defined:
             continue
         wanted.add(one)
-        waiting += [inner.id for inner in ast.walk(defined[one]) if isinstance(inner, ast.Name)]
-    nodes = sorted({defined[one] for one in wanted}, key=lambda node: node.lineno)
+        used = [inner for node in defined[one] for inner in ast.walk(node)]
+        waiting += [inner.id for inner in used if isinstance(inner, ast.Name)]
+    nodes = sorted({node for one in wanted for node in defined[one]}, key=lambda node: node.lineno)
     return "\n".join(ast.get_source_segment(text, node) or "" for node in nodes)
 
 

@@ -49,7 +49,7 @@ def compiler() -> str:
 
 
 def compiler_version() -> dict[str, str]:
-    """Return the version of that compiler as that of a package, `c++`; empty where there is none."""
+    """Return the version of Inductor's C++ compiler as that of a package, `c++`; empty where there is none."""
     try:
         asked = subprocess.run([compiler(), "-dumpfullversion", "-dumpversion"], capture_output=True, text=True)
     except OSError:

@@ -42,7 +42,7 @@ class Gpu(NamedTuple):
 
 @dataclass
 class Claim:
-    """What a process holds of its GPU; the kernel lets go when the process ends.
+    """The locks that a process holds of its GPU; the kernel lets go of them when the process ends.
 
     lock: the GPU's lock. slots: its slots. stage: says to others that this cell is being loaded, or that it is loaded.
     """
@@ -77,7 +77,7 @@ def usable() -> list[Gpu]:
 
 
 def use(count: int) -> int:
-    """Let this process and those it starts see only so many GPUs; return how many cells these may have loaded."""
+    """Let this process and its children see `count` GPUs; return the number of cells that these may have loaded."""
     used = usable()[:count]
     if used:
         os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(gpu.uuid for gpu in used)
@@ -85,12 +85,12 @@ def use(count: int) -> int:
 
 
 def slots(memory: int) -> int:
-    """Return how many cells a GPU with so many bytes may have loaded at once: few get in each other's way."""
+    """Return the number of cells that a GPU with `memory` bytes may have loaded: few get in each other's way."""
     return max(1, min(MOST_SLOTS, int(memory // BYTES_PER_SLOT)))
 
 
 def claim(alone: bool = False) -> str | None:
-    """Take a slot of the first GPU that has one free, for the life of this process, and return the GPU's UUID.
+    """Take a slot of the first GPU with a free slot, for the life of this process, and return the GPU's UUID.
 
     Waits while all slots are taken, until those that are loaded on the GPU are measured, and while cells are loaded on
     another. CUDA then sees this GPU alone, so call it before anything touches CUDA. A second call changes nothing.
@@ -155,7 +155,7 @@ def _one_slot(candidates: list[Gpu]) -> tuple[Gpu, list[TextIO]]:
 
 
 def _begin_loading(gpu: Gpu, others: list[Gpu]) -> TextIO:
-    """Wait until a cell may be loaded on `gpu`, and return the lock that says that one is.
+    """Wait until a cell may be loaded on `gpu`, and return the lock that tells others of the loading.
 
     Not while loaded ones wait to be measured: it would keep them waiting, each time for as long as a whole group takes.
     Nor while cells are loaded on another GPU: drivers make contexts one after another for all GPUs together, so that
@@ -169,12 +169,12 @@ def _begin_loading(gpu: Gpu, others: list[Gpu]) -> TextIO:
 
 
 def _all_slots(gpu: Gpu) -> tuple[Gpu, list[TextIO]]:
-    """In order, so that two processes that want all never wait for each other."""
+    """Lock all slots of a GPU in order, so that two processes that want all never wait for each other."""
     return gpu, [_locked(f"{gpu.uuid}-{number}", fcntl.LOCK_EX) for number in range(gpu.slots)]
 
 
 def _locked(name: str, kind: int) -> TextIO:
-    """Return a lock file, locked as soon as that can be. kind: as of flock(2)."""
+    """Return a lock file, locked as soon as nobody else holds it. kind: as of flock(2)."""
     handle = _open(name)
     fcntl.flock(handle, kind)
     return handle

@@ -2,7 +2,7 @@
 
 from speedgrid.machine import gpus
 from speedgrid.machine.device import nvml
-from speedgrid.precision import FIRST_CAPABILITY
+from speedgrid.precision import PRECISIONS
 from speedgrid.record import Machine
 
 
@@ -15,7 +15,7 @@ def lacking(precision: str, device: str) -> str | None:
     """Say in one clause why the hardware cannot do a precision, or return None if it can or is not there."""
     if device == "cpu":
         return "TF32 is a format of NVIDIA's tensor cores; a CPU has none" if precision == "tf32" else None
-    found, first = own().get("compute_capability"), FIRST_CAPABILITY.get(precision)
+    found, first = own().get("compute_capability"), PRECISIONS[precision].first_capability
     if not found or not first or tuple(map(int, found.split("."))) >= first:
         return None
     return f"tensor cores have {precision} from compute capability {first[0]}.{first[1]} on; this GPU has {found}"
@@ -42,7 +42,7 @@ def gpu(index: int = 0) -> Machine:
 
 
 def _or_none(api, ask):
-    """Some boards and virtual machines do not answer: no reading is null, never 0."""
+    """Return a reading of NVML, or None, never 0, where a board or virtual machine does not answer."""
     try:
         return ask()
     except api.NVMLError:

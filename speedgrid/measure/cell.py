@@ -27,14 +27,17 @@ PARITY_SECONDS = 0.1
 
 
 @nvml()  # opened once, however often it is asked something: opening and closing take 20 ms
-def measure_cell(files: Files, asked: Asked) -> Record:
+def measure_cell(files: Files, asked: Asked, died: str | None = None, alone: bool = False) -> Record:
     """Return the record of one measurement; whatever goes wrong becomes a status and a reason.
 
-    Raises SystemExit(EX_TEMPFAIL) if memory ran out while others had some of it: to be tried again, alone.
+    died: how an earlier try ended, where a signal killed it; then nothing is measured. alone: nothing else may be
+    loaded on the GPU. Raises SystemExit(EX_TEMPFAIL) if memory ran out while others had some of it: to be tried again.
     """
+    if died:
+        return unmeasured(asked, "failed", died)
     laps = Laps()
     if asked.device == "cuda":
-        gpus.claim()
+        gpus.claim(alone)
     laps.end("claim")
     machine, build = environment.describe(asked.device), files.read_build()
     if refusal := refuse(asked.cell, asked.device, build):

@@ -23,7 +23,7 @@ class CountError(RuntimeError):
 def count_all(
     models: Iterable[str], resolutions: Iterable[int], onnx_files: Iterable[str]
 ) -> dict[str, dict[str, dict]]:
-    """Return `count` of each model at each resolution, by model and by resolution as text, as JSON has it.
+    """Return the arithmetic, as of `count`, by model and by resolution as text, as JSON has it.
 
     onnx_files: one for each pair, the resolutions of the first model first.
     """
@@ -64,7 +64,7 @@ def count(model: str, resolution: int, onnx_file: str) -> dict:
 
 
 def images_within(flop: float, name: str, resolution: int, fewest: int) -> int:
-    """Return how many images so many operations are enough for, `fewest` at least."""
+    """Return the number of images of a model that `flop` operations are enough for, `fewest` at least."""
     return max(fewest, int(flop / flop_per_image(name, resolution)))
 
 

@@ -39,7 +39,7 @@ class Graph:
 
     @property
     def flop(self) -> int:
-        """Floating-point operations of one image."""
+        """The floating-point operations of one image."""
         return sum(layer.flop for layer in self.layers)
 
 
@@ -47,7 +47,7 @@ Shapes = dict[str, tuple[int, ...]]
 
 
 def read(path: str) -> Graph:
-    """Return what the graph in `path` asks for, at a batch size of 1.
+    """Return the Graph of the ONNX file in `path` at a batch size of 1.
 
     Counted are the multiply-adds of convolutions (direct, also where a filter meets padding) and of matrix products,
     attention among them, times two. As in torch.utils.flop_counter, biases, norms and activations are not counted, and
@@ -129,7 +129,7 @@ def flop_of(path: str, node: onnx.NodeProto, shapes: Shapes) -> int:
 
 
 def convolution(operands: list, output: tuple, attributes: dict) -> int:
-    """Return multiply-adds: each output element needs one for each weight of its filter.
+    """Return the multiply-adds of a convolution: each output element needs one for each weight of its filter.
 
     A filter [channels of its group, *kernel] is what follows the first dimension of the weights: groups are in it.
     """
@@ -137,7 +137,7 @@ def convolution(operands: list, output: tuple, attributes: dict) -> int:
 
 
 def transposed_convolution(operands: list, output: tuple, attributes: dict) -> int:
-    """Return multiply-adds: each input element meets each weight of its channel, [made by its group, *kernel]."""
+    """Return the multiply-adds of a transposed convolution: each input element meets each weight of its channel."""
     return prod(operands[0]) * prod(operands[1][1:])
 
 

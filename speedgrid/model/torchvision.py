@@ -35,6 +35,11 @@ def build(name: str, classes: int = 1000) -> nn.Module:
     return zoo.get_model(name, weights=None, num_classes=classes).eval()
 
 
+def smallest_resolution(name: str) -> int:
+    """Return the side in pixels of the smallest images that a model takes, as torchvision says of its weights."""
+    return min(max(weights.meta["min_size"]) for weights in zoo.get_model_weights(name))
+
+
 def read_checkpoint(path: str | Path) -> dict[str, torch.Tensor]:
     """Return the plain state dict of a checkpoint: a state dict, a wrapped one, or one with `module.` prefixes.
 

@@ -68,7 +68,7 @@ def takes(name: str, resolution: int) -> bool:
 
 
 def steps(name: str, canvas: int) -> int:
-    """Return for how many steps a model is trained."""
+    """Return the number of steps for which a model is trained."""
     return round(STEPS * float(np.clip((FULL_COST / flop_per_image(name, canvas)) ** 0.5, 1, 3)))
 
 
@@ -114,7 +114,7 @@ def fit_head(module: nn.Module, digits: Digits, canvas: int) -> dict:
 
 
 def logits(output) -> torch.Tensor:
-    """Return the logits of what a model gives in training, where some give those of auxiliary heads with them."""
+    """Return the logits of the main head from an output in training, where some models give auxiliary ones too."""
     return output if torch.is_tensor(output) else output.logits
 
 

@@ -10,7 +10,7 @@ from speedgrid.data.digits import Digits
 from speedgrid.launcher.outputs import one_line
 from speedgrid.machine.threads import shared_cores
 from speedgrid.model import torchvision as models
-from speedgrid.model.training import LARGEST, calibration
+from speedgrid.model.training import LARGEST, calibration, takes
 
 
 def prepare(
@@ -22,7 +22,7 @@ def prepare(
     trained: str | None = None,
     training: str | None = None,
 ) -> dict:
-    """Write a plain float32 state dict to `output` and describe where it came from.
+    """Write a plain float32 state dict to `output` and return the description of its origin.
 
     trained: weights of speedgrid.model.training, for whoever has no checkpoint; their batch-norm statistics are taken
     anew at a small resolution. training: how they were trained (JSON). Raises models.WeightsError if the checkpoint
@@ -35,9 +35,11 @@ def prepare(
         with torch.inference_mode():
             module(torch.zeros(1, 3, resolution, resolution))
     except (RuntimeError, AssertionError) as error:
+        if takes(model, resolution):  # the size is not what was wrong
+            raise
         raise models.WeightsError(
-            f"{model} does not run on images of {resolution} x {resolution} pixels ({one_line(error)}); "
-            "put others into grid.<device>.resolution."
+            f"config key grid.<device>.resolution has {resolution}, at which {model} does not run ({one_line(error)}); "
+            f"with {model} in models it must {wanted(model)}."
         ) from error
     torch.save(module.state_dict(), output)
     return {
@@ -52,8 +54,14 @@ def prepare(
     }
 
 
+def wanted(model: str) -> str:
+    """Return the resolutions that a model runs at, in words: one size alone, or a smallest size."""
+    smallest = models.smallest_resolution(model)
+    return f"have {smallest} or more" if takes(model, 2 * smallest) else f"be [{smallest}]"
+
+
 def make(model: str, checkpoint: str | None, seed: int, resolution: int, trained: str | None) -> tuple:
-    """Return where the weights of a model come from, in words, and the model with them."""
+    """Return the origin of the weights of a model, in words, and the model with them."""
     if checkpoint:
         return str(checkpoint), models.load(model, checkpoint)
     if trained:

@@ -4,7 +4,7 @@ from functools import cached_property
 
 
 class Counter:
-    """What is known of models' arithmetic: counted already, or counted by torch when it is first asked for."""
+    """The operations of one image of any model: counted already, or counted by torch when they are first asked for."""
 
     def __init__(self, counted: dict[tuple[str, int], int]):
         self.known: dict[tuple[str, int], int | None] = dict(counted)

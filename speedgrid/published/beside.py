@@ -42,7 +42,7 @@ def pairs(one: dict, results: pd.DataFrame, run: dict) -> list[dict]:
 
 
 def tables(one: dict, results: pd.DataFrame, run: dict, short: int) -> list[dict]:
-    """Return the comparison as tables: one line a cell; before it, where those are more than `short`, a short one."""
+    """Return published beside measured rates as tables, a line a cell; before more than `short`, a short one."""
     found = pairs(one, results, run)
     if not found:
         return []

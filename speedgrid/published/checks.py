@@ -49,7 +49,7 @@ def short(value: float) -> str:
 
 
 def times(row: Row) -> list[Interval]:
-    """Return what a row says of its time per image in ms: printed, or from the time of a call."""
+    """Return the times per image in ms that a row states: printed, or from the time of a call."""
     found = [row.get("ms_per_image")]
     if row.batch_size and (call := row.get("latency_ms")):
         found.append(call / exactly(row.batch_size))
@@ -57,7 +57,7 @@ def times(row: Row) -> list[Interval]:
 
 
 def latency_rates(row: Row) -> list[Interval]:
-    """Return what a row says of its images/s with one request in flight: printed first, else from its times."""
+    """Return the images/s that a row states with one request in flight: printed first, then from its times."""
     return [*_images(row, "fps", "calls_per_s"), *(exactly(1000) / time for time in times(row))]
 
 
@@ -89,14 +89,14 @@ def check(row: Row) -> list[Check]:
 
 
 def positive(row: Row) -> Iterator[Check]:
-    """Times, rates and shares are above 0."""
+    """Yield the failed checks that times, rates and shares are above 0."""
     for name, figure in row.figures.items():
         if figure.value < 0 or (figure.value == 0 and name in ("ms_per_image", "latency_ms") and figure.half == 0):
             yield Check("positive", False, {"name": name, "value": figure.text})
 
 
 def equalities(row: Row) -> Iterator[Check]:
-    """Figures that follow from each other."""
+    """Yield the checks of figures that follow from each other."""
     batch, latency, image = row.batch_size, row.get("latency_ms"), row.get("ms_per_image")
     fps, calls = row.get("fps"), row.get("calls_per_s")
     if batch and latency and image:
@@ -124,7 +124,7 @@ def equalities(row: Row) -> Iterator[Check]:
 
 
 def computing(row: Row) -> Iterator[Check]:
-    """Arithmetic of an image, arithmetic in a second, and its share of the peak."""
+    """Yield the checks of an image's arithmetic, of the arithmetic in a second, and of its share of the peak."""
     stated, tflops, peak = row.get("gflop_per_image"), row.get("tflops"), row.get("tflops_peak")
     if stated and row.flop:
         counted = within(row.flop / 1e9, COUNTING)
@@ -143,7 +143,7 @@ def computing(row: Row) -> Iterator[Check]:
 
 
 def speedup(row: Row) -> Iterator[Check]:
-    """A speed-up is a ratio of two times of the table."""
+    """Yield the check that a speed-up is the ratio of two times of the table."""
     stated, own = row.get("speedup"), [*times(row), *(exactly(1000) / rate for rate in latency_rates(row))]
     if stated and own and row.reference_ms:
         ratio = row.reference_ms / own[0]
@@ -151,7 +151,7 @@ def speedup(row: Row) -> Iterator[Check]:
 
 
 def bounds(row: Row) -> Iterator[Check]:
-    """Nothing computes faster than the peak that its table states, nor than its device can.
+    """Yield the checks that no row computes faster than the peak that its table states, nor than its device can.
 
     The stated peak is taken at its word: a use above 100 % contradicts the table whatever the reason, and makes a row
     inconsistent. The data sheet's peak, or the stated one of a device that is not known, allows for Winograd's 2.25

@@ -24,7 +24,7 @@ AXES = {
     "model": {"model", "network", "architecture", "arch"},
     "device": {"device", "gpu", "hardware"},
 }
-PRECISIONS = {
+PRECISION_WORDS = {
     "fp32": {"fp32", "float32", "single", "f32"},
     "tf32": {"tf32", "tensorfloat32"},
     "fp16": {"fp16", "float16", "half", "f16"},
@@ -81,14 +81,14 @@ QUANTITIES = tuple(dict.fromkeys(quantity for _, quantity, _ in PATTERNS))
 
 @dataclass(frozen=True)
 class Column:
-    """What a column holds: an axis, or a quantity and the factor from the column's unit to the quantity's."""
+    """The meaning of a column: an axis, or a quantity and the factor from the column's unit to the quantity's."""
 
     name: str
     factor: float = 1.0
 
 
 def understand(header: str) -> Column | None:
-    """Return what a header means, or None where it is unknown or could mean two things.
+    """Return the Column that a header means, or None where the header is unknown or could mean two things.
 
     `latency` or `throughput` without a unit are such, and `GFLOPs`: operations, or operations in a second.
     """
@@ -117,7 +117,7 @@ def _unit(groups: dict[str, str | None]) -> float:
 def precision(text: str) -> str:
     """Return this project's name of a precision; one that it does not know stays as it is."""
     plain = re.sub(r"[^a-z0-9]", "", text.lower())
-    return next((name for name, others in PRECISIONS.items() if plain in others), text.strip())
+    return next((name for name, others in PRECISION_WORDS.items() if plain in others), text.strip())
 
 
 def whole(figure: Figure | None) -> int | None:

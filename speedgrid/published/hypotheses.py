@@ -58,7 +58,7 @@ def _failed(row: Row) -> set[str]:
 
 
 def slips(row: Row) -> Iterator[Slip]:
-    """Yield the row without each slip that it could have."""
+    """Yield each slip that a row could have, with the row without it."""
     yield from precisions(row)
     yield from batches(row)
     yield from operations(row)
@@ -67,7 +67,7 @@ def slips(row: Row) -> Iterator[Slip]:
 
 
 def precisions(row: Row) -> Iterator[Slip]:
-    """It ran in a faster precision than its label: its peak is another one, and its use a share of that."""
+    """Yield the slips of a row that ran in a faster precision than its label, whose peak counts then."""
     own = row.data_sheet.get(row.precision)
     for precision in FASTER.get(row.precision, ()):
         peak = row.data_sheet.get(precision)
@@ -87,7 +87,7 @@ def precisions(row: Row) -> Iterator[Slip]:
 
 
 def batches(row: Row) -> Iterator[Slip]:
-    """The time of a batch was taken for that of an image, or the batch size counted twice, from some figure on."""
+    """Yield the slips of a batch's time taken for an image's, or the batch size counted twice, from some figure on."""
     if not row.batch_size or row.batch_size == 1:
         return
     chain = [name for name in CHAIN if name in row.figures]
@@ -102,7 +102,7 @@ def batches(row: Row) -> Iterator[Slip]:
 
 
 def operations(row: Row) -> Iterator[Slip]:
-    """Multiply-adds were counted as one operation, or as two that had been doubled before; or those of another size."""
+    """Yield the slips of multiply-adds counted as one operation, or doubled twice."""
     stated = "gflop_per_image" in row.figures
     for way, factor in (("macs", 2.0), ("doubled", 0.5)):
         for names in COMPUTING if "tflops" in row.figures else ():
@@ -114,7 +114,7 @@ def operations(row: Row) -> Iterator[Slip]:
 
 
 def units(row: Row) -> Iterator[Slip]:
-    """A share stands for a percentage, or one unit for another that is a thousand times as large."""
+    """Yield the slips of a share that stands for a percentage, and of a unit that is a thousand times another."""
     for factor in (100.0, 0.01):
         yield Slip("percent", {"way": str(factor)}, row.scaled({"utilisation_percent": factor}))
     for factor in (1000.0, 0.001):

@@ -32,11 +32,11 @@ class Interval:
         )
 
     def overlaps(self, other: "Interval") -> bool:
-        """Say whether one number can be both."""
+        """Say whether one number can lie in both intervals."""
         return self.low <= other.high * (1 + SLACK) and other.low <= self.high * (1 + SLACK)
 
     def above(self, other: "Interval") -> bool:
-        """Say whether every number here is more than any there."""
+        """Say whether every number of this interval is more than any of the other."""
         return self.low > other.high * (1 + SLACK)
 
     @property
@@ -64,15 +64,15 @@ class Figure:
 
     @property
     def interval(self) -> Interval:
-        """Return what prints so when it is rounded."""
+        """Return the interval of the numbers that print so when they are rounded."""
         return Interval(max(0.0, self.value - self.half), max(0.0, self.value + self.half))
 
     def times(self, factor: float) -> "Figure":
-        """Return the figure that many times as large."""
+        """Return the figure, `factor` times as large."""
         return replace(self, value=self.value * factor, half=self.half * factor)
 
     def cut_off(self) -> "Figure":
-        """Return what prints so when the other digits are cut off and nothing is rounded."""
+        """Return the figure of the numbers that print so when digits are cut off and nothing is rounded."""
         return replace(self, value=self.value + self.half)
 
 

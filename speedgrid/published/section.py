@@ -20,7 +20,7 @@ ALIKE = 3
 
 
 def compose(published: list[dict], results: pd.DataFrame, run: dict) -> dict:
-    """Return the section: `title`, `about` (a paragraph), and `parts`, one for each table; empty where there is none.
+    """Return the section on published tables: `title`, `about` (a paragraph), and `parts`, one a table; empty for none.
 
     published: as of speedgrid.published.verdict.audit. results: as of speedgrid.table.cells; run: as of
     speedgrid.table.description, with which they are compared. Each part has a `title`, `facts` and `findings` (both
@@ -104,7 +104,7 @@ def letters(one: dict) -> dict[str, str]:
 
 
 def findings(one: dict) -> list[str]:
-    """Say what does not hold, where it is worst, and what would explain it in how many rows."""
+    """Say which checks of a table do not hold, where each is worst, and which slips would explain how many rows."""
     lines = []
     for check, letter in letters(one).items():
         rows = [(row, found) for row in one["rows"] if (found := _failed(row, check))]
@@ -158,7 +158,7 @@ def explained(check: str, rows: list[dict]) -> str:
 
 
 def verdicts(one: dict) -> list[dict]:
-    """Return the verdicts as tables: one line a row, and before it, where that is long, one cell a row."""
+    """Return the verdicts on rows as tables: one line a row, and before a long table one with a cell a row."""
     code = letters(one)
     lines = [
         [

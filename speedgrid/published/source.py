@@ -42,15 +42,11 @@ class Row:
     reference_ms: Interval | None = None
 
     def get(self, name: str) -> Interval | None:
-        """Return what a figure stands for, or None if the row does not have it."""
+        """Return the interval that a figure of the row stands for, or None if the row has no such figure."""
         return self.figures[name].interval if name in self.figures else None
 
-    def text(self, name: str) -> str:
-        """Return a figure as the table prints it."""
-        return self.figures[name].text
-
     def scaled(self, factors: dict[str, float]) -> "Row":
-        """Return the row with some figures that many times as large."""
+        """Return the row with some figures multiplied by their factor."""
         changed = {name: self.figures[name].times(factor) for name, factor in factors.items() if name in self.figures}
         return replace(self, figures=self.figures | changed)
 
@@ -81,12 +77,12 @@ def files(published: list) -> list[str]:
 
 
 def sidecar(path: str | Path) -> Path:
-    """Return where the description of a table is, if it has one: x.yaml beside x.csv."""
+    """Return the path of the description of a table, if there is one: x.yaml beside x.csv."""
     return Path(path).with_suffix(".yaml")
 
 
 def read(entry: dict, model: str) -> Table:
-    """Read one table. entry: `file`, and what is known of it; it goes before the file x.yaml beside x.csv.
+    """Read one published table. entry: `file`, and what is known of it; it goes before the file x.yaml beside x.csv.
 
     model: of tables that do not name one. Raises PublishedError if there is nothing in the file to audit.
     """
@@ -123,7 +119,7 @@ def read(entry: dict, model: str) -> Table:
 
 
 def describe(entry: dict) -> dict:
-    """Return what is known of a table from its entry and the file beside it. Raises PublishedError for other keys."""
+    """Return the description of a table from its entry and the file beside it. Raises PublishedError for other keys."""
     beside = sidecar(entry["file"])
     found = (yaml.safe_load(beside.read_text()) or {}) if beside.exists() else {}
     if not isinstance(found, dict) or set(found) - {*ABOUT, *CONSTANTS}:

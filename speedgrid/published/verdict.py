@@ -100,7 +100,7 @@ def verdict(made: list[checks.Check]) -> str:
 
 
 def missing(row: Row, made: list[checks.Check]) -> list[str]:
-    """Return what would be needed to check a row against physics, where it could not be."""
+    """Return the facts that are missing to check a row against physics, where it could not be checked."""
     if any(one.name in checks.PHYSICS for one in made):
         return []
     device = "device" if not row.device else "precision" if row.data_sheet else "data_sheet"

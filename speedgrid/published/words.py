@@ -14,7 +14,7 @@ def verdict(name: str) -> str:
 
 
 def title(check: str) -> str:
-    """Say what it means that a check does not hold."""
+    """Return the sentence on what a failed check means."""
     return {
         "call_time": _("the time of a batch is not that of an image times the batch size"),
         "image_rate": _("FPS and the time of an image contradict each other"),
@@ -31,7 +31,7 @@ def title(check: str) -> str:
 
 
 def arithmetic(check: str, figures: dict[str, str]) -> str:
-    """Write out the arithmetic of a check that does not hold."""
+    """Write out the arithmetic of a failed check."""
     key = f"{check} by {figures['evidence']}" if "evidence" in figures else check
     return _sums()[key].format(**figures) + _limit(check, figures)
 
@@ -79,7 +79,7 @@ COLUMNS = {
 
 
 def slip(name: str, about: dict) -> str:
-    """Say what would explain a row."""
+    """Return the sentence on a slip that would explain a row."""
     if name == "precision":
         return _("it ran in {ran}, labelled {label}").format(**about)
     if name == "cut_off":

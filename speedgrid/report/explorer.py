@@ -142,7 +142,7 @@ def choice(name: str, label: str, values: dict, first) -> altair.Parameter:
 
 
 def inline(table: pd.DataFrame) -> altair.InlineData:
-    """Return what the page knows of the table, as CSV: a fifth as long as Altair's own way, with no limit of rows."""
+    """Return the table as the page reads it, in CSV: a fifth as long as Altair's own way, with no limit of rows."""
     rows = pd.DataFrame([marked(row) for row in table.to_dict("records")])
     numbers = ["resolution", "batch_size", *rows.columns[rows.columns.str.endswith(("_value", "_low", "_high"))]]
     parsed = altair.CsvDataFormat(type="csv", parse=dict.fromkeys(numbers, "number"))
@@ -150,7 +150,7 @@ def inline(table: pd.DataFrame) -> altair.InlineData:
 
 
 def marked(row: dict) -> dict:
-    """Return what the page knows of a row: its cell, what happened to it, and its figures as numbers and as texts."""
+    """Return a row as the page reads it: its cell, what happened to it, and its figures as numbers and as texts."""
     known = {name: row[name] for name in (*FILTERS, "observed_precision", "reason")}
     known["setting"] = f"{NAMES.get(row['backend'], row['backend'])} {row['precision']}"
     for name in FIGURES:
@@ -161,7 +161,7 @@ def marked(row: dict) -> dict:
 
 
 def tooltip(table: pd.DataFrame, figures: bool) -> list[altair.Tooltip]:
-    """Return what a mark says when it is pointed at: its cell, its figures if wanted, and what happened to it."""
+    """Return the tooltip of a mark: its cell, its figures if wanted, and what happened to it."""
     told = [name for name in TOLD if figures and table[name].notna().any()]
     fields = {"setting": _("setting"), **{name: called(name) for name in ("resolution", "batch_size")}}
     fields |= {f"{name}_text": heading(name) for name in told}

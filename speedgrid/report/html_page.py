@@ -3,18 +3,18 @@
 from pathlib import Path
 
 from speedgrid.text.language import ACTIVE, SOURCE, _
-from speedgrid.text.templates import environment
+from speedgrid.text.templates import jinja
 
 
 def render(template: str | Path, **texts) -> str:
     """Return a page from a Jinja template; texts are escaped. Raises jinja2.UndefinedError for one that is missing."""
     path = Path(template)
-    made = environment(path.parent, escape=True)
+    made = jinja(path.parent, escape=True)
     return made.get_template(path.name).render(language=ACTIVE[-1].info().get("language", SOURCE), **texts)
 
 
 def title(run: dict) -> str:
-    """Return what a page is about. run: as of speedgrid.table.description."""
+    """Return the models and the device that a page is about. run: as of speedgrid.table.description."""
     return _("{model} on {device}").format(
         model=", ".join(run["config"]["models"]), device=run["machine"]["device_name"]
     )

@@ -16,7 +16,7 @@ from speedgrid.report.findings.requests import requests
 from speedgrid.table.columns import interval
 from speedgrid.text import language
 from speedgrid.text.names import NAMES
-from speedgrid.text.templates import environment
+from speedgrid.text.templates import jinja
 from speedgrid.text.words import label, measured, number, place, with_interval
 
 
@@ -31,7 +31,7 @@ def markdown(table: pd.DataFrame, run: dict, template: str | Path, published: li
 
 
 def _markdown(table: pd.DataFrame, run: dict, path: Path, published: list[dict]) -> str:
-    made = environment(path.parent)
+    made = jinja(path.parent)
     made.filters |= {"number": number, "label": label, "place": place}
     whole = of_run(table, run)
     models = [whole | of_model(rows, run, whole) for _, rows in table.groupby("model", sort=False)]
@@ -45,7 +45,7 @@ def _markdown(table: pd.DataFrame, run: dict, path: Path, published: list[dict])
 
 
 def of_run(table: pd.DataFrame, run: dict) -> dict:
-    """Return what every section knows."""
+    """Return the variables that every section of the report has."""
     config, shown = run["config"], measured(table)
     resolution = nearest(table.resolution, config["report"]["resolution"])
     names = list(table.model.unique())
@@ -85,7 +85,10 @@ def probed(table: pd.DataFrame) -> list[str]:
 
 
 def of_model(table: pd.DataFrame, run: dict, whole: dict) -> dict:
-    """Return what the sections on one model know beside that. table: its rows. whole: as of `of_run`."""
+    """Return the variables that the sections on one model have beside those of the run.
+
+    table: its rows. whole: as of `of_run`.
+    """
     model, shown = table.model.iloc[0], measured(table)
     return {
         "model": model,
@@ -106,7 +109,7 @@ def of_model(table: pd.DataFrame, run: dict, whole: dict) -> dict:
         "plots": {
             name: title
             for name, title in plots.asked(run["config"]).items()
-            if name not in plots.OF_RUN or model == whole["names"][0]
+            if not plots.PLOTS[name].of_run or model == whole["names"][0]
         },
     }
 
@@ -154,7 +157,7 @@ def missing(table: pd.DataFrame) -> list[dict]:
 
 
 def witnesses(table: pd.DataFrame) -> list[dict]:
-    """Return what the names of kernels say beside what the errors say, by model, backend and precision."""
+    """Return the precision by the names of kernels beside that by errors, for each model, backend and precision."""
     rows = table[table.kernels.notna() & table.latency_ms.notna()]
     keys = ["model", "backend", "precision", "observed_precision", "kernels"]
     return [

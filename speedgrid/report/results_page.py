@@ -61,7 +61,7 @@ def page(table: pd.DataFrame, run: dict, template: str | Path) -> str:
 
 
 def label(name: str, reference: dict) -> str:
-    """Write what a column is, for who points at its name; the ends of an interval say which end they are."""
+    """Return the meaning of a column, for who points at its name; ends of an interval say which end they are."""
     base = f"{NAMES.get(reference['backend'], reference['backend'])} {reference['precision']}"
     text = OF[name].heading(base)
     ends = {f"{OF[name].name}_low": _("{label}, lower end"), f"{OF[name].name}_high": _("{label}, upper end")}

@@ -106,10 +106,10 @@ def N_(text: str) -> str:  # the name that gettext's manual gives it
 
 
 def ngettext(one: str, many: str, count: int) -> str:
-    """Return the form of a text that goes with `count`; a language may have more forms than two."""
+    """Return the translated form of a text that goes with `count`; a language may have more forms than two."""
     return ACTIVE[-1].ngettext(one, many, count)
 
 
 def thousands() -> str:
-    """Return what stands between thousands: a comma where a point is the decimal mark, else what cannot be mistaken."""
+    """Return the separator of thousands: a comma where a point is the decimal mark, else what cannot be mistaken."""
     return _(",")

@@ -7,8 +7,8 @@ import jinja2
 from speedgrid.text import language
 
 
-def environment(folder: str | Path, escape: bool = False) -> jinja2.Environment:
-    """Return what renders the templates of a folder; `_` and `trans` in them are translated.
+def jinja(folder: str | Path, escape: bool = False) -> jinja2.Environment:
+    """Return the Jinja environment that renders the templates of a folder; `_` and `trans` in them are translated.
 
     escape: texts may not become mark-up, as in HTML. A name that a template uses and is not given raises
     jinja2.UndefinedError.

@@ -20,7 +20,7 @@ def backend_name(backend: str) -> str:
 
 
 def label(row) -> str:
-    """Name a row's backend and precision, with what it really ran where that differs."""
+    """Name a row's backend and precision, with the precision that really ran where that differs."""
     name = f"{backend_name(row.backend)} {row.precision}"
     return (
         _("{name} (ran {precision})").format(name=name, precision=row.observed_precision) if relabelled(row) else name

@@ -9,7 +9,7 @@ from speedgrid.text.words import label, measured
 def accuracies(table: pd.DataFrame) -> list[dict]:
     """Return the accuracy of each model, backend and precision that has one, in percent, as texts with intervals.
 
-    Keys: `model`, `label`, `right`, `loss` (in percentage points; empty without labels), `agreement`.
+    Keys: `model`, `label`, `top1`, `top1_loss` (in percentage points; empty without labels), `agreement`.
     """
     rows = measured(table)
     rows = rows[rows.agreement.notna()].drop_duplicates(["model", "backend", "precision"])
@@ -17,8 +17,8 @@ def accuracies(table: pd.DataFrame) -> list[dict]:
         {
             "model": row.model,
             "label": label(row),
-            "right": "" if pd.isna(row.top1) else ranged(row.top1, row.top1_low, row.top1_high),
-            "loss": "" if pd.isna(row.top1) else ranged(row.top1_loss, row.top1_loss_low, row.top1_loss_high),
+            "top1": "" if pd.isna(row.top1) else ranged(row.top1, row.top1_low, row.top1_high),
+            "top1_loss": "" if pd.isna(row.top1) else ranged(row.top1_loss, row.top1_loss_low, row.top1_loss_high),
             "agreement": percent(row.agreement),
         }
         for _index, row in rows.iterrows()

@@ -11,7 +11,7 @@ from speedgrid.text.words import backend_name, label, listed, measured, number, 
 
 
 def answers(table: pd.DataFrame, resolution: int, config: dict, margin: float) -> list[str]:
-    """Return what to deploy at a resolution, one paragraph an objective, after what the configuration demands.
+    """Return the settings to deploy at a resolution, a paragraph an objective, after the demands of the configuration.
 
     config: `report.reference`, and the demands of speedgrid.report.findings.demands. margin: below it settings tie.
     """
@@ -171,7 +171,7 @@ def tied(winner, rows: pd.DataFrame, objective, margin: float) -> str:
 
 
 def by_resolution(table: pd.DataFrame, config: dict, margin: float) -> list[dict]:
-    """Return what to deploy at each resolution: `resolution`, and for each objective the text of its setting or ""."""
+    """Return the settings to deploy at each resolution: `resolution`, by objective the text of its setting or ""."""
     return [
         {"resolution": resolution} | winners(here, config, margin)
         for resolution, here in measured(table).groupby("resolution")
@@ -179,7 +179,7 @@ def by_resolution(table: pd.DataFrame, config: dict, margin: float) -> list[dict
 
 
 def by_model(table: pd.DataFrame, resolution: int, config: dict, margin: float) -> list[dict]:
-    """Return what to deploy for each model: `model`, and for each objective the text of its setting or "".
+    """Return the settings to deploy for each model: `model`, and for each objective the text of its setting or "".
 
     Its `top1` is that of the setting for throughput, as a share of images; None where no accuracy was measured.
     """

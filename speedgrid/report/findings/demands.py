@@ -29,7 +29,7 @@ class Demand(NamedTuple):
 
     @property
     def column(self) -> str:
-        """What is compared with the limit."""
+        """The column that is compared with the limit."""
         return f"{self.name}_{'high' if self.at_most else 'low'}" if self.beyond_doubt else self.name
 
     def missed_by(self, rows: pd.DataFrame) -> pd.Series:
@@ -58,7 +58,7 @@ def demands(config: dict) -> list[Demand]:
 
 
 def written(demand: Demand, value: float) -> str:
-    """Write a demand, or what a row has of it, with its unit."""
+    """Write the limit of a demand, or a row's figure for it, with its unit."""
     unit = BY_NAME[demand.name].unit
     return f"{number(value)} {_(unit)}" if unit else number(value)
 

@@ -25,9 +25,9 @@ PLACES = (N_("on the CPU"), N_("on the GPU"))  # in the order of WHOLES
 
 
 def requests(table: pd.DataFrame, resolution: int, batch_size: int) -> dict | None:
-    """Return `head`, `rows`, `sentences` and what `failed`, at one resolution and batch size.
+    """Return the table of requests end to end at one resolution and batch size: `head`, `rows`, `sentences`, `failed`.
 
-    None if no costs were measured anywhere. rows: a text for each of `head`. Steps that no row has, such as copies on
+    None if no request was measured anywhere. rows: a text for each of `head`. Steps that no row has, such as copies on
     a CPU, have no column.
     """
     shown = measured(table)
@@ -45,7 +45,7 @@ def requests(table: pd.DataFrame, resolution: int, batch_size: int) -> dict | No
 
 
 def best(row: pd.Series) -> tuple[str, str]:
-    """Return where a row is better preprocessed, and the share of its call in that; empty if no whole is known."""
+    """Return the better place to preprocess for a row, and the share of its call there; empty if no whole is known."""
     if row[WHOLES].isna().all():
         return "", ""
     way = row[WHOLES].astype(float).idxmin()

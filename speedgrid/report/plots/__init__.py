@@ -1,65 +1,84 @@
-"""The plots of the report, each drawn by the function that DRAWERS names.
+"""The plots of the report, each drawn by the function that its entry in PLOTS names.
 
-The workflow reads TITLES, so importing this package must not import matplotlib or pandas.
+The workflow reads PLOTS, so importing this package must not import matplotlib or pandas.
 """
 
 import re
+from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
+from typing import NamedTuple
 
 from speedgrid.report.plots.style import COLOURS, SETTINGS, STYLES
 from speedgrid.text.language import N_, _, speaking
 
-__all__ = ["COLOURS", "DRAWERS", "OF_RUN", "STYLES", "TITLES", "asked", "draw_all"]
+__all__ = ["COLOURS", "PLOTS", "STYLES", "Plot", "asked", "draw_all"]
 
 
-# What the file of each model is called after, and its title, in the order of the report.
-TITLES = {
-    "fps_over_latency": N_("Throughput over latency"),
-    "fps_over_resolution": N_("Throughput over resolution"),
-    "fps_over_batch_size": N_("Throughput over batch size"),
-    "latency_over_batch_size": N_("Latency over batch size"),
-    "speedup_over_resolution": N_("Speed-up over resolution"),
-    "speedup_over_batch_size": N_("Speed-up over batch size"),
-    "memory_over_batch_size": N_("Memory over batch size"),
-    "energy_over_batch_size": N_("Energy over batch size"),
-    "roofline": N_("Roofline"),
-    "utilisation_map": N_("Utilisation of the device"),
-    "build_time": N_("Build time"),
-    "end_to_end": N_("A request end to end"),
-    "drift": N_("Drift of the control cell"),
-    "round_spread": N_("Spread between rounds"),
-}
-# Those that show the run and not a model: one cell controls it.
-OF_RUN = ("drift",)
-# What a run must have been asked to measure, under `timing`, to have something to show in these.
-NEEDS = {
-    "energy_over_batch_size": lambda timing: timing["energy_resolutions"],
-    "end_to_end": lambda timing: timing["end_to_end"],
-    "round_spread": lambda timing: timing["rounds"] > 1,
-}
-# Name -> module and function, which takes the Material of a model and the title and returns a figure.
-DRAWERS = {
-    "fps_over_latency": ("pareto", "draw_front"),
-    "fps_over_resolution": ("lines", "draw_fps_over_resolution"),
-    "fps_over_batch_size": ("lines", "draw_fps_over_batch_size"),
-    "latency_over_batch_size": ("lines", "draw_latency_over_batch_size"),
-    "speedup_over_resolution": ("lines", "draw_speedup_over_resolution"),
-    "speedup_over_batch_size": ("lines", "draw_speedup_over_batch_size"),
-    "memory_over_batch_size": ("lines", "draw_memory_over_batch_size"),
-    "energy_over_batch_size": ("lines", "draw_energy_over_batch_size"),
-    "roofline": ("roofline", "draw_roofline"),
-    "utilisation_map": ("heatmap", "draw_utilisation"),
-    "build_time": ("builds", "draw_builds"),
-    "end_to_end": ("requests", "draw_requests"),
-    "drift": ("repeats", "draw_drift"),
-    "round_spread": ("repeats", "draw_spread"),
+class Plot(NamedTuple):
+    """A plot of the report: what its file is called after, its title, and what draws it.
+
+    module, function: of this package; the function takes the Material of a model and the title and returns a figure.
+    needs: whether a run, by its `timing`, measured something to show here; None where every run does. of_run: the plot
+    shows the run and not a model.
+    """
+
+    name: str
+    title: str
+    module: str
+    function: str
+    needs: Callable[[dict], object] | None = None
+    of_run: bool = False
+
+    def draw(self, material, title: str):
+        """Return the figure of a model's Material, under a title."""
+        return getattr(import_module(f"speedgrid.report.plots.{self.module}"), self.function)(material, title)
+
+
+# In the order of the report.
+PLOTS = {
+    plot.name: plot
+    for plot in (
+        Plot("fps_over_latency", N_("Throughput over latency"), "pareto", "draw_front"),
+        Plot("fps_over_resolution", N_("Throughput over resolution"), "lines", "draw_fps_over_resolution"),
+        Plot("fps_over_batch_size", N_("Throughput over batch size"), "lines", "draw_fps_over_batch_size"),
+        Plot("latency_over_batch_size", N_("Latency over batch size"), "lines", "draw_latency_over_batch_size"),
+        Plot("speedup_over_resolution", N_("Speed-up over resolution"), "lines", "draw_speedup_over_resolution"),
+        Plot("speedup_over_batch_size", N_("Speed-up over batch size"), "lines", "draw_speedup_over_batch_size"),
+        Plot("memory_over_batch_size", N_("Memory over batch size"), "lines", "draw_memory_over_batch_size"),
+        Plot(
+            "energy_over_batch_size",
+            N_("Energy over batch size"),
+            "lines",
+            "draw_energy_over_batch_size",
+            needs=lambda timing: timing["energy_resolutions"],
+        ),
+        Plot("roofline", N_("Roofline"), "roofline", "draw_roofline"),
+        Plot("utilisation_map", N_("Utilisation of the device"), "heatmap", "draw_utilisation"),
+        Plot("build_time", N_("Build time"), "builds", "draw_builds"),
+        Plot(
+            "end_to_end",
+            N_("A request end to end"),
+            "requests",
+            "draw_requests",
+            needs=lambda timing: timing["end_to_end"],
+        ),
+        # One cell controls the whole run.
+        Plot("drift", N_("Drift of the control cell"), "repeats", "draw_drift", of_run=True),
+        Plot(
+            "round_spread",
+            N_("Spread between rounds"),
+            "repeats",
+            "draw_spread",
+            needs=lambda timing: timing["rounds"] > 1,
+        ),
+    )
 }
 
 
 def asked(config: dict) -> dict[str, str]:
     """Return name and title of each plot that a run with this configuration has something to show in."""
-    return {name: title for name, title in TITLES.items() if name not in NEEDS or NEEDS[name](config["timing"])}
+    return {name: plot.title for name, plot in PLOTS.items() if plot.needs is None or plot.needs(config["timing"])}
 
 
 def draw_all(material, folder: str | Path) -> None:
@@ -75,10 +94,9 @@ def draw_all(material, folder: str | Path) -> None:
 
     prefix = "" if len(material.run["config"]["models"]) == 1 else f"{material.model}: "
     for name, title in asked(material.run["config"]).items():
-        module, function = DRAWERS[name]
-        draw = getattr(import_module(f"speedgrid.report.plots.{module}"), function)
+        plot = PLOTS[name]
         with matplotlib.rc_context(SETTINGS), speaking(material.run["config"]["report"]["language"]):
-            figure = draw(material, ("" if name in OF_RUN else prefix) + _(title))
+            figure = plot.draw(material, ("" if plot.of_run else prefix) + _(title))
             path = Path(folder) / f"{material.model}-{name}.svg"
             for suffix, options in ((".svg", {"metadata": {"Date": None}}), (".png", {"dpi": 160})):
                 figure.savefig(path.with_suffix(suffix), **options)

@@ -4,12 +4,11 @@ import numpy as np
 import pandas as pd
 
 from speedgrid.report.plots import style
-from speedgrid.report.plots.style import GREY, STYLES
+from speedgrid.report.plots.style import GREY, LOOKS
 from speedgrid.table.columns import heading
 from speedgrid.text.language import _
 
 PANELS = 4
-STRENGTHS = {"fp32": 1.0, "tf32": 0.7, "fp16": 0.45, "bf16": 0.25, "int8": 0.15, "fp8": 0.1}
 
 
 def payback(table: pd.DataFrame) -> pd.Series:
@@ -84,16 +83,16 @@ def draw_column(top, bottom, built: pd.DataFrame, resolution: int) -> None:
 
 
 def bar(backend: str, precision: str) -> dict:
-    """Return how a bar looks: precisions differ by lightness."""
+    """Return the look of a bar: precisions differ by lightness."""
     from matplotlib.colors import to_rgb
 
-    strength = STRENGTHS[precision]
+    strength = LOOKS[precision].strength
     return {"color": tuple(1 - strength * (1 - part) for part in to_rgb(style.colour(backend)))}
 
 
 def point(backend: str, precision: str, hollow: bool = False) -> dict:
-    """Return how a point looks: as the bar does, with the marker of its precision, hollow where another one ran."""
-    shape = {"linestyle": "", "marker": STYLES[precision]["marker"], "markersize": 4.5, **bar(backend, precision)}
+    """Return the look of a point: as the bar, with the marker of its precision, hollow where another one ran."""
+    shape = {"linestyle": "", "marker": LOOKS[precision].marker, "markersize": 4.5, **bar(backend, precision)}
     return {**shape, "markerfacecolor": "white"} if hollow else shape
 
 

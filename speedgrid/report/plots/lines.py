@@ -33,7 +33,7 @@ draw_energy_over_batch_size = partial(draw_over, "batch_size", "energy_mj_per_im
 
 
 def axis_label(column: str, reference: str = "") -> str:
-    """Say what an axis shows, and its unit."""
+    """Return the label of an axis: its quantity and unit."""
     text = heading(column, reference)
     return text + "\n" + _("(higher is faster)") if column == "speedup" else text
 

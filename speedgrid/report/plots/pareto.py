@@ -3,7 +3,7 @@
 import pandas as pd
 
 from speedgrid.report.plots import style
-from speedgrid.report.plots.style import GREY, STYLES
+from speedgrid.report.plots.style import GREY, LOOKS
 from speedgrid.table.columns import heading, interval
 from speedgrid.text.language import _
 
@@ -56,7 +56,7 @@ def draw_front(material, title: str):
 def draw_points(axes, rows: pd.DataFrame, alpha: float) -> None:
     """Draw settings with their 95 % intervals, which lie aslant: at one batch size images/s follow from latency."""
     for _index, row in rows.iterrows():
-        colour, marker = style.colour(row.backend), STYLES[row.precision]["marker"]
+        colour, marker = style.colour(row.backend), LOOKS[row.precision].marker
         quickest, slowest = interval(row, "latency_ms")
         least, most = interval(row, "fps")
         axes.plot([quickest, slowest], [most, least], color=colour, alpha=0.6 * alpha, linewidth=1, zorder=2)

@@ -5,7 +5,7 @@ import pandas as pd
 
 from speedgrid.grid import AXES, Cell
 from speedgrid.report.plots import style
-from speedgrid.report.plots.style import GREY, STYLES
+from speedgrid.report.plots.style import GREY, LOOKS
 from speedgrid.table import rounds as timings
 from speedgrid.text.language import _
 from speedgrid.text.names import NAMES
@@ -94,9 +94,7 @@ def draw_spread(material, title: str):
         axes.plot(share, cells.spread_percent, color=colour, linewidth=0.8, alpha=0.5)
         for precision in cells.precision.unique():
             chosen = (cells.precision == precision).to_numpy()
-            axes.plot(
-                share[chosen], cells.spread_percent[chosen], STYLES[precision]["marker"], color=colour, markersize=4
-            )
+            axes.plot(share[chosen], cells.spread_percent[chosen], LOOKS[precision].marker, color=colour, markersize=4)
         handles.append((NAMES.get(backend, backend), colour, middle))
     axes.set_yscale("log")
     style.tick_decades(axes.yaxis)
@@ -119,7 +117,7 @@ def explain_spread(axes, backends: list[tuple[str, str, float]], precisions: lis
         for name, colour, middle in backends
     ]
     entries += [
-        Line2D([], [], color=GREY, linestyle="", marker=STYLES[precision]["marker"], label=precision)
+        Line2D([], [], color=GREY, linestyle="", marker=LOOKS[precision].marker, label=precision)
         for precision in precisions
     ]
     axes.legend(handles=entries, loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False)

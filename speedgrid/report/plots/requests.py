@@ -30,7 +30,7 @@ LOOKS = {
 
 
 def bars_of(rows: pd.DataFrame) -> list[tuple[str, str, pd.Series]]:
-    """Return what has a bar: text beside it, way and row, in the table's order; wholes that are not known have none."""
+    """Return the bars of a plot as (text beside it, way, row), in the table's order; unknown wholes have none."""
     return [
         (f"{style.setting(row.backend, row.precision)}, {_(PLACES[way])}", way, row)
         for _index, row in rows.iterrows()

@@ -6,7 +6,7 @@ Williams, Waterman and Patterson, "Roofline", https://doi.org/10.1145/1498765.14
 import numpy as np
 import pandas as pd
 
-from speedgrid.precision import BYTES
+from speedgrid.precision import PRECISIONS
 from speedgrid.report.plots import style
 from speedgrid.report.plots.style import STYLES
 from speedgrid.text.language import _
@@ -32,7 +32,7 @@ def points(rows: pd.DataFrame, arithmetic: dict[str, dict[str, dict]]) -> pd.Dat
     layers = [arithmetic[row.model][str(row.resolution)]["layers"] for row in found.itertuples()]
     found = found[[bool(one) for one in layers]]
     values = [
-        intensity(one, row.batch_size, BYTES[row.observed_precision])
+        intensity(one, row.batch_size, PRECISIONS[row.observed_precision].bytes)
         for one, row in zip(filter(None, layers), found.itertuples(), strict=True)
     ]
     return found.assign(intensity=pd.Series(values, found.index, float))

@@ -3,6 +3,8 @@
 The workflow reads this module, so importing it must not import matplotlib or pandas.
 """
 
+from typing import NamedTuple
+
 from speedgrid.text.language import _, thousands
 from speedgrid.text.names import NAMES
 
@@ -24,14 +26,26 @@ COLOURS = {
     "openvino": "#CC79A7",
 }
 GREY = "#555555"
-STYLES = {
-    "fp32": {"linestyle": "-", "marker": "o"},
-    "tf32": {"linestyle": "--", "marker": "s"},
-    "fp16": {"linestyle": ":", "marker": "^"},
-    "bf16": {"linestyle": "-.", "marker": "D"},
-    "int8": {"linestyle": (0, (6, 1.5)), "marker": "v"},
-    "fp8": {"linestyle": (0, (1, 3)), "marker": "P"},
+
+
+class Look(NamedTuple):
+    """The look of one precision. strength: the share of a backend's colour that a bar has, the rest is white."""
+
+    linestyle: str | tuple
+    marker: str
+    strength: float
+
+
+LOOKS = {
+    "fp32": Look("-", "o", 1.0),
+    "tf32": Look("--", "s", 0.7),
+    "fp16": Look(":", "^", 0.45),
+    "bf16": Look("-.", "D", 0.25),
+    "int8": Look((0, (6, 1.5)), "v", 0.15),
+    "fp8": Look((0, (1, 3)), "P", 0.1),
 }
+# As arguments of a line.
+STYLES = {name: {"linestyle": look.linestyle, "marker": look.marker} for name, look in LOOKS.items()}
 SETTINGS = {
     "svg.hashsalt": "speedgrid",  # the same table gives the same bytes
     "svg.fonttype": "none",  # letters are text, which takes half the space, and can be found and copied
@@ -65,12 +79,12 @@ def setting(backend: str, precision: str) -> str:
 
 
 def pixels(resolution: int) -> str:
-    """Write what a plot over batch sizes holds fixed."""
+    """Write the resolution that a plot over batch sizes holds fixed."""
     return _("{size} x {size} pixels").format(size=resolution)
 
 
 def name_plot(axes, title: str, fixed: str = "") -> None:
-    """Write the title over the axes, with what the plot holds fixed."""
+    """Write the title over the axes, with the value that the plot holds fixed."""
     axes.set_title(f"{title} ({fixed})" if fixed else title, loc="left", fontsize=11)
 
 

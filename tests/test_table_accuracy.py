@@ -45,7 +45,7 @@ def test_an_evaluation_that_gave_no_answers_has_no_shares():
 def table():
     records = [make_record(name) for name in NAMES] + [
         make_refusal("resnet18-pytorch-fp32-r64-b8", "out_of_memory", "full"),
-        make_record("resnet18-pytorch-tf32-r64-b1", status="wrong_precision", observed_precision="fp32"),
+        make_record("resnet18-pytorch-tf32-r64-b1", ran="fp32"),
     ]
     return make_table(records).set_index(["backend", "precision", "resolution", "batch_size"])
 
