@@ -242,14 +242,16 @@ def parse(content: Any) -> Record:
 
     if not isinstance(content, dict):
         raise RecordError(f"is not a record but a {type(content).__name__}")
-    older = OLDER.get(content.get("format"))
-    if older is None and content.get("format") != FORMAT:
-        known = ", ".join(map(str, [*OLDER, FORMAT]))
-        raise RecordError(f"has format {content.get('format')!r}; this version reads {known}")
+    version, known = content.get("format"), [*OLDER, FORMAT]
+    if version not in known:
+        raise RecordError(f"has format {version!r}; this version reads {', '.join(map(str, known))}")
     try:
-        return msgspec.convert(older(content) if older else content, Record)
-    except (msgspec.ValidationError, AttributeError, KeyError, TypeError) as error:
-        raise RecordError(f"is not a record of format {content['format']} ({one_line(error)})") from error
+        found = msgspec.convert(OLDER[version](content) if version in OLDER else content, Record)
+    except (msgspec.ValidationError, AttributeError, KeyError, TypeError, ValueError) as error:
+        raise RecordError(f"is not a record of format {version} ({one_line(error)})") from error
+    if (found.status == "ok") != (found.seen is not None):
+        raise RecordError(f"is not a record of format {version} (its status and what it saw contradict each other)")
+    return found
 
 
 def _from_format_3(old: dict[str, Any]) -> dict[str, Any]:
