@@ -56,7 +56,7 @@ def in_timing(record: Record) -> float:
 
 
 def loop_of(record: Record) -> dict:
-    """Return what a record has of calls back to back; empty on the CPU."""
+    """Return the calls back to back of a record; empty on the CPU."""
     return record.seen.probes.get("back_to_back", {})
 
 

@@ -132,8 +132,8 @@ def wrong(content, *path, value):
         (("asked", "max_seconds"), None, "$.asked.max_seconds"),
         (("seen", "samples", "host_ms"), [1.0, "2"], "$.seen.samples.host_ms[1]"),
         (("seen", "samples"), [], "$.seen.samples"),
-        (("seen",), None, "contradict"),
-        (("status",), "failed", "contradict"),
+        (("seen",), None, "contradicts"),
+        (("status",), "failed", "contradicts"),
         (("fingerprint",), 7, "$.fingerprint"),
     ],
 )
