@@ -10,8 +10,8 @@ Like is compared with like:
   host clock, against the median of `host_ms`. Between two looks at the clock the tool makes a block of calls and
   takes their mean, the more calls the faster they are; a rare slow call is in its figure and not in a median. It times
   with one thread unless it is told otherwise: here it has the threads of the cell.
-* back to back (CUDA): the same with `run()` alone, which waits only at the end of a block, against `throughput_ms`.
-  The tool's block begins with an idle GPU, as our loop does, and is shorter.
+* back to back (CUDA): the same with `run()` alone, which waits only at the end of a block, against the
+  probe `back_to_back`. The tool's block begins with an idle GPU, as our loop does, and is shorter.
 * device time (CUDA): `triton.testing.do_bench(..., return_mode="median")` against the median of `device_ms`, both
   between CUDA events around each call. Two things remain different. do_bench clears the L2 cache before each call,
   which a call that finds its weights there feels; and it submits all calls without waiting, so that a call may be
@@ -26,6 +26,8 @@ from statistics import median
 from benchmarks.finished import cells, launcher, name
 from benchmarks.loaded import answer, in_fork
 from speedgrid.measure import timing
+from speedgrid.measure.probes import Context, back_to_back
+from speedgrid.record import Asked, Samples
 from speedgrid.table.limiter import waits_for_host
 
 # How often each timer has its turn; who begins alternates. Many short turns, because a machine drifts meanwhile.
@@ -34,7 +36,7 @@ TURNS = 8
 SLOW_MS = 1.0
 
 
-def measure(session, settings: timing.Settings) -> dict:
+def measure(session, asked: Asked) -> dict:
     """Time a loaded session by turns.
 
     Returns its median latency in ms, whether it is bound by submission, and for each tool tool / speedgrid by turns.
@@ -43,34 +45,42 @@ def measure(session, settings: timing.Settings) -> dict:
     for turn in range(TURNS):
         if turn % 2:
             theirs.append({tool: time() for tool, (time, _) in tools.items()})
-        ours.append(timing.measure(session, settings))
+        ours.append(own(session, asked))
         if not turn % 2:
             theirs.append({tool: time() for tool, (time, _) in tools.items()})
-    bound = [waits_for_host(median(one.submit_ms), median(one.device_ms)) for one in ours if one.device_ms]
+    bound = [waits_for_host(median(one.submit_ms), median(one.device_ms)) for one, _ in ours if one.device_ms]
     return {
-        "latency_ms": median(median(one.host_ms) for one in ours),
+        "latency_ms": median(median(one.host_ms) for one, _ in ours),
         "bound": any(bound),
         "ratios": {
-            tool: [found[tool] / figure(one) for found, one in zip(theirs, ours, strict=True)]
+            tool: [found[tool] / figure(*one) for found, one in zip(theirs, ours, strict=True)]
             for tool, (_, figure) in tools.items()
         },
     }
 
 
+def own(session, asked: Asked) -> tuple[Samples, float | None]:
+    """Return speedgrid's samples of a session, and the ms of a call back to back on a GPU."""
+    samples = timing.measure(session, asked)
+    if session.stream is None:
+        return samples, None
+    return samples, back_to_back.measure(session, Context(asked, None, samples, median(samples.host_ms) / 1000))["ms"]
+
+
 def make_tools(session) -> dict[str, tuple]:
-    """Return for each tool a function that times `session` in ms, and one that takes the same figure from Samples."""
-    latency = (lambda: torch_ms(session, "run(); synchronize()"), lambda samples: median(samples.host_ms))
+    """Return for each tool a function that times `session` in ms, and one that takes the same figure of `own`."""
+    latency = (lambda: torch_ms(session, "run(); synchronize()"), lambda samples, loop: median(samples.host_ms))
     if session.stream is None:
         return {"torch.utils.benchmark / latency": latency}
     return {
         "torch.utils.benchmark / latency": latency,
         "torch.utils.benchmark / back to back": (
             lambda: torch_ms(session, "run()"),
-            lambda samples: samples.throughput_ms,
+            lambda samples, loop: loop,
         ),
         "triton.testing.do_bench / device time": (
             lambda: triton_ms(session),
-            lambda samples: median(samples.device_ms),
+            lambda samples, loop: median(samples.device_ms),
         ),
     }
 

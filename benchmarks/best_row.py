@@ -90,7 +90,7 @@ def main(options: list[str]) -> None:
     weights = next(
         file_of(record, "artifact")
         for _, record in jobs()
-        if (record["cell"]["backend"], record["cell"]["resolution"]) == ("pytorch", rows[0].resolution)
+        if (record.cell.backend, record.cell.resolution) == ("pytorch", rows[0].resolution)
     )
     for row in rows:
         shape = [int(row.batch_size), 3, int(row.resolution), int(row.resolution)]

@@ -12,21 +12,24 @@ from statistics import mean, median
 import numpy as np
 from scipy.stats import t
 
-from speedgrid.grid import Cell
+from speedgrid import record as records
 from speedgrid.launcher import ADDRESS_VARIABLE, server
+from speedgrid.record import Record
 from speedgrid.table.limiter import waits_for_host
 
+# What costs a timing most beside it, and is not compared.
+DEAR_PROBES = ("energy", "kernels")
 # A longer pause between two timings is an interrupted run, not scheduling.
 PAUSE_SECONDS = 10.0
 
 
-def jobs() -> list[tuple[tuple[float, float], dict]]:
+def jobs() -> list[tuple[tuple[float, float], Record]]:
     """Return (start and end of its job, record) of every measured cell, from Snakemake's metadata."""
     found = []
     for path in sorted(Path("artifacts/timings").glob("*.json")):
         name = base64.urlsafe_b64encode(str(path).encode()).decode()
-        metadata, record = json.loads((Path(".snakemake/metadata") / name).read_text()), json.loads(path.read_text())
-        if "samples" in record:
+        metadata, record = json.loads((Path(".snakemake/metadata") / name).read_text()), records.read(path)
+        if record.seen:
             found.append(((metadata["starttime"], metadata["endtime"]), record))
     if not found:
         raise SystemExit("artifacts/timings holds no measured cell; run snakemake first")
@@ -42,18 +45,27 @@ def wall_time(times: list[tuple[float, float]]) -> float:
     return total
 
 
-def windows(record: dict) -> float:
-    """Return the seconds in which a record's session was warmed up and timed."""
-    samples = record["samples"]
-    return samples["warmup_seconds"] + samples["timed_seconds"] + samples["throughput_seconds"]
+def windows(record: Record) -> float:
+    """Return the seconds in which a record's session was warmed up and timed, back to back too."""
+    return in_timing(record) + loop_of(record).get("seconds", 0.0)
 
 
-def overhead(found: list[tuple[tuple[float, float], dict]]) -> float | None:
+def in_timing(record: Record) -> float:
+    """Return the seconds of a record's windows of warm-up and latency."""
+    return record.seen.samples.warmup_seconds + record.seen.samples.timed_seconds
+
+
+def loop_of(record: Record) -> dict:
+    """Return the calls back to back of a record; empty on the CPU."""
+    return record.seen.probes.get("back_to_back", {})
+
+
+def overhead(found: list[tuple[tuple[float, float], Record]]) -> float | None:
     """Return (wall time of all timing jobs - their windows) / cells, in seconds. found: as of `jobs`.
 
     None where several GPUs were used at once: the windows of one lie beside the overhead of another.
     """
-    if len({record["environment"].get("gpu_uuid") for _, record in found}) > 1:
+    if len({record.environment.get("gpu_uuid") for _, record in found}) > 1:
         return None
     wall = wall_time([times for times, _ in found])
     return (wall - sum(windows(record) for _, record in found)) / len(found)
@@ -64,22 +76,22 @@ def told(seconds: float | None) -> str:
     return "no one number, because several GPUs were used" if seconds is None else f"{seconds:.3f} s a cell"
 
 
-def latency(record: dict) -> float:
+def latency(record: Record) -> float:
     """Return the median latency of a record in ms."""
-    return median(record["samples"]["host_ms"])
+    return median(record.host_ms)
 
 
-def steady(record: dict) -> bool:
+def steady(record: Record) -> bool:
     """Say whether a record's calls do not wait for the host."""
-    times = (record["samples"].get(clock) for clock in ("submit_ms", "device_ms"))
+    times = (record.seen.samples.submit_ms, record.seen.samples.device_ms)
     return not waits_for_host(*(median(one) if one else None for one in times))
 
 
-def cells(count: int, backend: str | None = None) -> list[list[dict]]:
+def cells(count: int, backend: str | None = None) -> list[list[Record]]:
     """Return the records of `count` cells, of one backend or all, spread over the grid: for each one record a round."""
-    rounds: dict[str, list[dict]] = {}
+    rounds: dict[str, list[Record]] = {}
     for _, record in jobs():
-        if backend in (None, record["cell"]["backend"]):
+        if backend in (None, record.cell.backend):
             rounds.setdefault(name(record), []).append(record)
     if not rounds:
         raise SystemExit(f"artifacts/timings holds no measured cell of {backend}")
@@ -87,18 +99,17 @@ def cells(count: int, backend: str | None = None) -> list[list[dict]]:
     return [list(rounds.values())[index] for index in chosen]
 
 
-def name(record: dict) -> str:
+def name(record: Record) -> str:
     """Return the name of a record's cell."""
-    return str(Cell(**record["cell"]))
+    return str(record.cell)
 
 
-def again(record: dict, folder: str) -> tuple[list[str], Path]:
+def again(record: Record, folder: str) -> tuple[list[str], Path]:
     """Return the arguments that measure a record's cell again (without `python -m`), and where the new record goes."""
     output = Path(folder) / f"{name(record)}-{time.monotonic_ns()}.json"
-    arguments = shlex.split(record["command"])[2:]
+    arguments = shlex.split(record.command)[2:]
     arguments[arguments.index("--output") + 1] = str(output)
-    arguments = [argument for argument in arguments if argument not in ("--energy", "--kernels")]
-    return arguments, output
+    return [argument for argument in arguments if argument not in DEAR_PROBES], output
 
 
 @contextmanager
@@ -124,7 +135,7 @@ def expected(rounds: list[float], together: int = 1) -> tuple[float, float] | No
     return float(np.exp(logs.mean() - reach)), float(np.exp(logs.mean() + reach))
 
 
-def compare(kind: str, found: list[tuple[list[dict], dict]]) -> None:
+def compare(kind: str, found: list[tuple[list[Record], Record]]) -> None:
     """Print how the latencies of new records compare with the rounds of the same cells, in one ratio and in words."""
     ratios, unhindered, outside, singly = [], [], [], 0
     for rounds, record in found:

@@ -3,24 +3,22 @@
 import json
 import shlex
 import sys
-from importlib import import_module
 from pathlib import Path
 
 from benchmarks.finished import name
-from speedgrid import backends
+from speedgrid import record as records
 from speedgrid.data import arrays
 from speedgrid.data.sequence import batch
-from speedgrid.grid import Cell
 from speedgrid.launcher import client
 from speedgrid.machine import gpus
-from speedgrid.measure.cell import SETTING_NAMES
-from speedgrid.measure.timing import Settings
+from speedgrid.measure import loading
+from speedgrid.record import Record
 
 
-def in_fork(module: str, record: dict, folder: str, address: str) -> dict:
+def in_fork(module: str, record: Record, folder: str, address: str) -> dict:
     """Run `module` for one record in a fork of the launcher at `address`; return what its `answer` was given."""
     path, output = Path(folder) / f"{name(record)}.json", Path(folder) / f"{name(record)}-answer.json"
-    path.write_text(json.dumps(record))
+    records.write(path, record)
     arguments = [module, "--record", str(path), str(output)]
     if code := client.ask(address, arguments, None):
         raise SystemExit(f"{' '.join(arguments)} ended with {code}")
@@ -28,25 +26,21 @@ def in_fork(module: str, record: dict, folder: str, address: str) -> dict:
 
 
 def answer(measure) -> bool:
-    """In a fork that `in_fork` made, write measure(session, settings) and return True; elsewhere return False."""
+    """In a fork that `in_fork` made, write measure(session, asked) and return True; elsewhere return False."""
     if sys.argv[1:2] != ["--record"]:
         return False
-    record = json.loads(Path(sys.argv[2]).read_text())
-    settings = Settings(**{name: record["asked"][name] for name in SETTING_NAMES})
-    Path(sys.argv[3]).write_text(json.dumps(measure(load(record), settings)))
+    record = records.read(sys.argv[2])
+    Path(sys.argv[3]).write_text(json.dumps(measure(load(record), record.asked)))
     return True
 
 
-def load(record: dict):
+def load(record: Record):
     """Load a record's cell as speedgrid.measure.cell does, run it once, and wait until nothing else works on its
     GPU."""
-    cell, device = Cell(**record["cell"]), record["asked"]["device"]
-    if device == "cuda":
-        gpus.claim()
-    backend = backends.get(cell.backend)
-    for module in backend.IMPORTS[device]:
-        import_module(module)
-    session = backend.load(cell, device, file_of(record, "artifact"), record["asked"])
+    cell, asked = record.cell, record.asked
+    uuid = gpus.claim() if asked.device == "cuda" else None
+    options = {"cpu_threads": asked.cpu_threads, "settings": asked.settings}
+    session, _ = loading.load(cell, asked.device, uuid, file_of(record, "artifact"), options, loading.Laps())
     session.feed(batch(arrays.read(file_of(record, "images")), 0, cell.batch_size))
     with session.active():
         session.run()
@@ -55,7 +49,7 @@ def load(record: dict):
     return session
 
 
-def file_of(record: dict, option: str) -> str:
+def file_of(record: Record, option: str) -> str:
     """Return the file that a record's command names with `--option`."""
-    arguments = shlex.split(record["command"])
+    arguments = shlex.split(record.command)
     return arguments[arguments.index(f"--{option}") + 1]

@@ -8,21 +8,22 @@ import subprocess
 import sys
 
 from benchmarks.finished import compare, jobs, name, overhead, told, wall_time
+from speedgrid.record import Record
 
 
-def measure(number: int, options: list[str]) -> tuple[float, dict[str, dict], set[str]]:
+def measure(number: int, options: list[str]) -> tuple[float, dict[str, Record], set[str]]:
     """Time the grid on `number` GPUs; return (seconds, first record of each cell, GPUs that were used)."""
     command = ["snakemake", "artifacts/results.parquet", "--forcerun", "time_cell", "--resources", f"gpu={number}"]
     subprocess.run([*command, *options], check=True)
     times, records = zip(*(found := jobs()), strict=True)
     # From when the scripts begin: the first jobs also wait for the launcher, which is the same for any number of GPUs.
-    began = [(end - sum(record["seconds"].values()), end) for (_, end), record in zip(times, records, strict=True)]
+    began = [(end - sum(record.seen.seconds.values()), end) for (_, end), record in zip(times, records, strict=True)]
     if number == 1:
         print(f"overhead on one: {told(overhead(found))}")
     return (
         wall_time(began),
         {name(record): record for record in records},
-        {record["environment"]["gpu_uuid"] for record in records},
+        {record.environment["gpu_uuid"] for record in records},
     )
 
 

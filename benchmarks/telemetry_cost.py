@@ -17,28 +17,29 @@ from benchmarks.finished import cells, launcher, name
 from benchmarks.loaded import answer, in_fork
 from speedgrid.machine import gpus
 from speedgrid.measure import timing
-from speedgrid.measure.telemetry import Telemetry
+from speedgrid.measure.telemetry import Sampler
+from speedgrid.record import Asked
 
 # Pairs of timings of a cell, one with the sampler and one without; which comes first alternates.
 PAIRS = 10
 
 
-def measure(session, settings: timing.Settings) -> list[float]:
+def measure(session, asked: Asked) -> list[float]:
     """Time a loaded session in pairs; return latency with the sampler / without it for each pair."""
     uuid = gpus.claim()
     ratios = []
     for pair in range(PAIRS):
-        found = {sampled: latency(session, settings, uuid if sampled else None) for sampled in (pair % 2, 1 - pair % 2)}
+        found = {sampled: latency(session, asked, uuid if sampled else None) for sampled in (pair % 2, 1 - pair % 2)}
         ratios.append(found[1] / found[0])
     return ratios
 
 
-def latency(session, settings: timing.Settings, uuid: str | None) -> float:
+def latency(session, asked: Asked, uuid: str | None) -> float:
     """Return the median latency in ms while the GPU `uuid` is sampled; None samples nothing."""
-    telemetry = Telemetry(uuid)
-    telemetry.start()
-    samples = timing.measure(session, settings)
-    if telemetry.stop() is None and uuid is not None:
+    sampler = Sampler(uuid)
+    sampler.start()
+    samples = timing.measure(session, asked)
+    if sampler.stop() is None and uuid is not None:
         raise SystemExit("the sampler gave no samples; there is nothing to compare")
     return median(samples.host_ms)
 
@@ -53,7 +54,7 @@ def interval(ratios: list[float]) -> tuple[float, float, float]:
 def main(count: int) -> None:
     """Print the ratio of each cell, and of all."""
     chosen, found = [rounds[0] for rounds in cells(count)], []
-    if chosen[0]["asked"]["device"] != "cuda":
+    if chosen[0].asked.device != "cuda":
         raise SystemExit("this run was measured on the CPU, where no telemetry is read: there is nothing to compare")
     with tempfile.TemporaryDirectory() as folder, launcher() as address:
         for record in chosen:

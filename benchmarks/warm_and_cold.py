@@ -7,20 +7,21 @@ in a fresh process, one after the other. Prints the ratio of latencies, and of o
 do (FLOOR), without it, and against a cell of the run, which shares that with cells that are loaded beside it.
 """
 
-import json
 import sys
 import tempfile
 import time
 from statistics import median
 
 from benchmarks.finished import again, cells, compare, jobs, latency, launcher, name, overhead, told, windows
+from speedgrid import record as records
 from speedgrid.launcher import client
+from speedgrid.record import Record
 
 # The steps of a measurement that no launcher can do beforehand: the CUDA context, the model, the first kernels.
 FLOOR = ("context", "load", "first_call")
 
 
-def measure(record: dict, folder: str, address: str | None) -> tuple[dict, float]:
+def measure(record: Record, folder: str, address: str | None) -> tuple[Record, float]:
     """Measure a record's cell again and return (new record, seconds beyond its windows)."""
     arguments, output = again(record, folder)
     started = time.perf_counter()
@@ -28,13 +29,13 @@ def measure(record: dict, folder: str, address: str | None) -> tuple[dict, float
     seconds = time.perf_counter() - started
     if code:
         raise SystemExit(f"{' '.join(arguments)} ended with {code}")
-    found = json.loads(output.read_text())
+    found = records.read(output)
     return found, seconds - windows(found)
 
 
-def floor(record: dict) -> float:
+def floor(record: Record) -> float:
     """Return the seconds that a record gives to the steps of FLOOR."""
-    return sum(record["seconds"].get(step, 0.0) for step in FLOOR)
+    return sum(record.seen.seconds.get(step, 0.0) for step in FLOOR)
 
 
 def main(count: int) -> None:

@@ -242,14 +242,15 @@ def parse(content: Any) -> Record:
 
     if not isinstance(content, dict):
         raise RecordError(f"is not a record but a {type(content).__name__}")
-    older = OLDER.get(content.get("format"))
-    if older is None and content.get("format") != FORMAT:
-        known = ", ".join(map(str, [*OLDER, FORMAT]))
-        raise RecordError(f"has format {content.get('format')!r}; this version reads {known}")
+    if (version := content.get("format")) not in [*OLDER, FORMAT]:
+        raise RecordError(f"has format {version!r}; this version reads {', '.join(map(str, [*OLDER, FORMAT]))}")
     try:
-        return msgspec.convert(older(content) if older else content, Record)
-    except (msgspec.ValidationError, AttributeError, KeyError, TypeError) as error:
-        raise RecordError(f"is not a record of format {content['format']} ({one_line(error)})") from error
+        found = msgspec.convert(OLDER[version](content) if version in OLDER else content, Record)
+    except (msgspec.ValidationError, AttributeError, KeyError, TypeError, ValueError) as error:
+        raise RecordError(f"is not a record of format {version} ({one_line(error)})") from error
+    if (found.status == "ok") == (found.seen is None):
+        raise RecordError(f"is not a record of format {version} (its status contradicts what it saw)")
+    return found
 
 
 def _from_format_3(old: dict[str, Any]) -> dict[str, Any]:
@@ -265,8 +266,7 @@ def _from_format_3(old: dict[str, Any]) -> dict[str, Any]:
         return new | {"status": old["status"], "reason": old["reason"]}
     samples, parity = dict(old["samples"]), dict(old["parity"] or {})
     back_to_back = {name: samples.pop(f"throughput_{name}", None) for name in ("ms", "runs", "seconds")}
-    names = [name for name in ("snr_db", "uneven_db") if f"expected_{name}" in parity]
-    expected = {name: parity.pop(f"expected_{name}") for name in names}
+    expected = {name: parity.pop(key) for name in ("snr_db", "uneven_db") if (key := f"expected_{name}") in parity}
     probes = {"energy": old.get("energy"), "kernels": old.get("kernels"), "request": old.get("end_to_end")}
     probes["back_to_back"] = back_to_back if back_to_back["ms"] is not None else None
     same = {name: old[name] for name in ("dtype", "details", "seconds", "quantised_nodes", "host") if name in old}

@@ -1,6 +1,7 @@
 """One evaluation: which class a session gives each image, whatever happens."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,6 +14,8 @@ from speedgrid.evidence import classes
 from speedgrid.grid import Cell
 from speedgrid.launcher.outputs import write_json
 from speedgrid.measure import accuracy
+from speedgrid.measure.loading import Files
+from speedgrid.table.accuracy import judge, shares
 
 CELL = Cell("none", "fake", "fp32", 32, 2)
 PICTURES = images(0, 32, 0, 5)
@@ -34,11 +37,11 @@ def backend(monkeypatch):
 def files(tmp_path):
     np.save(tmp_path / "images.npy", PICTURES)
     write_json(tmp_path / "answers.json", {"images": ABOUT, "labels": [1] * 5, "predicted": [2] * 5})
-    return {"artifact": "none", "build": None, "images": tmp_path / "images.npy", "answers": tmp_path / "answers.json"}
+    return Files("none", str(tmp_path / "images.npy"), answers=str(tmp_path / "answers.json"))
 
 
-def evaluate(files, cell=CELL, **changes):
-    return accuracy.evaluate(cell, "cpu", {**files, **changes}, {"cpu_threads": 0})
+def evaluate(files, cell=CELL, died=None, **changes):
+    return accuracy.evaluate(cell, "cpu", replace(files, **changes), 0, died)
 
 
 @pytest.mark.parametrize("batch_size", [1, 2, 5, 8])
@@ -48,14 +51,16 @@ def test_every_image_gets_one_class_whatever_the_batch_size(backend, files, batc
     assert (found["labels"], found["expected"], found["images"]) == ([1] * 5, [2] * 5, ABOUT)
     assert found["cell"]["batch_size"] == batch_size
     assert "fingerprint" in found
+    assert judge(found) is None
     json.dumps(found)
 
 
 def test_an_output_that_was_not_written_is_a_wrong_result(backend, files):
     backend.load = lambda cell, *_: CornerSession(cell, spoil=lambda logits: None)
     found = evaluate(files)
-    assert (found["status"], found["predicted"]) == ("wrong_result", None)
-    assert found["reason"] == "an output is missing or not finite"
+    assert (found["status"], found["predicted"]) == ("ok", None)  # it ran
+    assert judge(found) == ("wrong_result", "an output is missing or not finite")
+    assert shares(found) == {}
 
 
 @pytest.mark.parametrize(("function", "status"), [("available", "unavailable"), ("unsupported", "unsupported")])

@@ -1,6 +1,5 @@
 """What the benchmarks reckon with."""
 
-import json
 import sys
 import time
 from pathlib import Path
@@ -10,14 +9,16 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
-from builders import make_record
+from builders import CornerSession, fake_backend, make_record
 
-from benchmarks import agreement, best_row, finished, loaded, telemetry_cost
+from benchmarks import agreement, best_row, finished, loaded, overhead, telemetry_cost
 from speedgrid import settings
 from speedgrid.backends.session import HostSession
 from speedgrid.backends.variants import VARIANTS
 from speedgrid.grid import Cell
-from speedgrid.measure.timing import Settings
+from speedgrid.record import Samples, write
+
+NAME = "resnet18-pytorch-fp32-r64-b1"
 
 
 def test_jobs_that_overlap_share_their_time_and_short_gaps_count_as_scheduling():
@@ -30,8 +31,8 @@ def test_a_long_pause_is_an_interrupted_run_and_does_not_count():
 
 def test_overhead_is_the_time_beyond_the_windows_and_no_one_number_on_several_gpus():
     def record(gpu):
-        windows = {"warmup_seconds": 0.5, "timed_seconds": 1.0, "throughput_seconds": 0.5}
-        return {"environment": {"gpu_uuid": gpu}, "samples": windows}
+        loop = {"back_to_back": {"ms": 1.0, "runs": 500, "seconds": 0.5}}
+        return make_record(NAME, warmup_seconds=0.5, timed_seconds=1.0, probes=loop, environment={"gpu_uuid": gpu})
 
     one = finished.overhead([((0, 3), record("GPU-0")), ((3, 8), record("GPU-0"))])
     assert one == 2
@@ -80,9 +81,7 @@ def test_a_comparison_names_the_cells_that_are_outside(capsys):
 
 def test_a_comparison_tells_cells_that_wait_for_the_host_from_the_others(capsys):
     def record(ms, submit_ms):
-        made = make_record("resnet18-pytorch-fp32-r64-b1", [ms] * 5)
-        made["samples"] |= {"submit_ms": [submit_ms] * 5, "device_ms": [ms] * 5}
-        return made
+        return make_record(NAME, [ms] * 5, submit_ms=[submit_ms] * 5, device_ms=[ms] * 5)
 
     steady, waiting = ([record(1.0, 0.1)], record(1.01, 0.1)), ([record(1.0, 0.9)], record(2.0, 0.9))
     finished.compare("new / old", [steady, waiting])
@@ -100,11 +99,11 @@ def test_a_folder_without_a_run_is_said_to_be_one(tmp_path, monkeypatch):
 
 
 def test_a_cell_that_was_measured_alone_is_measured_again_so_and_into_another_file():
-    record = make_record(
-        "resnet18-pytorch-fp32-r64-b1", command="python -m scripts.time_cell cell --output old.json --alone"
-    )
-    arguments, output = finished.again(record, "folder")
-    assert arguments == ["scripts.time_cell", "cell", "--output", str(output), "--alone"]
+    command = "python -m scripts.time_cell cell --probes back_to_back energy request kernels --output old.json --alone"
+    arguments, output = finished.again(make_record(NAME, command=command), "folder")
+    # What costs most beside the timing is left out.
+    probes = ["--probes", "back_to_back", "request"]
+    assert arguments == ["scripts.time_cell", "cell", *probes, "--output", str(output), "--alone"]
     assert output.parent.name == "folder"
 
 
@@ -116,8 +115,8 @@ class SleepingSession(HostSession):
 
 
 def test_an_independent_timer_agrees_on_a_session_whose_time_is_known():
-    settings = Settings(warmup_runs=2, timed_runs=10, min_seconds=0.02, max_seconds=0.1, target_percent=50)
-    found = agreement.measure(SleepingSession(Cell.parse("resnet18-pytorch-fp32-r64-b1"), 10), settings)
+    limits = {"warmup_runs": 2, "timed_runs": 10, "min_seconds": 0.02, "max_seconds": 0.1, "target_percent": 50}
+    found = agreement.measure(SleepingSession(Cell.parse(NAME), 10), make_record(NAME, **limits).asked)
     assert found["latency_ms"] == pytest.approx(5, rel=0.2)
     assert not found["bound"]
     assert list(found["ratios"]) == ["torch.utils.benchmark / latency"]
@@ -128,8 +127,10 @@ def test_an_independent_timer_agrees_on_a_session_whose_time_is_known():
 def test_each_tool_is_compared_with_the_figure_of_its_kind(monkeypatch):
     monkeypatch.setattr(agreement, "torch_ms", lambda session, statement: 9.0 if "synchronize" in statement else 3.0)
     monkeypatch.setattr(agreement, "triton_ms", lambda session: 8.0)
-    samples = SimpleNamespace(host_ms=[9.0], device_ms=[4.0], submit_ms=[3.5], throughput_ms=6.0)
-    monkeypatch.setattr(agreement.timing, "measure", lambda session, settings: samples)
+    monkeypatch.setattr(agreement.timing, "measure", lambda session, asked: Samples([9.0], [4.0], [3.5]))
+    monkeypatch.setattr(
+        agreement.back_to_back, "measure", lambda session, context: {"ms": context.samples.host_ms[0] - 3}
+    )
     assert agreement.measure(SimpleNamespace(stream=object()), None) == {
         "latency_ms": 9.0,
         "bound": True,  # 3.5 of 4 ms
@@ -161,31 +162,66 @@ def test_the_worst_agreement_of_slow_cells_is_named_whether_too_long_or_too_shor
 def test_a_benchmark_answers_where_a_fork_asks_it_to_and_nowhere_else(monkeypatch, tmp_path):
     def ask(address, arguments, keep):
         monkeypatch.setattr(sys, "argv", arguments)
-        return 0 if loaded.answer(lambda session, settings: [session, settings.timed_runs]) else 1
+        return 0 if loaded.answer(lambda session, asked: [session, asked.timed_runs]) else 1
 
-    record = make_record("resnet18-pytorch-fp32-r64-b1")
-    record["asked"] |= dict.fromkeys(loaded.SETTING_NAMES, 7)
-    monkeypatch.setattr(loaded, "load", lambda given: given["command"])
+    record = make_record(NAME, timed_runs=7)
+    monkeypatch.setattr(loaded, "load", lambda given: given.command)
     monkeypatch.setattr(loaded.client, "ask", ask)
-    assert loaded.in_fork("benchmarks.x", record, str(tmp_path), "address") == [record["command"], 7]
+    assert loaded.in_fork("benchmarks.x", record, str(tmp_path), "address") == [record.command, 7]
     monkeypatch.setattr(sys, "argv", ["benchmarks.x", "5"])
     assert not loaded.answer(None)
 
 
+def test_a_cell_is_loaded_again_from_its_record_and_run_once(monkeypatch, tmp_path):
+    given = {}
+
+    def load(cell, device, artifact, options):
+        given.update(device=device, artifact=artifact, **options)
+        return CornerSession(cell)
+
+    fake_backend(monkeypatch, load, {})
+    np.save(tmp_path / "images.npy", np.ones((2, 3, 64, 64), np.float32))
+    command = f"python -m scripts.time_cell cell --artifact a.onnx --images {tmp_path / 'images.npy'}"
+    record = make_record("resnet18-fake-fp32-r64-b1", command=command, cpu_threads=3, settings={"mode": "fast"})
+    session = loaded.load(record)
+    assert given == {"device": "cpu", "artifact": "a.onnx", "cpu_threads": 3, "settings": {"mode": "fast"}}
+    assert session.output().tolist() == [[1.0] * 10]
+
+
+def test_the_time_beyond_the_windows_is_told_by_step(tmp_path, monkeypatch, capsys):
+    finished_run(
+        tmp_path,
+        monkeypatch,
+        [NAME],
+        probes={"back_to_back": {"ms": 1.0, "runs": 500, "seconds": 0.5}},
+        seconds={"claim": 1.0, "load": 0.25, "timing": 1.0, "back_to_back": 0.75},
+    )
+    overhead.main()
+    said = capsys.readouterr().out
+    assert "overhead: 0.200 s a cell" in said  # of a second, 0.1 + 0.2 + 0.5 s were measured
+    steps = dict(line.rsplit(None, 2)[:2] for line in said.splitlines() if line.startswith("  "))
+    assert {name.strip(): float(value) for name, value in steps.items()} == {
+        "timing": 0.7,
+        "back_to_back": 0.25,
+        "load": 0.25,
+        "launch, write, end": -2.0,
+    }
+
+
 def test_a_file_of_a_record_is_read_from_its_command():
-    record = {"command": "python -m scripts.time_cell cell --artifact a/b.pth --build --images i.npy"}
+    record = make_record(NAME, command="python -m scripts.time_cell cell --artifact a/b.pth --build --images i.npy")
     assert loaded.file_of(record, "artifact") == "a/b.pth"
     assert loaded.file_of(record, "images") == "i.npy"
 
 
-def finished_run(folder, monkeypatch, names):
+def finished_run(folder, monkeypatch, names, **changes):
     """Make `folder` the current one, with a record of each cell."""
     (folder / "artifacts" / "timings").mkdir(parents=True)
     (folder / ".snakemake" / "metadata").mkdir(parents=True)
     monkeypatch.chdir(folder)
     for name in names:
         path = f"artifacts/timings/{name}-round1.json"
-        (folder / path).write_text(json.dumps(make_record(name)))
+        write(folder / path, make_record(name, **changes))
         encoded = finished.base64.urlsafe_b64encode(path.encode()).decode()
         (folder / ".snakemake" / "metadata" / encoded).write_text('{"starttime": 0, "endtime": 1}')
 
@@ -224,7 +260,7 @@ def test_the_cost_of_telemetry_is_latency_with_it_over_latency_without(monkeypat
         def stop(self):
             return self.uuid and {}
 
-    monkeypatch.setattr(telemetry_cost, "Telemetry", Sampler)
+    monkeypatch.setattr(telemetry_cost, "Sampler", Sampler)
     monkeypatch.setattr(telemetry_cost.gpus, "claim", lambda: "GPU-1")
     monkeypatch.setattr(
         telemetry_cost.timing, "measure", lambda *_: SimpleNamespace(host_ms=[1.5 if order[-1] else 1.0])

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from speedgrid import backends
-from speedgrid.backends import torch_tensorrt
+from speedgrid.backends import missing, torch_tensorrt
 from speedgrid.builders import modelopt as calibrated
 from speedgrid.data.sequence import images
 from speedgrid.grid import Cell
@@ -22,7 +22,7 @@ def cell(precision):
 
 
 def test_without_modelopt_a_quantised_engine_is_unsupported_with_what_to_install(monkeypatch):
-    monkeypatch.setattr(calibrated, "find_spec", lambda name: None)
+    monkeypatch.setattr(missing, "find_spec", lambda name: None)
     monkeypatch.setattr(torch_tensorrt, "flavour", lambda: {"torch-tensorrt": "2.14.0"})
     for precision in ("int8", "fp8"):
         reason = torch_tensorrt.unsupported(cell(precision), "cuda")
@@ -41,7 +41,7 @@ def test_without_modelopt_a_quantised_engine_is_unsupported_with_what_to_install
     ],
 )
 def test_only_full_tensorrt_has_int8_activations(monkeypatch, flavour, precision, reason):
-    monkeypatch.setattr(calibrated, "find_spec", lambda name: SimpleNamespace(name=name))
+    monkeypatch.setattr(missing, "find_spec", lambda name: SimpleNamespace(name=name))
     monkeypatch.setattr(torch_tensorrt, "flavour", lambda: {flavour: "2.14.0"})
     found = torch_tensorrt.unsupported(cell(precision), "cuda")
     assert found is None if reason is None else found.startswith(reason)

@@ -7,8 +7,10 @@ import time
 import pytest
 from builders import Clock
 
-from speedgrid.measure import energy
+from speedgrid.grid import Cell
+from speedgrid.measure import energy, probes
 from speedgrid.measure.energy import EnergyCounter, mean_power, next_change, per_call
+from speedgrid.measure.probes import energy as probe
 
 
 class FakeDriver:
@@ -185,3 +187,19 @@ def test_a_session_on_a_gpu_without_a_counter_has_no_energy_and_does_not_run():
     gpu = Gpu()
     assert per_call(gpu, EnergyCounter(None), 0.001) is None
     assert gpu.calls == 0
+
+
+@pytest.mark.parametrize("uuid", ["GPU-1", None])
+def test_the_probe_measures_the_gpu_of_its_session_for_calls_as_long_as_they_are(monkeypatch, uuid):
+    monkeypatch.setattr(probe, "per_call", lambda session, counter, seconds: (session, counter, seconds))
+    monkeypatch.setattr(probe, "EnergyCounter", str)
+    assert probe.measure("session", probes.Context(None, uuid, None, 0.25)) == ("session", str(uuid), 0.25)
+
+
+@pytest.mark.parametrize(
+    ("device", "turn", "asked"), [("cuda", "round1", True), ("cuda", "round2", False), ("cpu", "round1", False)]
+)
+def test_energy_is_asked_for_in_the_first_round_on_a_gpu_at_the_resolutions_that_want_it(device, turn, asked):
+    cell = Cell.parse("resnet18-pytorch-fp32-r64-b8")
+    assert probe.asked(cell, turn, device, {"energy_resolutions": [64]}, cell) is asked
+    assert not probe.asked(cell, turn, device, {"energy_resolutions": [32]}, cell)

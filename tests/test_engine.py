@@ -105,7 +105,7 @@ def test_a_build_works_beside_others_unless_its_compiler_times_kernels(tmp_path,
 def test_builds_of_another_environment_share_no_timing_cache(monkeypatch):
     names = set()
     for text in ("driver 1", "driver 1", "driver 2"):
-        monkeypatch.setattr(engine.environment, "fingerprint", lambda device, backend, text=text: text)
+        monkeypatch.setattr(engine, "fingerprint", lambda machine, backend, text=text: text)
         names.add(engine.timing_cache("engines/one.ts"))
     assert len(names) == 2
     assert all(name.startswith("engines/timing-") for name in names)

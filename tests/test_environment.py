@@ -144,7 +144,7 @@ def test_a_gpu_is_described_and_a_value_that_it_does_not_give_is_none(monkeypatc
     def nvml():
         yield Api()
 
-    monkeypatch.setattr(environment, "nvml", nvml)
+    monkeypatch.setattr(graphics, "nvml", nvml)
     assert graphics.gpu() == {
         "gpu": "NVIDIA H200",
         "gpu_uuid": "GPU-1",

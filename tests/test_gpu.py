@@ -15,9 +15,12 @@ from speedgrid.evidence import reference
 from speedgrid.grid import Cell
 from speedgrid.launcher import ADDRESS_VARIABLE, client, server
 from speedgrid.machine import data_sheet, environment
+from speedgrid.measure import probes
+from speedgrid.measure.probes import kernels, request
 from speedgrid.model import weights
 from speedgrid.precision import PRECISIONS, stored
-from speedgrid.table import request as costs
+from speedgrid.record import Record, read
+from speedgrid.table.verdict import judge, parity_of
 
 pytestmark = pytest.mark.gpu
 
@@ -42,8 +45,8 @@ SHOWN_BY_KERNELS = """
 import sys
 from speedgrid import backends
 from speedgrid.data import sequence as images
-from speedgrid.evidence import kernels
 from speedgrid.grid import Cell
+from speedgrid.measure.probes import kernels
 cell = Cell.parse(sys.argv[1])
 options = {"cpu_threads": 0, "settings": backends.settings(cell.backend)}
 session = backends.get(cell.backend).load(cell, "cuda", sys.argv[2], options)
@@ -81,27 +84,32 @@ def arguments(inputs, cell: Cell, artifact: str, build: str | None = None) -> li
     for name in ("images", "logits", "expected"):
         given += [f"--{name}", next(path for file, path in paths.items() if file.startswith(name))]
     given += ["--build", build] if build else []
-    return [*given, "--options", json.dumps(OPTIONS), "--output", str(folder / "record.json")]
+    given += ["--options", json.dumps(OPTIONS), "--output", str(folder / "record.json")]
+    return [*given, "--probes", "back_to_back"]
 
 
-def measure(inputs, *what, more=()) -> dict:
-    """Measure one cell in a fork of the launcher, as the workflow does. more: further options of the script."""
+def measure(inputs, *what, more=()) -> Record:
+    """Measure one cell in a fork of the launcher, as the workflow does. more: further probes of the script."""
     assert client.ask(os.environ[ADDRESS_VARIABLE], [*arguments(inputs, *what), *more], None) == 0
-    return json.loads((inputs[0] / "record.json").read_text())
+    return read(inputs[0] / "record.json")
 
 
-def assert_proven(record: dict, precision: str) -> None:
+def labelled(record: Record) -> tuple[str, str | None]:
+    """Return the status that a record is judged to have, and the precision that was observed."""
+    return judge(record)[::2]
+
+
+def assert_proven(record: Record, precision: str) -> None:
     """A record that is ok has samples of both clocks, memory on the GPU, telemetry and the precision of its label."""
-    assert record["status"] == "ok", record.get("traceback", record["reason"])
-    assert record["observed_precision"] == precision
-    samples = record["samples"]
-    assert len(samples["host_ms"]) == len(samples["device_ms"]) == len(samples["submit_ms"]) >= 50
-    assert np.median(samples["device_ms"]) <= np.median(samples["host_ms"])
-    assert samples["throughput_ms"] > 0
-    assert record["memory"]["peak_mb"] > 20
-    assert not record["memory"]["whole_device"]
-    assert record["telemetry"]["power_w"] > 0
-    assert record["telemetry"]["sm_clock_mhz"] > 0
+    assert labelled(record) == ("ok", precision), record.traceback or judge(record).reason
+    samples = record.seen.samples
+    assert len(samples.host_ms) == len(samples.device_ms) == len(samples.submit_ms) >= 50
+    assert np.median(samples.device_ms) <= np.median(samples.host_ms)
+    assert record.seen.probes["back_to_back"]["ms"] > 0
+    assert record.seen.memory.peak_mb() > 20
+    assert not record.seen.memory.whole_device
+    for readings in (record.seen.telemetry.power_w, record.seen.telemetry.sm_clock_mhz):
+        assert np.median([one for one in readings if one is not None]) > 0
 
 
 @pytest.mark.parametrize("precision", ["fp32", "tf32", "fp16", "bf16"])
@@ -115,14 +123,14 @@ def test_onnxruntime_runs_what_its_label_says_on_the_gpu_alone(inputs, precision
     file = inputs[1][f"{stored(precision, 'cuda')}.onnx"]
     record = measure(inputs, Cell("resnet18", "onnxruntime", precision, RESOLUTION, 4), file)
     assert_proven(record, precision)
-    assert list(record["details"]["nodes_per_provider"]) == ["CUDAExecutionProvider"]
+    assert list(record.seen.details["nodes_per_provider"]) == ["CUDAExecutionProvider"]
 
 
 def test_onnxruntime_runs_bf16_or_names_the_operator_that_it_lacks(inputs):
     # 1.31 has MaxPool on the GPU up to opset 21, and convolutions in bf16 begin with opset 22.
     record = measure(inputs, Cell("resnet18", "onnxruntime", "bf16", RESOLUTION, 4), inputs[1]["bf16.onnx"])
-    if record["status"] == "unsupported":
-        assert record["reason"] == "ONNX Runtime's CUDAExecutionProvider runs no MaxPool of opset 22 in bf16"
+    if record.status == "unsupported":
+        assert record.reason == "ONNX Runtime's CUDAExecutionProvider runs no MaxPool of opset 22 in bf16"
     else:
         assert_proven(record, "bf16")
 
@@ -143,7 +151,7 @@ def others(inputs, tmp_path_factory):
 def test_onnxruntime_runs_a_model_whose_shapes_depend_on_the_batch_size_on_the_gpu_alone(others):
     record = measure(others, Cell("convnext_tiny", "onnxruntime", "bf16", RESOLUTION, 4), others[1]["bf16.onnx"])
     assert_proven(record, "bf16")
-    assert list(record["details"]["nodes_per_provider"]) == ["CUDAExecutionProvider"]
+    assert list(record.seen.details["nodes_per_provider"]) == ["CUDAExecutionProvider"]
 
 
 @pytest.mark.parametrize("precision", ["fp32", "tf32", "fp16", "bf16"])
@@ -161,7 +169,7 @@ def test_an_engine_is_built_whole_and_its_true_precision_is_seen(inputs, precisi
     record = measure(inputs, cell, artifact, str(build))
     if precision == "fp32":
         # TensorRT-RTX runs TF32 whatever disable_tf32 says: the row must not pass as fp32 unless it is.
-        assert (record["status"], record["observed_precision"]) in {
+        assert labelled(record) in {
             ("ok", "fp32"),
             ("wrong_precision", "tf32"),
         }
@@ -173,7 +181,7 @@ def test_an_engine_is_built_whole_and_its_true_precision_is_seen(inputs, precisi
 def test_tuned_pytorch_runs_what_its_label_says_from_a_graph(inputs, precision):
     record = measure(inputs, Cell("resnet18", "pytorch_tuned", precision, RESOLUTION, 4), inputs[1]["weights.pth"])
     assert_proven(record, precision)
-    details = record["details"]
+    details = record.seen.details
     assert (details["memory_format"], details["cudnn_benchmark"], details["cuda_graph"]) == (
         "channels_last",
         True,
@@ -187,8 +195,8 @@ def test_tuned_onnxruntime_runs_what_its_label_says_on_the_gpu_alone(inputs, pre
     cell = Cell("resnet18", "onnxruntime_tuned", precision, RESOLUTION, 4)
     record = measure(inputs, cell, inputs[1][f"{stored}.onnx"])
     assert_proven(record, precision)
-    assert list(record["details"]["nodes_per_provider"]) == ["CUDAExecutionProvider"]
-    assert record["details"]["provider_options"]["enable_cuda_graph"] == "1"
+    assert list(record.seen.details["nodes_per_provider"]) == ["CUDAExecutionProvider"]
+    assert record.seen.details["provider_options"]["enable_cuda_graph"] == "1"
 
 
 def built(inputs, script: str, cell: Cell, *given: str) -> tuple[str, str]:
@@ -207,8 +215,8 @@ def test_compiled_pytorch_runs_what_its_label_says_from_a_graph(inputs, precisio
     given = ["--weights", inputs[1]["weights.pth"], "--package"]
     record = measure(inputs, cell, *built(inputs, "compile_inductor", cell, *given))
     assert_proven(record, precision)
-    assert record["details"]["cuda_graph"]
-    assert record["build"]["cold_cache"]
+    assert record.seen.details["cuda_graph"]
+    assert record.build["cold_cache"]
 
 
 @pytest.mark.parametrize("precision", ["fp32", "tf32", "fp16", "bf16"])
@@ -220,10 +228,10 @@ def test_tensorrts_own_engine_runs_whole_and_its_true_precision_is_seen(inputs, 
     record = measure(inputs, cell, *built(inputs, "compile_tensorrt", cell, *given))
     if precision == "fp32":
         # TensorRT-RTX runs TF32 whatever it is told: the row must not pass as fp32 unless it is.
-        assert (record["status"], record["observed_precision"]) in {("ok", "fp32"), ("wrong_precision", "tf32")}
+        assert labelled(record) in {("ok", "fp32"), ("wrong_precision", "tf32")}
     else:
         assert_proven(record, precision)
-    assert record["details"]["coverage_percent"] == 100
+    assert record.seen.details["coverage_percent"] == 100
 
 
 @pytest.mark.parametrize("backend", ["pytorch_tuned", "onnxruntime_tuned", "inductor", "tensorrt"])
@@ -242,7 +250,7 @@ def test_a_fresh_process_measures_as_a_fork_of_the_launcher_does(inputs, backend
             *built(inputs, "compile_tensorrt", cell, "--onnx", file, "--description", str(description), "--engine"),
         ]
     assert client.run_alone(arguments(inputs, *what)) == 0
-    assert_proven(json.loads((inputs[0] / "record.json").read_text()), "fp16")
+    assert_proven(read(inputs[0] / "record.json"), "fp16")
 
 
 def test_an_engine_of_torch_tensorrt_is_replayed_from_a_graph(inputs):
@@ -251,14 +259,14 @@ def test_an_engine_of_torch_tensorrt_is_replayed_from_a_graph(inputs):
     artifact = built(inputs, "compile_trt", cell, *given)
     record = measure(inputs, Cell("resnet18", "torch_tensorrt_graph", "fp16", RESOLUTION, 4), *artifact)
     assert_proven(record, "fp16")
-    assert record["details"]["cuda_graph"]
+    assert record.seen.details["cuda_graph"]
 
 
 def test_onnx_runtimes_tensorrt_runs_or_says_what_it_lacks(inputs):
     cell = Cell("resnet18", "onnxruntime_tensorrt", "fp16", RESOLUTION, 4)
     record = measure(inputs, cell, inputs[1]["fp16.onnx"])
-    if record["status"] == "unavailable":
-        assert "TensorRT" in record["reason"]
+    if record.status == "unavailable":
+        assert "TensorRT" in record.reason
     else:
         assert_proven(record, "fp16")
 
@@ -277,14 +285,14 @@ def test_a_quantised_engine_proves_what_it_executes_or_is_no_row_of_that_precisi
     built = json.loads(build.read_text())
     assert built["status"] == "ok", built
     record = measure(inputs, cell, artifact, str(build))
-    if precision == "fp8" and record["reason"] == "outputs are missing or not finite":
+    if precision == "fp8" and record.seen and parity_of(record) is None:
         # TensorRT-RTX 1.4 on an H100: right where the first convolution or the classifier alone is quantised, NaN where
         # one convolution between them is, though no input exceeds the range that it was calibrated for.
-        pytest.xfail(f"the engine computes NaN, withheld as {record['status']}: {record['reason']}")
+        pytest.xfail(f"the engine computes NaN, withheld as {judge(record).status}: {judge(record).reason}")
     if built["quantised_nodes"]["executed"]:
         assert_proven(record, precision)
     else:
-        assert record["status"] == "wrong_precision", record["reason"]
+        assert judge(record).status == "wrong_precision", judge(record).reason
 
 
 @pytest.mark.parametrize(
@@ -307,9 +315,9 @@ def test_a_cell_that_is_too_large_is_tried_again_alone_and_then_an_out_of_memory
     given = arguments(inputs, Cell("resnet18", "pytorch", "fp32", RESOLUTION, 8192), inputs[1]["weights.pth"])
     python("-c", LITTLE_MEMORY, *given, code=os.EX_TEMPFAIL)
     python("-c", LITTLE_MEMORY, *given, "--alone")
-    record = json.loads((inputs[0] / "record.json").read_text())
-    assert record["status"] == "out_of_memory"
-    assert "memory" in record["reason"].lower()
+    record = read(inputs[0] / "record.json")
+    assert record.status == "out_of_memory"
+    assert "memory" in record.reason.lower()
 
 
 def test_what_the_gpu_can_do_is_measured_and_below_its_data_sheet(tmp_path):
@@ -331,14 +339,24 @@ def test_what_the_gpu_can_do_is_measured_and_below_its_data_sheet(tmp_path):
 @pytest.mark.parametrize(("backend", "artifact"), [("pytorch", "weights.pth"), ("onnxruntime", "fp16.onnx")])
 def test_the_steps_of_a_request_add_up_to_the_whole_on_both_ways(inputs, backend, artifact, batch_size):
     cell = Cell("resnet18", backend, "fp16", RESOLUTION, batch_size)
-    record = measure(inputs, cell, inputs[1][artifact], more=["--end-to-end"])
+    record = measure(inputs, cell, inputs[1][artifact], more=["request"])
     assert_proven(record, "fp16")
-    found = record["end_to_end"]
+    found = record.seen.probes["request"]
     assert "error" not in found, found
-    columns = costs.columns([record])
-    assert all(columns[name] > 0 for name in costs.COLUMNS), columns
+    columns = request.columns([record], {})
+    assert all(columns[one.name] > 0 for one in request.COLUMNS), columns
     for sample in found["samples"].values():
         assert len(sample["host_ms"]) == len(sample["device_ms"]) >= 5
+
+
+def test_every_probe_measures_on_a_gpu(inputs):
+    names = [*probes.all_probes()]
+    record = measure(inputs, Cell("resnet18", "pytorch", "fp16", RESOLUTION, 32), inputs[1]["weights.pth"], more=names)
+    assert_proven(record, "fp16")
+    # Boards without the counter have no energy.
+    assert {*names} - {"energy"} <= {*record.seen.probes} <= {*names}
+    assert "fp16" in kernels.evidence(record.seen.probes["kernels"]["ms"])
+    assert all(one["joules_per_call"] > 0 for one in probes.seen([record], "energy"))
 
 
 def test_a_gpu_and_a_cpu_preprocess_alike():

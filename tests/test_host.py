@@ -5,9 +5,12 @@ import sys
 import time
 
 import pytest
+from builders import make_record, make_refusal
 
 from speedgrid.measure import host
 from speedgrid.measure.host import HostLoad
+from speedgrid.record import Host
+from speedgrid.table.conditions import pace
 
 
 @pytest.fixture
@@ -31,28 +34,28 @@ def test_time_of_others_is_what_is_busy_and_not_our_own(machine):
     load = HostLoad()
     # In 2 s: 3 s user, 1 s system and 0.5 s in interrupts, 1.5 s of it ours; 0.4 s stolen; waiting for disks is idle.
     machine(12.0, 6.5, "1300 0 600 91000 400 20 30 40 0 0")
-    assert load.as_dict() == {"busy_elsewhere_cores": 1.5, "stolen_cores": 0.2, "pace_ms": [0.0, 0.0]}
+    assert load.read() == Host(busy_elsewhere_cores=1.5, stolen_cores=0.2, pace_ms=[0.0, 0.0])
 
 
 def test_our_own_time_is_never_counted_as_less_than_nothing(machine):
     machine(0.0, 0.0, "0 0 0 0 0 0 0 0 0 0")
     load = HostLoad()
     machine(1.0, 1.0, "99 0 0 0 0 0 0 0 0 0")  # ticks are coarse
-    assert load.as_dict()["busy_elsewhere_cores"] == 0
+    assert load.read().busy_elsewhere_cores == 0
 
 
 def test_a_system_that_does_not_tell_gives_nothing(tmp_path, monkeypatch):
     monkeypatch.setattr(host, "STAT", tmp_path / "missing")
-    assert HostLoad().as_dict() is None
+    assert HostLoad().read() is None
 
 
 def test_a_busy_neighbour_is_seen():
     with subprocess.Popen([sys.executable, "-c", "while True: pass"]) as neighbour:
         load = HostLoad()
         time.sleep(0.5)
-        found = load.as_dict()
+        found = load.read()
         neighbour.kill()
-    assert found["busy_elsewhere_cores"] + found["stolen_cores"] > 0.3
+    assert found.busy_elsewhere_cores + found.stolen_cores > 0.3
 
 
 def test_the_processors_pace_is_what_fixed_work_takes_it(monkeypatch):
@@ -63,7 +66,8 @@ def test_the_processors_pace_is_what_fixed_work_takes_it(monkeypatch):
 
 
 def test_the_pace_of_a_record_is_that_before_and_after():
-    assert host.pace_of({"host": {"pace_ms": [0.5, 0.7]}}) == pytest.approx(0.6)
-    assert host.pace_of({"host": {"busy_elsewhere_cores": 1.0}}) is None  # of an older version
-    assert host.pace_of({"host": None}) is None
-    assert host.pace_of({}) is None
+    name = "resnet18-pytorch-fp32-r64-b1"
+    assert pace(make_record(name, host=Host(1.0, 0.0, [0.5, 0.7]))) == pytest.approx(0.6)
+    assert pace(make_record(name, host=Host(1.0, 0.0))) is None  # of an older version
+    assert pace(make_record(name, host=None)) is None
+    assert pace(make_refusal(name, "failed", "lost")) is None

@@ -1,9 +1,13 @@
 """What names of CUDA kernels say about the arithmetic."""
 
-import pytest
+from dataclasses import replace
 
-from speedgrid.evidence import kernels
-from speedgrid.evidence.kernels import evidence
+import pytest
+from builders import make_record, make_table
+
+from speedgrid.grid import Cell
+from speedgrid.measure.probes import kernels
+from speedgrid.measure.probes.kernels import evidence
 
 NAMES = {
     # Names in libcudnn_engines_precompiled (cuDNN 9.24): XMMA convolutions for Ampere and Hopper.
@@ -170,10 +174,44 @@ def test_a_profiler_that_fails_costs_nothing_and_says_why(monkeypatch):
         raise RuntimeError("CUPTI\nis taken")
 
     monkeypatch.setattr(kernels, "names", refuse)
-    assert kernels.witness(None) == {"evidence": [], "ms": {}, "error": "RuntimeError: CUPTI is taken"}
+    assert kernels.measure(None, None) == {"ms": {}, "error": "RuntimeError: CUPTI is taken"}
 
 
 def test_a_witness_has_the_times_of_its_kernels(monkeypatch):
     found = {"volta_h884gemm_64x64_ldg8_nn": 0.25, "elementwise_kernel": 0.125}
     monkeypatch.setattr(kernels, "names", lambda session: found)
-    assert kernels.witness(None) == {"evidence": ["fp16"], "ms": found}
+    assert kernels.measure(None, None) == {"ms": found}
+
+
+@pytest.mark.parametrize(
+    ("seen", "shown"),
+    [
+        (
+            [{"ms": {"volta_h884gemm_64x64_ldg8_nn": 0.25, "elementwise_kernel": 0.125, "ampere_sgemm_64": 1}}],
+            "fp16, fp32",
+        ),
+        ([{"ms": {"elementwise_kernel": 0.125}}], None),
+        ([{"ms": {}, "error": "RuntimeError: CUPTI is taken"}], None),
+        ([], None),
+    ],
+)
+def test_the_table_has_the_precisions_that_the_names_show(seen, shown):
+    records = [make_record("resnet18-pytorch-fp16-r64-b1", probes={"kernels": one}) for one in seen]
+    records.append(make_record("resnet18-pytorch-fp16-r64-b1", turn="round2"))
+    assert make_table(records).kernels[0] == shown
+
+
+@pytest.mark.parametrize(
+    ("device", "turn", "batch_size", "asked"),
+    [
+        ("cuda", "round1", 8, True),
+        ("cpu", "round1", 8, False),
+        ("cuda", "round2", 8, False),
+        ("cuda", "round1", 1, False),
+    ],
+)
+def test_they_are_looked_at_in_the_first_round_on_a_gpu_at_the_batch_size_of_the_control(
+    device, turn, batch_size, asked
+):
+    control = Cell.parse("resnet18-pytorch-fp32-r64-b8")
+    assert kernels.asked(replace(control, batch_size=batch_size), turn, device, {}, control) is asked

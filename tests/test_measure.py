@@ -4,14 +4,17 @@ import itertools
 import json
 import os
 import re
+import runpy
+import sys
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 from builders import EXPECTED, Clock, CornerSession, corner_logits, fake_backend
 
-from speedgrid import record
+from speedgrid import record, settings
 from speedgrid.backends.session import UnsupportedError
 from speedgrid.data.sequence import images
 from speedgrid.grid import Cell
@@ -19,7 +22,9 @@ from speedgrid.launcher import outputs
 from speedgrid.machine.threads import physical_cores
 from speedgrid.measure import cell as measure
 from speedgrid.measure import loading
-from speedgrid.measure.cell import measure_cell
+from speedgrid.measure.loading import Files
+from speedgrid.record import Expected
+from speedgrid.table.verdict import judge, parity_of
 
 CELL = Cell("none", "fake", "fp32", 32, 2)
 OPTIONS = {
@@ -31,8 +36,11 @@ OPTIONS = {
     "target_percent": 1e9,
 }
 SETTINGS = {"speed": "high"}
-STEPS = ["claim", "describe", "import", "context", "load", "first_call", "queue"]
-STEPS += ["telemetry", "timing", "parity", "energy", "end_to_end", "kernels"]
+STEPS = ["claim", "describe", "import", "context", "load", "first_call", "queue", "telemetry", "timing", "parity"]
+
+
+def measure_cell(files, cell=CELL, turn="round1", device="cpu", probes=(), **options):
+    return measure.measure_cell(files, measure.asked_of(cell, turn, device, OPTIONS | options, list(probes)))
 
 
 @pytest.fixture
@@ -48,13 +56,9 @@ def files(tmp_path_factory):
     np.save(folder / "images.npy", pictures)
     np.save(folder / "logits.npy", corner_logits(pictures))
     outputs.write_json(folder / "expected.json", {"snr_db": EXPECTED, "uneven_db": 3.0})
-    return {
-        "artifact": "none",
-        "images": folder / "images.npy",
-        "logits": folder / "logits.npy",
-        "expected": folder / "expected.json",
-        "build": None,
-    }
+    names = ("images.npy", "logits.npy", "expected.json")
+    pictures, logits, expected = (str(folder / name) for name in names)
+    return Files("none", pictures, None, logits, expected)
 
 
 def raising(error):
@@ -65,25 +69,27 @@ def raising(error):
 
 
 def test_a_measurement_that_works_is_a_whole_record(backend, files, tmp_path):
-    found = measure_cell(CELL, "round2", "cpu", files, OPTIONS)
-    assert (found["status"], found["reason"], found["observed_precision"]) == ("ok", "", "fp32")
-    assert len(found["samples"]["host_ms"]) == 5
-    assert found["samples"]["device_ms"] == []
-    assert found["cell"] == {"model": "none", "backend": "fake", "precision": "fp32", "resolution": 32, "batch_size": 2}
-    assert found["turn"] == "round2"
-    assert found["asked"] == {"device": "cpu", **OPTIONS, "settings": SETTINGS}
-    assert found["parity"]["images"] == 5
-    assert (found["parity"]["expected_snr_db"], found["parity"]["expected_uneven_db"]) == (EXPECTED, 3.0)
-    assert list(found["seconds"]) == STEPS
-    assert all(seconds >= 0 for seconds in found["seconds"].values())
-    assert found["command"].startswith("python -m scripts.")
-    assert re.fullmatch(r".+ CPUs\), numpy [\d.]+", found["fingerprint"])
-    assert found["telemetry"] is None
-    assert found["energy"] is found["end_to_end"] is None
-    assert set(found["memory"]["readings_mb"]) == {"baseline", "loaded", "timed"}
-    assert (found["memory"]["whole_device"], found["memory"]["other_processes"]) == (False, None)
-    outputs.write_json(tmp_path / "one.json", found)
-    assert record.read(tmp_path / "one.json") == json.loads(json.dumps(found))
+    found = measure_cell(files, turn="round2")
+    assert (found.status, found.reason, judge(found)) == ("ok", "", ("ok", "", "fp32"))
+    assert len(found.host_ms) == 5
+    assert found.seen.samples.device_ms == []
+    assert (found.cell, found.turn, found.format) == (CELL, "round2", record.FORMAT)
+    asked = found.asked
+    assert (asked.device, asked.settings, asked.probes) == ("cpu", SETTINGS, [])
+    assert {name: getattr(asked, name) for name in OPTIONS} == OPTIONS
+    assert found.seen.errors.images == 5
+    assert found.seen.expected == Expected(EXPECTED, 3.0)
+    assert found.seen.parity is None  # it is made from the errors
+    assert list(found.seen.seconds) == STEPS
+    assert all(seconds >= 0 for seconds in found.seen.seconds.values())
+    assert found.command.startswith("python -m scripts.")
+    assert re.fullmatch(r".+ CPUs\), numpy [\d.]+", found.fingerprint)
+    assert (found.seen.telemetry, found.seen.probes) == (None, {})
+    memory = found.seen.memory
+    assert set(memory.readings_mb) == {"baseline", "loaded", "timed"}
+    assert (memory.whole_device, memory.other_processes) == (False, None)
+    record.write(tmp_path / "one.json", found)
+    assert record.read(tmp_path / "one.json") == found
 
 
 def test_laps_are_the_seconds_between_ends_of_steps(monkeypatch):
@@ -102,13 +108,12 @@ def test_steps_take_the_time_that_they_took(backend, files):
         return CornerSession(cell)
 
     backend.load = load
-    seconds = measure_cell(CELL, "round1", "cpu", files, OPTIONS)["seconds"]
+    seconds = measure_cell(files).seen.seconds
     assert seconds["load"] >= 0.2 > seconds["parity"]
 
 
 def test_no_number_of_threads_means_one_for_each_core(backend, files):
-    found = measure_cell(CELL, "round1", "cpu", files, OPTIONS | {"cpu_threads": 0})
-    assert found["asked"]["cpu_threads"] == physical_cores()
+    assert measure_cell(files, cpu_threads=0).asked.cpu_threads == physical_cores()
 
 
 def test_memory_of_what_is_loaded_is_counted(backend, files):
@@ -122,25 +127,26 @@ def test_memory_of_what_is_loaded_is_counted(backend, files):
                 self.weights.write(b"1" * 1_000_000)
 
     backend.load = lambda cell, *_: Large(cell)
-    assert 49 < measure_cell(CELL, "round1", "cpu", files, OPTIONS)["memory"]["peak_mb"] < 60
+    assert 49 < measure_cell(files).seen.memory.peak_mb() < 60
 
 
 def test_a_backend_that_raises_is_failed_with_the_reason_in_one_line(backend, files):
     backend.load = raising(RuntimeError("the driver\n   died"))
-    found = measure_cell(CELL, "round1", "cpu", files, OPTIONS)
-    assert (found["status"], found["reason"]) == ("failed", "RuntimeError: the driver died")
-    assert "samples" not in found
-    assert "in load" in found["traceback"]
+    found = measure_cell(files)
+    assert (found.status, found.reason) == ("failed", "RuntimeError: the driver died")
+    assert judge(found) == ("failed", found.reason, None)
+    assert found.seen is None
+    assert "in load" in found.traceback
 
 
 def test_an_exception_without_text_is_named(backend, files):
     backend.load = raising(KeyError())
-    assert measure_cell(CELL, "round1", "cpu", files, OPTIONS)["reason"] == "KeyError: KeyError"
+    assert measure_cell(files).reason == "KeyError: KeyError"
 
 
 def test_a_long_reason_is_cut(backend, files):
     backend.load = raising(RuntimeError("x" * 10_000))
-    reason = measure_cell(CELL, "round1", "cpu", files, OPTIONS)["reason"]
+    reason = measure_cell(files).reason
     assert len(reason) < 330
     assert reason.endswith("...")
 
@@ -156,7 +162,7 @@ def test_a_call_that_fails_during_timing_is_failed_too(backend, files):
 
     session.spoil = spoil
     backend.load = lambda *_: session
-    assert measure_cell(CELL, "round1", "cpu", files, OPTIONS)["reason"] == "RuntimeError: lost"
+    assert measure_cell(files).reason == "RuntimeError: lost"
 
 
 @pytest.mark.parametrize(
@@ -169,8 +175,8 @@ def test_a_call_that_fails_during_timing_is_failed_too(backend, files):
 )
 def test_an_error_of_memory_is_out_of_memory(backend, files, error):
     backend.load = raising(error)
-    found = measure_cell(CELL, "round1", "cpu", files, OPTIONS)
-    assert (found["status"], found["reason"]) == ("out_of_memory", str(error))
+    found = measure_cell(files)
+    assert (found.status, found.reason) == ("out_of_memory", str(error))
 
 
 TOO_LARGE = RuntimeError("CUDA out of memory")
@@ -180,7 +186,7 @@ def test_memory_that_ran_out_where_others_have_some_of_it_is_to_be_tried_again(b
     backend.load = raising(TOO_LARGE)
     monkeypatch.setattr(measure.gpus, "crowded", lambda: True)
     with pytest.raises(SystemExit) as caught:
-        measure_cell(CELL, "round1", "cpu", files, OPTIONS)
+        measure_cell(files)
     assert caught.value.code == os.EX_TEMPFAIL
     assert caught.value.__cause__ is TOO_LARGE
 
@@ -188,22 +194,44 @@ def test_memory_that_ran_out_where_others_have_some_of_it_is_to_be_tried_again(b
 def test_memory_that_ran_out_with_nobody_else_there_is_a_record(backend, files, monkeypatch):
     backend.load = raising(TOO_LARGE)
     monkeypatch.setattr(measure.gpus, "crowded", lambda: False)
-    assert measure_cell(CELL, "round1", "cpu", files, OPTIONS)["status"] == "out_of_memory"
+    assert measure_cell(files).status == "out_of_memory"
 
 
 def test_another_error_where_others_are_loaded_is_a_record(backend, files, monkeypatch):
     backend.load = raising(RuntimeError("lost"))
     monkeypatch.setattr(measure.gpus, "crowded", lambda: True)
-    assert measure_cell(CELL, "round1", "cpu", files, OPTIONS)["status"] == "failed"
+    assert measure_cell(files).status == "failed"
 
 
-@pytest.mark.parametrize(("asked", "alone"), [({}, False), ({"alone": False}, False), ({"alone": True}, True)])
-def test_a_cell_has_the_gpu_to_itself_from_the_start_if_it_is_asked_to(backend, files, monkeypatch, asked, alone):
-    claims = []
-    monkeypatch.setattr(measure.gpus, "claim", claims.append)
+@pytest.fixture
+def script(backend, files, monkeypatch, tmp_path):
+    """Return a function that times the cell by its script, with further arguments, and returns the record."""
+
+    def run(device, *more):
+        given = ["--device", device, "--options", json.dumps(OPTIONS), "--output", str(tmp_path / "record.json")]
+        for name in ("artifact", "images", "logits", "expected"):
+            given += [f"--{name}", getattr(files, name)]
+        monkeypatch.setattr(sys, "argv", ["scripts/time_cell.py", str(CELL), *given, *more])
+        runpy.run_module("scripts.time_cell", run_name="__main__")
+        return record.read(tmp_path / "record.json")
+
+    return run
+
+
+def test_a_script_writes_the_record_with_the_probes_that_it_was_asked_for(script):
+    found = script("cpu", "--turn", "round2", "--probes", "request")
+    assert (judge(found).status, found.turn, found.asked.probes) == ("ok", "round2", ["request"])
+    assert list(found.seen.probes) == ["request"]
+    assert script("cpu", "--probes").asked.probes == []
+
+
+@pytest.mark.parametrize(("asked", "claims"), [([], [False]), (["--alone"], [True])])
+def test_a_cell_has_the_gpu_to_itself_from_the_start_if_it_is_asked_to(backend, script, monkeypatch, asked, claims):
+    claimed = []
+    monkeypatch.setattr(measure.gpus, "claim", claimed.append)
     backend.available = lambda device: "no GPU"
-    measure_cell(CELL, "round1", "cuda", files | asked, OPTIONS)
-    assert claims == [alone]
+    assert script("cuda", *asked).status == "unavailable"
+    assert claimed == claims
 
 
 @pytest.fixture
@@ -211,7 +239,7 @@ def steps(backend, monkeypatch):
     """Return the list that the steps of a measurement are then noted in."""
     noted = []
 
-    class Telemetry:
+    class Sampler:
         def __init__(self, uuid):
             noted.append("sampler")
 
@@ -220,20 +248,21 @@ def steps(backend, monkeypatch):
 
         def stop(self):
             noted.append("no more samples")
+            return None
 
     def run(logits):
         if noted[-1] != "run":
             noted.append("run")
         return logits
 
-    monkeypatch.setattr(measure, "Telemetry", Telemetry)
+    monkeypatch.setattr(measure, "Sampler", Sampler)
     monkeypatch.setattr(measure.gpus, "measure_alone", lambda: noted.append("alone"))
     backend.load = lambda cell, *_: noted.append("load") or CornerSession(cell, spoil=run)
     return noted
 
 
 def test_a_cell_is_loaded_and_warm_before_it_has_the_gpu_to_itself_and_then_sampled_and_timed(files, steps):
-    assert measure_cell(CELL, "round1", "cpu", files, OPTIONS)["status"] == "ok"
+    assert measure_cell(files).status == "ok"
     assert steps == ["sampler", "load", "run", "alone", "samples", "run", "no more samples", "run"]
 
 
@@ -245,7 +274,7 @@ def test_where_only_the_whole_device_can_be_read_nothing_else_works_while_a_cell
             steps.append("baseline")
 
     monkeypatch.setattr(loading, "MemoryMeter", WholeDevice)
-    assert measure_cell(CELL, "round1", "cpu", files, OPTIONS)["memory"]["whole_device"]
+    assert measure_cell(files).seen.memory.whole_device
     # What was read before it was alone does not count.
     assert steps[: steps.index("load")] == ["sampler", "baseline", "alone", "baseline"]
 
@@ -265,71 +294,72 @@ def too_large():
 )
 def test_real_errors_of_memory_on_a_cpu_are_out_of_memory(backend, files, allocate):
     backend.load = lambda *_: allocate()
-    assert measure_cell(CELL, "round1", "cpu", files, OPTIONS)["status"] == "out_of_memory"
+    assert measure_cell(files).status == "out_of_memory"
 
 
 @pytest.mark.parametrize(("function", "status"), [("available", "unavailable"), ("unsupported", "unsupported")])
 def test_a_refusal_is_a_record_with_its_reason_and_nothing_is_loaded(backend, files, function, status):
     setattr(backend, function, lambda *_: "because")
     backend.load = raising(AssertionError("loaded"))
-    found = measure_cell(CELL, "round1", "cpu", files, OPTIONS)
-    assert (found["status"], found["reason"]) == (status, "because")
-    assert "traceback" not in found
+    found = measure_cell(files)
+    assert (found.status, found.reason) == (status, "because")
+    assert found.traceback is None
 
 
 def test_an_engine_that_was_not_built_hands_its_status_on(backend, files, tmp_path):
     build = tmp_path / "build.json"
     build.write_text(json.dumps({"status": "failed", "reason": "engine build: boom", "build_seconds": None}))
-    found = measure_cell(CELL, "round1", "cpu", files | {"build": str(build)}, OPTIONS)
-    assert (found["status"], found["reason"]) == ("failed", "engine build: boom")
+    found = measure_cell(replace(files, build=str(build)))
+    assert (found.status, found.reason) == ("failed", "engine build: boom")
 
 
 def test_the_build_of_an_engine_is_in_the_record(backend, files, tmp_path):
     build = tmp_path / "build.json"
     build.write_text(json.dumps({"status": "ok", "reason": "", "build_seconds": 1.5}))
-    found = measure_cell(CELL, "round1", "cpu", files | {"build": str(build)}, OPTIONS)
-    assert (found["status"], found["build"]["build_seconds"]) == ("ok", 1.5)
+    found = measure_cell(replace(files, build=str(build)))
+    assert (found.status, found.build["build_seconds"]) == ("ok", 1.5)
 
 
 def test_what_a_runtime_says_only_when_asked_that_it_cannot_do_is_unsupported(backend, files):
     backend.load = raising(UnsupportedError("it leaves MaxPool\n to the CPU"))
-    found = measure_cell(CELL, "round1", "cpu", files, OPTIONS)
-    assert (found["status"], found["reason"]) == ("unsupported", "it leaves MaxPool to the CPU")
+    found = measure_cell(files)
+    assert (found.status, found.reason) == ("unsupported", "it leaves MaxPool to the CPU")
 
 
-def test_a_process_that_was_killed_is_a_failure_with_its_signal(backend, files):
-    found = measure_cell(CELL, "round1", "cpu", files | {"died": "killed by SIGSEGV"}, OPTIONS)
-    assert (found["status"], found["reason"]) == ("failed", "killed by SIGSEGV")
+def test_a_process_that_was_killed_is_a_failure_with_its_signal(backend, script):
+    backend.load = raising(AssertionError("loaded"))
+    found = script("cpu", "--died", "killed by SIGSEGV")
+    assert (found.status, found.reason) == ("failed", "killed by SIGSEGV")
 
 
 def test_outputs_that_are_never_written_are_a_wrong_result(backend, files):
     backend.load = lambda cell, *_: CornerSession(cell, spoil=lambda logits: None)
-    found = measure_cell(CELL, "round1", "cpu", files, OPTIONS)
-    assert (found["status"], found["parity"]) == ("wrong_result", None)
+    found = measure_cell(files)
+    assert (found.status, judge(found).status, parity_of(found)) == ("ok", "wrong_result", None)
 
 
 def test_outputs_that_only_the_first_call_wrote_before_timing_are_a_wrong_result(backend, files, tmp_path):
     calls = itertools.count()
     backend.load = lambda cell, *_: CornerSession(cell, spoil=lambda logits: None if next(calls) else logits)
     # One batch of answers: no other run is compared than those that were timed.
-    np.save(tmp_path / "logits.npy", np.load(files["logits"])[: CELL.batch_size])
-    found = measure_cell(CELL, "round1", "cpu", files | {"logits": tmp_path / "logits.npy"}, OPTIONS)
-    assert (found["status"], found["parity"]) == ("wrong_result", None)
+    np.save(tmp_path / "logits.npy", np.load(files.logits)[: CELL.batch_size])
+    found = measure_cell(replace(files, logits=str(tmp_path / "logits.npy")))
+    assert (found.status, judge(found).status, parity_of(found)) == ("ok", "wrong_result", None)
 
 
 def test_outputs_that_were_wrong_only_while_they_were_timed_are_a_wrong_result(backend, files):
     session = CornerSession(CELL)
     session.spoil = lambda logits: 0 * logits if len(session.fed) == 1 else logits
     backend.load = lambda *_: session
-    found = measure_cell(CELL, "round1", "cpu", files, OPTIONS)
-    assert (found["status"], found["parity"]["snr_db_min"]) == ("wrong_result", 0)
+    found = measure_cell(files)
+    assert (judge(found).status, parity_of(found).snr_db_min) == ("wrong_result", 0)
 
 
 def test_rounded_outputs_are_a_wrong_precision(backend, files):
     backend.load = lambda cell, *_: CornerSession(cell, spoil=lambda logits: logits.astype(np.float16))
-    found = measure_cell(CELL, "round1", "cpu", files, OPTIONS)
-    assert (found["status"], found["observed_precision"]) == ("wrong_precision", "tf32")
-    assert "is that of tf32" in found["reason"]
+    found = measure_cell(files)
+    assert (judge(found).status, judge(found).observed) == ("wrong_precision", "tf32")
+    assert "is that of tf32" in judge(found).reason
 
 
 def test_what_is_expected_of_this_model_decides_which_precision_ran(backend, files, tmp_path):
@@ -337,41 +367,39 @@ def test_what_is_expected_of_this_model_decides_which_precision_ran(backend, fil
     # Rounding the logits alone gives 70 to 80 dB: here less than that is expected of fp32.
     expected = {"fp32": 80.0, "tf32": 20.0, "fp16": 20.0, "bf16": 5.0}
     outputs.write_json(tmp_path / "expected.json", {"snr_db": expected, "uneven_db": 0.0})
-    found = measure_cell(CELL, "round1", "cpu", files | {"expected": tmp_path / "expected.json"}, OPTIONS)
-    assert (found["status"], found["observed_precision"]) == ("ok", "fp32")
-    assert 65 < found["parity"]["snr_db"] < 85
-    assert found["parity"]["expected_snr_db"] == expected
+    found = measure_cell(replace(files, expected=str(tmp_path / "expected.json")))
+    assert (judge(found).status, judge(found).observed) == ("ok", "fp32")
+    assert 65 < parity_of(found).snr_db < 85
+    assert found.seen.expected.snr_db == expected
 
 
 def test_outputs_of_nothing_but_zeros_are_a_wrong_result_although_they_were_timed(backend, files):
     backend.load = lambda cell, *_: CornerSession(cell, spoil=lambda logits: 0 * logits)
-    found = measure_cell(CELL, "round1", "cpu", files, OPTIONS)
-    assert (found["status"], found["observed_precision"]) == ("wrong_result", None)
-    assert found["parity"]["snr_db"] == 0
-    assert len(found["samples"]["host_ms"]) == 5
+    found = measure_cell(files)
+    assert (judge(found).status, judge(found).observed) == ("wrong_result", None)
+    assert parity_of(found).snr_db == 0
+    assert len(found.host_ms) == 5
 
 
 @pytest.mark.parametrize("name", ["images", "logits", "expected"])
 def test_a_reference_that_is_not_there_is_failed_by_name(backend, files, name):
-    found = measure_cell(CELL, "round1", "cpu", files | {name: "none.file"}, OPTIONS)
-    assert found["status"] == "failed"
-    assert "none.file" in found["reason"]
+    found = measure_cell(replace(files, **{name: "none.file"}))
+    assert found.status == "failed"
+    assert "none.file" in found.reason
 
 
 def test_eager_pytorch_is_measured_from_weights_to_parity(weights, reference_64, expected_64, tmp_path):
     np.save(tmp_path / "images.npy", images(0, 64, 0, 10))
     np.save(tmp_path / "logits.npy", reference_64)
     outputs.write_json(tmp_path / "expected.json", expected_64)
-    paths = {name: tmp_path / f"{name}.npy" for name in ("images", "logits")}
-    paths |= {"artifact": weights, "expected": tmp_path / "expected.json"}
-    found = measure_cell(Cell("resnet18", "pytorch", "fp32", 64, 4), "round1", "cpu", paths, OPTIONS)
-    assert (found["status"], found["reason"], found["observed_precision"]) == ("ok", "", "fp32")
-    assert found["details"]["executes_on"] == "cpu"
-    assert min(found["samples"]["host_ms"]) > 0.1
+    made = (str(tmp_path / name) for name in ("logits.npy", "expected.json"))
+    files = Files(weights, str(tmp_path / "images.npy"), None, *made)
+    found = measure_cell(files, Cell("resnet18", "pytorch", "fp32", 64, 4))
+    assert judge(found) == ("ok", "", "fp32")
+    assert found.seen.details["executes_on"] == "cpu"
+    assert min(found.host_ms) > 0.1
 
 
 def test_the_settings_of_timing_are_the_keys_of_the_schema():
-    from speedgrid.settings import read_schema
-
-    keys = set(read_schema()["properties"]["timing"]["properties"])
-    assert keys - {"rounds", "energy_resolutions", "end_to_end", "cpu_threads"} == set(measure.SETTING_NAMES)
+    keys = set(settings.read_schema()["properties"]["timing"]["properties"])
+    assert keys - {"rounds", "energy_resolutions", "end_to_end"} == set(OPTIONS)

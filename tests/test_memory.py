@@ -5,12 +5,14 @@ import json
 import mmap
 import os
 import sys
+from dataclasses import asdict
 from types import SimpleNamespace
 
 import pytest
 
 from speedgrid.measure import memory
 from speedgrid.measure.memory import MemoryMeter
+from speedgrid.record import Memory
 
 SIZE = 64_000_000
 
@@ -33,23 +35,27 @@ def test_memory_that_was_given_back_is_in_the_peak():
     meter = MemoryMeter("cpu")
     take().close()
     meter.read("later")
-    assert meter.peak_mb() == pytest.approx(64, abs=8)
+    assert meter.found().peak_mb() == pytest.approx(64, abs=8)
 
 
 def test_what_was_there_before_does_not_count():
     before = take()
     meter = MemoryMeter("cpu")
     meter.read("loaded")
-    assert meter.peak_mb() < 8
+    assert meter.found().peak_mb() < 8
     assert meter.readings["baseline"] > len(before) / 1e6
 
 
 def test_the_peak_is_the_largest_reading_less_the_baseline_and_never_negative():
-    meter = MemoryMeter("cpu")
-    meter.readings = {"baseline": 100.0, "loaded": 250.0, "timed": 175.5}
-    assert meter.peak_mb() == 150.0
-    meter.readings = {"baseline": 100.0, "loaded": 90.0}
-    assert meter.peak_mb() == 0.0
+    assert Memory({"baseline": 100.0, "loaded": 250.0, "timed": 175.5}).peak_mb() == 150.0
+    assert Memory({"baseline": 100.0, "loaded": 90.0}).peak_mb() == 0.0
+
+
+def test_where_the_driver_gave_no_other_reading_there_is_no_peak():
+    assert Memory({"baseline": 100.0}).peak_mb() is None
+    assert Memory({"baseline": 100.0, "loaded": None}).peak_mb() is None
+    assert Memory({"baseline": None, "loaded": 100.0}).peak_mb() is None
+    assert Memory({"baseline": 100.0, "loaded": None, "timed": 120.5}).peak_mb() == 20.5
 
 
 def test_readings_are_kept_by_name():
@@ -64,7 +70,7 @@ def test_a_kernel_that_cannot_reset_the_peak_still_gives_one(monkeypatch, tmp_pa
     take().close()
     meter.read("later")
     assert not (tmp_path / "clear_refs").exists()
-    assert meter.peak_mb() > 56
+    assert meter.found().peak_mb() > 56
 
 
 class FakeGpu:
@@ -167,11 +173,12 @@ def test_the_record_of_memory_is_plain_json(gpu):
     meter = MemoryMeter("cuda", "GPU-1")
     device.own, device.others = 1_250_000_000, {1: 300_000_000}
     meter.read("loaded")
-    found = meter.as_dict()
-    assert json.loads(json.dumps(found)) == found
-    assert found == {
-        "peak_mb": 750.0,
+    found = meter.found()
+    assert json.loads(json.dumps(asdict(found))) == {
         "readings_mb": {"baseline": 500.0, "loaded": 1250.0},
         "whole_device": False,
         "other_processes": 1,
     }
+    assert found.peak_mb() == 750.0
+    meter.read("timed")
+    assert "timed" not in found.readings_mb  # what was found stays as it was

@@ -11,10 +11,13 @@ from speedgrid.backends import onnxruntime, openvino
 from speedgrid.builders import onnx_export as export
 from speedgrid.builders import onnx_int8 as quantize
 from speedgrid.data.sequence import images
-from speedgrid.evidence import parity
+from speedgrid.evidence.parity import compare
+from speedgrid.evidence.snr import summarise
 from speedgrid.grid import Cell
 from speedgrid.launcher import outputs
-from speedgrid.measure.cell import measure_cell
+from speedgrid.measure.cell import asked_of, measure_cell
+from speedgrid.measure.loading import Files
+from speedgrid.table.verdict import judge, parity_of, verdict
 
 OPTIONS = {
     "cpu_threads": 1,
@@ -38,6 +41,13 @@ def files(weights, reference_64, expected_64, tmp_path_factory):
         paths[name] += ".npy"
     outputs.write_json(paths["expected"], expected_64)
     return paths | {"description": described}
+
+
+def measure(files, backend, artifact, precision="int8", batch_size=1, **changes):
+    """Return the record of a cell of ResNet-18 that runs one of the files."""
+    asked = asked_of(Cell("resnet18", backend, precision, 64, batch_size), "round1", "cpu", OPTIONS, [])
+    paths = {name: files[name] for name in ("images", "logits", "expected")}
+    return measure_cell(Files(**{**paths, "artifact": files[artifact], **changes}), asked)
 
 
 def test_every_convolution_and_product_is_offered_as_integers_and_tensors_stay_float32(files):
@@ -116,38 +126,36 @@ def test_what_has_vnni_or_is_no_x86_does_not_saturate(monkeypatch, tmp_path, tex
 
 @pytest.mark.parametrize("backend", ["onnxruntime", "openvino"])
 def test_a_session_of_the_int8_file_is_int8_and_says_what_executed_so(backend, files, expected_64):
-    paths = files | {"artifact": files["int8.onnx"]}
-    found = measure_cell(Cell("resnet18", backend, "int8", 64, 2), "round1", "cpu", paths, OPTIONS)
-    assert (found["status"], found["reason"], found["observed_precision"]) == ("ok", "", "int8")
-    executed = found["quantised_nodes"]
+    found = measure(files, backend, "int8.onnx", batch_size=2)
+    assert judge(found) == ("ok", "", "int8")
+    executed = found.seen.quantised_nodes
     assert (executed["executed"], executed["of"]) == (21, 21)
     assert sum(executed["types"].values()) == 21
-    assert found["dtype"] == "float32"
+    assert found.seen.dtype == "float32"
     # It was calibrated on other images than the simulation, and rounds where the runtime rounds.
-    assert found["parity"]["snr_db"] == pytest.approx(expected_64["snr_db"]["int8"], abs=4)
+    assert parity_of(found).snr_db == pytest.approx(expected_64["snr_db"]["int8"], abs=4)
     # What the file says, followed in floats, is what a runtime's integers come close to.
-    assert found["parity"]["snr_db"] == pytest.approx(files["description"]["expected_snr_db"], abs=3)
+    assert parity_of(found).snr_db == pytest.approx(files["description"]["expected_snr_db"], abs=3)
 
 
 def test_what_is_expected_of_int8_is_what_the_file_says_and_no_simulation(files, expected_64, tmp_path):
     """EfficientNet-B0 of 96 pixels has 12 dB where 31 are simulated, and gives 99 of 100 images the same class."""
     outputs.write_json(tmp_path / "build.json", files["description"])
     outputs.write_json(tmp_path / "expected.json", expected_64 | {"snr_db": expected_64["snr_db"] | {"int8": 90.0}})
-    paths = files | {"artifact": files["int8.onnx"], "expected": tmp_path / "expected.json"}
-    cell = Cell("resnet18", "onnxruntime", "int8", 64, 2)
-    assert measure_cell(cell, "round1", "cpu", paths, OPTIONS)["status"] == "wrong_result"
-    found = measure_cell(cell, "round1", "cpu", paths | {"build": tmp_path / "build.json"}, OPTIONS)
-    assert (found["status"], found["observed_precision"]) == ("ok", "int8")
-    assert found["parity"]["expected_snr_db"]["int8"] == files["description"]["expected_snr_db"]
+    what = (files, "onnxruntime", "int8.onnx", "int8", 2)
+    simulated = {"expected": str(tmp_path / "expected.json")}
+    assert judge(measure(*what, **simulated)).status == "wrong_result"
+    found = measure(*what, **simulated, build=str(tmp_path / "build.json"))
+    assert judge(found) == ("ok", "", "int8")
+    assert found.seen.expected.snr_db["int8"] == files["description"]["expected_snr_db"]
 
 
 @pytest.mark.parametrize("backend", ["onnxruntime", "openvino"])
 def test_a_float_file_under_the_label_int8_is_what_it_is(backend, files):
-    paths = files | {"artifact": files["fp32.onnx"]}
-    found = measure_cell(Cell("resnet18", backend, "int8", 64, 1), "round1", "cpu", paths, OPTIONS)
-    assert (found["status"], found["observed_precision"]) == ("wrong_precision", "fp32")
-    assert found["quantised_nodes"]["executed"] == 0
-    assert found["quantised_nodes"]["of"] == 21
+    found = measure(files, backend, "fp32.onnx")
+    assert judge(found)[::2] == ("wrong_precision", "fp32")
+    assert found.seen.quantised_nodes["executed"] == 0
+    assert found.seen.quantised_nodes["of"] == 21
 
 
 def test_a_session_that_multiplies_floats_of_int8_numbers_is_no_int8_row(files, monkeypatch):
@@ -161,22 +169,19 @@ def test_a_session_that_multiplies_floats_of_int8_numbers_is_no_int8_row(files, 
         return settings
 
     monkeypatch.setattr(onnxruntime, "session_options", unoptimised)
-    paths = files | {"artifact": files["int8.onnx"]}
-    found = measure_cell(Cell("resnet18", "onnxruntime", "int8", 64, 1), "round1", "cpu", paths, OPTIONS)
-    assert found["quantised_nodes"]["executed"] == 0
-    assert (found["status"], found["observed_precision"]) == ("wrong_precision", "fp32")
-    assert "none of its 21 convolutions and matrix products is executed in int8" in found["reason"]
+    found = measure(files, "onnxruntime", "int8.onnx")
+    assert found.seen.quantised_nodes["executed"] == 0
+    assert judge(found)[::2] == ("wrong_precision", "fp32")
+    assert "none of its 21 convolutions and matrix products is executed in int8" in judge(found).reason
 
 
 def test_openvino_in_bf16_is_bf16_where_the_cpu_has_it_and_else_unsupported_with_what_there_is(files):
-    paths = files | {"artifact": files["fp32.onnx"]}
-    cell = Cell("resnet18", "openvino", "bf16", 64, 1)
-    found = measure_cell(cell, "round1", "cpu", paths, OPTIONS)
-    if reason := openvino.unsupported(cell, "cpu"):
+    found = measure(files, "openvino", "fp32.onnx", "bf16")
+    if reason := openvino.unsupported(found.cell, "cpu"):
         assert reason.startswith("this CPU has no bf16 arithmetic that OpenVINO uses; it offers ")
-        assert (found["status"], found["reason"]) == ("unsupported", reason)
+        assert (found.status, found.reason) == ("unsupported", reason)
     else:
-        assert (found["status"], found["observed_precision"], found["dtype"]) == ("ok", "bf16", "float32")
+        assert (judge(found), found.seen.dtype) == (("ok", "", "bf16"), "float32")
 
 
 def test_an_export_that_failed_has_no_int8_either_and_says_so(tmp_path):
@@ -234,7 +239,7 @@ def test_the_verdict_has_the_reason_that_a_reader_needs_where_int8_is_bad():
     expected = {"fp32": 120.0, "tf32": 50.0, "fp16": 48.0, "bf16": 30.0, "int8": 14.0, "fp8": 10.0}
     reference = np.random.default_rng(0).standard_normal((16, 1000))
     noise = np.random.default_rng(1).standard_normal(reference.shape)
-    found = parity.compare(reference + 0.7 * noise, reference)
-    status, reason, _ = parity.verdict("int8", "float32", found, expected, {"executed": 52, "of": 54})
+    found = summarise(compare(reference + 0.7 * noise, reference))
+    status, reason, _ = verdict("int8", "float32", found, expected, {"executed": 52, "of": 54})
     assert status == "wrong_result"
     assert reason == "its error (3 dB SNR on float32 tensors, 14 expected) is one that no precision explains"

@@ -14,10 +14,13 @@ from torch import nn
 from speedgrid.data import arrays
 from speedgrid.data.digits import Digits
 from speedgrid.data.sequence import images
-from speedgrid.evidence import parity, reference, rounding
+from speedgrid.evidence import reference, rounding
+from speedgrid.evidence.parity import compare
+from speedgrid.evidence.snr import summarise, unevenness
 from speedgrid.model import torchvision as models
 from speedgrid.model import training
 from speedgrid.precision import PRECISIONS, QUANTISED
+from speedgrid.table.verdict import verdict
 
 FLOATS = tuple(name for name in PRECISIONS if name not in QUANTISED)
 
@@ -174,15 +177,15 @@ def test_a_model_that_runs_in_a_precision_is_recognised_by_what_was_simulated(si
     run, logits, expected = simulated
     outputs = run(precision, fold)
     for count in (1, 8, 16):  # a short run compares the first batch alone
-        found = parity.compare(outputs[:count], logits[:count])
-        assert parity.verdict(precision, PRECISIONS[precision].dtype, found, expected) == ("ok", "", precision)
+        found = summarise(compare(outputs[:count], logits[:count]))
+        assert verdict(precision, PRECISIONS[precision].dtype, found, expected) == ("ok", "", precision)
     assert found.snr_db == pytest.approx(expected[precision], abs=4)
 
 
 @pytest.mark.parametrize(("ran", "looks_like"), [("fp16", "tf32"), ("bf16", "bf16"), ("tf32", "tf32")])
 def test_what_hides_behind_float32_tensors_is_recognised(simulated, ran, looks_like):
     run, logits, expected = simulated
-    status, reason, observed = parity.verdict("fp32", "float32", parity.compare(run(ran, True), logits), expected)
+    status, reason, observed = verdict("fp32", "float32", summarise(compare(run(ran, True), logits)), expected)
     assert (status, observed) == ("wrong_precision", looks_like)
     assert reason.endswith(f"is that of {looks_like}")
 
@@ -224,12 +227,10 @@ def trained(tmp_path_factory):
 def test_rounding_alone_is_never_called_a_wrong_result_on_weights_that_were_trained(trained, precision):
     module, pictures, logits, expected = trained
     outputs = np.concatenate([really_run(module, precision, part) for part in np.split(pictures, 8)])
-    found = parity.compare(outputs, logits)
-    assert parity.unevenness(found) > 12  # the worst image of random weights is 8 dB below the median one at most
-    verdict = parity.verdict(
-        precision, PRECISIONS[precision].dtype, found, expected["snr_db"], uneven_db=expected["uneven_db"]
-    )
-    assert verdict == ("ok", "", precision)
+    found = summarise(compare(outputs, logits))
+    assert unevenness(found) > 12  # the worst image of random weights is 8 dB below the median one at most
+    judged = verdict(precision, PRECISIONS[precision].dtype, found, expected["snr_db"], uneven_db=expected["uneven_db"])
+    assert judged == ("ok", "", precision)
 
 
 def test_what_rounding_does_to_images_is_as_uneven_as_in_the_worst_float_precision(weights, reference_64, monkeypatch):

@@ -7,9 +7,14 @@ import threading
 from pathlib import Path
 
 import pytest
+from builders import make_record, make_table
 
 from speedgrid.measure import telemetry
-from speedgrid.measure.telemetry import Telemetry, summarise
+from speedgrid.measure.telemetry import Sampler, gather
+from speedgrid.record import LOWER_CLOCK, Telemetry
+from speedgrid.table.conditions import throttled
+
+NAME = "resnet18-pytorch-fp32-r64-b8"
 
 SAMPLES = [
     {
@@ -36,49 +41,54 @@ SAMPLES = [
 ]
 
 
-def test_samples_become_medians_and_extremes():
-    assert summarise(SAMPLES) == {
-        "samples": 3,
-        "sm_clock_mhz": 1800,
-        "sm_clock_mhz_min": 1500,
-        "power_w": 400.0,
-        "power_w_max": 500.0,
-        "temperature_c": 60,
-        "utilisation_percent": 95,
-        "throttled": ["software power cap", "software thermal slowdown"],
-    }
+def test_samples_are_kept_quantity_by_quantity():
+    assert gather([{"time": float(at), **one} for at, one in enumerate(SAMPLES)]) == Telemetry(
+        time=[0.0, 1.0, 2.0],
+        sm_clock_mhz=[1900, 1500, 1800],
+        power_w=[300.0, 500.0, 400.0],
+        temperature_c=[40, 60, 50],
+        utilisation_percent=[90, 100, 95],
+        reasons=[0, 0x4, 0x20],
+    )
+
+
+def row_of(*samples):
+    """Return the row of a cell whose one round has these samples."""
+    return make_table([make_record(NAME, telemetry=gather(list(samples)))]).loc[0]
+
+
+def test_samples_become_medians_in_the_table():
+    found = row_of(*SAMPLES)
+    assert (found.sm_clock_mhz, found.power_w, found.gpu_busy_percent) == (1800, 400.0, 95)
+    assert found.throttled == "software power cap, software thermal slowdown"
 
 
 def test_a_quantity_that_was_never_read_stays_none():
-    found = summarise([{"sm_clock_mhz": None, "power_w": 0.0, "reasons": None}, {}])
-    assert {name for name, value in found.items() if value is None} == {
-        "sm_clock_mhz",
-        "sm_clock_mhz_min",
-        "temperature_c",
-        "utilisation_percent",
-    }
-    assert (found["power_w"], found["samples"], found["throttled"]) == (0.0, 2, [])
+    found = row_of({"sm_clock_mhz": None, "power_w": 0.0, "reasons": None}, {})
+    assert found[["sm_clock_mhz", "gpu_busy_percent", "throttled"]].isna().all()
+    assert found.power_w == 0.0
+    assert gather([{}]).temperature_c == [None]
 
 
 def test_a_reading_that_failed_once_does_not_count():
-    assert summarise([SAMPLES[0], {**SAMPLES[1], "power_w": None}])["power_w"] == 300.0
+    assert row_of(SAMPLES[0], {**SAMPLES[1], "power_w": None}).power_w == 300.0
 
 
-def test_no_samples_have_no_summary():
-    assert summarise([]) is None
+def test_no_samples_have_no_telemetry():
+    assert gather([]) is None
 
 
-@pytest.mark.parametrize(("bit", "words"), telemetry.THROTTLE_REASONS.items())
+@pytest.mark.parametrize(("bit", "words"), LOWER_CLOCK.items())
 def test_each_throttle_bit_becomes_words(bit, words):
-    assert summarise([{"reasons": bit}])["throttled"] == [words]
+    assert throttled([make_record(NAME, telemetry=gather([{"reasons": bit}]))]) == [words]
 
 
 def test_an_idle_gpu_is_not_called_throttled():
-    assert summarise([{"reasons": 0x1 | 0x2 | 0x10 | 0x100}])["throttled"] == []
+    assert throttled([make_record(NAME, telemetry=gather([{"reasons": 0x1 | 0x2 | 0x10 | 0x100}]))]) == []
 
 
 def test_a_cpu_has_no_telemetry_and_starts_no_process():
-    sampler = Telemetry(None)
+    sampler = Sampler(None)
     sampler.start()
     assert sampler.process is None
     assert sampler.stop() is None
@@ -86,7 +96,7 @@ def test_a_cpu_has_no_telemetry_and_starts_no_process():
 
 @pytest.fixture
 def ending():
-    """Return a function after which a Telemetry's process ends with the test, and before if it hangs."""
+    """Return a function after which a Sampler's process ends with the test, and before if it hangs."""
     ended = []
 
     def end_soon(made):
@@ -104,14 +114,14 @@ def ending():
 
 @pytest.fixture
 def sampler(monkeypatch, tmp_path, ending):
-    """Return a Telemetry whose process is a shell script that is given."""
+    """Return a Sampler whose process is a shell script that is given."""
 
     def make(script):
         program = tmp_path / "sampler"
         program.write_text(f"#!/bin/sh\n{script}\n")
         program.chmod(0o755)
         monkeypatch.setattr(telemetry.sys, "executable", str(program))
-        return ending(Telemetry("GPU-1"))
+        return ending(Sampler("GPU-1"))
 
     return make
 
@@ -127,13 +137,13 @@ def test_the_first_sample_is_waited_for_and_not_counted(sampler):
     running = sampler(script)
     running.start()
     found = running.stop()
-    assert (found["samples"], found["power_w_max"]) == (1, 300)
+    assert found.power_w == [300]
 
 
 def test_what_is_no_sample_is_passed_over(sampler):
     running = sampler("""read line; echo; cat > /dev/null; echo noise; echo '{"power_w": 300}'""")
     running.start()
-    assert running.stop()["samples"] == 1
+    assert running.stop().power_w == [300]
 
 
 FAKE_DRIVER = """
@@ -149,10 +159,10 @@ def __getattr__(name): return refuse
 
 @pytest.fixture
 def real_sampler(monkeypatch, tmp_path, ending):
-    """Return a Telemetry whose process is the real one, on a driver that is made up, and ready."""
+    """Return a Sampler whose process is the real one, on a driver that is made up, and ready."""
     (tmp_path / "pynvml.py").write_text(FAKE_DRIVER)
     monkeypatch.setenv("PYTHONPATH", f"{tmp_path}{os.pathsep}{Path(__file__).parent.parent}")
-    made = ending(Telemetry("GPU-1"))
+    made = ending(Sampler("GPU-1"))
     assert made.process.stdout.readline() == "ready: GPU-1\n"
     return made
 

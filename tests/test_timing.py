@@ -1,17 +1,25 @@
 """Timing, on a clock that only the session moves: counts, caps, floors and the garbage collector."""
 
 import gc
-import json
 import time
 
 import pytest
 import torch
-from builders import Clock, TimedSession
+from builders import Clock, TimedSession, make_record, make_refusal, make_table
 
 from speedgrid.measure import timing
-from speedgrid.measure.timing import Settings
+from speedgrid.measure.probes import Context, back_to_back
+from speedgrid.record import Samples
 
-PUBLISHED = Settings(warmup_runs=10, timed_runs=50, min_seconds=0.5, max_seconds=10, target_percent=2)
+
+def asking(warmup_runs, timed_runs, min_seconds, max_seconds, target_percent):
+    """Return what a timing is asked with these limits."""
+    limits = {"warmup_runs": warmup_runs, "timed_runs": timed_runs, "target_percent": target_percent}
+    name = "resnet18-pytorch-fp32-r64-b8"
+    return make_refusal(name, "failed", "", min_seconds=min_seconds, max_seconds=max_seconds, **limits).asked
+
+
+PUBLISHED = asking(10, 50, 0.5, 10, 2)
 
 
 def timed(monkeypatch, cost, settings=PUBLISHED):
@@ -26,7 +34,6 @@ def test_every_sample_is_the_time_of_one_call(monkeypatch):
     samples, session = timed(monkeypatch, lambda call: 3 + call % 2)
     assert samples.host_ms == [3 + call % 2 for call in range(samples.warmup_runs, session.calls)]
     assert samples.device_ms == samples.submit_ms == []
-    assert samples.throughput_ms is None
 
 
 def test_the_session_is_entered_once_around_all_calls(monkeypatch):
@@ -45,36 +52,37 @@ def test_a_cell_is_timed_until_both_minimum_count_and_time_are_reached(monkeypat
 
 
 def test_a_slow_cell_stops_below_its_count_after_max_seconds_and_says_so(monkeypatch):
-    samples, _ = timed(monkeypatch, 400, Settings(10, 50, 0.5, 3, 2))
+    samples, _ = timed(monkeypatch, 400, asking(10, 50, 0.5, 3, 2))
     assert len(samples.host_ms) == 8
     assert samples.capped
 
 
 def test_the_slowest_cell_still_gets_three_calls(monkeypatch):
-    samples, _ = timed(monkeypatch, 60_000, Settings(10, 50, 0.5, 3, 2))
+    samples, _ = timed(monkeypatch, 60_000, asking(10, 50, 0.5, 3, 2))
     assert samples.host_ms == [60_000.0] * 3
     assert samples.warmup_runs == 1
     assert samples.capped
 
 
 def test_a_cell_that_reaches_its_count_when_time_is_over_is_not_capped(monkeypatch):
-    samples, _ = timed(monkeypatch, 400, Settings(10, 5, 0, 1.8, 2))
+    samples, _ = timed(monkeypatch, 400, asking(10, 5, 0, 1.8, 2))
     assert len(samples.host_ms) == 5
     assert not samples.capped
 
 
 @pytest.mark.parametrize(("uneven", "runs"), [(0, 50), (40, 62), (50, 77)])
 def test_a_cell_is_timed_until_the_interval_of_its_median_is_narrow(monkeypatch, uneven, runs):
-    clock, samples = Clock(), timing.Samples()
+    clock = Clock()
     monkeypatch.setattr(timing, "time", clock)
     session = TimedSession(clock, lambda call: (2, 6)[call % 2] if call < uneven else 4)
-    timing.time_latency(session, Settings(1, 50, 0, 10, 2), samples)
+    samples = timing.time_latency(session, asking(1, 50, 0, 10, 2), Samples([], warmup_runs=3, steady=True))
     # Looks come after 50, 62 and 77 calls: each time a quarter more.
     assert (len(samples.host_ms), samples.capped) == (runs, False)
+    assert (samples.warmup_runs, samples.steady) == (3, True)  # as they were given
 
 
 def test_a_cell_whose_interval_stays_wide_is_timed_to_the_end_and_says_so(monkeypatch):
-    samples, _ = timed(monkeypatch, lambda call: 3 + call % 2, Settings(10, 50, 0.5, 3.5, 2))
+    samples, _ = timed(monkeypatch, lambda call: 3 + call % 2, asking(10, 50, 0.5, 3.5, 2))
     assert (len(samples.host_ms), samples.capped) == (1000, True)
 
 
@@ -98,7 +106,7 @@ def test_warming_up_goes_on_while_calls_get_faster(monkeypatch):
 
 def test_a_cell_that_never_gets_steady_is_timed_after_a_quarter_of_max_seconds_and_says_so(monkeypatch):
     # Windows of 10 calls take 10 and 20 ms a call in turn; the limit of 0.945 s falls into call 65.
-    samples, _ = timed(monkeypatch, lambda call: 10 + call // 10 % 2 * 10, Settings(10, 50, 0.5, 3.78, 2))
+    samples, _ = timed(monkeypatch, lambda call: 10 + call // 10 % 2 * 10, asking(10, 50, 0.5, 3.78, 2))
     assert (samples.warmup_runs, samples.steady) == (65, False)
 
 
@@ -108,15 +116,13 @@ def test_slow_calls_are_warm_after_their_minimum_count(monkeypatch):
 
 
 def test_max_seconds_wins_over_the_minimum_count_of_warm_ups(monkeypatch):
-    samples, _ = timed(monkeypatch, 200, Settings(10, 50, 0.5, 2, 2))
+    samples, _ = timed(monkeypatch, 200, asking(10, 50, 0.5, 2, 2))
     assert (samples.warmup_runs, samples.steady) == (3, False)
 
 
-def test_samples_are_plain_json_rounded_to_a_nanosecond():
-    samples = timing.Samples(host_ms=[1.23456789], throughput_ms=1.5)
-    values = json.loads(json.dumps(samples.as_dict()))
-    assert values["host_ms"] == [1.234568]
-    assert values["throughput_ms"] == 1.5
+def test_samples_are_rounded_to_a_nanosecond():
+    samples = timing.rounded(Samples([1.23456789], [0.0000004], [2.0], warmup_runs=7, steady=True))
+    assert samples == Samples([1.234568], [0.0], [2.0], warmup_runs=7, steady=True)
 
 
 def test_the_garbage_collector_is_off_during_calls_and_on_afterwards(monkeypatch):
@@ -157,7 +163,7 @@ def test_the_real_clock_measures_a_sleep():
         def run(self):
             time.sleep(0.005)
 
-    samples = timing.measure(Sleeping(None, None), Settings(1, 5, 0, 0.2, 100))
+    samples = timing.measure(Sleeping(None, None), asking(1, 5, 0, 0.2, 100))
     assert 5.0 <= min(samples.host_ms) < 8
     assert len(samples.host_ms) == 5
 
@@ -226,15 +232,51 @@ def test_on_a_gpu_both_clocks_and_the_time_to_submit_are_kept(on_stream):
     assert set(samples.submit_ms) == {0.5}
 
 
+def back(on_stream, ms):
+    """Return (samples, what a session's calls back to back took, session)."""
+    samples, session = on_stream(ms)
+    context = Context(PUBLISHED, None, samples, 0.001)
+    return samples, back_to_back.measure(session, context), session
+
+
 def test_throughput_is_timed_back_to_back_where_calls_overlap_their_submission(on_stream):
-    samples, session = on_stream(2)
-    assert samples.throughput_runs == 200  # 0.5 s of calls of 2.5 ms
-    assert samples.throughput_ms == pytest.approx((0.5 + 200 * 2) / 200)
+    samples, found, session = back(on_stream, 2)
+    assert found["runs"] == 200  # 0.5 s of calls of 2.5 ms
+    assert found["ms"] == pytest.approx((0.5 + 200 * 2) / 200)
     assert session.calls == samples.warmup_runs + 200 + 200
+    assert session.entered == 2
 
 
 @pytest.mark.parametrize(("ms", "runs"), [(49.5, 10), (79.5, 6), (99.5, 5), (1999.5, 5)])
 def test_throughput_is_timed_for_min_seconds_and_for_five_calls_at_least(on_stream, ms, runs):
-    samples, _ = on_stream(ms)
-    assert samples.throughput_runs == runs
-    assert samples.throughput_seconds == pytest.approx((0.5 + runs * ms) / 1000)
+    _, found, _ = back(on_stream, ms)
+    assert found["runs"] == runs
+    assert found["seconds"] == pytest.approx((0.5 + runs * ms) / 1000)
+
+
+def test_the_garbage_collector_is_off_during_calls_back_to_back(on_stream, monkeypatch):
+    seen = []
+    monkeypatch.setattr(Stream, "work", lambda stream, ms: seen.append(gc.isenabled()))
+    back(on_stream, 2)
+    assert set(seen) == {False}
+    assert gc.isenabled()
+
+
+def test_calls_are_timed_back_to_back_on_a_gpu_alone_and_in_every_turn():
+    cell = PUBLISHED.cell
+    assert back_to_back.asked(cell, "sentinel3", "cuda", {}, cell)
+    assert not back_to_back.asked(cell, "round1", "cpu", {}, cell)
+
+
+def test_throughput_of_a_row_is_that_of_its_rounds_with_their_interval():
+    loops = [{"back_to_back": {"ms": ms, "runs": 200, "seconds": ms / 5}} for ms in (2.0, 1.9, 2.1)]
+    rounds = [
+        make_record(str(PUBLISHED.cell), [4.0] * 50, turn=f"round{number}", probes=loop)
+        for number, loop in enumerate(loops, 1)
+    ]
+    found = make_table(rounds).loc[0]
+    assert found.throughput_fps == pytest.approx(8 / 0.002)
+    assert found.throughput_fps_low < found.throughput_fps < found.throughput_fps_high
+    alone = make_table(rounds[:1]).loc[0]
+    assert alone.throughput_fps == pytest.approx(8 / 0.002)
+    assert alone[["throughput_fps_low", "throughput_fps_high"]].isna().all()
