@@ -12,7 +12,7 @@ from workflow import PLOTS, SMOKE
 from speedgrid.precision import PRECISIONS
 from speedgrid.report import explorer, results_page
 from speedgrid.text.language import speaking
-from speedgrid.text.status import STATUSES
+from speedgrid.text.status import OUTCOMES
 
 pytest_plugins = ["workflow"]
 
@@ -240,7 +240,7 @@ def test_the_same_table_gives_the_same_bytes(tmp_path):
 
 def test_every_precision_has_a_shape_and_every_status_a_colour():
     assert len({explorer.SHAPES[precision] for precision in PRECISIONS}) == len(PRECISIONS)
-    assert len({explorer.STATUS_COLOURS[status] for status in STATUSES}) == len(STATUSES)
+    assert len({outcome.colour for outcome in OUTCOMES.values()}) == len(OUTCOMES)
 
 
 def column(page, name):

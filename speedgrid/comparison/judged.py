@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from speedgrid import grid
-from speedgrid.comparison.load import ComparisonError, Result, base_of, parse, read, records
+from speedgrid.comparison.load import ComparisonError, Result, base_of, parse, read_tables, records
 from speedgrid.launcher.outputs import write_json
 from speedgrid.table import choice
 from speedgrid.table.columns_of_evidence import ACCURACY
@@ -35,7 +35,7 @@ def judge(source: str | Path) -> Judged:
 
     Raises ComparisonError if it has no records, or not what a table is made of beside them.
     """
-    before, base = read(source), base_of(source)
+    before, base = read_tables(source), base_of(source)
     for name in ("timings", "flops.json", "peaks.json"):
         if not (base / name).exists():
             raise ComparisonError(

@@ -7,7 +7,7 @@ import io
 import json
 import zipfile
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -43,6 +43,14 @@ class Result:
 
 def read(source: str | Path) -> Result:
     """Return the result in a folder or an archive. Raises ComparisonError if there is none that can be read."""
+    found, base = read_tables(source), base_of(source)
+    samples = _samples(base / "timings") if (base / "timings").is_dir() else {}
+    _refuse_strangers(found.table, samples, base)
+    return replace(found, samples=samples)
+
+
+def read_tables(source: str | Path) -> Result:
+    """Return the table and the description of a result, without its samples. Raises ComparisonError as `read` does."""
     base = base_of(source)
     for name in ("results.csv", "run.json"):
         if not (base / name).is_file():
@@ -53,10 +61,7 @@ def read(source: str | Path) -> Result:
     run = parse(base / "run.json")
     if absent := [key for key in ("machine", "weights", "config", "controls") if key not in run]:
         raise ComparisonError(f"{base / 'run.json'} has no {absent[0]!r}; it is not the description of a run.")
-    table = _table(base / "results.csv")
-    samples = _samples(base / "timings") if (base / "timings").is_dir() else {}
-    _refuse_strangers(table, samples, base)
-    return Result(str(source), table, run, samples)
+    return Result(str(source), _table(base / "results.csv"), run, {})
 
 
 def base_of(source: str | Path) -> Path | zipfile.Path:

@@ -20,7 +20,7 @@ from speedgrid.report.plots import COLOURS
 from speedgrid.table.columns import called, heading, interval
 from speedgrid.text.language import _
 from speedgrid.text.names import NAMES
-from speedgrid.text.status import STATUSES
+from speedgrid.text.status import OUTCOMES
 from speedgrid.text.words import number, with_interval
 
 # Those of speedgrid.report.plots, by the names that Vega gives them.
@@ -31,17 +31,6 @@ SHAPES = {
     "bf16": "diamond",
     "int8": "triangle-down",
     "fp8": "cross",
-}
-# Apart for anybody, like the colours of the backends: https://jfly.uni-koeln.de/color/, greys where nothing was to run.
-STATUS_COLOURS = {
-    "ok": "#56B4E9",
-    "unstable": "#F0E442",
-    "wrong_precision": "#E69F00",
-    "unavailable": "#DDDDDD",
-    "unsupported": "#BBBBBB",
-    "out_of_memory": "#777777",
-    "failed": "#222222",
-    "wrong_result": "#B2182B",
 }
 FILTERS = (*AXES, "status")
 WANTED = {column: f"(only_{column} == null || datum.{column} == only_{column})" for column in FILTERS}
@@ -214,7 +203,7 @@ def speeds(table: pd.DataFrame, titles: dict) -> altair.LayerChart:
 
 def statuses(table: pd.DataFrame) -> altair.Chart:
     """Return the map of all cells: a line for each setting, within each resolution a field for each batch size."""
-    known = {name: STATUS_COLOURS[name] for name in STATUSES}
+    known = {name: outcome.colour for name, outcome in OUTCOMES.items()}
     return (
         altair.Chart(
             title=altair.Title(

@@ -4,9 +4,7 @@ import pandas as pd
 
 from speedgrid.grid import AXES
 from speedgrid.precision import EXPERIMENTAL
-
-# A row whose label is not what ran has no precision to choose.
-TRUE_TO_LABEL = ("ok", "unstable")
+from speedgrid.text.status import TRUE_TO_LABEL
 
 
 def top1_loss(table: pd.DataFrame) -> pd.Series:
