@@ -1,5 +1,6 @@
 """Fixtures that several test files share; torchvision is imported once, in this process."""
 
+import os
 import sys
 
 import pytest
@@ -9,6 +10,9 @@ settings.register_profile("speedgrid", deadline=None, max_examples=40, derandomi
 settings.load_profile("speedgrid")
 
 RESOLUTION = 64
+# Threads of OpenMP that wait for each other sleep, also in the processes that tests start. Else they spin, and a
+# machine that has other work takes three times the processor's time. Read when torch is first imported.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 
 @pytest.fixture(scope="session")
@@ -45,6 +49,15 @@ def expected_64(weights, reference_64):
     from speedgrid.evidence.rounding import expected
 
     return expected("resnet18", weights, images(0, RESOLUTION, 0, 8), reference_64[:8])
+
+
+@pytest.fixture(scope="session")
+def exported_64(weights, tmp_path_factory):
+    """Return (path, description) of that model's float32 ONNX file."""
+    from speedgrid.builders import onnx_export as export
+
+    path = tmp_path_factory.mktemp("onnx") / "fp32-r64.onnx"
+    return path, export.attempt("resnet18", weights, "fp32", RESOLUTION, str(path))
 
 
 @pytest.fixture(autouse=True)

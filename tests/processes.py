@@ -1,8 +1,13 @@
 """Commands that tests run to their end; one that fails shows what it printed."""
 
+import io
+import runpy
 import subprocess
 import sys
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
+from types import SimpleNamespace
+from unittest.mock import patch
 
 ROOT = Path(__file__).parent.parent
 
@@ -24,3 +29,16 @@ def run(*command, code: int | None = 0, **options) -> subprocess.CompletedProces
 def python(*arguments, **options) -> subprocess.CompletedProcess:
     """Run Python with these arguments, as `run` does."""
     return run(sys.executable, *arguments, **options)
+
+
+def script(name: str, *arguments, code: int = 0) -> SimpleNamespace:
+    """Run scripts/`name`.py in this process, where its imports are made, and return what it printed: stdout, stderr."""
+    output, errors, ended = io.StringIO(), io.StringIO(), 0
+    with patch.object(sys, "argv", [name, *map(str, arguments)]), redirect_stdout(output), redirect_stderr(errors):
+        try:
+            runpy.run_module(f"scripts.{name}", run_name="__main__", alter_sys=True)
+        except SystemExit as end:
+            ended = end.code or 0
+    found = SimpleNamespace(stdout=output.getvalue(), stderr=errors.getvalue())
+    assert ended == code, f"exit code {ended} of scripts.{name}\n{found.stdout}\n{found.stderr}"
+    return found

@@ -2,11 +2,11 @@
 
 import shutil
 from pathlib import Path
-from subprocess import CompletedProcess
+from types import SimpleNamespace
 
 import numpy as np
 from builders import make_record, make_refusal, write_run
-from processes import python
+from processes import script
 
 from speedgrid.launcher.outputs import write_json
 from speedgrid.record import write
@@ -40,11 +40,6 @@ def write_result(folder: Path, factor: float = 1.0, seed: int = 0, lost=()) -> P
     return folder
 
 
-def run_script(name: str, *arguments, code: int = 0) -> CompletedProcess:
-    """Run one of the commands, e.g. "compare", which ends with an exit code, and return what it wrote."""
-    return python("-m", f"scripts.{name}", *arguments, code=code)
-
-
-def compare(*arguments, code: int = 0) -> CompletedProcess:
-    """Run the command that compares two results."""
-    return run_script("compare", *arguments, code=code)
+def compare(*arguments, code: int = 0) -> SimpleNamespace:
+    """Run the command that compares two results; return what it printed."""
+    return script("compare", *arguments, code=code)

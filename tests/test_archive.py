@@ -5,7 +5,8 @@ import zipfile
 import numpy as np
 import pytest
 import yaml
-from results import compare, run_script, write_result
+from processes import script
+from results import compare, write_result
 
 from speedgrid import settings
 from speedgrid.comparison import archive, load
@@ -24,7 +25,7 @@ def finished(tmp_path):
 
 
 def run(*arguments, code=0):
-    return run_script("archive", *arguments, code=code)
+    return script("archive", *arguments, code=code)
 
 
 def test_an_archive_holds_the_result_and_gives_it_back(finished, tmp_path):

@@ -1,7 +1,7 @@
 """What the benchmarks reckon with."""
 
 import sys
-import time
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -9,13 +9,14 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
-from builders import CornerSession, fake_backend, make_record
+from builders import Clock, CornerSession, fake_backend, make_record
 
 from benchmarks import agreement, best_row, finished, loaded, overhead, telemetry_cost
 from speedgrid import settings
 from speedgrid.backends.session import HostSession
 from speedgrid.backends.variants import VARIANTS
 from speedgrid.grid import Cell
+from speedgrid.measure import timing
 from speedgrid.record import Samples, write
 
 NAME = "resnet18-pytorch-fp32-r64-b1"
@@ -107,21 +108,30 @@ def test_a_cell_that_was_measured_alone_is_measured_again_so_and_into_another_fi
     assert output.parent.name == "folder"
 
 
-class SleepingSession(HostSession):
-    """A session whose every call takes 5 ms."""
+@pytest.fixture
+def clock(monkeypatch):
+    """Return a clock that moves only when told, and that speedgrid's timer and torch's both read."""
+    from torch.utils import benchmark
 
-    def run(self):
-        time.sleep(0.005)
+    clock = Clock()
+    monkeypatch.setattr(timing, "time", clock)
+    monkeypatch.setattr(benchmark, "Timer", partial(benchmark.Timer, timer=clock.perf_counter))
+    return clock
 
 
-def test_an_independent_timer_agrees_on_a_session_whose_time_is_known():
+def test_an_independent_timer_agrees_on_a_session_whose_time_is_known(clock):
     limits = {"warmup_runs": 2, "timed_runs": 10, "min_seconds": 0.02, "max_seconds": 0.1, "target_percent": 50}
-    found = agreement.measure(SleepingSession(Cell.parse(NAME), 10), make_record(NAME, **limits).asked)
-    assert found["latency_ms"] == pytest.approx(5, rel=0.2)
+
+    class Session(HostSession):
+        def run(self):
+            clock.advance(5)
+
+    found = agreement.measure(Session(Cell.parse(NAME), 10), make_record(NAME, **limits).asked)
+    assert found["latency_ms"] == pytest.approx(5)
     assert not found["bound"]
     assert list(found["ratios"]) == ["torch.utils.benchmark / latency"]
     assert len(found["ratios"]["torch.utils.benchmark / latency"]) == agreement.TURNS
-    assert np.median(found["ratios"]["torch.utils.benchmark / latency"]) == pytest.approx(1, abs=0.1)
+    assert found["ratios"]["torch.utils.benchmark / latency"] == pytest.approx([1] * agreement.TURNS)
 
 
 def test_each_tool_is_compared_with_the_figure_of_its_kind(monkeypatch):
@@ -300,5 +310,5 @@ def test_the_run_of_the_best_row_has_every_backend_of_a_gpu():
     assert set(config["grid"]["cuda"]["backend"]) == set(VARIANTS) - {"openvino"}
 
 
-def test_a_rate_by_hand_is_that_of_the_timer():
-    assert best_row.rate("sleep(0.01)", {"sleep": time.sleep}, 4) == pytest.approx(400, rel=0.1)
+def test_a_rate_by_hand_is_that_of_the_timer(clock):
+    assert best_row.rate("sleep(0.01)", {"sleep": clock.sleep}, 4) == pytest.approx(400)

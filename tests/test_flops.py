@@ -49,18 +49,16 @@ def small_swin(name, classes=10):
     return SwinTransformer([4, 4], 16, [2, 2], [2, 4], [4, 4], num_classes=classes).eval()
 
 
-def exported(folder, name, weights):
-    """Return the path of the fp32 graph of a model at 64 pixels; `weights`: a file or a state dict."""
-    if not isinstance(weights, str):
-        torch.save(weights, folder / "weights.pth")
-        weights = str(folder / "weights.pth")
-    export.export(name, weights, "fp32", 64, str(folder / "fp32-r64.onnx"))
+def exported(folder, name, state):
+    """Return the path of the fp32 graph of a model at 64 pixels."""
+    torch.save(state, folder / "weights.pth")
+    export.export(name, str(folder / "weights.pth"), "fp32", 64, str(folder / "fp32-r64.onnx"))
     return str(folder / "fp32-r64.onnx")
 
 
-@pytest.fixture(scope="module")
-def resnet_graph(weights, tmp_path_factory):
-    return exported(tmp_path_factory.mktemp("resnet18"), "resnet18", weights)
+@pytest.fixture
+def resnet_graph(exported_64):
+    return str(exported_64[0])
 
 
 def test_both_counts_of_resnet18_agree_and_so_do_its_parameters(resnet_graph):

@@ -66,7 +66,7 @@ def job(number):
     os.write(1, " ".join(map(str, [uuid, *times, chr(10)])).encode())
 
 random.seed(0)
-running, deadline = set(), time.monotonic() + 60
+running, deadline = set(), time.monotonic() + 300
 jobs = iter(range(150))
 while time.monotonic() < deadline:
     while len(running) < slots + 2 and (number := next(jobs, None)) is not None:
@@ -114,7 +114,7 @@ def of_machine(folder):
 
 @pytest.fixture
 def start(tmp_path):
-    """Start a process of that machine; none of them lives longer than its test, or than a quarter of a minute."""
+    """Start a process of that machine; none of them lives longer than its test, or than two minutes."""
     started = []
 
     def make(code, **variables):
@@ -133,7 +133,7 @@ def start(tmp_path):
             process.kill()
             process.wait()
 
-    timer = threading.Timer(15, end)
+    timer = threading.Timer(120, end)
     timer.start()
     yield make
     timer.cancel()
@@ -149,7 +149,7 @@ def line(process):
 
 def waits(process):
     """Say whether a process comes to wait for a lock, by the kernel's account of them (proc(5))."""
-    waiting, deadline = rf"-> FLOCK +ADVISORY +\w+ {process.pid} ", time.monotonic() + 5
+    waiting, deadline = rf"-> FLOCK +ADVISORY +\w+ {process.pid} ", time.monotonic() + 60
     while not (found := re.search(waiting, Path("/proc/locks").read_text())) and time.monotonic() < deadline:
         time.sleep(0.01)
     return bool(found)
@@ -163,7 +163,7 @@ def go_on(process):
 
 def first_to_answer(processes):
     """Return the processes, the one that writes a line first before the others."""
-    [[output], _, _] = select.select([process.stdout for process in processes], [], [], 10)
+    [[output], _, _] = select.select([process.stdout for process in processes], [], [], 60)
     return sorted(processes, key=lambda process: process.stdout is not output)
 
 
@@ -440,7 +440,7 @@ def test_work_of_processes_that_count_gpus_in_another_order_never_ends_in_a_circ
     other = start(WORK_ALONE, CUDA_VISIBLE_DEVICES="0,1")
     assert waits(other)
     measuring.kill()
-    [ready, _, _] = select.select([one.stdout, other.stdout], [], [], 2)
+    [ready, _, _] = select.select([one.stdout, other.stdout], [], [], 30)
     assert ready != [], "each holds a GPU that the other waits for"
 
 

@@ -59,10 +59,12 @@ def test_a_busy_neighbour_is_seen():
 
 
 def test_the_processors_pace_is_what_fixed_work_takes_it(monkeypatch):
+    # On the clock of this process alone, which stands still while others have the processor.
+    monkeypatch.setattr(host.time, "perf_counter", time.process_time)
     monkeypatch.setattr(host, "ADDITIONS", 20_000)
-    few = host.pace()
+    few = min(host.pace() for _ in range(5))
     monkeypatch.setattr(host, "ADDITIONS", 200_000)
-    assert 4 < host.pace() / few < 25  # ten times, but for what else this machine does
+    assert 4 < min(host.pace() for _ in range(5)) / few < 25  # ten times, but for what else this machine does
 
 
 def test_the_pace_of_a_record_is_that_before_and_after():

@@ -59,7 +59,7 @@ def browser():
 def visit(browser):
     """Return a function that opens a file; afterwards nothing must have been asked of a network or gone wrong."""
     context = browser.new_context(offline=True, viewport={"width": 1400, "height": 1000})
-    context.set_default_timeout(8000)
+    context.set_default_timeout(60_000)
     asked, errors = [], []
 
     def opened(path):

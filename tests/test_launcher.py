@@ -62,25 +62,25 @@ temporary = sys.argv[1] + ".part"
 with open(temporary, "w") as file:
     file.write(str(os.getpid()))
 os.rename(temporary, sys.argv[1])
-time.sleep(60)
+time.sleep(600)
 """,
     "meet": """
 import sys, time
 from pathlib import Path
 mine, other = map(Path, sys.argv[1:])
 mine.touch()
-end = time.monotonic() + 10
+end = time.monotonic() + 60
 while not other.exists():
     if time.monotonic() > end:
         sys.exit("nobody came")
     time.sleep(0.01)
 """,
-    "slow": "import time; from pathlib import Path; Path('importing').touch(); time.sleep(60)",
+    "slow": "import time; from pathlib import Path; Path('importing').touch(); time.sleep(600)",
     "broken": "raise OSError('libcudart.so.99: cannot open shared object file')",
 }
 
 
-def wait_for(condition, seconds=10):
+def wait_for(condition, seconds=60):
     """Return the first true value of `condition()`; fail after some seconds."""
     end = time.monotonic() + seconds
     while not (value := condition()):
@@ -140,7 +140,7 @@ class Launcher:
     def run(self, *arguments):
         """Run a client to its end, with its output in files as in a workflow; return (exit code, output, errors)."""
         with tempfile.TemporaryFile("w+") as output, tempfile.TemporaryFile("w+") as errors:
-            code = self.begin(*arguments, stdout=output, stderr=errors).wait(30)
+            code = self.begin(*arguments, stdout=output, stderr=errors).wait(120)
             output.seek(0)
             errors.seek(0)
             return code, output.read(), errors.read()
@@ -236,7 +236,7 @@ def test_without_a_launcher_the_script_runs_in_a_fresh_process(launch, address):
     if address is not None:
         launcher.environment[ADDRESS_VARIABLE] = address
     client = launcher.begin("parent")
-    output, errors = client.communicate(timeout=30)
+    output, errors = client.communicate(timeout=120)
     assert (client.returncode, output, errors) == (0, f"{client.pid}\n", "")
 
 
@@ -261,7 +261,7 @@ def test_as_many_processes_are_kept_as_have_work_at_once(launch):
     launcher = launch("state")
     arguments = ("--keep", "builds", "meet")
     clients = [launcher.begin(*arguments, "a", "b"), launcher.begin(*arguments, "b", "a")]
-    assert [client.communicate(timeout=30) for client in clients] == [("", ""), ("", "")]
+    assert [client.communicate(timeout=120) for client in clients] == [("", ""), ("", "")]
     assert len(children(launcher.pid)) == 2
     assert launcher.run("--keep", "builds", "count") == (0, f"1 {launcher.pid}\n", "")
     assert len(children(launcher.pid)) == 2
@@ -304,7 +304,7 @@ def test_what_is_preloaded_is_imported_once_in_the_server_at_the_first_request(l
 def test_two_scripts_run_at_the_same_time(launch):
     launcher = launch()
     clients = [launcher.begin("meet", "a", "b"), launcher.begin("meet", "b", "a")]
-    assert [client.communicate(timeout=30) for client in clients] == [("", ""), ("", "")]
+    assert [client.communicate(timeout=120) for client in clients] == [("", ""), ("", "")]
     assert [client.returncode for client in clients] == [0, 0]
 
 
@@ -341,7 +341,7 @@ def test_a_launcher_that_is_killed_takes_its_scripts_along_and_its_clients_go_on
     os.kill(launcher.pid, signal.SIGKILL)
     wait_for(lambda: not alive(child))
     os.kill(launcher.wait_for_pid("pid"), signal.SIGINT)
-    assert "The launcher ended while it ran this script" in client.communicate(timeout=30)[1]
+    assert "The launcher ended while it ran this script" in client.communicate(timeout=120)[1]
     assert client.returncode == 130
 
 
@@ -384,7 +384,7 @@ def test_a_script_whose_output_cannot_be_written_harms_no_other(launch):
     other = launcher.begin("wait", "pid")
     child = launcher.wait_for_pid("pid")
     with open("/dev/full", "w") as full:
-        assert launcher.begin("end", "print('lost')", stdout=full, stderr=full).wait(30) != 0
+        assert launcher.begin("end", "print('lost')", stdout=full, stderr=full).wait(120) != 0
     survived = alive(child)
     other.kill()
     other.communicate()
@@ -416,16 +416,16 @@ def test_a_client_whose_turn_never_comes_runs_its_script_alone(launch):
     with contextlib.suppress(subprocess.TimeoutExpired):  # time to send its request
         second.wait(0.2)
     os.kill(launcher.pid, signal.SIGKILL)
-    assert [client.communicate(timeout=30)[0] for client in (first, second)] == ["first\n", "second\n"]
+    assert [client.communicate(timeout=120)[0] for client in (first, second)] == ["first\n", "second\n"]
     assert (first.returncode, second.returncode) == (0, 0)
 
 
 def test_a_kept_process_lets_go_of_its_clients_output(launch):
     launcher = launch()
     client = launcher.begin("--keep", "builds", "speak")
-    assert client.wait(30) == 0
+    assert client.wait(120) == 0
     try:
-        assert client.communicate(timeout=1)[0].startswith("printed\n")
+        assert client.communicate(timeout=20)[0].startswith("printed\n")
     finally:
         client.stdout.close()
         client.stderr.close()

@@ -1,7 +1,7 @@
 """What a test says whose process failed."""
 
 import pytest
-from processes import python
+from processes import python, script
 
 
 def test_a_process_that_fails_shows_what_it_printed():
@@ -15,3 +15,12 @@ def test_a_process_that_fails_shows_what_it_printed():
 def test_a_process_that_should_have_failed_and_did_not_is_a_failure():
     with pytest.raises(AssertionError, match="exit code 0"):
         python("-c", "pass", code=1)
+
+
+def test_a_script_in_this_process_ends_as_one_in_its_own(tmp_path):
+    arguments = ("compare", "a", tmp_path / "none")
+    one, other = script(*arguments, code=2), python("-m", f"scripts.{arguments[0]}", *arguments[1:], code=2)
+    assert (one.stdout, one.stderr) == (other.stdout, other.stderr)
+    assert script("compare", "--help").stdout == python("-m", "scripts.compare", "--help").stdout
+    with pytest.raises(AssertionError, match=r"(?s)exit code 2 of scripts\.compare.*not there"):
+        script(*arguments)

@@ -8,7 +8,6 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from speedgrid.backends import onnxruntime, openvino
-from speedgrid.builders import onnx_export as export
 from speedgrid.builders import onnx_int8 as quantize
 from speedgrid.data.sequence import images
 from speedgrid.evidence.parity import compare
@@ -30,11 +29,11 @@ OPTIONS = {
 
 
 @pytest.fixture(scope="module")
-def files(weights, reference_64, expected_64, tmp_path_factory):
+def files(exported_64, reference_64, expected_64, tmp_path_factory):
     """Return the paths of a float32 and an int8 file, and of a reference; `description` is that of the int8 file."""
     folder = tmp_path_factory.mktemp("quantised")
-    paths = {name: str(folder / name) for name in ("fp32.onnx", "int8.onnx", "images", "logits", "expected")}
-    export.export("resnet18", weights, "fp32", 64, paths["fp32.onnx"])
+    paths = {name: str(folder / name) for name in ("int8.onnx", "images", "logits", "expected")}
+    paths["fp32.onnx"] = str(exported_64[0])
     described = quantize.attempt(paths["fp32.onnx"], images(0, 64, 100, 24), paths["int8.onnx"])
     for name, array in (("images", images(0, 64, 0, 8)), ("logits", reference_64[:8])):
         np.save(folder / f"{name}.npy", array)

@@ -213,8 +213,9 @@ def trained(tmp_path_factory):
     name, digits = "mobilenet_v3_small", Digits(0)
     path = str(tmp_path_factory.mktemp("trained") / "weights.pth")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(training, "STEPS", 10)
-        patch.setattr(training, "EVALUATION", 16)
+        # As few steps as make images differ as those of trained weights do: 17.8 dB in fp32, 16.1 in bf16.
+        for constant, value in {"STEPS": 4, "EVALUATION": 16, "LARGEST": 64}.items():
+            patch.setattr(training, constant, value)
         module, _ = training.train(name, 0, "cpu")
     models.calibrate(module, training.calibration(digits, 64))
     torch.save(module.state_dict(), path)

@@ -11,10 +11,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from processes import run
+from processes import python, run
 from workflow import CELLS, PLOTS, SMOKE, Workflow
 
 from speedgrid import record
+from speedgrid.measure import request, timing
 from speedgrid.table import limiter
 from speedgrid.text.names import NAMES
 
@@ -111,7 +112,9 @@ def test_a_record_has_samples_the_environment_and_what_really_ran(records):
     assert set(records) == CELLS
     for name, one in records.items():
         assert one["status"] == "ok"
-        assert len(one["samples"]["host_ms"]) >= 5
+        # On a busy machine a cell's time may be over before its count is reached; it then says so.
+        fewest = timing.FEWEST_RUNS if one["samples"]["capped"] else one["asked"]["timed_runs"]
+        assert len(one["samples"]["host_ms"]) >= fewest
         assert min(one["samples"]["host_ms"]) > 0
         assert one["observed_precision"] == "fp32"
         assert one["parity"]["snr_db"] > 90
@@ -121,8 +124,12 @@ def test_a_record_has_samples_the_environment_and_what_really_ran(records):
 
 
 def test_timings_start_warm_from_the_launcher(records):
-    # Cold, importing torch alone takes more than a second.
-    assert {name: one["seconds"]["import"] for name, one in records.items() if one["seconds"]["import"] > 0.5} == {}
+    # Warm it takes a millisecond, cold a second; both more on a busy machine.
+    program = "import time; began = time.perf_counter(); import torch; print(time.perf_counter() - began)"
+    cold = min(float(python("-c", program).stdout) for _ in range(2))
+    for backend in {one["cell"]["backend"] for one in records.values()}:
+        warm = [one["seconds"]["import"] for one in records.values() if one["cell"]["backend"] == backend]
+        assert min(warm) < cold / 3, backend
 
 
 def test_a_records_command_measures_its_cell_again_alone(smoke, records, place):
@@ -268,7 +275,7 @@ def test_every_cell_of_the_first_round_says_what_its_request_costs(records, tabl
         found = one["end_to_end"]
         assert set(found["samples"]) == {"preprocess_cpu", "call", "end_to_end_cpu"}, found
         assert found["photograph"] == [107, 143]
-        assert all(len(sample["host_ms"]) >= 5 for sample in found["samples"].values())
+        assert all(len(sample["host_ms"]) >= request.FEWEST_TURNS for sample in found["samples"].values())
     assert (table.preprocess_cpu_ms > 0).all()
     assert (table.call_ms > 0).all()
     assert "What a user pays end to end" in (smoke.workflow / "report/report.md").read_text()

@@ -6,7 +6,6 @@ from types import SimpleNamespace
 import pytest
 
 from speedgrid.backends import onnxruntime_tensorrt, tensorrt, tensorrt_api
-from speedgrid.builders import onnx_export as export
 from speedgrid.builders import tensorrt as tensorrt_engine
 from speedgrid.grid import Cell
 from speedgrid.machine import device
@@ -14,13 +13,11 @@ from speedgrid.machine import device
 CELL = Cell("resnet18", "tensorrt", "fp32", 64, 2)
 
 
-@pytest.fixture(scope="module")
-def onnx_file(weights, tmp_path_factory):
+@pytest.fixture
+def onnx_file(exported_64):
     if tensorrt_api.package() != "tensorrt_rtx":
         pytest.skip("TensorRT-RTX is not installed; full TensorRT needs a GPU to build")
-    path = tmp_path_factory.mktemp("onnx") / "fp32.onnx"
-    export.export("resnet18", weights, "fp32", 64, str(path))
-    return str(path)
+    return str(exported_64[0])
 
 
 def test_an_engine_is_built_whole_from_the_onnx_file(onnx_file, tmp_path):

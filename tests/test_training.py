@@ -1,6 +1,7 @@
 """Training on digits. That a whole one succeeds, and knows large images, is tested on the run of tests/test_smoke."""
 
 import copy
+from contextlib import contextmanager
 
 import pytest
 import torch
@@ -10,21 +11,32 @@ from speedgrid.model import torchvision as models
 from speedgrid.model import training
 
 
-@pytest.fixture
-def short(monkeypatch):
-    """Train for two steps, look at 16 digits."""
-    monkeypatch.setattr(training, "STEPS", 2)
-    monkeypatch.setattr(training, "EVALUATION", 16)
+@contextmanager
+def short():
+    """Train for two steps, look at 16 digits, and take statistics from 32 of at most 96 pixels."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in {"STEPS": 2, "EVALUATION": 16, "LARGEST": 96, "CALIBRATED": 32}.items():
+            patch.setattr(training, name, value)
+        yield
 
 
-def test_a_seed_gives_the_same_weights_and_another_seed_others(short):
-    states = [training.train("resnet18", seed, "cpu")[0].state_dict() for seed in (0, 0, 1)]
+@pytest.fixture(scope="module")
+def trained():
+    """Return a model that was trained so from seed 0, and how."""
+    with short():
+        return training.train("resnet18", 0, "cpu")
+
+
+def test_a_seed_gives_the_same_weights_and_another_seed_others(trained):
+    with short():
+        others = [training.train("resnet18", seed, "cpu")[0] for seed in (0, 1)]
+    states = [module.state_dict() for module in (trained[0], *others)]
     assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
     assert not torch.equal(states[0]["conv1.weight"], states[2]["conv1.weight"])
 
 
-def test_what_is_trained_is_the_published_architecture_ready_for_use(short):
-    module, how = training.train("resnet18", 0, "cpu")
+def test_what_is_trained_is_the_published_architecture_ready_for_use(trained):
+    module, how = trained
     assert not module.training
     assert models.classes(module) == 1000
     assert list(module.state_dict()) == list(models.build("resnet18").state_dict())
@@ -74,11 +86,11 @@ def test_a_model_with_auxiliary_heads_is_trained_by_its_own_logits():
     assert training.logits(GoogLeNetOutputs(plain, None, None)) is plain
 
 
-def test_statistics_are_those_of_training_digits_at_the_largest_size_that_matters(short):
-    module, _ = training.train("resnet18", 0, "cpu")
-    images = torch.from_numpy(Digits(0).images("training", training.LARGEST, 0, 64))
-    with torch.inference_mode():
-        mean = module.conv1(images).mean(dim=(0, 2, 3))
+def test_statistics_are_those_of_training_digits_at_the_largest_size_that_matters(trained):
+    module, _ = trained
+    with short(), torch.inference_mode():
+        images = Digits(0).images("training", training.LARGEST, 0, training.CALIBRATED)
+        mean = module.conv1(torch.from_numpy(images)).mean(dim=(0, 2, 3))
     torch.testing.assert_close(module.bn1.running_mean, mean, rtol=1e-3, atol=1e-4)
 
 

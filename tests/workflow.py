@@ -12,6 +12,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+import dry_runs
 import pytest
 import yaml
 from processes import run
@@ -54,6 +55,7 @@ class Outcome:
 
     code: int
     log: str
+    cpu_seconds: float = 0.0  # of a dry-run, whatever else the machine did
 
     @property
     def jobs(self) -> dict[str, int]:
@@ -124,7 +126,7 @@ class Workflow:
 
     def dry_run(self, *arguments, **environment) -> Outcome:
         """Ask Snakemake what it would do."""
-        return self.snakemake("-n", *arguments, **environment)
+        return Outcome(*dry_runs.dry_run(self.folder, arguments, self.environment(**environment)))
 
     def plan(self, *arguments, **environment) -> Outcome:
         """Dry-run Snakemake, which must succeed."""
