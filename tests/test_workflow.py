@@ -83,7 +83,7 @@ EDITS = {
         {"count_flops": 1, "audit_published": 1, **TABLE},
         set(),
     ),
-    "peaks": ("speedgrid/measure/peaks.py", "\n# edited\n", {"measure_peaks": 1, "audit_published": 1, **TABLE}, set()),
+    "peaks": ("speedgrid/measure/peaks.py", "\n# edited\n", {"measure_peaks": 1, **TABLE}, set()),
     "limiter": ("speedgrid/table/limiter.py", "\n# edited\n", TABLE, set()),
     "timing": ("speedgrid/measure/timing.py", "\n# edited\n", {"time_cell": 6 + CONTROLS, **TABLE}, CELLS),
     "one backend": (
@@ -105,7 +105,8 @@ EDITS = {
         },
         cells_of("openvino", "onnxruntime"),
     ),
-    "accuracy": ("speedgrid/measure/accuracy.py", "\n# edited\n", {**ACCURACY, **TABLE}, set()),
+    "accuracy": ("speedgrid/measure/accuracy.py", "\n# edited\n", {"measure_accuracy": 3, **TABLE}, set()),
+    "classes": ("speedgrid/evidence/classes.py", "\n# edited\n", {**ACCURACY, **TABLE}, set()),
     "shares": ("speedgrid/table/accuracy.py", "\n# edited\n", TABLE, set()),
     "training": ("speedgrid/model/training.py", "\n# edited\n", {"train_digits": 1, **ALL}, CELLS),
 }
