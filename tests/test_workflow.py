@@ -121,7 +121,8 @@ EDITS = {
         },
         cells_of("openvino", "onnxruntime"),
     ),
-    "accuracy": ("speedgrid/measure/accuracy.py", "\n# edited\n", {**ACCURACY, **TABLE}, set()),
+    "accuracy": ("speedgrid/measure/accuracy.py", "\n# edited\n", {"measure_accuracy": 3, **TABLE}, set()),
+    "classes": ("speedgrid/evidence/classes.py", "\n# edited\n", {**ACCURACY, **TABLE}, set()),
     "shares": ("speedgrid/table/accuracy.py", "\n# edited\n", TABLE, set()),
     "training": ("speedgrid/model/training.py", "\n# edited\n", {"train_digits": 1, **ALL}, CELLS),
 }
