@@ -18,7 +18,7 @@ GOLDEN = ROOT / "tests" / "golden" / "report.md"
 # One cell of another precision than its label, one that failed, one without a device; the others have a speed.
 RECORDS = [
     *make_records()[2:],
-    make_record("resnet18-pytorch-tf32-r64-b1", [3.0] * 50, status="wrong_precision", observed_precision="fp32"),
+    make_record("resnet18-pytorch-tf32-r64-b1", [3.0] * 50, ran="fp32"),
     make_refusal("resnet18-pytorch-fp32-r64-b1", "failed", "RuntimeError: boom"),
     make_refusal("resnet18-openvino-fp32-r64-b1", "unavailable", "openvino is not installed"),
 ]

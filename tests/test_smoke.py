@@ -15,8 +15,10 @@ from processes import python, run
 from workflow import CELLS, PLOTS, SMOKE, Workflow
 
 from speedgrid import record
-from speedgrid.measure import request, timing
+from speedgrid.measure import timing
+from speedgrid.measure.probes import request
 from speedgrid.table import limiter
+from speedgrid.table.verdict import judge, parity_of
 from speedgrid.text.names import NAMES
 
 pytest_plugins = ["workflow"]
@@ -62,6 +64,7 @@ def test_every_rule_ran_as_often_as_the_grid_asks(smoke):
         "time_cell": 6 + 4,  # and the controls of the run
         "aggregate": 1,
         "audit": 1,
+        "describe_run": 1,
         "audit_published": 1,
         "draw_plots": 1,
         "render_pages": 1,
@@ -111,24 +114,24 @@ def test_csv_and_parquet_hold_the_same(smoke, table):
 def test_a_record_has_samples_the_environment_and_what_really_ran(records):
     assert set(records) == CELLS
     for name, one in records.items():
-        assert one["status"] == "ok"
+        assert one.status == "ok"
+        assert judge(one).observed == "fp32"
         # On a busy machine a cell's time may be over before its count is reached; it then says so.
-        fewest = timing.FEWEST_RUNS if one["samples"]["capped"] else one["asked"]["timed_runs"]
-        assert len(one["samples"]["host_ms"]) >= fewest
-        assert min(one["samples"]["host_ms"]) > 0
-        assert one["observed_precision"] == "fp32"
-        assert one["parity"]["snr_db"] > 90
-        assert re.match(r"[\d.]+", one["details"]["version"])[0] in one["fingerprint"]
-        assert one["environment"]["device_name"] in one["fingerprint"]
-        assert one["command"].startswith(f"python -m scripts.time_cell {name} --turn round1 ")
+        fewest = timing.FEWEST_RUNS if one.seen.samples.capped else one.asked.timed_runs
+        assert len(one.host_ms) >= fewest
+        assert min(one.host_ms) > 0
+        assert parity_of(one).snr_db > 90
+        assert re.match(r"[\d.]+", one.seen.details["version"])[0] in one.fingerprint
+        assert one.environment["device_name"] in one.fingerprint
+        assert one.command.startswith(f"python -m scripts.time_cell {name} --turn round1 ")
 
 
 def test_timings_start_warm_from_the_launcher(records):
     # Warm it takes a millisecond, cold a second; both more on a busy machine.
     program = "import time; began = time.perf_counter(); import torch; print(time.perf_counter() - began)"
     cold = min(float(python("-c", program).stdout) for _ in range(2))
-    for backend in {one["cell"]["backend"] for one in records.values()}:
-        warm = [one["seconds"]["import"] for one in records.values() if one["cell"]["backend"] == backend]
+    for backend in {one.cell.backend for one in records.values()}:
+        warm = [one.seen.seconds["import"] for one in records.values() if one.cell.backend == backend]
         assert min(warm) < cold / 3, backend
 
 
@@ -138,21 +141,22 @@ def test_a_records_command_measures_its_cell_again_alone(smoke, records, place):
         file.unlink()
 
     def repeat(one):
-        command = shlex.split(one["command"])
+        command = shlex.split(one.command)
         assert command[0] == "python"
         return again.call(sys.executable, *command[1:])
 
-    one_each = {name: one for name, one in records.items() if one["cell"]["batch_size"] == 1}
+    one_each = {name: one for name, one in records.items() if one.cell.batch_size == 1}
     assert len(one_each) == 3
     with ThreadPoolExecutor(2) as pool:
         outcomes = list(pool.map(repeat, one_each.values()))
     assert [outcome.log for outcome in outcomes if outcome.code] == []
     for name, old in one_each.items():
         new = record.read(again / f"artifacts/timings/{name}-round1.json")
-        assert new["status"] == "ok", new["reason"]
-        for key in ("cell", "turn", "asked", "fingerprint", "command", "observed_precision"):
-            assert new[key] == old[key]
-        assert new["samples"]["host_ms"] != old["samples"]["host_ms"]
+        assert new.status == "ok", new.reason
+        for key in ("asked", "fingerprint", "command"):
+            assert getattr(new, key) == getattr(old, key)
+        assert judge(new).observed == judge(old).observed
+        assert new.host_ms != old.host_ms
 
 
 def test_the_launcher_is_gone_and_so_is_its_folder(smoke):
@@ -206,7 +210,7 @@ def test_every_link_of_the_report_leads_to_a_file_and_every_plot_is_there(smoke,
 
 def test_the_report_says_where_weights_come_from_and_gives_its_own_command(report, records):
     assert "At 64 pixels the weights are trained on handwritten digits, seed 0" in report
-    assert records["resnet18-pytorch-fp32-r64-b1"]["command"] in report
+    assert records["resnet18-pytorch-fp32-r64-b1"].command in report
 
 
 def test_the_model_was_trained_and_its_accuracy_is_in_every_row(smoke, table, report):
@@ -272,7 +276,7 @@ def test_a_run_describes_itself(smoke):
 
 def test_every_cell_of_the_first_round_says_what_its_request_costs(records, table, smoke):
     for one in records.values():
-        found = one["end_to_end"]
+        found = one.seen.probes["request"]
         assert set(found["samples"]) == {"preprocess_cpu", "call", "end_to_end_cpu"}, found
         assert found["photograph"] == [107, 143]
         assert all(len(sample["host_ms"]) >= request.FEWEST_TURNS for sample in found["samples"].values())
@@ -280,4 +284,4 @@ def test_every_cell_of_the_first_round_says_what_its_request_costs(records, tabl
     assert (table.call_ms > 0).all()
     assert "What a user pays end to end" in (smoke.workflow / "report/report.md").read_text()
     others = (smoke.workflow / "artifacts/timings").glob("*-twin*.json")
-    assert {record.read(path)["end_to_end"] for path in others} == {None}
+    assert {"request" in record.read(path).seen.probes for path in others} == {False}
