@@ -10,6 +10,7 @@ from typing import Any
 
 from speedgrid import backends
 from speedgrid.backends.fingerprint import fingerprint
+from speedgrid.backends.session import Options
 from speedgrid.data import arrays
 from speedgrid.data.sequence import batch
 from speedgrid.evidence import parity
@@ -79,7 +80,7 @@ def _measure(files: Files, asked: Asked, build: dict[str, Any], machine: Machine
     expected = _expected(asked.cell.precision, files, build)
     uuid = machine.get("gpu_uuid") if asked.device == "cuda" else None
     sampler = Sampler(uuid)  # its process starts while the model is loaded
-    options = {"cpu_threads": asked.cpu_threads, "settings": asked.settings}
+    options = Options(cpu_threads=asked.cpu_threads, settings=asked.settings)
     session, memory = load(asked.cell, asked.device, uuid, files.artifact, options, laps)
     _warm(session, batch(images, 0, asked.cell.batch_size))
     laps.end("first_call")

@@ -6,12 +6,12 @@ the GPU lowered its clock, what else had the processors, whether its calls ever 
 
 from collections.abc import Iterable
 from statistics import mean
-from typing import Any
 
 import numpy as np
 
 from speedgrid.evidence.intervals import order_statistic_interval
 from speedgrid.record import LOWER_CLOCK, POWER_CAP, Record
+from speedgrid.table.run import Neighbours, Processor
 
 # A row is unstable when its 95 % interval reaches further than this from its latency on either side.
 WIDEST = 0.10
@@ -123,7 +123,7 @@ def elsewhere(record: Record) -> float | None:
     return host.busy_elsewhere_cores + host.stolen_cores if host else None
 
 
-def processor(records: Iterable[Record]) -> dict[str, float] | None:
+def processor(records: Iterable[Record]) -> Processor | None:
     """Return how long a fixed loop took around all measurements: `best_ms`, `median_ms`, `worst_ms`, `slow_percent`.
 
     slow_percent: of how many of them it took SLOWER times the best, or more.
@@ -139,7 +139,7 @@ def processor(records: Iterable[Record]) -> dict[str, float] | None:
     }
 
 
-def neighbours(records: Iterable[Record]) -> dict[str, Any] | None:
+def neighbours(records: Iterable[Record]) -> Neighbours | None:
     """Return how many cores were busy elsewhere during all measurements, `median_cores` and `most_cores`."""
     known = [cores for cores in map(elsewhere, records) if cores is not None]
     return {"median_cores": float(np.median(known)), "most_cores": max(known)} if known else None

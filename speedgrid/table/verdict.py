@@ -7,7 +7,7 @@ by the type of its tensors.
 """
 
 import itertools
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from speedgrid.evidence.snr import summarise, unevenness
 from speedgrid.precision import QUANTISED
@@ -90,7 +90,7 @@ def verdict(
     dtype: str,
     parity: Parity | None,
     expected: dict[str, float],
-    quantised: dict | None = None,
+    quantised: dict[str, Any] | None = None,
     uneven_db: float = 0.0,
 ) -> Verdict:
     """Return the verdict on a cell labelled `precision`.
