@@ -50,7 +50,8 @@ def setup(a: Description, b: Description) -> list[tuple[str, str, str]]:
 
 def settings(run: Description) -> Iterator[tuple[str, str]]:
     """Yield (dotted key, text) of each setting, version and weight file that a run depended on."""
-    yield from flat({key: one for key in SETTINGS if (one := run.get(key)) is not None})
+    known: dict[str, object] = dict(run)
+    yield from flat({key: known[key] for key in SETTINGS if key in known})
     for one in run["weights"]:
         yield f"weights.{one['model']}.{one['resolution']}", f"{one['source']}, sha256 {str(one.get('sha256'))[:12]}"
 

@@ -65,7 +65,7 @@ def written(demand: Demand, value: float) -> str:
     return f"{number(value)} {_(unit)}" if unit else number(value)
 
 
-def meeting(rows: Table, asked: list[Demand]) -> pd.DataFrame:
+def meeting(rows: Table, asked: list[Demand]) -> Table:
     """Return the rows that meet every demand."""
     met = pd.Series(True, rows.index)
     for demand in asked:

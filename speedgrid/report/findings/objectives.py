@@ -58,7 +58,7 @@ def best(rows: Table, objective: Objective):
     return rows.loc[values.idxmax() if objective.largest else values.idxmin()]
 
 
-def ties(rows: Table, winner, objective: Objective, margin: float) -> pd.DataFrame:
+def ties(rows: Table, winner, objective: Objective, margin: float) -> Table:
     """Return the other rows that `winner` is not better than beyond doubt, the best first."""
     others = rows[rows[objective.column].notna()].drop(winner.name)
     doubtful = [name for name, row in others.iterrows() if advantage(winner, row, objective)[1] <= margin]

@@ -1,7 +1,5 @@
 """Throughput over latency: which settings no other one beats in both."""
 
-import pandas as pd
-
 from speedgrid.report.plots import style
 from speedgrid.report.plots.style import GREY, LOOKS
 from speedgrid.table.columns import heading, interval
@@ -9,7 +7,7 @@ from speedgrid.table.run import Table
 from speedgrid.text.language import _
 
 
-def front(rows: Table) -> pd.DataFrame:
+def front(rows: Table) -> Table:
     """Return the rows that no other row beats, by latency: none is as quick and as productive, and better in one.
 
     rows: with latency_ms and fps; those without a speed are left out. The Pareto front of least latency_ms and most

@@ -34,7 +34,7 @@ def intensity(layers: list[LayerCount], batch_size: int, element_bytes: int) -> 
     return batch_size * flop / (element_bytes * (weights + batch_size * activations))
 
 
-def points(rows: Table, arithmetic: Arithmetic) -> pd.DataFrame:
+def points(rows: Table, arithmetic: Arithmetic) -> Table:
     """Return the rows with a speed and counted layers, with `intensity` in FLOP/byte of the precision that ran."""
     found = rows[rows.tflops.notna()]
     layers = [arithmetic[row.model][str(row.resolution)]["layers"] for row in found.itertuples()]
