@@ -18,6 +18,7 @@ release: setup check
 
 check: setup
 	ruff check .
+	mypy
 	ruff format --check .
 	snakefmt --check Snakefile rules
 	snakemake --lint

@@ -5,8 +5,12 @@ import random
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
-from typing import ClassVar
+from typing import Any, ClassVar, TypeAlias
 
+# The values of each axis of a grid, by the names of AXES.
+Axes: TypeAlias = Mapping[str, list[Any]]
+# A configuration with every default filled in, as of speedgrid.settings.complete; config/schema.yaml has its keys.
+Config: TypeAlias = dict[str, Any]
 AXES = ("model", "backend", "precision", "resolution", "batch_size")
 # What a timing is for: a round of the grid, or a control of the run (see `measuring_order`).
 TURN = r"(round|sentinel|twin)\d+"
@@ -37,7 +41,7 @@ class Cell:
         match = re.fullmatch(r"(\w+)-(\w+)-(\w+)-r(\d+)-b(\d+)", name)
         if not match:
             raise ValueError(f"cell name {name!r} does not read as {cls.PATTERN}, e.g. resnet18-pytorch-fp32-r224-b1")
-        return cls(*match.groups()[:3], int(match[4]), int(match[5]))
+        return cls(match[1], match[2], match[3], int(match[4]), int(match[5]))
 
     @classmethod
     def of(cls, model: str, backend: str, precision: str, resolution: str, batch_size: str, **_: str) -> "Cell":
@@ -48,7 +52,7 @@ class Cell:
         return self.PATTERN.format(**asdict(self))
 
 
-def cells(axes: Mapping[str, Iterable]) -> list[Cell]:
+def cells(axes: Mapping[str, Iterable[Any]]) -> list[Cell]:
     """Return the full product of the axes, the last axis fastest."""
     return [Cell(*values) for values in itertools.product(*(axes[axis] for axis in AXES))]
 
@@ -63,7 +67,7 @@ def nearest(values: Iterable[int], wanted: int) -> int:
     return min(sorted(set(values)), key=lambda value: abs(value - wanted))
 
 
-def control_cell(axes: Mapping[str, list]) -> Cell:
+def control_cell(axes: Axes) -> Cell:
     """Return the cell that controls a run: first model, backend and precision of `axes`, at CONTROL_PLACE or near it.
 
     It depends on the grid alone, so that another report needs no new measurement.
@@ -72,7 +76,7 @@ def control_cell(axes: Mapping[str, list]) -> Cell:
     return Cell(axes["model"][0], axes["backend"][0], axes["precision"][0], **place)
 
 
-def evaluated_cells(axes: Mapping[str, list], resolution: int) -> list[Cell]:
+def evaluated_cells(axes: Axes, resolution: int) -> list[Cell]:
     """Return the cells whose sessions accuracy is measured with: one for each model, backend and precision.
 
     At the resolution of the grid nearest to `resolution`, with the batch size nearest to the control cell's.
@@ -103,6 +107,6 @@ def measuring_order(grid: Iterable[Cell], control: Cell, seed: int, rounds: int)
     return order
 
 
-def timings(axes: Mapping[str, list], rounds: int) -> list[str]:
+def timings(axes: Axes, rounds: int) -> list[str]:
     """Return the names of all timings of a grid in alphabetical order, as TIMING."""
     return sorted(measuring_order(cells(axes), control_cell(axes), 0, rounds))

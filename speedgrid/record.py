@@ -44,7 +44,7 @@ class Machine(TypedDict, total=False):
 
 @dataclass(frozen=True)
 class Asked:
-    """What a timing was asked to do.
+    """The request of a timing: its cell, its turn, and how long it is measured.
 
     Counts and min_seconds are minimums; from there on it stops when the 95 % interval of its median is within
     target_percent of it on either side; max_seconds wins. settings: of the variant. probes: what else to measure.
@@ -161,7 +161,7 @@ class Expected:
 
 @dataclass(frozen=True)
 class Seen:
-    """What a measurement saw of a session that ran.
+    """The observations of one measurement, of a session that ran.
 
     dtype: of its input and output, as it reports them itself. details: what ran. quantised_nodes: how many of its
     products executed so. seconds: where the time went. errors: None where an output was missing or not finite. probes:
@@ -258,8 +258,9 @@ def _from_format_3(old: dict[str, Any]) -> dict[str, Any]:
 
     Of telemetry and errors it had summaries alone, which stand as one reading and as Parity; its verdicts are dropped.
     """
-    asked = {**dict.fromkeys(("warmup_runs", "timed_runs", "min_seconds", "max_seconds", "target_percent"), 0)}
-    asked |= {"settings": {}, **old["asked"], "cell": old["cell"], "turn": old["turn"], "probes": []}
+    numbers = ("warmup_runs", "timed_runs", "min_seconds", "max_seconds", "target_percent")
+    given: dict[str, Any] = dict.fromkeys(numbers, 0) | {"settings": {}} | old["asked"]
+    asked = given | {"cell": old["cell"], "turn": old["turn"], "probes": []}
     new = {name: old[name] for name in ("measured_at", "environment", "fingerprint", "command")}
     new |= {"asked": asked, "format": FORMAT, "traceback": old.get("traceback")}
     if "samples" not in old:
@@ -282,9 +283,8 @@ def _one_reading(summary: dict[str, Any] | None) -> dict[str, Any] | None:
     if summary is None:
         return None
     bits = {text: bit for bit, text in LOWER_CLOCK.items()}
-    quantities = ("sm_clock_mhz", "power_w", "temperature_c", "utilisation_percent")
-    readings = {name: [summary.get(name)] for name in quantities}
-    return readings | {"time": [], "reasons": [sum(bits[text] for text in summary.get("throttled", ()))]}
+    found = {name: [summary.get(name)] for name in ("sm_clock_mhz", "power_w", "temperature_c", "utilisation_percent")}
+    return found | {"time": [], "reasons": [sum(bits[text] for text in summary.get("throttled", ()))]}
 
 
 # NVML's reasons for a lower clock, those that change a number.

@@ -2,12 +2,14 @@
 
 import math
 from copy import deepcopy
+from typing import Any
 
 import yaml
 from jsonschema import Draft202012Validator, validators
 from jsonschema.exceptions import ValidationError, best_match
 
 from speedgrid import ROOT, backends
+from speedgrid.grid import Config
 from speedgrid.machine.device import resolve
 from speedgrid.precision import EXPERIMENTAL, PRECISIONS
 
@@ -32,12 +34,12 @@ class SettingsError(ValueError):
     """A configuration that cannot be run; the message names the key, the value and what would be right."""
 
 
-def read_schema() -> dict:
+def read_schema() -> dict[str, Any]:
     """Return config/schema.yaml as a dictionary."""
     return yaml.safe_load(SCHEMA_FILE.read_text())
 
 
-def complete(config: dict) -> dict:
+def complete(config: Config) -> Config:
     """Return a copy of `config` with every default filled in and `device` resolved to cuda or cpu.
 
     Raises SettingsError, one sentence, if it cannot run.
@@ -53,7 +55,7 @@ def complete(config: dict) -> dict:
     return completed
 
 
-def _with_defaults(value, schema: dict):
+def _with_defaults(value, schema: dict[str, Any]):
     if not isinstance(value, dict):
         return value
     for key, subschema in schema.get("properties", {}).items():
@@ -91,7 +93,7 @@ def _either(types: str | list[str]) -> str:
     return types if isinstance(types, str) else " or ".join(types)
 
 
-def _expand_auto(config: dict) -> None:
+def _expand_auto(config: Config) -> None:
     """Replace the precision `auto` by the precisions that the device has."""
     device = config["device"]
     axes = config["grid"][device]
@@ -112,7 +114,7 @@ def _expand_auto(config: dict) -> None:
     axes["precision"] = names
 
 
-def _check_combinations(config: dict) -> None:
+def _check_combinations(config: Config) -> None:
     timing, reference = config["timing"], config["report"]["reference"]
     if timing["min_seconds"] > timing["max_seconds"]:
         raise SettingsError(
@@ -134,7 +136,7 @@ def document() -> str:
     schema = read_schema()
     lines = ["| key | default | meaning |", "|---|---|---|"]
 
-    def walk(node: dict, path: str) -> None:
+    def walk(node: dict[str, Any], path: str) -> None:
         for key, child in node.get("properties", {}).items():
             where = f"{path}{key}"
             if "$ref" in child:

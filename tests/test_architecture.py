@@ -46,6 +46,7 @@ def test_the_library_does_not_know_snakemake():
     assert [name_of(path) for path in MODULES if "snakemake" in imported(path)] == []
 
 
+CONTAINERS = {"dict", "list", "tuple", "set", "frozenset"}
 HEAVY = {
     "torch",
     "torchvision",
@@ -88,6 +89,40 @@ def test_no_function_is_longer_than_40_lines():
     ]
     assert len(functions) > 500
     assert [f"{name_of(path)}: {one.name}" for path, one in functions if one.end_lineno - one.lineno + 1 > 40] == []
+
+
+def annotations(tree):
+    """Yield every annotation in a module: of parameters, of what is returned, of variables and of fields."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.arg | ast.AnnAssign) and node.annotation:
+            yield node.annotation
+        elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.returns:
+            yield node.returns
+
+
+def bare(annotation):
+    """Return the names of containers in an annotation that do not say what they contain, in text too."""
+    if isinstance(annotation, ast.Constant) and isinstance(annotation.value, str):
+        annotation = ast.parse(annotation.value, mode="eval").body
+    nodes = list(ast.walk(annotation))
+    told = {id(node.value) for node in nodes if isinstance(node, ast.Subscript)}
+    return [node.id for node in nodes if isinstance(node, ast.Name) and node.id in CONTAINERS and id(node) not in told]
+
+
+def test_every_annotated_container_says_what_it_contains():
+    found = [(path, one) for path in MODULES for one in annotations(ast.parse(path.read_text()))]
+    assert len(found) > 1500
+    assert [f"{name_of(path)}:{one.lineno}: {ast.unparse(one)}" for path, one in found if bare(one)] == []
+
+
+@pytest.mark.parametrize("text", ["dict", "list[dict]", "tuple | None", "Callable[[dict], str]", "'dict[str, list]'"])
+def test_a_container_that_does_not_say_what_it_contains_is_seen(text):
+    assert bare(ast.parse(text, mode="eval").body)
+
+
+@pytest.mark.parametrize("text", ["dict[str, int]", "Mapping[str, list[str]]", "'tuple[int, ...]'", "Description"])
+def test_one_that_does_is_not(text):
+    assert not bare(ast.parse(text, mode="eval").body)
 
 
 def public(tree):

@@ -12,10 +12,12 @@ torch nor the runtime: that happens in `load`.
 """
 
 from importlib import import_module
+from typing import Any
 
 from speedgrid.backends.variants import VARIANTS
-from speedgrid.grid import cells
+from speedgrid.grid import Axes, cells
 from speedgrid.machine import graphics
+from speedgrid.record import Status
 
 
 def get(name: str):
@@ -23,12 +25,12 @@ def get(name: str):
     return import_module(f"speedgrid.backends.{VARIANTS[name].module}")
 
 
-def settings(name: str) -> dict:
+def settings(name: str) -> dict[str, Any]:
     """Return the settings of a variant, as plain JSON values."""
     return VARIANTS[name].settings
 
 
-def refusal(cell, device: str) -> tuple[str, str] | None:
+def refusal(cell, device: str) -> tuple[Status, str] | None:
     """Return (status, reason) if a cell cannot be measured on `device`, or None if it can."""
     module = get(cell.backend)
     if reason := module.available(device):
@@ -38,7 +40,7 @@ def refusal(cell, device: str) -> tuple[str, str] | None:
     return None
 
 
-def able(precision: str, axes: dict[str, list], device: str) -> bool:
+def able(precision: str, axes: Axes, device: str) -> bool:
     """Say whether `device` and one of a grid's backends have a precision, as far as they know before they try."""
     first = {axis: values[:1] for axis, values in axes.items()}
     grid = cells(first | {"backend": axes["backend"], "precision": [precision]})

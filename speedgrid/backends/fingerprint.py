@@ -1,9 +1,10 @@
 """What must not change between two numbers of one backend in a table."""
 
 from speedgrid import backends
+from speedgrid.record import Machine
 
 
-def fingerprint(machine: dict, backend: str | None = None) -> str:
+def fingerprint(machine: Machine, backend: str | None = None) -> str:
     """Return the device and the versions that all numbers of one backend in a table must share, as readable text.
 
     machine: as of `describe`. A different fingerprint makes measurements stale (it is a param of the rules) and is

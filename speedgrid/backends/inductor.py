@@ -14,7 +14,7 @@ import numpy as np
 from speedgrid.backends.cuda_graph import GraphSession
 from speedgrid.backends.pytorch import choose_cudnn_algorithms
 from speedgrid.backends.pytorch import unsupported as unsupported
-from speedgrid.backends.session import Session, TorchSession
+from speedgrid.backends.session import Options, Session, TorchSession
 from speedgrid.machine import device as devices
 from speedgrid.machine import environment
 from speedgrid.machine.threads import session_threads
@@ -34,7 +34,7 @@ def available(device: str) -> str | None:
     return None
 
 
-def load(cell, device: str, artifact: str, options: dict) -> Session:
+def load(cell, device: str, artifact: str, options: Options) -> Session:
     """Load the package in `artifact`; its static shape is the cell's.
 
     options: `cpu_threads`, and under `settings` `memory_format`, and for CUDA `cudnn_benchmark` and `cuda_graph`.
@@ -54,6 +54,7 @@ def load(cell, device: str, artifact: str, options: dict) -> Session:
     with session.active():
         session.run()
     session.synchronize()
+    assert session.result is not None  # it ran
     session.dtype = str(session.result.dtype).removeprefix("torch.")
     session.details = {
         "version": torch.__version__,

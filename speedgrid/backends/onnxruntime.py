@@ -4,11 +4,15 @@ import re
 import tempfile
 from collections import Counter
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from speedgrid.backends import settings
-from speedgrid.backends.session import HostSession, Session, UnsupportedError
+from speedgrid.backends.session import HostSession, Options, Quantised, Session, UnsupportedError
 from speedgrid.machine import device as devices
 from speedgrid.precision import QUANTISED
+
+if TYPE_CHECKING:
+    import torch
 
 PACKAGES = ("onnxruntime-gpu", "onnxruntime", "torch", "nvidia-cudnn-cu13", "onnx", "onnxscript")
 IMPORTS = {"cuda": ("torch", "speedgrid.backends.cudnn_libraries", "onnxruntime"), "cpu": ("onnxruntime", "onnx")}
@@ -74,7 +78,7 @@ def unsupported(cell, device: str) -> str | None:
     return None
 
 
-def load(cell, device: str, artifact: str, options: dict) -> Session:
+def load(cell, device: str, artifact: str, options: Options) -> Session:
     """Open a session on the ONNX file `artifact` that refuses to leave the device.
 
     options: `cpu_threads`, and under `settings` what `provider_options` reads on CUDA.
@@ -102,7 +106,7 @@ def session_options(batch_size: int, cpu_threads: int | None = None):
     return asked
 
 
-def provider_options(precision: str, settings: dict) -> dict[str, str]:
+def provider_options(precision: str, settings: dict[str, Any]) -> dict[str, str]:
     """Return the CUDA provider's options for a precision, but for device and stream.
 
     settings: of a variant: `prefer_nhwc`, the precisions whose convolutions run in NHWC; `cudnn_conv_algo_search`;
@@ -119,21 +123,21 @@ def provider_options(precision: str, settings: dict) -> dict[str, str]:
     return options
 
 
-def describe(session, provider: str) -> dict:
+def describe(session, provider: str) -> dict[str, Any]:
     """Return ONNX Runtime's version and how many nodes each execution provider took, by the session's own account.
 
     coverage_percent: the share of nodes that `provider` took.
     """
     import onnxruntime as ort
 
-    nodes = Counter()
+    nodes: Counter[str] = Counter()
     for graph in session.get_provider_graph_assignment_info():
         nodes[graph.ep_name] += len(graph.get_nodes())
     share = 100 * nodes[provider] / nodes.total()
     return {"version": ort.__version__, "nodes_per_provider": dict(nodes), "coverage_percent": share}
 
 
-def require_provider(details: dict, provider: str) -> None:
+def require_provider(details: dict[str, Any], provider: str) -> None:
     """Raise RuntimeError unless every node of a session runs on `provider`."""
     if set(details["nodes_per_provider"]) != {provider}:
         raise RuntimeError(f"asked for {provider}, but nodes were assigned as {details['nodes_per_provider']}")
@@ -163,7 +167,7 @@ def left_out(session, provider: str) -> list[str]:
     return sorted({node.op_type for graph in graphs if graph.ep_name != provider for node in graph.get_nodes()})
 
 
-def quantised_nodes(optimised: str) -> dict:
+def quantised_nodes(optimised: str) -> Quantised:
     """Return how many convolutions and matrix products of a session execute in int8: `executed`, `of` and `types`.
 
     optimised: the file of the graph that the session made of its model, the one that it runs.
@@ -205,6 +209,8 @@ class CudaSession(Session):
 
     options: the provider's, but for device and stream. replays: the provider captures a CUDA graph itself.
     """
+
+    stream: "torch.cuda.Stream"
 
     def __init__(self, cell, artifact: str, provider: str, options: dict[str, str], replays: bool):
         # torch comes first: its CUDA libraries are the ones that the provider then finds loaded.

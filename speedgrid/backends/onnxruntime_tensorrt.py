@@ -3,8 +3,10 @@
 import contextlib
 import ctypes
 from pathlib import Path
+from typing import Any
 
 from speedgrid.backends.onnxruntime import CudaSession
+from speedgrid.backends.session import Options
 from speedgrid.machine import device as devices
 from speedgrid.machine import gpus
 from speedgrid.precision import QUANTISED
@@ -60,7 +62,7 @@ def unsupported(cell, device: str) -> str | None:
     return None
 
 
-def load(cell, device: str, artifact: str, options: dict) -> CudaSession:
+def load(cell, device: str, artifact: str, options: Options) -> CudaSession:
     """Build an engine for the ONNX file `artifact` and the cell's static shape, and open a session that runs it.
 
     options: under `settings` provider options that every precision has.
@@ -70,7 +72,7 @@ def load(cell, device: str, artifact: str, options: dict) -> CudaSession:
     return CudaSession(cell, artifact, PROVIDER, asked, replays=asked.get("trt_cuda_graph_enable") == "1")
 
 
-def provider_options(cell, settings: dict) -> dict[str, str]:
+def provider_options(cell, settings: dict[str, Any]) -> dict[str, str]:
     """Return the TensorRT provider's options for a cell, but for device and stream.
 
     https://onnxruntime.ai/docs/execution-providers/TensorRT-ExecutionProvider.html#configurations

@@ -6,7 +6,7 @@ runs on (https://github.com/microsoft/onnxruntime/pull/31981).
 
 from collections import Counter
 
-from speedgrid.backends.session import HostSession
+from speedgrid.backends.session import HostSession, Options, Quantised
 from speedgrid.precision import QUANTISED
 
 PACKAGES = ("openvino", "onnx", "onnxscript")
@@ -49,18 +49,18 @@ def offered() -> list[str]:
     return openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
 
 
-def load(cell, device: str, artifact: str, options: dict) -> "OpenVinoSession":
+def load(cell, device: str, artifact: str, options: Options) -> "OpenVinoSession":
     """Compile the ONNX file `artifact` for the CPU and the cell's static shape. options: `cpu_threads`."""
     return OpenVinoSession(cell, artifact, options["cpu_threads"])
 
 
-def executed(compiled) -> Counter:
+def executed(compiled) -> Counter[tuple[str, str]]:
     """Count a compiled model's nodes by (type of layer, precision), as the plugin says that it runs them."""
     found = [node.get_rt_info() for node in compiled.get_runtime_model().get_ops()]
     return Counter((str(one["layerType"].astype(str)), str(one["runtimePrecision"].astype(str))) for one in found)
 
 
-def quantised_nodes(nodes: Counter) -> dict:
+def quantised_nodes(nodes: Counter[tuple[str, str]]) -> Quantised:
     """Return how many convolutions and matrix products of a model execute in int8: `executed`, `of` and `types`.
 
     nodes: as of `executed`; a node's precision is the one it reads and multiplies.

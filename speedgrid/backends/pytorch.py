@@ -1,9 +1,10 @@
 """Eager PyTorch: `model(images)` in inference mode, as a user writes it or with its own means of tuning."""
 
 from dataclasses import replace
+from typing import Any
 
 from speedgrid.backends.cuda_graph import GraphSession
-from speedgrid.backends.session import Session, TorchSession
+from speedgrid.backends.session import Options, Session, TorchSession
 from speedgrid.machine import device as devices
 from speedgrid.machine import gpus
 from speedgrid.machine.threads import session_threads
@@ -26,7 +27,7 @@ def unsupported(cell, device: str) -> str | None:
     return None
 
 
-def load(cell, device: str, artifact: str, options: dict) -> Session:
+def load(cell, device: str, artifact: str, options: Options) -> Session:
     """Load the weights in `artifact` into an eager module.
 
     options: `cpu_threads`, and under `settings` `memory_format`, and for CUDA `cudnn_benchmark`
@@ -78,7 +79,7 @@ def load_libraries(cell, device: str, module, layout: str) -> None:
     torch.cuda.empty_cache()  # not of the cell, whose memory is measured
 
 
-def choose_cudnn_algorithms(settings: dict, device: str) -> None:
+def choose_cudnn_algorithms(settings: dict[str, Any], device: str) -> None:
     """Let cuDNN time its algorithms in this process or not, as `cudnn_benchmark` says; timing needs a quiet GPU."""
     import torch
 

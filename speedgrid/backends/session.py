@@ -2,11 +2,33 @@
 
 from abc import ABC, abstractmethod
 from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict
 
 import numpy as np
 
 from speedgrid.grid import Cell
 from speedgrid.precision import PRECISIONS
+
+if TYPE_CHECKING:
+    import torch
+
+# What a session reads and writes: on a GPU a torch.Tensor, on the CPU a numpy.ndarray or a torch.Tensor.
+Buffer: TypeAlias = Any
+
+
+class Options(TypedDict):
+    """How a session is loaded: the threads that it has on the CPU, and the settings of its variant."""
+
+    cpu_threads: int
+    settings: dict[str, Any]
+
+
+class Quantised(TypedDict):
+    """How many convolutions and matrix products of a model execute in integers or fp8, and of how many; by type."""
+
+    executed: int
+    of: int
+    types: dict[str, int]
 
 
 class UnsupportedError(RuntimeError):
@@ -19,14 +41,17 @@ class Session(ABC):
     dtype: type of the input and output tensors as the session itself reports it, e.g. "float16".
     stream: the torch.cuda.Stream that `run` enqueues on, or None on the CPU, where `run` returns when done.
     details: what ran, for the record: plain JSON values.
+    input, result: the buffers, of the sessions that have some.
     """
 
-    stream = None
+    stream: "torch.cuda.Stream | None" = None
+    input: Buffer
+    result: Buffer
 
     def __init__(self, cell: Cell, dtype: str | None = None):
         self.shape = (cell.batch_size, 3, cell.resolution, cell.resolution)
         self.dtype = dtype or PRECISIONS[cell.precision].dtype
-        self.details: dict = {}
+        self.details: dict[str, Any] = {}
 
     @abstractmethod
     def feed(self, batch: np.ndarray) -> None:
@@ -76,7 +101,7 @@ class TorchSession(Session):
         self.module = module
         kind = {"dtype": getattr(torch, self.dtype), "memory_format": getattr(torch, memory_format)}
         self.input = torch.empty(self.shape, device=device, **kind)
-        self.result = None
+        self.result: torch.Tensor | None = None
         if device == "cuda":
             self.stream = torch.cuda.Stream()
 
@@ -96,6 +121,7 @@ class TorchSession(Session):
 
     def output(self):
         self.synchronize()
+        assert self.result is not None, "the session was not run"
         return self.result.double().cpu().numpy()
 
     @contextmanager

@@ -1,13 +1,17 @@
 """TensorRT's own runtime: an engine that speedgrid.builders.tensorrt built from the ONNX file, as trtexec runs it."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from speedgrid.backends import tensorrt_api
 from speedgrid.backends.cuda_graph import GraphSession
-from speedgrid.backends.session import Session
+from speedgrid.backends.session import Options, Session
 from speedgrid.machine import device as devices
 from speedgrid.machine import environment
 from speedgrid.precision import QUANTISED
+
+if TYPE_CHECKING:
+    import torch
 
 PACKAGES = ("tensorrt", "tensorrt-rtx-cu13-libs", "torch")
 IMPORTS = {"cuda": ("torch", "speedgrid.backends.tensorrt_libraries")}
@@ -34,7 +38,7 @@ def unsupported(cell, device: str) -> str | None:
     return None
 
 
-def load(cell, device: str, artifact: str, options: dict) -> Session:
+def load(cell, device: str, artifact: str, options: Options) -> Session:
     """Load the engine in `artifact`; its static shape is the cell's. options: `cuda_graph` in `settings`."""
     session = EngineSession(cell, artifact)
     return GraphSession(session) if options["settings"]["cuda_graph"] else session
@@ -42,6 +46,8 @@ def load(cell, device: str, artifact: str, options: dict) -> Session:
 
 class EngineSession(Session):
     """An execution context on a torch stream, with input and output bound to torch tensors on the GPU."""
+
+    stream: "torch.cuda.Stream"
 
     def __init__(self, cell, artifact: str):
         import torch

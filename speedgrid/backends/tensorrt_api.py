@@ -25,7 +25,7 @@ def make_log(api):
     errors: a list of texts, first to last.
     """
 
-    class Log(api.ILogger):
+    class Log(api.ILogger):  # type: ignore[name-defined]  # which package it is of is known when it runs
         def __init__(self):
             api.ILogger.__init__(self)
             self.errors = []

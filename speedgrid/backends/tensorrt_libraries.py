@@ -10,7 +10,7 @@ from pathlib import Path
 
 # The packages that hold the libraries of TensorRT-RTX and of full TensorRT.
 for package in ("tensorrt_rtx_libs", "tensorrt_libs"):
-    if spec := find_spec(package):
+    if (spec := find_spec(package)) and spec.origin:
         folder = Path(spec.origin).parent
         for library in sorted([*folder.glob("libtensorrt_rtx.so*"), *folder.glob("libnvinfer.so*")]):
             ctypes.CDLL(str(library), mode=ctypes.RTLD_GLOBAL)

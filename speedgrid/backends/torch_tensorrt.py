@@ -5,7 +5,7 @@ from pathlib import Path
 
 from speedgrid.backends import missing
 from speedgrid.backends.cuda_graph import GraphSession
-from speedgrid.backends.session import Session, TorchSession
+from speedgrid.backends.session import Options, Session, TorchSession
 from speedgrid.machine import device as devices
 from speedgrid.machine import environment
 from speedgrid.precision import QUANTISED
@@ -38,7 +38,7 @@ def flavour() -> dict[str, str]:
     return environment.versions(("torch-tensorrt-rtx", "torch-tensorrt"))
 
 
-def load(cell, device: str, artifact: str, options: dict) -> Session:
+def load(cell, device: str, artifact: str, options: Options) -> Session:
     """Load the TorchScript file of an engine; its static shape is the cell's. options: `cuda_graph` in `settings`."""
     import torch
 
@@ -56,7 +56,10 @@ def load_runtime() -> None:
     """
     import torch
 
-    runtime = Path(find_spec("torch_tensorrt").origin).parent / "lib" / "libtorchtrt_runtime.so"
+    spec = find_spec("torch_tensorrt")
+    assert spec is not None, "Torch-TensorRT is not installed"  # see `available`
+    assert spec.origin is not None  # a package has a file
+    runtime = Path(spec.origin).parent / "lib" / "libtorchtrt_runtime.so"
     try:
         torch.ops.load_library(str(runtime))
     except OSError:

@@ -5,7 +5,7 @@ the settings of its own. They are builtins, because the workflow shows them to S
 variant makes its cells stale and no others. Importing this imports no runtime.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 
 class Variant(NamedTuple):
@@ -17,7 +17,7 @@ class Variant(NamedTuple):
 
     module: str
     label: str
-    settings: dict
+    settings: dict[str, Any]
     about: str
 
 

@@ -9,9 +9,10 @@ import time
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 from speedgrid import backends
-from speedgrid.builders.attempt import attempt
+from speedgrid.builders.attempt import Build, attempt
 from speedgrid.grid import Cell
 from speedgrid.machine.threads import shared_cores
 from speedgrid.precision import set_torch_math, torch_dtype
@@ -20,7 +21,7 @@ from speedgrid.precision import set_torch_math, torch_dtype
 AUTOTUNED = "max-autotune"
 
 
-def build(cell: Cell, device: str, weights: str, output: str) -> dict:
+def build(cell: Cell, device: str, weights: str, output: str) -> Build:
     """Compile the package of a cell into `output` and return the build record (see speedgrid.builders.attempt)."""
     mode = backends.settings(cell.backend)["mode"]
     return attempt(
@@ -28,7 +29,7 @@ def build(cell: Cell, device: str, weights: str, output: str) -> dict:
     )
 
 
-def compile_package(cell: Cell, device: str, weights: str, output: str, mode: str) -> dict:
+def compile_package(cell: Cell, device: str, weights: str, output: str, mode: str) -> Build:
     """Compile the cell's model with `weights` for its precision and shape into the package `output`.
 
     mode: as of torch.compile. Returns build seconds, from a cold cache, and what was asked of the compiler. Raises
@@ -82,7 +83,7 @@ def caches_in(folder: str):
                 os.environ[name] = value
 
 
-def compiler_options(mode: str, device: str) -> dict:
+def compiler_options(mode: str, device: str) -> dict[str, Any]:
     """Return Inductor's options for a mode of torch.compile and a device."""
     import torch._inductor
 
@@ -114,7 +115,10 @@ def find_cuda(folder: str) -> None:
     from torch.utils import cpp_extension
 
     if cpp_extension.CUDA_HOME is None:
-        nvidia = Path(find_spec("triton").origin).parent / "backends" / "nvidia"
+        spec = find_spec("triton")
+        assert spec is not None, "Inductor compiles for CUDA with Triton, which is not installed"
+        assert spec.origin is not None  # a package has a file
+        nvidia = Path(spec.origin).parent / "backends" / "nvidia"
         os.environ["CUDA_HOME"] = cpp_extension.CUDA_HOME = str(nvidia)
     for line in Path("/proc/self/maps").read_text().splitlines():
         if "/libcuda.so." in line:

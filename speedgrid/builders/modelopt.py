@@ -2,13 +2,19 @@
 
 import json
 import tempfile
+from collections import Counter
 from collections.abc import Iterable
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from speedgrid.backends.session import Quantised
 from speedgrid.evidence.snr import snr_db
 from speedgrid.precision import QUANTISED
+
+if TYPE_CHECKING:
+    import torch
 
 # Images of one calibration call.
 CALL = 8
@@ -18,7 +24,7 @@ PRODUCTS = ("conv", "gemm", "matrixmultiply", "matmul")
 TYPES = {"int8": ("int8",), "fp8": ("fp8", "e4m3")}
 
 
-def quantise(module, precision: str, images: np.ndarray, device: str = "cuda") -> tuple:
+def quantise(module, precision: str, images: np.ndarray, device: str = "cuda") -> "tuple[torch.nn.Module, float]":
     """Return `module`, a float32 torch module with folded batch norms, quantised to `precision`, the rest in float16.
 
     With it comes the SNR in dB that this costs, as ModelOpt emulates it in floats. images: of calibration, float32
@@ -59,12 +65,12 @@ def exporting(precision: str):
         yield
 
 
-def executed(layer_information: Iterable[str], precision: str) -> dict:
+def executed(layer_information: Iterable[str], precision: str) -> Quantised:
     """Return how many convolutions and matrix products of engines multiply in `precision`: `executed`, `of`, `types`.
 
     layer_information: JSON of each engine's inspector, at detailed verbosity.
     """
-    found = {"executed": 0, "of": 0, "types": {}}
+    multiply, types = 0, Counter[str]()
     for text in layer_information:
         for layer in json.loads(text)["Layers"]:
             if not isinstance(layer, dict):
@@ -73,7 +79,6 @@ def executed(layer_information: Iterable[str], precision: str) -> dict:
             if not any(word in kind.lower() for word in PRODUCTS):
                 continue
             read = next((str(one.get("Format/Datatype", "")) for one in layer.get("Inputs", ())), "")
-            found["of"] += 1
-            found["executed"] += any(word in read.lower() for word in TYPES[precision])
-            found["types"][f"{kind} {read}"] = found["types"].get(f"{kind} {read}", 0) + 1
-    return found
+            multiply += any(word in read.lower() for word in TYPES[precision])
+            types[f"{kind} {read}"] += 1
+    return {"executed": multiply, "of": types.total(), "types": dict(types)}

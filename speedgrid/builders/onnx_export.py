@@ -2,6 +2,7 @@
 
 import copy
 import traceback
+from typing import Any
 
 import numpy as np
 import onnx
@@ -32,7 +33,7 @@ class ExportError(RuntimeError):
     """An ONNX file that is invalid or does not compute what the model does."""
 
 
-def attempt(model: str, weights: str, precision: str, resolution: int, output: str) -> dict:
+def attempt(model: str, weights: str, precision: str, resolution: int, output: str) -> dict[str, Any]:
     """Return the description of an ONNX export, as of `export`, with `status` ok and an empty `reason`.
 
     A model that cannot be exported leaves an empty `output`; the status is then failed, and the cells that need the
@@ -45,7 +46,7 @@ def attempt(model: str, weights: str, precision: str, resolution: int, output: s
         return unmade(output, f"ONNX export: {one_line(error)}")
 
 
-def export(model: str, weights: str, precision: str, resolution: int, output: str) -> dict:
+def export(model: str, weights: str, precision: str, resolution: int, output: str) -> dict[str, Any]:
     """Write `model` to the ONNX file `output` with tensors in `precision`, and return the checked file's description.
 
     Batch norms are folded in float32 before the conversion, which loses least. Input `images`

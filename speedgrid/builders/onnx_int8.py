@@ -5,6 +5,7 @@ import time
 import traceback
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -22,7 +23,7 @@ COMPARED = 16
 PRODUCTS = ("Conv", "ConvTranspose", "Gemm", "MatMul")
 
 
-def attempt(source: str, images: np.ndarray, output: str) -> dict:
+def attempt(source: str, images: np.ndarray, output: str) -> dict[str, Any]:
     """Return the description of a quantised file, as of `quantize`, with `status` ok and an empty `reason`.
 
     Where it cannot be done, `output` is empty, and the cells of the file show that status and reason.
@@ -34,7 +35,7 @@ def attempt(source: str, images: np.ndarray, output: str) -> dict:
         return unmade(output, f"int8 quantisation: {one_line(error)}")
 
 
-def quantize(source: str, images: np.ndarray, output: str) -> dict:
+def quantize(source: str, images: np.ndarray, output: str) -> dict[str, Any]:
     """Write the float32 ONNX file `source` to `output` with int8 arithmetic, and return the new file's description.
 
     images: of calibration, float32 [count, 3, resolution, resolution]; none of them may be one that accuracy is
@@ -110,7 +111,7 @@ def run_as_written(file: str, images: np.ndarray) -> np.ndarray:
     return np.concatenate([session.run(None, part)[0] for part in iter(reader.get_next, None)]).astype(np.float64)
 
 
-def offered(graph: onnx.GraphProto) -> dict:
+def offered(graph: onnx.GraphProto) -> dict[str, int]:
     """Return how many convolutions and matrix products of a file have integers for both factors: `offered`, `of`."""
     made_by = {name: node.op_type for node in graph.node for name in node.output}
     products = [node for node in graph.node if node.op_type in PRODUCTS]
@@ -127,7 +128,7 @@ class Reader:
         self.count = min(len(images), max(FEWEST, PIXELS // pixels))
         self.size = max(1, CALL_PIXELS // pixels)
 
-    def get_next(self) -> dict | None:
+    def get_next(self) -> dict[str, np.ndarray] | None:
         """Return the input of the next call, or None after the last."""
         if self.start >= self.count:
             return None

@@ -6,11 +6,11 @@ from collections import Counter
 from pathlib import Path
 
 from speedgrid.backends import tensorrt_api
-from speedgrid.builders.attempt import attempt
+from speedgrid.builders.attempt import Build, attempt
 from speedgrid.grid import Cell
 
 
-def build(cell: Cell, device: str, onnx: str, description: str, output: str) -> dict:
+def build(cell: Cell, device: str, onnx: str, description: str, output: str) -> Build:
     """Build the engine of a cell into `output` and return the build record (see speedgrid.builders.attempt).
 
     description: file that says whether there is an ONNX file; where there is none, its status and reason are passed on.
@@ -24,7 +24,7 @@ def build(cell: Cell, device: str, onnx: str, description: str, output: str) -> 
     return attempt(cell, device, output, lambda: build_engine(cell, onnx, output), alone)
 
 
-def build_engine(cell: Cell, onnx: str, output: str) -> dict:
+def build_engine(cell: Cell, onnx: str, output: str) -> Build:
     """Write the engine of an ONNX file for the cell's shape to `output`; types are those of the file.
 
     Returns build seconds, size and how many layers write which type. Raises RuntimeError with TensorRT's first error.

@@ -3,18 +3,22 @@
 import time
 from hashlib import sha256
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from speedgrid.backends.fingerprint import fingerprint
 from speedgrid.builders import modelopt as calibrated
-from speedgrid.builders.attempt import attempt
+from speedgrid.builders.attempt import Build, attempt
 from speedgrid.data import arrays
 from speedgrid.grid import Cell
 from speedgrid.machine import environment
 from speedgrid.machine.threads import shared_cores
 from speedgrid.precision import QUANTISED, torch_dtype
 
+if TYPE_CHECKING:
+    import torch
 
-def build(cell: Cell, device: str, model: str, weights: str, output: str, calibration: str | None = None) -> dict:
+
+def build(cell: Cell, device: str, model: str, weights: str, output: str, calibration: str | None = None) -> Build:
     """Compile the engine of a cell into `output` and return the build record (see speedgrid.builders.attempt).
 
     calibration: the images, a .npy file, that a quantised engine takes its ranges from.
@@ -38,7 +42,7 @@ def timing_cache(output: str) -> str:
 
 def compile_engine(
     cell: Cell, model: str, weights: str, output: str, timing_cache: str, calibration: str | None
-) -> dict:
+) -> Build:
     """Compile `model` with `weights` for the cell's precision and shape and write a TorchScript file to `output`.
 
     Returns build seconds and the share of the graph's operations that is inside engines. Raises what torch_tensorrt
@@ -76,12 +80,12 @@ def compile_engine(
     return {"build_seconds": round(build_seconds, 3), **description, **costs, "engine_mb": size}
 
 
-def describe(compiled, whole: int, precision: str) -> dict:
+def describe(compiled, whole: int, precision: str) -> dict[str, Any]:
     """Return how many of a model's `whole` operations are inside engines, and how many execute quantised."""
     parts = dict(compiled.named_children())
     inside = [part for name, part in parts.items() if name.startswith("_run_on_acc")]
     outside = [part for name, part in parts.items() if name.startswith("_run_on_gpu")]
-    description = {
+    description: dict[str, Any] = {
         "engines": len(inside),
         "torch_parts": len(outside),
         "coverage_percent": 100 * max(0.0, 1 - sum(calls(part.graph) for part in outside) / whole),
@@ -91,7 +95,9 @@ def describe(compiled, whole: int, precision: str) -> dict:
     return description
 
 
-def prepare(precision: str, model: str, weights: str, calibration: str | None) -> tuple:
+def prepare(
+    precision: str, model: str, weights: str, calibration: str | None
+) -> "tuple[torch.nn.Module, dict[str, float]]":
     """Return the module to compile, on the GPU, with tensors of the precision; float16 around what is quantised.
 
     With it comes what is known of its error: `expected_snr_db` of a quantised one.
@@ -100,6 +106,7 @@ def prepare(precision: str, model: str, weights: str, calibration: str | None) -
 
     module = models.fold_batch_norm(models.load(model, weights))
     if precision in QUANTISED:
+        assert calibration is not None, f"{precision} takes its ranges from images"
         quantised, snr_db = calibrated.quantise(module, precision, arrays.read(calibration))
         return quantised, {"expected_snr_db": snr_db}
     return module.to("cuda", torch_dtype(precision)), {}

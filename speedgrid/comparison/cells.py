@@ -9,6 +9,7 @@ from speedgrid.comparison.differences import LOST, fate
 from speedgrid.comparison.load import ComparisonError, Result
 from speedgrid.grid import AXES, Cell
 from speedgrid.table.limiter import HOST_LAUNCH
+from speedgrid.table.run import Table
 from speedgrid.text.status import SHOWN
 
 # Columns of the table of compared cells, and of its CSV.
@@ -94,7 +95,7 @@ def compare(a: Result, b: Result, threshold: float) -> Comparison:
     return Comparison(a, b, threshold, cells[list(COLUMNS)])
 
 
-def side_by_side(a: pd.DataFrame, b: pd.DataFrame) -> pd.DataFrame:
+def side_by_side(a: Table, b: Table) -> pd.DataFrame:
     """Return the rows of two tables beside each other, by the names of their cells: those of A, then B's own."""
     names = list(dict.fromkeys([*a.index, *b.index]))
     axes = pd.DataFrame([asdict(Cell.parse(name)) for name in names], index=names)

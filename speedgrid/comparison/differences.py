@@ -1,7 +1,12 @@
 """What differs between two results besides speed: the status of cells, their accuracy, and the machine."""
 
+from collections.abc import Iterator
+from typing import Any
+
 import numpy as np
 import pandas as pd
+
+from speedgrid.table.run import Description
 
 LOST, CHANGED, GAINED = "lost", "changed", "gained"
 # In dB of the error's power: an error that doubled is 6 dB, rounding in another order stays well below 3.
@@ -36,21 +41,22 @@ def answers(cells: pd.DataFrame) -> pd.DataFrame:
 SETTINGS = ("machine", "config", "gpus", "loaded_beside", "threads", "details")
 
 
-def setup(a: dict, b: dict) -> list[tuple[str, str, str]]:
+def setup(a: Description, b: Description) -> list[tuple[str, str, str]]:
     """Return (key, in A, in B) of everything in two descriptions of runs that differs; "-" where it is not there."""
     left, right = (dict(settings(run)) for run in (a, b))
     keys = dict.fromkeys([*left, *right])
     return [(key, left.get(key, "-"), right.get(key, "-")) for key in keys if left.get(key) != right.get(key)]
 
 
-def settings(run: dict):
+def settings(run: Description) -> Iterator[tuple[str, str]]:
     """Yield (dotted key, text) of each setting, version and weight file that a run depended on."""
-    yield from flat({key: run[key] for key in SETTINGS if key in run})
+    known: dict[str, object] = dict(run)
+    yield from flat({key: known[key] for key in SETTINGS if key in known})
     for one in run["weights"]:
         yield f"weights.{one['model']}.{one['resolution']}", f"{one['source']}, sha256 {str(one.get('sha256'))[:12]}"
 
 
-def flat(value, path: str = ""):
+def flat(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
     """Yield (dotted key, text) of every value in nested dictionaries."""
     if isinstance(value, dict):
         for key, one in value.items():

@@ -1,17 +1,20 @@
 """Judge a finished run again, by today's rules, from its records alone: with no device, and nothing measured again."""
 
 import zipfile
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, NamedTuple
-
-import pandas as pd
+from typing import NamedTuple, cast
 
 from speedgrid import grid
 from speedgrid.comparison.load import ComparisonError, Result, base_of, parse, read_tables, records
+from speedgrid.evidence.evaluation import Evaluation
 from speedgrid.launcher.outputs import write_json
+from speedgrid.machine.data_sheet import Measured
+from speedgrid.model.described import Arithmetic
 from speedgrid.table import choice
 from speedgrid.table.columns_of_evidence import ACCURACY
-from speedgrid.table.description import Description, Finished, Material, finish
+from speedgrid.table.description import Finished, Material, finish
+from speedgrid.table.run import Description, Table
 
 
 class Judged(NamedTuple):
@@ -19,7 +22,7 @@ class Judged(NamedTuple):
 
     run: Finished
     description: Description
-    arithmetic: dict[str, Any]
+    arithmetic: Arithmetic
     changes: list[str]
 
     def write(self, folder: Path) -> None:
@@ -49,8 +52,9 @@ def judge(source: str | Path) -> Judged:
     of_run = [one for one in records(base / "timings") if f"{one.cell}-{one.turn}" in timings]
     if not of_run:
         raise ComparisonError(f"{source} has no record of its own grid in timings; measure first.")
-    arithmetic, evaluations = parse(base / "flops.json"), evaluated(base)
-    material = Material(of_run, before.run["weights"], arithmetic, parse(base / "peaks.json"), evaluations)
+    arithmetic: Arithmetic = parse(base / "flops.json")
+    rates, evaluations = cast(Measured, parse(base / "peaks.json")), evaluated(base)
+    material = Material(of_run, before.run["weights"], arithmetic, rates, evaluations)
     found = finish(cells, material, config["report"]["reference"], config["accuracy"]["max_top1_loss"])
     if not evaluations:
         keep_accuracy(found, before, config["accuracy"]["max_top1_loss"])
@@ -58,12 +62,13 @@ def judge(source: str | Path) -> Judged:
     return Judged(found, description, arithmetic, changes(before.table, found.table))
 
 
-def evaluated(base: Path | zipfile.Path) -> list[dict[str, Any]]:
+def evaluated(base: Path | zipfile.Path) -> list[Evaluation]:
     """Return the records of accuracy that a result has; archives of older versions have none."""
     folder = base / "accuracy"
     if not folder.exists():
         return []
-    return [parse(path) for path in sorted(folder.iterdir(), key=str) if path.name.endswith(".json")]
+    paths: Iterable[Path | zipfile.Path] = folder.iterdir()
+    return [cast(Evaluation, parse(path)) for path in sorted(paths, key=str) if path.name.endswith(".json")]
 
 
 def keep_accuracy(found: Finished, before: Result, max_top1_loss: float) -> None:
@@ -76,7 +81,7 @@ def keep_accuracy(found: Finished, before: Result, max_top1_loss: float) -> None
     found.summary["accuracy"] = before.run.get("accuracy")
 
 
-def changes(before: pd.DataFrame, after: pd.DataFrame) -> list[str]:
+def changes(before: Table, after: Table) -> list[str]:
     """Return a sentence for each row whose status changed. before: by the names of its cells."""
     found = []
     for row in after.itertuples():

@@ -9,6 +9,7 @@ import zipfile
 import zlib
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -16,6 +17,7 @@ import pandas as pd
 from speedgrid import record
 from speedgrid.grid import AXES, Cell, turn_number
 from speedgrid.table.columns import BY_NAME
+from speedgrid.table.run import Description, Table
 
 # What a table has to have here; older tables may lack other columns.
 NEEDED = (*AXES, "status", "reason", *BY_NAME["latency_ms"].names(), "rounds", "observed_precision")
@@ -36,8 +38,8 @@ class Result:
     """
 
     name: str
-    table: pd.DataFrame
-    run: dict
+    table: Table
+    run: Description
     samples: dict[str, list[np.ndarray]]
 
 
@@ -61,7 +63,7 @@ def read_tables(source: str | Path) -> Result:
     run = parse(base / "run.json")
     if absent := [key for key in ("machine", "weights", "config", "controls") if key not in run]:
         raise ComparisonError(f"{base / 'run.json'} has no {absent[0]!r}; it is not the description of a run.")
-    return Result(str(source), _table(base / "results.csv"), run, {})
+    return Result(str(source), _table(base / "results.csv"), cast(Description, run), {})
 
 
 def base_of(source: str | Path) -> Path | zipfile.Path:
@@ -88,7 +90,7 @@ def _text(path: Path | zipfile.Path) -> str:
         raise ComparisonError(f"{path} cannot be read ({error}); it is damaged.") from error
 
 
-def parse(path: Path | zipfile.Path) -> dict:
+def parse(path: Path | zipfile.Path) -> dict[str, Any]:
     """Return the JSON object in a file. Raises ComparisonError for a file that cannot be read as one."""
     text = _text(path)
     try:
@@ -100,7 +102,7 @@ def parse(path: Path | zipfile.Path) -> dict:
     return content
 
 
-def _table(path: Path | zipfile.Path) -> pd.DataFrame:
+def _table(path: Path | zipfile.Path) -> Table:
     try:
         table = pd.read_csv(io.StringIO(_text(path)))
     except pd.errors.ParserError as error:
@@ -133,7 +135,7 @@ def records(folder: Path | zipfile.Path) -> list[record.Record]:
         raise ComparisonError(f"{error} Or compare with the version of speedgrid that wrote it.") from error
 
 
-def _refuse_strangers(table: pd.DataFrame, samples: dict[str, list[np.ndarray]], base: Path | zipfile.Path) -> None:
+def _refuse_strangers(table: Table, samples: dict[str, list[np.ndarray]], base: Path | zipfile.Path) -> None:
     """Refuse samples that are not those of the table: measuring went on after it was written."""
     if not samples:
         return

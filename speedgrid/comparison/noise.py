@@ -76,7 +76,8 @@ def moderate(*runs: tuple[dict[str, Rounds], pd.Series]) -> list[dict[str, Round
     they are, for nothing is known of them.
     """
     moderated = [dict(rounds) for rounds, _ in runs]
-    steady, waiting = {}, {}
+    steady: dict[tuple[int, str], Rounds] = {}
+    waiting: dict[tuple[int, str], Rounds] = {}
     for number, (rounds, limiters) in enumerate(runs):
         for cell, one in rounds.items():
             if one.freedom:

@@ -8,6 +8,7 @@ from speedgrid import ROOT
 from speedgrid.comparison import differences, plot, verdicts
 from speedgrid.comparison.cells import NOT_COMPARED, ONLY_A, ONLY_B, Comparison
 from speedgrid.comparison.load import ComparisonError
+from speedgrid.table.run import Controls
 from speedgrid.text.language import SOURCE, _, ngettext, speaking
 from speedgrid.text.templates import jinja
 from speedgrid.text.words import number
@@ -127,7 +128,7 @@ def inline(text) -> str:
     return "" if pd.isna(text) else " ".join(str(text).split()).replace("|", "\\|")
 
 
-def control(side: str, controls: dict) -> str:
+def control(side: str, controls: Controls) -> str:
     """Return the sentence on the noise of one run, by its control cell."""
     drift, twin = controls["sentinel"], controls["twin"]
     if not drift or not twin:

@@ -17,7 +17,7 @@ Importing this package imports neither torch nor scikit-learn: a configuration i
 
 from pathlib import Path
 
-from speedgrid.data.source import CALIBRATION, PARTS, REFERENCE, DataError
+from speedgrid.data.source import CALIBRATION, PARTS, REFERENCE, DataError, Images
 
 __all__ = ["CALIBRATION", "PARTS", "REFERENCE", "DataError", "open_source", "prepare"]
 
@@ -43,7 +43,7 @@ def open_source(images: str, seed: int):
     return Folder(images, seed)
 
 
-def prepare(source, part: str, resolution: int, most: int, output: str | Path) -> dict:
+def prepare(source, part: str, resolution: int, most: int, output: str | Path) -> Images:
     """Write the first `most` images of a part to `output` (.npy) and return their description.
 
     They are written through memory that is mapped to the file, a few at a time.
@@ -57,6 +57,5 @@ def prepare(source, part: str, resolution: int, most: int, output: str | Path) -
         size = min(CHUNK, count - start)
         file[start : start + size] = source.images(part, resolution, start, size)
     file.flush()
-    return {"part": part, "count": count, "resolution": resolution, "labels": source.labels(part, count)} | (
-        source.describe()
-    )
+    described: Images = source.describe()
+    return {"part": part, "count": count, "resolution": resolution, "labels": source.labels(part, count), **described}

@@ -5,8 +5,12 @@ of Handwritten Digits, UCI Machine Learning Repository, 1998 (https://doi.org/10
 """
 
 from functools import cache
+from typing import TYPE_CHECKING
 
-from speedgrid.data.source import CALIBRATION, DEVIATION, MEAN, PARTS, REFERENCE
+from speedgrid.data.source import CALIBRATION, DEVIATION, MEAN, PARTS, REFERENCE, Images
+
+if TYPE_CHECKING:
+    import numpy as np
 
 # An image of any size is one digit of TILE x TILE pixels beside itself, over and over from the upper left corner, so
 # that a network with global average pooling, trained on small images, knows large ones too. 32 pixels are the stride
@@ -21,32 +25,32 @@ class Digits:
 
     def __init__(self, seed: int):
         self.seed = seed
-        self._parts = None
+        self._parts: dict[str, np.ndarray] = {}
 
     def size(self, part: str, most: int) -> int:
         """Return how many digits a part has, at most `most`."""
         return min(len(self.parts()[part]), most)
 
-    def labels(self, part: str, count: int) -> list[int]:
-        """Return the first `count` digits of a part as numbers, 0 to 9."""
+    def labels(self, part: str, count: int | None) -> list[int]:
+        """Return the first `count` digits of a part, or all of them, as numbers, 0 to 9."""
         return bundled().target[self.parts()[part][:count]].tolist()
 
     def images(self, part: str, resolution: int, start: int, count: int):
         """Return images `start` to `start + count` of a part, float32 [count, 3, resolution, resolution]."""
         return tiled(bundled().images[self.parts()[part][start : start + count]], resolution)
 
-    def describe(self) -> dict:
+    def describe(self) -> Images:
         """Return the description of the digits as images."""
         return {"source": "digits", "seed": self.seed, "classes": CLASSES}
 
-    def parts(self) -> dict:
+    def parts(self) -> "dict[str, np.ndarray]":
         """Return an array of the numbers of the digits in each part; each has the classes in the same shares."""
-        if self._parts is None:
+        if not self._parts:
             import numpy as np
             from sklearn.model_selection import train_test_split
 
             target = bundled().target
-            left, self._parts = np.arange(len(target)), {}
+            left = np.arange(len(target))
             for name, size in zip(PARTS, (REFERENCE, CALIBRATION, EVALUATION), strict=True):
                 left, self._parts[name] = train_test_split(
                     left, test_size=size, stratify=target[left], random_state=self.seed

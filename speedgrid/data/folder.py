@@ -6,7 +6,7 @@ import random
 from collections import defaultdict
 from pathlib import Path
 
-from speedgrid.data.source import CALIBRATION, PARTS, REFERENCE, DataError
+from speedgrid.data.source import CALIBRATION, PARTS, REFERENCE, DataError, Images
 
 # Of torchvision's ImageFolder.
 EXTENSIONS = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp")
@@ -46,7 +46,7 @@ class Folder:
         """Return every image's path below the folder, with its class or None, in order."""
         if self.classes:
             numbered = all(name.isdecimal() for name in self.classes)
-            files = {
+            files: dict[str, int | None] = {
                 file: int(name) if numbered else index
                 for index, name in enumerate(self.classes)
                 for file in sorted(found(self.path / name))
@@ -66,7 +66,8 @@ class Folder:
 
     def labels(self, part: str, count: int) -> list[int] | None:
         """Return the classes of the first `count` images of a part, or None where there are no class folders."""
-        return [self.files[name] for name in self.parts[part][:count]] if self.classes else None
+        found = [self.files[name] for name in self.parts[part][:count]]
+        return [label for label in found if label is not None] if self.classes else None
 
     def paths(self, part: str, most: int | None = None) -> list[str]:
         """Return the first `most` files of a part: all that is made of the part is stale when one of them changes."""
@@ -93,7 +94,7 @@ class Folder:
                 ) from error
         return np.stack(made)
 
-    def describe(self) -> dict:
+    def describe(self) -> Images:
         """Return the description of a folder's images."""
         return {
             "source": str(self.path),
@@ -112,7 +113,7 @@ def split(files: dict[str, int | None], seed: int) -> dict[str, list[str]]:
     by_class = defaultdict(list)
     for name, label in files.items():
         by_class[label].append(name)
-    place = {}
+    place: dict[str, float] = {}
     for label, names in by_class.items():
         chance = random.Random(f"{seed}-{label}")
         chance.shuffle(names)

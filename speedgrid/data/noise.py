@@ -1,6 +1,6 @@
 """Seeded normal numbers as images: they have no classes, so nothing is evaluated on them."""
 
-from speedgrid.data.source import CALIBRATION, REFERENCE
+from speedgrid.data.source import CALIBRATION, REFERENCE, Images
 
 # Where each part begins in the endless sequence of speedgrid.data.sequence.
 START = {"reference": 0, "calibration": REFERENCE}
@@ -26,6 +26,6 @@ class Noise:
 
         return images(self.seed, resolution, START[part] + start, count)
 
-    def describe(self) -> dict:
+    def describe(self) -> Images:
         """Return the description of seeded noise as images."""
         return {"source": "random", "seed": self.seed}

@@ -7,13 +7,14 @@ import numpy as np
 
 from speedgrid.data import arrays
 from speedgrid.data.source import DataError
+from speedgrid.evidence.evaluation import Answers
 from speedgrid.machine.threads import shared_cores
 
 # Images at once for the float32 model.
 BATCH = 16
 
 
-def classify(model: str, weights: str, origin: str, images: str, about: str) -> dict:
+def classify(model: str, weights: str, origin: str, images: str, about: str) -> Answers:
     """Return the classes that the float32 model on the CPU gives the evaluation images, and the right ones.
 
     weights, images: files. origin, about: their descriptions (JSON). `labels` are None where the images have none, or

@@ -100,7 +100,7 @@ def paired_loss(before: np.ndarray, after: np.ndarray) -> tuple[float, float, fl
     both, neither = int((before & after).sum()), int((~before & ~after).sum())
     lost, won = int((before & ~after).sum()), int((~before & after).sum())
     product = (both + lost) * (won + neither) * (both + won) * (lost + neither)
-    covariance = both * neither - lost * won
+    covariance: float = both * neither - lost * won
     if covariance > 0:
         covariance = max(covariance - count / 2, 0)
     correlation = covariance / np.sqrt(product) if product else 0.0

@@ -6,6 +6,7 @@ resolution, by rounding what a precision would round in an otherwise exact run.
 """
 
 import copy
+from typing import TypedDict
 
 import numpy as np
 import torch
@@ -24,12 +25,19 @@ FEWEST = 8
 FLOP = 3e10
 
 
+class ExpectedErrors(TypedDict):
+    """The errors that rounding is expected to make, as plain JSON values; see speedgrid.record.Expected."""
+
+    snr_db: dict[str, float]
+    uneven_db: float
+
+
 def images_for(model: str, resolution: int) -> int:
     """Return the number of images on which the rounding of a model is simulated, where there are as many."""
     return images_within(FLOP, model, resolution, FEWEST)
 
 
-def expected(model: str, weights: str, images: np.ndarray, logits: np.ndarray) -> dict:
+def expected(model: str, weights: str, images: np.ndarray, logits: np.ndarray) -> ExpectedErrors:
     """Return the error that each precision makes on `images`, float32 [count, 3, resolution, resolution].
 
     logits: the right answers, float64 [count, classes]. `snr_db`: of the outputs in each precision; `uneven_db`: by
@@ -38,7 +46,8 @@ def expected(model: str, weights: str, images: np.ndarray, logits: np.ndarray) -
     module = models.load(model, weights)
     folded = models.fold_batch_norm(module)  # as it is quantised, since folding widens the ranges of weights
     batch = torch.from_numpy(np.array(images))
-    snr_db, uneven_db = {}, 0.0
+    snr_db: dict[str, float] = {}
+    uneven_db = 0.0
     with torch.inference_mode():
         for precision in PRECISIONS:
             rounded = simulate(folded if precision in QUANTISED else module, precision, batch)

@@ -6,7 +6,10 @@ import socket
 import sys
 import traceback
 
-from speedgrid.launcher.protocol import answer, receive
+from speedgrid.launcher.protocol import TYPE_CHECKING, answer, receive
+
+if TYPE_CHECKING:
+    from speedgrid.launcher.protocol import Request
 
 
 def serve_kept(channel: socket.socket, inherited: list[int]) -> int:
@@ -32,7 +35,7 @@ def serve_kept(channel: socket.socket, inherited: list[int]) -> int:
             answer(client, code)
 
 
-def run_script(request: dict, descriptors: list[int]) -> int:
+def run_script(request: "Request", descriptors: list[int]) -> int:
     """Run a script in this process as `python -m MODULE ARGUMENT ...` would, and return its exit code."""
     os.dup2(descriptors[0], 1)
     os.dup2(descriptors[1], 2)

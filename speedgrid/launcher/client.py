@@ -15,7 +15,10 @@ import subprocess
 import sys
 
 from speedgrid.launcher import ADDRESS_VARIABLE
-from speedgrid.launcher.protocol import send
+from speedgrid.launcher.protocol import TYPE_CHECKING, send
+
+if TYPE_CHECKING:
+    from speedgrid.launcher.protocol import Request
 
 # These end a script from outside (Ctrl-C, a scheduler); they say nothing about the script.
 FROM_OUTSIDE = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -71,7 +74,7 @@ def ask(address: str | None, arguments: list[str], keep: str | None) -> int | No
     """
     if not address:
         return None
-    request = {"arguments": arguments, "keep": keep, "folder": os.getcwd(), "environment": variables()}
+    request: Request = {"arguments": arguments, "keep": keep, "folder": os.getcwd(), "environment": variables()}
     with socket.socket(socket.AF_UNIX) as connection:
         try:
             connection.connect(address)

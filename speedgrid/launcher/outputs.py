@@ -3,6 +3,7 @@
 import json
 import os
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ def unmade(output: str | Path, reason: str, status: str = "failed") -> dict[str,
     return {"status": status, "reason": reason}
 
 
-def write_json(path: str | Path, content: dict[str, Any]) -> None:
+def write_json(path: str | Path, content: Mapping[str, Any]) -> None:
     """Write `content` to `path` through a temporary file beside it, so that a killed process leaves no half file."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -32,7 +32,7 @@ class Progress:
         return f" ({len(done)} of {self.total} done{left(done, self.total)})"
 
 
-def written(entry: os.DirEntry) -> float:
+def written(entry: os.DirEntry[str]) -> float:
     """Return the time at which a record was written; 0 for a file that is no record, or gone."""
     try:
         return entry.stat().st_mtime if entry.name.endswith(".json") else 0.0

@@ -27,10 +27,13 @@ from pathlib import Path
 
 from speedgrid.launcher import ADDRESS_VARIABLE
 from speedgrid.launcher.child import run_script, serve_kept
-from speedgrid.launcher.protocol import answer, receive, send
+from speedgrid.launcher.protocol import TYPE_CHECKING, answer, receive, send
+
+if TYPE_CHECKING:
+    from speedgrid.launcher.protocol import Request
 
 # Held, because a Popen that is collected closes the pipe that keeps its server alive.
-STARTED: list[subprocess.Popen] = []
+STARTED: list[subprocess.Popen[bytes]] = []
 # What fits into sockaddr_un (unix(7)), with its closing zero.
 LONGEST_ADDRESS = 107
 # prctl(2): a child gets this signal when its parent dies, so that nothing measures on after a killed launcher.
@@ -39,7 +42,7 @@ PR_SET_PDEATHSIG = 1
 IDLE_SECONDS = 3.0
 
 
-def start(modules: list[str]) -> subprocess.Popen | None:
+def start(modules: list[str]) -> subprocess.Popen[bytes] | None:
     """Start a server for this process and name its address in the environment. It ends with this process.
 
     None where there is no pidfd_open(2) (not Linux) or no short enough temporary folder: scripts then run in fresh
@@ -182,7 +185,7 @@ class Server:
         self.selector.unregister(connection)
         kill_group(child)
 
-    def hand_over(self, name: str, request: dict, descriptors: list[int], connection: socket.socket) -> None:
+    def hand_over(self, name: str, request: "Request", descriptors: list[int], connection: socket.socket) -> None:
         """Pass a request on to an idle process kept for `name`, or a new one, which then answers the client itself."""
         while True:
             one = next((one for one in self.kept if one.name == name and not one.busy), None)

@@ -1,6 +1,7 @@
 """What a device can do at most by its data sheet."""
 
 import re
+from typing import NotRequired, TypedDict
 
 import yaml
 
@@ -9,12 +10,50 @@ from speedgrid import ROOT
 HARDWARE_FILE = ROOT / "config" / "hardware.yaml"
 
 
-def data_sheet(device_name: str) -> dict | None:
+class DataSheet(TypedDict):
+    """An entry of config/hardware.yaml: TFLOP/s by precision, and GB/s of the memory where that is known.
+
+    match: a pattern of the names of devices. source: the address of the data sheet.
+    """
+
+    match: str
+    tflops: dict[str, float]
+    source: str
+    bandwidth_gb_s: NotRequired[float]
+
+
+class Rates(TypedDict):
+    """The rates that a device reaches, as measured: TFLOP/s of a matrix product by precision, GB/s of a copy.
+
+    cache_mb: of the last level. idle_power_w: of a GPU. None is what it does not have, or does not tell.
+    """
+
+    gemm_tflops: dict[str, float | None]
+    copy_gb_s: float | None
+    cache_mb: float | None
+    idle_power_w: float | None
+
+
+class Measured(Rates):
+    """The rates that a device reaches, or the reason why nothing was measured."""
+
+    reason: str
+
+
+class Peaks(Rates):
+    """The most that a device can do: as measured, and by its data sheet, empty or None where there is none."""
+
+    data_sheet_tflops: dict[str, float]
+    data_sheet_gb_s: float | None
+    data_sheet_source: str | None
+
+
+def data_sheet(device_name: str) -> DataSheet | None:
     """Return the entry of config/hardware.yaml for a device, or None if there is none.
 
     It has `tflops` by precision and their `source`, and where it is known `bandwidth_gb_s`. The most specific
     (longest) matching name wins.
     """
-    entries = yaml.safe_load(HARDWARE_FILE.read_text())["devices"]
+    entries: list[DataSheet] = yaml.safe_load(HARDWARE_FILE.read_text())["devices"]
     matches = [entry for entry in entries if re.search(entry["match"], device_name)]
     return max(matches, key=lambda entry: len(entry["match"]), default=None)

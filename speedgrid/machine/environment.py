@@ -59,7 +59,7 @@ def compiler_version() -> dict[str, str]:
 
 def describe(device: str) -> Machine:
     """Describe this machine as it is now, for the record of a measurement. Plain JSON values."""
-    description = {
+    description: Machine = {
         "device": device,
         "cpu": cpu_name(),
         "os": f"{platform.system()} {platform.release()}",
@@ -68,8 +68,8 @@ def describe(device: str) -> Machine:
         "commit": commit(),
         **graphics.own(),
     }
-    name = description["cpu"] if device == "cpu" else description.get("gpu", "no GPU")
-    return description | {"device_name": name}
+    description["device_name"] = description["cpu"] if device == "cpu" else description.get("gpu", "no GPU")
+    return description
 
 
 def cpu_name() -> str:

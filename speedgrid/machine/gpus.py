@@ -15,7 +15,7 @@ import time
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple, TextIO
+from typing import TextIO
 
 from speedgrid.machine.device import nvml
 
@@ -32,7 +32,8 @@ TURN_SECONDS = 10.0
 HIGH_DESCRIPTOR = min(900, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2)
 
 
-class Gpu(NamedTuple):
+@dataclass(frozen=True)
+class Gpu:
     """One GPU. index: its number for NVML. slots: how many cells it may have loaded at once."""
 
     index: int

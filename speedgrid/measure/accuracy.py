@@ -10,23 +10,25 @@ import traceback
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from speedgrid import backends
 from speedgrid.backends.fingerprint import fingerprint
+from speedgrid.backends.session import Options
 from speedgrid.data import arrays
 from speedgrid.data.sequence import batch
+from speedgrid.evidence.evaluation import Evaluation
 from speedgrid.grid import Cell
 from speedgrid.machine import environment, gpus
 from speedgrid.machine.device import nvml
 from speedgrid.measure import loading
 from speedgrid.measure.loading import Files
+from speedgrid.record import Status
 
 
 @nvml()
-def evaluate(cell: Cell, device: str, files: Files, cpu_threads: int, died: str | None = None) -> dict[str, Any]:
+def evaluate(cell: Cell, device: str, files: Files, cpu_threads: int, died: str | None = None) -> Evaluation:
     """Return the record of one evaluation; whatever goes wrong becomes a status and a reason.
 
     files: with `answers`, as of speedgrid.evidence.classes. cpu_threads: 0 stands for all physical cores. died: how an
@@ -36,7 +38,7 @@ def evaluate(cell: Cell, device: str, files: Files, cpu_threads: int, died: str 
     with gpus.working():
         machine = environment.describe(device)
         answers = json.loads(Path(files.answers).read_text())
-        record = {
+        record: Evaluation = {
             "cell": asdict(cell),
             "status": "ok",
             "reason": "",
@@ -48,10 +50,12 @@ def evaluate(cell: Cell, device: str, files: Files, cpu_threads: int, died: str 
             "expected": answers["predicted"],
             "predicted": None,
         }
-        refusal = ("failed", died) if died else loading.refuse(cell, device, files.read_build())
+        refusal: tuple[Status, str] | None = (
+            ("failed", died) if died else loading.refuse(cell, device, files.read_build())
+        )
         if refusal:
-            return record | dict(zip(("status", "reason"), refusal, strict=True))
-        options = {"cpu_threads": loading.threads(cpu_threads), "settings": backends.settings(cell.backend)}
+            return record | {"status": refusal[0], "reason": refusal[1]}
+        options = Options(cpu_threads=loading.threads(cpu_threads), settings=backends.settings(cell.backend))
         try:
             session, _ = loading.load(cell, device, machine.get("gpu_uuid"), files.artifact, options, loading.Laps())
             return record | {"predicted": predictions(session, arrays.read(files.images))}

@@ -10,6 +10,7 @@ from typing import Any
 
 from speedgrid import backends
 from speedgrid.backends.fingerprint import fingerprint
+from speedgrid.backends.session import Options
 from speedgrid.data import arrays
 from speedgrid.data.sequence import batch
 from speedgrid.evidence import parity
@@ -79,7 +80,7 @@ def _measure(files: Files, asked: Asked, build: dict[str, Any], machine: Machine
     expected = _expected(asked.cell.precision, files, build)
     uuid = machine.get("gpu_uuid") if asked.device == "cuda" else None
     sampler = Sampler(uuid)  # its process starts while the model is loaded
-    options = {"cpu_threads": asked.cpu_threads, "settings": asked.settings}
+    options = Options(cpu_threads=asked.cpu_threads, settings=asked.settings)
     session, memory = load(asked.cell, asked.device, uuid, files.artifact, options, laps)
     _warm(session, batch(images, 0, asked.cell.batch_size))
     laps.end("first_call")
@@ -108,7 +109,7 @@ def _measure(files: Files, asked: Asked, build: dict[str, Any], machine: Machine
 
 
 def _expected(precision: str, files: Files, build: dict[str, Any]) -> Expected:
-    """Return what rounding is expected to do, as of speedgrid.evidence.rounding.expected.
+    """Return the errors that rounding is expected to make, as of speedgrid.evidence.rounding.expected.
 
     Of a quantised model it is what the very file that runs is known to do: its ranges are not those of a simulation.
     """
@@ -143,7 +144,7 @@ def _warm(session, images) -> None:
 
 
 def asked_of(cell, turn: str, device: str, timing: dict[str, Any], probes: list[str]) -> Asked:
-    """Return what a timing is asked to do, with the settings of the cell's variant.
+    """Return the frozen request of a timing, with the settings of the cell's variant.
 
     timing: the fields of Asked that say how long it takes, and `cpu_threads`, where 0 stands for all physical cores.
     """

@@ -3,6 +3,7 @@
 import threading
 import time
 from contextlib import ExitStack, contextmanager, suppress
+from typing import TypedDict
 
 import numpy as np
 
@@ -18,6 +19,16 @@ LEAST_SECONDS = 1.0
 MOST_SECONDS = 5.0
 # Calls of a measured session are enqueued for so long at once; between them they are counted.
 CHUNK_SECONDS = 0.02
+
+
+class PerCall(TypedDict):
+    """The energy and the power of calls back to back; see `per_call`."""
+
+    joules_per_call: float
+    power_w: float
+    seconds: float
+    calls: float
+    updates: int
 
 
 class EnergyCounter:
@@ -37,7 +48,7 @@ class EnergyCounter:
 
     def read(self) -> float | None:
         """Return the joules that the GPU has used up to the counter's last update, or None."""
-        if self._handle is None:
+        if self._api is None or self._handle is None:
             return None
         try:
             return self._api.nvmlDeviceGetTotalEnergyConsumption(self._handle) / 1000
@@ -79,7 +90,7 @@ def mean_power(counter: EnergyCounter) -> float | None:
     return (last - first) / (ended - started)
 
 
-def per_call(session, counter: EnergyCounter, call_seconds: float) -> dict | None:
+def per_call(session, counter: EnergyCounter, call_seconds: float) -> PerCall | None:
     """Run a loaded session back to back over 20 updates of the counter, and return what a call takes.
 
     call_seconds: about how long a call is. Returns `joules_per_call`, `power_w` and `seconds`, `calls` and `updates`
@@ -124,13 +135,14 @@ def watched(counter: EnergyCounter):
         thread.join()
 
 
-def between(changes: list[tuple[float, float]], progress: list[tuple[float, int]]) -> dict:
-    """Return what a call took between the first change of the counter and the last, as of `per_call`.
+def between(changes: list[tuple[float, float]], progress: list[tuple[float, int]]) -> PerCall:
+    """Return a call's energy between the first change of the counter and the last, as of `per_call`.
 
     progress: (time, calls done by then). Calls are counted in fractions: they go on as the counter changes.
     """
     (started, first), (ended, last) = changes[0], changes[-1]
-    before, after = np.interp([started, ended], *zip(*progress, strict=True))
+    times, counts = zip(*progress, strict=True)
+    before, after = np.interp([started, ended], times, counts)
     return {
         "joules_per_call": (last - first) / (after - before),
         "power_w": round((last - first) / (ended - started), 3),

@@ -40,7 +40,7 @@ class HostLoad:
 
 
 def pace() -> float:
-    """Return what ADDITIONS in Python take now, in ms: the median of TRIES.
+    """Return the time of a fixed Python loop of ADDITIONS now, in ms: the median of TRIES.
 
     On a machine that others use too, the same core may be half as fast a moment later: it runs two threads side by
     side, and a virtual machine does not see the one that is not its own, nor the core's clock.

@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from speedgrid import backends
-from speedgrid.backends.session import Session, UnsupportedError
+from speedgrid.backends.session import Options, Session, UnsupportedError
 from speedgrid.grid import Cell
 from speedgrid.machine import gpus
 from speedgrid.machine.threads import physical_cores
 from speedgrid.measure.memory import MemoryMeter
+from speedgrid.record import Status
 
 # How torch, CUDA, ONNX Runtime, numpy and the C++ library say that memory is used up.
 OUT_OF_MEMORY = ("outofmemory", "out of memory", "to allocate", "allocate memory", "bad_alloc")
@@ -58,7 +59,7 @@ def threads(cpu_threads: int) -> int:
     return cpu_threads or physical_cores()
 
 
-def refuse(cell: Cell, device: str, build: dict[str, Any] | None) -> tuple[str, str] | None:
+def refuse(cell: Cell, device: str, build: dict[str, Any] | None) -> tuple[Status, str] | None:
     """Return (status, reason) if a cell cannot be run, or None if it can.
 
     An engine that was not built hands its own status and reason on to the cells that need it.
@@ -68,7 +69,7 @@ def refuse(cell: Cell, device: str, build: dict[str, Any] | None) -> tuple[str, 
 
 
 def load(
-    cell: Cell, device: str, uuid: str | None, artifact: str, options: dict[str, Any], laps: Laps
+    cell: Cell, device: str, uuid: str | None, artifact: str, options: Options, laps: Laps
 ) -> tuple[Session, MemoryMeter]:
     """Return the loaded session, and the meter that has seen its memory. options: as of speedgrid.backends."""
     backend = backends.get(cell.backend)
@@ -86,7 +87,7 @@ def load(
     return session, memory
 
 
-def explain(error: Exception) -> tuple[str, str]:
+def explain(error: Exception) -> tuple[Status, str]:
     """Turn an exception into a status and one line of reason."""
     text = " ".join(str(error).split()) or type(error).__name__
     short = text if len(text) <= 300 else f"{text[:297]}..."

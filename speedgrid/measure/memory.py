@@ -31,7 +31,7 @@ class MemoryMeter:
         self.readings = {"baseline": self.now("VmRSS")}
 
     def now(self, field: str) -> float | None:
-        """Return what this process has in use (None: the driver is silent); on the CPU, a field of proc(5)'s status."""
+        """Return this process's memory in MB (None: the driver is silent); on the CPU, a field of proc(5)'s status."""
         if self.device == "cuda":
             import torch
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from statistics import median
 
 from speedgrid.machine import gpus
+from speedgrid.machine.data_sheet import Measured
 from speedgrid.machine.device import missing
 from speedgrid.machine.graphics import lacking
 from speedgrid.machine.threads import physical_cores
@@ -78,7 +79,7 @@ def median_seconds(call, wait, together: int) -> float:
     started = time.perf_counter()
     while time.perf_counter() - started < WARMUP_SECONDS:
         once()  # clocks are rising
-    calls = []
+    calls: list[float] = []
     while len(calls) < 5 or time.perf_counter() - started < WARMUP_SECONDS + MEASURE_SECONDS:
         calls.append(once())
     return median(calls)
@@ -149,15 +150,20 @@ def idle_power(uuid: str | None) -> float | None:
     return None if power is None else round(power, 2)
 
 
-def measure_all(device: str, precisions: list[str]) -> dict:
-    """Return what was measured on this device; one that is not there gives None for everything, and a reason.
+def measure_all(device: str, precisions: list[str]) -> Measured:
+    """Return the rates measured on this device; one that is not there gives None for everything, and a reason.
 
     gemm_tflops: in TFLOP/s by precision. copy_gb_s: in GB/s. cache_mb: of the last level, in MB. idle_power_w: of a
     GPU, in W.
     """
-    nothing = {"gemm_tflops": dict.fromkeys(precisions), "copy_gb_s": None, "cache_mb": None, "idle_power_w": None}
     if reason := missing(device):
-        return {**nothing, "reason": reason}
+        return {
+            "gemm_tflops": dict.fromkeys(precisions),
+            "copy_gb_s": None,
+            "cache_mb": None,
+            "idle_power_w": None,
+            "reason": reason,
+        }
     idle = None
     if device == "cuda":
         uuid = gpus.claim()

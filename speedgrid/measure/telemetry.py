@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from dataclasses import fields
+from typing import Any
 
 from speedgrid.record import Telemetry
 
@@ -32,7 +33,7 @@ class Sampler:
 
     def start(self) -> None:
         """Begin sampling, and wait for the first sample."""
-        if self.process is not None:
+        if self.process is not None and self.process.stdin and self.process.stdout:
             with contextlib.suppress(OSError):  # a sampler that is gone gives no samples
                 self.process.stdin.write("\n")
                 self.process.stdin.flush()
@@ -46,11 +47,12 @@ class Sampler:
         return gather([json.loads(line) for line in lines.splitlines() if line.startswith("{")])
 
 
-def gather(samples: list[dict[str, float | None]]) -> Telemetry | None:
-    """Return readings as of `sample`, quantity by quantity; None where there are none."""
+def gather(samples: list[dict[str, Any]]) -> Telemetry | None:
+    """Return readings as of `sample`, read from JSON, quantity by quantity; None where there are none."""
     if not samples:
         return None
-    return Telemetry(**{name: [one.get(name) for one in samples] for name in QUANTITIES})
+    readings: dict[str, list[Any]] = {name: [one.get(name) for one in samples] for name in QUANTITIES}
+    return Telemetry(**readings)
 
 
 def sample(api, handle) -> dict[str, float | None]:

@@ -99,8 +99,10 @@ def time_latency(session, asked: Asked, samples: Samples) -> Samples:
 
 def rounded(samples: Samples) -> Samples:
     """Return samples rounded to a nanosecond, beyond which clocks say nothing."""
-    clocks = ("host_ms", "device_ms", "submit_ms")
-    return replace(samples, **{clock: [round(value, 6) for value in getattr(samples, clock)] for clock in clocks})
+    host_ms, device_ms, submit_ms = (
+        [round(value, 6) for value in clock] for clock in (samples.host_ms, samples.device_ms, samples.submit_ms)
+    )
+    return replace(samples, host_ms=host_ms, device_ms=device_ms, submit_ms=submit_ms)
 
 
 def tight(host_ms: list[float], target_percent: float) -> bool:

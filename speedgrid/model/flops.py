@@ -4,11 +4,13 @@ import itertools
 from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
+from typing import cast
 
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from speedgrid.model import onnx_graph
+from speedgrid.model.described import Arithmetic, Counted, LayerCount
 from speedgrid.model.torchvision import build
 
 # Both count the same operations: they differ in what an exporter adds or leaves out. Of 16 torchvision models 15 agree
@@ -20,20 +22,18 @@ class CountError(RuntimeError):
     """Two counts of one model's arithmetic that do not agree; the message has both."""
 
 
-def count_all(
-    models: Iterable[str], resolutions: Iterable[int], onnx_files: Iterable[str]
-) -> dict[str, dict[str, dict]]:
+def count_all(models: Iterable[str], resolutions: Iterable[int], onnx_files: Iterable[str]) -> Arithmetic:
     """Return the arithmetic, as of `count`, by model and by resolution as text, as JSON has it.
 
     onnx_files: one for each pair, the resolutions of the first model first.
     """
-    counted: dict[str, dict[str, dict]] = {}
+    counted: Arithmetic = {}
     for (model, resolution), onnx_file in zip(itertools.product(models, resolutions), onnx_files, strict=True):
         counted.setdefault(model, {})[str(resolution)] = count(model, resolution, onnx_file)
     return counted
 
 
-def count(model: str, resolution: int, onnx_file: str) -> dict:
+def count(model: str, resolution: int, onnx_file: str) -> Counted:
     """Return the arithmetic and the elements of one image, as plain JSON values.
 
     flop: by torch; onnx_flop: by the graph in `onnx_file`. weight_elements: of all weights, input_elements and
@@ -43,8 +43,14 @@ def count(model: str, resolution: int, onnx_file: str) -> dict:
     torch's count alone; the rest is None, and layers are empty.
     """
     if not Path(onnx_file).stat().st_size:  # the model could not be exported
-        unknown = dict.fromkeys(("onnx_flop", "weight_elements", "input_elements", "output_elements"))
-        return {"flop": flop_per_image(model, resolution), **unknown, "layers": []}
+        return {
+            "flop": flop_per_image(model, resolution),
+            "onnx_flop": None,
+            "weight_elements": None,
+            "input_elements": None,
+            "output_elements": None,
+            "layers": [],
+        }
     graph = onnx_graph.read(onnx_file)
     # The user's model may tell apart any number of classes: its last layer is as large as the graph says.
     flop = flop_per_image(model, resolution, classes=graph.output_elements)
@@ -59,7 +65,7 @@ def count(model: str, resolution: int, onnx_file: str) -> dict:
         "weight_elements": graph.weight_elements,
         "input_elements": graph.input_elements,
         "output_elements": graph.output_elements,
-        "layers": [asdict(layer) for layer in graph.layers],
+        "layers": [cast(LayerCount, asdict(layer)) for layer in graph.layers],
     }
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from math import prod
+from typing import Any, TypeAlias
 
 import onnx
 
@@ -43,7 +44,9 @@ class Graph:
         return sum(layer.flop for layer in self.layers)
 
 
-Shapes = dict[str, tuple[int, ...]]
+Shape: TypeAlias = tuple[int, ...]
+Shapes: TypeAlias = dict[str, Shape]
+Attributes: TypeAlias = dict[str, Any]
 
 
 def read(path: str) -> Graph:
@@ -64,7 +67,8 @@ def read(path: str) -> Graph:
     weights = {tensor.name for tensor in graph.initializer}
     # Whatever is computed from an image is an activation; the rest, such as transposed weights, is constant.
     activations = {value.name for value in graph.input} - weights
-    layers, matrices = [], {}
+    layers: list[Layer] = []
+    matrices: dict[str, int] = {}
     for node in graph.node:
         given = [name for name in node.input if name]
         if activations.intersection(given):
@@ -128,7 +132,7 @@ def flop_of(path: str, node: onnx.NodeProto, shapes: Shapes) -> int:
         raise GraphError(f"{path}: the arithmetic of node {node.name!r} ({node.op_type}) is {error}.") from None
 
 
-def convolution(operands: list, output: tuple, attributes: dict) -> int:
+def convolution(operands: list[Shape], output: Shape, attributes: Attributes) -> int:
     """Return the multiply-adds of a convolution: each output element needs one for each weight of its filter.
 
     A filter [channels of its group, *kernel] is what follows the first dimension of the weights: groups are in it.
@@ -136,23 +140,23 @@ def convolution(operands: list, output: tuple, attributes: dict) -> int:
     return prod(output) * prod(operands[1][1:])
 
 
-def transposed_convolution(operands: list, output: tuple, attributes: dict) -> int:
+def transposed_convolution(operands: list[Shape], output: Shape, attributes: Attributes) -> int:
     """Return the multiply-adds of a transposed convolution: each input element meets each weight of its channel."""
     return prod(operands[0]) * prod(operands[1][1:])
 
 
-def gemm(operands: list, output: tuple, attributes: dict) -> int:
+def gemm(operands: list[Shape], output: Shape, attributes: Attributes) -> int:
     """Return multiply-adds of a product of two matrices, either of which may be given transposed."""
     rows, columns = operands[0]
     return prod(output) * (rows if attributes.get("transA") else columns)
 
 
-def matrix_product(operands: list, output: tuple, attributes: dict) -> int:
+def matrix_product(operands: list[Shape], output: Shape, attributes: Attributes) -> int:
     """Return multiply-adds of products over the last dimension of the left operand, batched or not."""
     return prod(output) * operands[0][-1]
 
 
-def einsum(operands: list, output: tuple, attributes: dict) -> int:
+def einsum(operands: list[Shape], output: Shape, attributes: Attributes) -> int:
     """Return multiply-adds of a product of two tensors: the product of all dimensions that the equation names.
 
     Raises NotImplementedError for an ellipsis and for other than two operands.
@@ -171,7 +175,7 @@ def einsum(operands: list, output: tuple, attributes: dict) -> int:
 
 
 # Multiply-adds by operator, from the shapes of its first two inputs and of its output.
-FLOP: dict[str, Callable[[list, tuple, dict], int]] = {
+FLOP: dict[str, Callable[[list[Shape], Shape, Attributes], int]] = {
     "Conv": convolution,
     "ConvTranspose": transposed_convolution,
     "Gemm": gemm,

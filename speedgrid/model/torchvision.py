@@ -95,7 +95,8 @@ def load(name: str, path: str | Path) -> nn.Module:
     # A plain dictionary says nothing of its version, without which MNASNet refuses it. The tensors become the model's:
     # those of a model in channels_last would bring its layout with them.
     whole = OrderedDict((name, value.contiguous()) for name, value in state.items())
-    whole._metadata = {"": model.state_dict()._metadata[""]}
+    # torch keeps versions in an attribute of its state dicts that no OrderedDict declares.
+    whole._metadata = {"": model.state_dict()._metadata[""]}  # type: ignore[attr-defined]
     try:
         model.load_state_dict(whole, assign=True)
     except RuntimeError as error:

@@ -14,6 +14,7 @@ from torch.nn.functional import cross_entropy
 from speedgrid.data.digits import EVALUATION, Digits
 from speedgrid.machine.threads import shared_cores
 from speedgrid.model import torchvision as models
+from speedgrid.model.described import Fit, Training
 from speedgrid.model.flops import flop_per_image
 from speedgrid.precision import set_torch_math
 
@@ -33,7 +34,7 @@ CALIBRATED = 64
 LARGEST = 224
 
 
-def train(name: str, seed: int, device: str) -> tuple[nn.Module, dict]:
+def train(name: str, seed: int, device: str) -> tuple[nn.Module, Training]:
     """Return model `name` trained on digits, on the CPU and in eval mode, and how it was done.
 
     Batch-norm statistics are those of LARGEST pixels; smaller images need others (see `calibration`).
@@ -49,14 +50,16 @@ def train(name: str, seed: int, device: str) -> tuple[nn.Module, dict]:
     how = train_all(module, digits, canvas, steps(name, canvas)) if small else fit_head(module, digits, canvas)
     models.calibrate(module.cpu(), calibration(digits, canvas))
     checked = EVALUATION if small else CHECKED
-    how |= {
-        "canvas": canvas,
-        "seed": seed,
-        "top1_training": top1(module, digits, "training", canvas, checked),
-        "top1_held_out": top1(module, digits, "evaluation", canvas, checked),
-    }
+    shares = [top1(module, digits, part, canvas, checked) for part in ("training", "evaluation")]
     models.calibrate(module, calibration(digits, LARGEST))  # what all large resolutions share
-    return module, how | {"seconds": round(time.monotonic() - begin, 1)}
+    return module, Training(
+        **how,
+        canvas=canvas,
+        seed=seed,
+        top1_training=shares[0],
+        top1_held_out=shares[1],
+        seconds=round(time.monotonic() - begin, 1),
+    )
 
 
 def takes(name: str, resolution: int) -> bool:
@@ -72,7 +75,7 @@ def steps(name: str, canvas: int) -> int:
     return round(STEPS * float(np.clip((FULL_COST / flop_per_image(name, canvas)) ** 0.5, 1, 3)))
 
 
-def train_all(module: nn.Module, digits: Digits, canvas: int, steps: int) -> dict:
+def train_all(module: nn.Module, digits: Digits, canvas: int, steps: int) -> Fit:
     """Train every weight, in place: AdamW with one cycle of the learning rate (Smith and Topin, arXiv 1708.07120)."""
     size, rate = 32, 2e-3
     images, labels = whole(digits, "training", canvas)
@@ -92,7 +95,7 @@ def train_all(module: nn.Module, digits: Digits, canvas: int, steps: int) -> dic
     return {"method": "all weights trained", "epochs": epochs, "steps": steps, "loss": round(loss.item(), 4)}
 
 
-def fit_head(module: nn.Module, digits: Digits, canvas: int) -> dict:
+def fit_head(module: nn.Module, digits: Digits, canvas: int) -> Fit:
     """Train the last layer alone, in place, on what the seeded rest of the network makes of some digits."""
     steps, rate = 200, 1e-2
     head, seen = module.get_submodule(models.head(module)), []

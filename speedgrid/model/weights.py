@@ -10,6 +10,7 @@ from speedgrid.data.digits import Digits
 from speedgrid.launcher.outputs import one_line
 from speedgrid.machine.threads import shared_cores
 from speedgrid.model import torchvision as models
+from speedgrid.model.described import Origin
 from speedgrid.model.training import LARGEST, calibration, takes
 
 
@@ -21,7 +22,7 @@ def prepare(
     output: str,
     trained: str | None = None,
     training: str | None = None,
-) -> dict:
+) -> Origin:
     """Write a plain float32 state dict to `output` and return the description of its origin.
 
     trained: weights of speedgrid.model.training, for whoever has no checkpoint; their batch-norm statistics are taken
@@ -29,7 +30,7 @@ def prepare(
     cannot be used, or the model cannot take images of this resolution.
     """
     torch.set_num_threads(shared_cores())
-    how = json.loads(Path(training).read_text()) if trained and not checkpoint else None
+    how = json.loads(Path(training).read_text()) if training and trained and not checkpoint else None
     try:
         source, module = make(model, checkpoint, seed, resolution, trained)
         with torch.inference_mode():
@@ -60,7 +61,9 @@ def wanted(model: str) -> str:
     return f"have {smallest} or more" if takes(model, 2 * smallest) else f"be [{smallest}]"
 
 
-def make(model: str, checkpoint: str | None, seed: int, resolution: int, trained: str | None) -> tuple:
+def make(
+    model: str, checkpoint: str | None, seed: int, resolution: int, trained: str | None
+) -> tuple[str, torch.nn.Module]:
     """Return the origin of the weights of a model, in words, and the model with them."""
     if checkpoint:
         return str(checkpoint), models.load(model, checkpoint)

@@ -6,12 +6,25 @@ would be if both used the same share of their peak.
 
 import pandas as pd
 
-from speedgrid.published.layout import cell, name, pivot, plain, table
+from speedgrid.published.layout import TextTable, cell, name, pivot, plain, table
+from speedgrid.published.verdict import Audited, AuditedRow
+from speedgrid.table.run import Description, Table
 from speedgrid.text.language import _
 from speedgrid.text.words import number
 
 
-def pairs(one: dict, results: pd.DataFrame, run: dict) -> list[dict]:
+class Pair(AuditedRow):
+    """A row of a published table with the same cell as it was measured here; see `pairs`."""
+
+    published: float
+    scaled: float | None
+    measured: float | None
+    status: str
+    ran: str | None
+    ratio: float | None
+
+
+def pairs(one: Audited, results: Table, run: Description) -> list[Pair]:
     """Return the rows of a published table that the grid has, each with `published`, `scaled`, `measured` and `ratio`.
 
     All rates in images/s. scaled is None where a peak is not known, and as published on the same device; measured is
@@ -22,26 +35,32 @@ def pairs(one: dict, results: pd.DataFrame, run: dict) -> list[dict]:
         (row.model, plain(row.backend), row.precision, row.resolution, row.batch_size): row
         for row in results.itertuples()
     }
-    found = []
+    found: list[Pair] = []
     for row in one["rows"]:
         key = (row["model"], plain(row["backend"]), row["precision"], row["resolution"], row["batch_size"])
         here = cells.get(key)
         published = row["derived"]["fps"]
         if here is None or published is None:
             continue
-        same, own = row["device"] == run["machine"]["device_name"], peaks.get(row["precision"])
+        same, own = row["device"] == run["machine"]["device_name"], peaks.get(row["precision"] or "")
         scaled = published if same else published * own / row["peak"] if own and row["peak"] else None
         measured = None if pd.isna(here.fps) else here.fps
         ran = here.observed_precision if here.status == "wrong_precision" else None
         found.append(
-            row
-            | {"published": published, "scaled": scaled, "measured": measured, "status": here.status, "ran": ran}
-            | {"ratio": measured / (scaled or published) if measured else None}
+            Pair(
+                **row,
+                published=published,
+                scaled=scaled,
+                measured=measured,
+                status=here.status,
+                ran=ran,
+                ratio=measured / (scaled or published) if measured else None,
+            )
         )
     return found
 
 
-def tables(one: dict, results: pd.DataFrame, run: dict, short: int) -> list[dict]:
+def tables(one: Audited, results: Table, run: Description, short: int) -> list[TextTable]:
     """Return published beside measured rates as tables, a line a cell; before more than `short`, a short one."""
     found = pairs(one, results, run)
     if not found:
@@ -74,7 +93,7 @@ def tables(one: dict, results: pd.DataFrame, run: dict, short: int) -> list[dict
     return [ratios, table(full, head, lines, folded=True)]
 
 
-def measured(row: dict) -> str:
+def measured(row: Pair) -> str:
     """Write the measured rate of a cell, with what it ran where that is not its label, or why it has none."""
     if row["measured"] is None:
         return f"`{row['status']}`"

@@ -131,7 +131,7 @@ def computing(row: Row) -> Iterator[Check]:
         yield _equality("arithmetic", stated, counted, stated=stated, counted=counted)
     operations, images = flop(row), rates(row)
     computed = [operations * rate for rate in images] if operations else []
-    if tflops and computed:
+    if tflops and operations and computed:
         holds = any(tflops.overlaps(one) for one in computed)
         figures = {"tflops": tflops, "flop": operations * exactly(1e3), "fps": images[0], "computed": computed[0]}
         ratio = tflops.middle / computed[0].middle if computed[0].middle else math.inf
@@ -167,7 +167,7 @@ def bounds(row: Row) -> Iterator[Check]:
     elif use:
         figures = {"evidence": "use", "use": short(use.middle)}
         yield Check("stated_peak", not use.above(exactly(100)), figures, use.middle / 100)
-    sheet = row.data_sheet.get(row.precision)
+    sheet = row.peak
     most = exactly(sheet) if sheet else None if row.data_sheet else peak
     if highest and most:
         source = "sheet" if sheet else "stated"

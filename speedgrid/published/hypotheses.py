@@ -6,6 +6,7 @@ fails.
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import TypedDict
 
 from speedgrid.published.checks import BOUNDS, NAMES, check
 from speedgrid.published.quantities import Figure
@@ -18,6 +19,27 @@ COMPUTING = ({"tflops": 1}, {"tflops": 1, "utilisation_percent": 1})
 FASTER = {"fp32": ("tf32", "fp16", "bf16"), "tf32": ("fp16", "bf16")}
 
 
+class About(TypedDict, total=False):
+    """The facts that the sentence on a slip names.
+
+    ran, label: precisions. columns: the figures that it is in. way: which way round. batch: the batch size.
+    """
+
+    ran: str
+    label: str | None
+    columns: list[str]
+    way: str
+    batch: str
+
+
+class Suggestion(TypedDict):
+    """A slip that would explain a row, and the checks that hold without it."""
+
+    name: str
+    about: About
+    mended: list[str]
+
+
 @dataclass(frozen=True)
 class Slip:
     """One slip, undone: its name, what is said of it, and the row as it would be without it.
@@ -27,12 +49,12 @@ class Slip:
     """
 
     name: str
-    about: dict
+    about: About
     row: Row
     by_bounds: tuple[str, ...] | None = None
 
 
-def explain(row: Row) -> list[dict]:
+def explain(row: Row) -> list[Suggestion]:
     """Return the slips that make most of a row's failed checks hold: `name`, `about` and the checks that are `mended`.
 
     Speed-ups are left out, because they hang on another row too.
@@ -47,10 +69,11 @@ def explain(row: Row) -> list[dict]:
             found.append((slip, mended))
     most = max((len(mended) for _, mended in found), default=0)
     best = [(slip, mended) for slip, mended in found if len(mended) == most]
-    named = {}
+    named: dict[tuple[str, str | None], Suggestion] = {}
     for slip, mended in best:  # of one slip in several columns the fewest
-        named.setdefault((slip.name, slip.about.get("way")), {"name": slip.name, "about": slip.about, "mended": mended})
-    return [one | {"mended": sorted(one["mended"])} for one in named.values()]
+        suggestion = Suggestion(name=slip.name, about=slip.about, mended=sorted(mended))
+        named.setdefault((slip.name, slip.about.get("way")), suggestion)
+    return list(named.values())
 
 
 def _failed(row: Row) -> set[str]:
@@ -68,8 +91,8 @@ def slips(row: Row) -> Iterator[Slip]:
 
 def precisions(row: Row) -> Iterator[Slip]:
     """Yield the slips of a row that ran in a faster precision than its label, whose peak counts then."""
-    own = row.data_sheet.get(row.precision)
-    for precision in FASTER.get(row.precision, ()):
+    own = row.peak
+    for precision in FASTER.get(row.precision or "", ()):
         peak = row.data_sheet.get(precision)
         if not own or not peak or peak <= own:
             continue
@@ -91,12 +114,12 @@ def batches(row: Row) -> Iterator[Slip]:
     if not row.batch_size or row.batch_size == 1:
         return
     chain = [name for name in CHAIN if name in row.figures]
-    runs = [chain[i:j] for i in range(len(chain)) for j in range(i + 1, len(chain) + 1)]
-    more = [[name] for name in ("latency_ms", "calls_per_s", "throughput_fps") if name in row.figures]
-    for run in sorted([*runs, *more], key=len):
+    runs: list[list[str]] = [chain[i:j] for i in range(len(chain)) for j in range(i + 1, len(chain) + 1)]
+    runs += [[name] for name in ("latency_ms", "calls_per_s", "throughput_fps") if name in row.figures]
+    for run in sorted(runs, key=len):
         for way, factor in (("too_fast", 1 / row.batch_size), ("too_slow", row.batch_size)):
             factors = {name: factor ** CHAIN.get(name, -1 if name == "latency_ms" else 1) for name in run}
-            about = {"columns": run, "way": way, "batch": str(row.batch_size)}
+            about = About(columns=run, way=way, batch=str(row.batch_size))
             alone = len([name for name in run if name != "utilisation_percent"]) <= 1
             yield Slip("batch", about, row.scaled(factors), by_bounds=NAMES if alone else None)
 

@@ -1,9 +1,22 @@
 """Rows of published tables as tables of text."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import TypedDict, TypeVar
 
+from speedgrid.published.verdict import AuditedRow
 from speedgrid.text.language import _
 from speedgrid.text.names import NAMES
+
+RowT = TypeVar("RowT", bound=AuditedRow)
+
+
+class TextTable(TypedDict):
+    """A table for the template: texts under a head, and whether a reader has to unfold it."""
+
+    caption: str
+    head: list[str]
+    rows: list[list[str]]
+    folded: bool
 
 
 def plain(text: str | None) -> str:
@@ -11,14 +24,14 @@ def plain(text: str | None) -> str:
     return "".join(one for one in (text or "").lower() if one.isalnum())
 
 
-def name(row: dict) -> str:
+def name(row: AuditedRow) -> str:
     """Name a row's backend and precision."""
     known = {plain(key): label for key, label in NAMES.items()}
     backend = known.get(plain(row["backend"]), row["backend"] or "")
     return cell(f"{backend} {row['precision'] or ''}".strip())
 
 
-def place(row: dict) -> str:
+def place(row: AuditedRow) -> str:
     """Name a row, in full."""
     parts = [name(row)]
     if row["resolution"]:
@@ -33,17 +46,17 @@ def cell(value) -> str:
     return "" if value is None else str(value).replace("|", "\\|")
 
 
-def table(caption: str, head: list[str], rows: list[list[str]], folded: bool = False) -> dict:
+def table(caption: str, head: list[str], rows: list[list[str]], folded: bool = False) -> TextTable:
     """Return a table for the template, without the columns that are empty in every row."""
     filled = [index for index in range(len(head)) if any(row[index] for row in rows)]
     lines = [[row[index] for index in filled] for row in rows]
     return {"caption": caption, "head": [head[index] for index in filled], "rows": lines, "folded": folded}
 
 
-def pivot(caption: str, rows: list[dict], text: Callable[[dict], str]) -> dict:
+def pivot(caption: str, rows: Sequence[RowT], text: Callable[[RowT], str]) -> TextTable:
     """Return a table with one column for each batch size, and a text for each row."""
     sizes = sorted({row["batch_size"] for row in rows}, key=lambda size: size or 0)
-    lines = {}
+    lines: dict[tuple[str, str], dict[int | None, str]] = {}
     for row in rows:
         line = lines.setdefault((name(row), cell(row["resolution"])), {})
         line[row["batch_size"]] = "; ".join(one for one in (line.get(row["batch_size"]), text(row)) if one)

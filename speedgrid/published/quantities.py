@@ -86,6 +86,7 @@ def printed(text: str, factor: float = 1.0) -> Figure | None:
         return None
     number = Decimal(found["number"].replace(",", ""))
     _, digits, exponent = number.as_tuple()
+    assert isinstance(exponent, int)  # it is neither infinite nor no number
     if "." not in text and "e" not in text.lower():
         zeros = len(digits) - len("".join(map(str, digits)).rstrip("0"))
         exponent += max(0, min(zeros, len(digits) - KEPT_DIGITS))

@@ -1,15 +1,16 @@
 """The section of the report on published tables: finished text and tables, which its template only lays out."""
 
 from collections import Counter
+from collections.abc import Sequence
 from statistics import median
-
-import pandas as pd
+from typing import TypedDict
 
 from speedgrid.published import beside, words
 from speedgrid.published.checks import BOUNDS, NAMES
-from speedgrid.published.layout import cell, name, pivot, place, table
-from speedgrid.published.verdict import VERDICTS
+from speedgrid.published.layout import TextTable, cell, name, pivot, place, table
+from speedgrid.published.verdict import VERDICTS, Audited, AuditedRow, Failed
 from speedgrid.table.audit import WINOGRAD
+from speedgrid.table.run import Description, Table
 from speedgrid.text.language import _, ngettext
 from speedgrid.text.words import number
 
@@ -19,7 +20,24 @@ SHORT = 12
 ALIKE = 3
 
 
-def compose(published: list[dict], results: pd.DataFrame, run: dict) -> dict:
+class Part(TypedDict):
+    """One published table in the report: sentences, and tables of text."""
+
+    title: str
+    facts: list[str]
+    findings: list[str]
+    tables: list[TextTable]
+
+
+class Section(TypedDict, total=False):
+    """The section of the report on published tables; without a key where there are none."""
+
+    title: str
+    about: str
+    parts: list[Part]
+
+
+def compose(published: Sequence[Audited], results: Table, run: Description) -> Section:
     """Return the section on published tables: `title`, `about` (a paragraph), and `parts`, one a table; empty for none.
 
     published: as of speedgrid.published.verdict.audit. results: as of speedgrid.table.cells; run: as of
@@ -49,7 +67,7 @@ def compose(published: list[dict], results: pd.DataFrame, run: dict) -> dict:
     }
 
 
-def facts(one: dict) -> list[str]:
+def facts(one: Audited) -> list[str]:
     """Say where a table is from, what came of its rows, and what could not be checked."""
     rows = one["rows"]
     device = one["device"] or _("a device that it does not name")
@@ -76,7 +94,7 @@ def facts(one: dict) -> list[str]:
     return lines + unjudged(one)
 
 
-def unjudged(one: dict) -> list[str]:
+def unjudged(one: Audited) -> list[str]:
     """Say which columns, rows and cells of a table could not be judged."""
     lines = []
     if one["unknown"]:
@@ -97,13 +115,13 @@ def unjudged(one: dict) -> list[str]:
     return lines
 
 
-def letters(one: dict) -> dict[str, str]:
+def letters(one: Audited) -> dict[str, str]:
     """Return a letter for each check that does not hold somewhere in a table."""
     failed = {check["name"] for row in one["rows"] for check in row["failed"]}
     return {check: chr(ord("a") + index) for index, check in enumerate(check for check in NAMES if check in failed)}
 
 
-def findings(one: dict) -> list[str]:
+def findings(one: Audited) -> list[str]:
     """Say which checks of a table do not hold, where each is worst, and which slips would explain how many rows."""
     lines = []
     for check, letter in letters(one).items():
@@ -143,9 +161,9 @@ def no_faster(check: str, peaks: dict[str, float]) -> str:
     return " " + _("TF32 does not explain it: on this device it is no faster than fp32.")
 
 
-def explained(check: str, rows: list[dict]) -> str:
+def explained(check: str, rows: list[AuditedRow]) -> str:
     """Say what would explain a check that does not hold, and in how many of its rows."""
-    found = Counter()
+    found: Counter[str] = Counter()
     for row in rows:
         found.update({words.slip(one["name"], one["about"]) for one in row["suggestions"] if check in one["mended"]})
     if not found:
@@ -157,7 +175,7 @@ def explained(check: str, rows: list[dict]) -> str:
     return " " + _("It would fit if {slips}.").format(slips=_("; or if ").join(parts))
 
 
-def verdicts(one: dict) -> list[dict]:
+def verdicts(one: Audited) -> list[TextTable]:
     """Return the verdicts on rows as tables: one line a row, and before a long table one with a cell a row."""
     code = letters(one)
     lines = [
@@ -176,12 +194,12 @@ def verdicts(one: dict) -> list[dict]:
     if len(lines) <= SHORT:
         return [table(_("The verdict on each row:"), head, lines)]
 
-    def text(row: dict) -> str:
+    def text(row: AuditedRow) -> str:
         return " ".join([words.verdict(row["verdict"]), *sorted(code[check["name"]] for check in row["failed"])])
 
     short = pivot(_("The verdict on each row, by batch size; letters as above:"), one["rows"], text)
     return [short, table(_("Each row with its arithmetic"), head, lines, folded=True)]
 
 
-def _failed(row: dict, check: str) -> dict | None:
+def _failed(row: AuditedRow, check: str) -> Failed | None:
     return next((one for one in row["failed"] if one["name"] == check), None)

@@ -3,6 +3,7 @@
 import csv
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any, TypeAlias
 
 import yaml
 
@@ -12,6 +13,8 @@ from speedgrid.published.quantities import Figure, Interval, printed
 # What is known of a table. Where a table has a column of that name, each row says for itself.
 ABOUT = ("title", "source", "origin")
 CONSTANTS = ("device", "model", "backend", "precision", "resolution", "batch_size")
+# One of the configured tables: its file, or a file with what is known of it.
+Entry: TypeAlias = str | dict[str, Any]
 EMPTY = {"", "-", "–", "—", "n/a", "na", "nan", "none", "null"}
 
 
@@ -41,6 +44,11 @@ class Row:
     data_sheet: dict[str, float] = field(default_factory=dict)
     reference_ms: Interval | None = None
 
+    @property
+    def peak(self) -> float | None:
+        """The data sheet's TFLOP/s in the precision of the row, or None where either is not known."""
+        return self.data_sheet.get(self.precision) if self.precision else None
+
     def get(self, name: str) -> Interval | None:
         """Return the interval that a figure of the row stands for, or None if the row has no such figure."""
         return self.figures[name].interval if name in self.figures else None
@@ -65,12 +73,12 @@ class Table:
     rows: list[Row]
 
 
-def entries(published: list) -> list[dict]:
+def entries(published: list[Entry]) -> list[dict[str, Any]]:
     """Return the configured tables as dictionaries with `file`; a path alone is one with nothing else known."""
     return [{"file": one} if isinstance(one, str) else dict(one) for one in published]
 
 
-def files(published: list) -> list[str]:
+def files(published: list[Entry]) -> list[str]:
     """Return the files that the audit reads: each table, and the description beside it where there is one."""
     paths = [Path(one["file"]) for one in entries(published)]
     return [str(path) for path in [*paths, *(sidecar(path) for path in paths if sidecar(path).exists())]]
@@ -81,7 +89,7 @@ def sidecar(path: str | Path) -> Path:
     return Path(path).with_suffix(".yaml")
 
 
-def read(entry: dict, model: str) -> Table:
+def read(entry: dict[str, Any], model: str) -> Table:
     """Read one published table. entry: `file`, and what is known of it; it goes before the file x.yaml beside x.csv.
 
     model: of tables that do not name one. Raises PublishedError if there is nothing in the file to audit.
@@ -95,7 +103,8 @@ def read(entry: dict, model: str) -> Table:
             lines = list(reader)
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise PublishedError(f"published table {file} cannot be read: {error}; it must be a CSV file.") from None
-    meanings, used = {}, set()
+    meanings: dict[str, columns.Column] = {}
+    used: set[str] = set()
     for header in headers:
         column = columns.understand(header)
         if column and column.name not in used:  # of two columns of one meaning the first
@@ -118,7 +127,7 @@ def read(entry: dict, model: str) -> Table:
     )
 
 
-def describe(entry: dict) -> dict:
+def describe(entry: dict[str, Any]) -> dict[str, Any]:
     """Return the description of a table from its entry and the file beside it. Raises PublishedError for other keys."""
     beside = sidecar(entry["file"])
     found = (yaml.safe_load(beside.read_text()) or {}) if beside.exists() else {}
@@ -130,9 +139,10 @@ def describe(entry: dict) -> dict:
     return {key: value for key, value in (found | entry).items() if key != "file" and value is not None}
 
 
-def _row(number: int, line: dict, meanings: dict[str, columns.Column], about: dict) -> Row:
+def _row(number: int, line: dict[str, Any], meanings: dict[str, columns.Column], about: dict[str, Any]) -> Row:
     axes = {key: str(about[key]) for key in CONSTANTS if key in about}
-    figures, unreadable = {}, {}
+    figures: dict[str, Figure] = {}
+    unreadable: dict[str, str] = {}
     for header, column in meanings.items():
         text = (line.get(header) or "").strip()
         if text.lower() in EMPTY:
@@ -146,7 +156,9 @@ def _row(number: int, line: dict, meanings: dict[str, columns.Column], about: di
     precision = axes.pop("precision", None)
     return Row(
         line=number,
-        **{key: axes.get(key) for key in ("backend", "model", "device")},
+        backend=axes.get("backend"),
+        model=axes.get("model"),
+        device=axes.get("device"),
         precision=precision and columns.precision(precision),
         resolution=columns.side(axes.get("resolution", "")),
         batch_size=columns.whole(printed(axes.get("batch_size", ""))),

@@ -3,17 +3,63 @@
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import replace
+from typing import TypedDict
 
 from speedgrid.machine.data_sheet import data_sheet
+from speedgrid.model.described import Arithmetic
 from speedgrid.published import checks, hypotheses, source
 from speedgrid.published.arithmetic import Counter
 from speedgrid.published.quantities import Interval, exactly
 from speedgrid.published.source import Row, Table
 
 VERDICTS = ("consistent", "inconsistent", "impossible", "unchecked")
+Place = tuple[str | None, str | None, int | None, int | None]
 
 
-def audit(tables: list[Table], flop_of: Callable[[str, int], int | None]) -> list[dict]:
+class Failed(TypedDict):
+    """A check that does not hold: the figures of its arithmetic as text, and what is stated over what follows."""
+
+    name: str
+    figures: dict[str, str]
+    ratio: float
+
+
+class AuditedRow(TypedDict):
+    """The verdict on one row of a published table, as plain JSON values; see `audit`."""
+
+    line: int
+    backend: str | None
+    precision: str | None
+    resolution: int | None
+    batch_size: int | None
+    model: str | None
+    device: str | None
+    figures: dict[str, str]
+    verdict: str
+    checked: list[str]
+    failed: list[Failed]
+    suggestions: list[hypotheses.Suggestion]
+    unknown: list[str]
+    unreadable: dict[str, str]
+    derived: dict[str, float | None]
+    peak: float | None
+
+
+class Audited(TypedDict):
+    """The verdicts on one published table, as plain JSON values; see `audit`."""
+
+    file: str
+    title: str
+    device: str | None
+    source: str | None
+    origin: str | None
+    columns: dict[str, str]
+    unknown: list[str]
+    peaks: dict[str, float]
+    rows: list[AuditedRow]
+
+
+def audit(tables: list[Table], flop_of: Callable[[str, int], int | None]) -> list[Audited]:
     """Return the verdicts on tables as plain JSON values, one dictionary each.
 
     flop_of: the operations of one image of a model at a resolution, as 2 x multiply-adds, or None where they are not
@@ -26,7 +72,7 @@ def audit(tables: list[Table], flop_of: Callable[[str, int], int | None]) -> lis
     return [_table(table, flop_of) for table in tables]
 
 
-def audit_all(published: list, model: str, counted: dict[str, dict[str, dict]]) -> list[dict]:
+def audit_all(published: list[source.Entry], model: str, counted: Arithmetic) -> list[Audited]:
     """Return the verdicts on all tables that a configuration names, as of `audit`.
 
     published: its list of files, or of objects with `file`. model: of tables that do not name one. counted: as of
@@ -36,33 +82,44 @@ def audit_all(published: list, model: str, counted: dict[str, dict[str, dict]]) 
     return audit([source.read(entry, model) for entry in source.entries(published)], Counter(known))
 
 
-def _table(table: Table, flop_of: Callable[[str, int], int | None]) -> dict:
-    devices = {table.device, *(row.device for row in table.rows)}
-    sheets = {device: (data_sheet(device) if device else None) or {} for device in devices}
+def _table(table: Table, flop_of: Callable[[str, int], int | None]) -> Audited:
+    devices: set[str | None] = {table.device, *(row.device for row in table.rows)}
+    peaks = {device: peaks_of(device) for device in devices}
     rows = [
         replace(
             row,
             flop=flop_of(row.model, row.resolution) if row.model and row.resolution else None,
-            data_sheet=sheets[row.device].get("tflops", {}),
+            data_sheet=peaks[row.device],
         )
         for row in table.rows
     ]
     references = _references(rows)
-    about = {name: getattr(table, name) for name in ("file", "title", "device", "source", "origin", "columns")}
-    return about | {
+    return {
+        "file": table.file,
+        "title": table.title,
+        "device": table.device,
+        "source": table.source,
+        "origin": table.origin,
+        "columns": table.columns,
         "unknown": table.unknown,
-        "peaks": sheets[table.device].get("tflops", {}),
+        "peaks": peaks[table.device],
         "rows": [_row(replace(row, reference_ms=references.get(_place(row)))) for row in rows],
     }
 
 
-def _place(row: Row) -> tuple:
+def peaks_of(device: str | None) -> dict[str, float]:
+    """Return the data sheet's TFLOP/s of a device by precision; empty where the device is not known."""
+    sheet = data_sheet(device) if device else None
+    return sheet["tflops"] if sheet else {}
+
+
+def _place(row: Row) -> Place:
     return row.model, row.device, row.resolution, row.batch_size
 
 
-def _references(rows: list[Row]) -> dict[tuple, Interval]:
+def _references(rows: list[Row]) -> dict[Place, Interval]:
     """Return by place the time of the row whose speed-up is 1, where there is one and no more."""
-    found = defaultdict(list)
+    found: dict[Place, list[Interval]] = defaultdict(list)
     for row in rows:
         time = [*checks.times(row), *(exactly(1000) / rate for rate in checks.latency_rates(row))]
         if "speedup" in row.figures and row.figures["speedup"].value == 1 and time:
@@ -70,11 +127,15 @@ def _references(rows: list[Row]) -> dict[tuple, Interval]:
     return {place: times[0] for place, times in found.items() if len(times) == 1}
 
 
-def _row(row: Row) -> dict:
+def _row(row: Row) -> AuditedRow:
     made = checks.check(row)
     failed = [one for one in made if not one.holds]
-    axes = {name: getattr(row, name) for name in ("line", "backend", "precision", "resolution", "batch_size")}
-    return axes | {
+    return {
+        "line": row.line,
+        "backend": row.backend,
+        "precision": row.precision,
+        "resolution": row.resolution,
+        "batch_size": row.batch_size,
         "model": row.model,
         "device": row.device,
         "figures": {name: figure.text for name, figure in row.figures.items()},
@@ -85,7 +146,7 @@ def _row(row: Row) -> dict:
         "unknown": missing(row, made),
         "unreadable": row.unreadable,
         "derived": derived(row),
-        "peak": row.data_sheet.get(row.precision),
+        "peak": row.peak,
     }
 
 
@@ -104,7 +165,7 @@ def missing(row: Row, made: list[checks.Check]) -> list[str]:
     if any(one.name in checks.PHYSICS for one in made):
         return []
     device = "device" if not row.device else "precision" if row.data_sheet else "data_sheet"
-    known = row.data_sheet.get(row.precision) or (not row.data_sheet and row.get("tflops_peak"))
+    known = row.peak or (not row.data_sheet and row.get("tflops_peak"))
     reasons = [] if known else [device]
     if not checks.rates(row) and not row.get("tflops"):
         reasons.append("speed")

@@ -1,5 +1,6 @@
 """Verdicts, checks and slips of published tables in words."""
 
+from speedgrid.published.hypotheses import About
 from speedgrid.text.language import _
 
 
@@ -78,7 +79,7 @@ COLUMNS = {
 }
 
 
-def slip(name: str, about: dict) -> str:
+def slip(name: str, about: About) -> str:
     """Return the sentence on a slip that would explain a row."""
     if name == "precision":
         return _("it ran in {ran}, labelled {label}").format(**about)

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from speedgrid.table.run import Description
 from speedgrid.text.language import ACTIVE, SOURCE, _
 from speedgrid.text.templates import jinja
 
@@ -13,7 +14,7 @@ def render(template: str | Path, **texts) -> str:
     return made.get_template(path.name).render(language=ACTIVE[-1].info().get("language", SOURCE), **texts)
 
 
-def title(run: dict) -> str:
+def title(run: Description) -> str:
     """Return the models and the device that a page is about. run: as of speedgrid.table.description."""
     return _("{model} on {device}").format(
         model=", ".join(run["config"]["models"]), device=run["machine"]["device_name"]

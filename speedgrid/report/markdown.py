@@ -1,7 +1,9 @@
 """Render the Markdown report from results and the description of their run."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import yaml
@@ -9,18 +11,20 @@ import yaml
 from speedgrid.grid import nearest
 from speedgrid.measure import probes
 from speedgrid.published import section
+from speedgrid.published.verdict import Audited
 from speedgrid.report import findings, plots
 from speedgrid.report.findings.accuracy import accuracies
 from speedgrid.report.findings.objectives import margin_of
 from speedgrid.report.findings.requests import requests
 from speedgrid.table.columns import interval
+from speedgrid.table.run import Description, Table
 from speedgrid.text import language
 from speedgrid.text.names import NAMES
 from speedgrid.text.templates import jinja
 from speedgrid.text.words import label, measured, number, place, with_interval
 
 
-def markdown(table: pd.DataFrame, run: dict, template: str | Path, published: list[dict] = ()) -> str:
+def markdown(table: Table, run: Description, template: str | Path, published: Sequence[Audited] = ()) -> str:
     """Return the report as Markdown, in the language of the run's configuration.
 
     table: results as of speedgrid.table.cells. run: as of speedgrid.table.description. template: its sections lie in a
@@ -30,7 +34,7 @@ def markdown(table: pd.DataFrame, run: dict, template: str | Path, published: li
         return _markdown(table, run, Path(template), published)
 
 
-def _markdown(table: pd.DataFrame, run: dict, path: Path, published: list[dict]) -> str:
+def _markdown(table: Table, run: Description, path: Path, published: Sequence[Audited]) -> str:
     made = jinja(path.parent)
     made.filters |= {"number": number, "label": label, "place": place}
     whole = of_run(table, run)
@@ -44,7 +48,7 @@ def _markdown(table: pd.DataFrame, run: dict, path: Path, published: list[dict])
     return made.get_template(path.name).render(whole, each=each, published=section.compose(published, table, run))
 
 
-def of_run(table: pd.DataFrame, run: dict) -> dict:
+def of_run(table: Table, run: Description) -> dict[str, Any]:
     """Return the variables that every section of the report has."""
     config, shown = run["config"], measured(table)
     resolution = nearest(table.resolution, config["report"]["resolution"])
@@ -75,7 +79,7 @@ def of_run(table: pd.DataFrame, run: dict) -> dict:
     }
 
 
-def probed(table: pd.DataFrame) -> list[str]:
+def probed(table: Table) -> list[str]:
     """Return the sentence of each probe that measured something in a table, in English."""
     return [
         probe.SENTENCE
@@ -84,7 +88,7 @@ def probed(table: pd.DataFrame) -> list[str]:
     ]
 
 
-def of_model(table: pd.DataFrame, run: dict, whole: dict) -> dict:
+def of_model(table: Table, run: Description, whole: dict[str, Any]) -> dict[str, Any]:
     """Return the variables that the sections on one model have beside those of the run.
 
     table: its rows. whole: as of `of_run`.
@@ -114,7 +118,7 @@ def of_model(table: pd.DataFrame, run: dict, whole: dict) -> dict:
     }
 
 
-def sections(table: pd.DataFrame) -> list[dict]:
+def sections(table: Table) -> list[dict[str, Any]]:
     """Return, for each backend and precision, its rows and what must be said about all of them."""
     found = []
     for (backend, precision), rows in table.groupby(["backend", "precision"], sort=False):
@@ -129,7 +133,7 @@ def sections(table: pd.DataFrame) -> list[dict]:
     return found
 
 
-def speedups(rows: pd.DataFrame, axis: str) -> dict:
+def speedups(rows: Table, axis: str) -> dict[str, Any]:
     """Return the speed-up table over one axis: `columns`, and `rows` of (label, [text of each column])."""
     columns = sorted(rows[axis].unique()) if len(rows) else []
     lines = []
@@ -145,7 +149,7 @@ def speedup_text(row) -> str:
     return "" if pd.isna(row.speedup) else with_interval(row.speedup, *interval(row, "speedup"))
 
 
-def missing(table: pd.DataFrame) -> list[dict]:
+def missing(table: Table) -> list[dict[str, Any]]:
     """Return the cells without a speed, brought together where backend, precision and reason are the same."""
     rows = table[table.latency_ms.isna()]
     return [
@@ -156,7 +160,7 @@ def missing(table: pd.DataFrame) -> list[dict]:
     ]
 
 
-def witnesses(table: pd.DataFrame) -> list[dict]:
+def witnesses(table: Table) -> list[dict[str, Any]]:
     """Return the precision by the names of kernels beside that by errors, for each model, backend and precision."""
     rows = table[table.kernels.notna() & table.latency_ms.notna()]
     keys = ["model", "backend", "precision", "observed_precision", "kernels"]

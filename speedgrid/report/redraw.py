@@ -1,14 +1,17 @@
 """Write a report again from the results of a finished run, with no device: after a change of template, or elsewhere."""
 
 from pathlib import Path
+from typing import cast
 
 from speedgrid import ROOT, settings
+from speedgrid.model.described import Origin
 from speedgrid.published.verdict import audit_all
 from speedgrid.report import explorer, plots, results_page
 from speedgrid.report import markdown as report
 from speedgrid.report.plots.material import Material
 from speedgrid.table import audit
 from speedgrid.table.columns import NAMES
+from speedgrid.table.run import Description
 from speedgrid.text.language import speaking
 
 TEMPLATES = ROOT / "templates"
@@ -30,8 +33,9 @@ def redraw(results: str | Path, output: str | Path) -> Path:
         raise RedrawError(f"{folder} has no {', '.join(missing)}; a report is drawn from {', '.join(NEEDED)}.")
     material = Material.read(*(folder / name for name in NEEDED))
     # A run of an older version knows neither the newer keys nor the newer columns.
-    run = {"accuracy": None, "processor": None, **material.run, "config": settings.complete(material.run["config"])}
-    run["weights"] = [{"trained": None, **one} for one in run["weights"]]
+    newer = {"accuracy": None, "processor": None}
+    run = cast(Description, newer | material.run | {"config": settings.complete(material.run["config"])})
+    run["weights"] = [cast(Origin, {"trained": None, **one}) for one in run["weights"]]
     table = material.table.reindex(columns=NAMES)
     audit.require(table, run["arithmetic"], run["peaks"], run["config"]["report"]["reference"])
     (output / "plots").mkdir(parents=True, exist_ok=True)

@@ -6,6 +6,7 @@ import pandas as pd
 
 from speedgrid.report.html_page import render, title
 from speedgrid.table.columns import BY_NAME, OF, TEXT
+from speedgrid.table.run import Description, Reference, Table
 from speedgrid.text.language import _
 from speedgrid.text.names import NAMES
 from speedgrid.text.words import number
@@ -40,7 +41,7 @@ COLUMNS = (
 )
 
 
-def page(table: pd.DataFrame, run: dict, template: str | Path) -> str:
+def page(table: Table, run: Description, template: str | Path) -> str:
     """Return every row as HTML, measured or not. table: results as of speedgrid.table.cells. run: as of
     speedgrid.table.description."""
     columns = [column for column in COLUMNS if column in table and table[column].notna().any()]
@@ -60,7 +61,7 @@ def page(table: pd.DataFrame, run: dict, template: str | Path) -> str:
     )
 
 
-def label(name: str, reference: dict) -> str:
+def label(name: str, reference: Reference) -> str:
     """Return the meaning of a column, for who points at its name; ends of an interval say which end they are."""
     base = f"{NAMES.get(reference['backend'], reference['backend'])} {reference['precision']}"
     text = OF[name].heading(base)

@@ -1,18 +1,19 @@
 """Accuracy in the table of results: shares of right answers, from the records of speedgrid.measure.accuracy."""
 
 from collections.abc import Iterable
-from typing import Any
 
 import numpy as np
-import pandas as pd
 
+from speedgrid.evidence.evaluation import Evaluation
 from speedgrid.evidence.intervals import paired_loss, share_interval
+from speedgrid.model.described import Origin
+from speedgrid.table.run import Accuracy, Share, Table
 
 # What is evaluated once for all resolutions and batch sizes.
 AXES = ("model", "backend", "precision")
 
 
-def shares(record: dict[str, Any]) -> dict[str, float]:
+def shares(record: Evaluation) -> dict[str, float]:
     """Return the columns of one evaluation, shares of its images from 0 to 1; none where it gave no answers.
 
     top1: right answers. top1_loss: how much more of them the float32 model gives, below 0 where it gives fewer; both
@@ -38,7 +39,7 @@ def shares(record: dict[str, Any]) -> dict[str, float]:
     }
 
 
-def fill(table: pd.DataFrame, records: Iterable[dict[str, Any]], weights: Iterable[dict[str, Any]]) -> None:
+def fill(table: Table, records: Iterable[Evaluation], weights: Iterable[Origin]) -> None:
     """Write the columns of each evaluation into all rows with a speed of its model, backend and precision, in place.
 
     weights: descriptions as of speedgrid.model.weights. A user's checkpoint at one resolution says nothing of weights
@@ -57,8 +58,8 @@ def fill(table: pd.DataFrame, records: Iterable[dict[str, Any]], weights: Iterab
             table.loc[rows & alike, name] = value
 
 
-def describe(records: list[dict[str, Any]]) -> dict[str, Any] | None:
-    """Return what was evaluated, and what could not be, for a report; None where nothing was to be.
+def describe(records: list[Evaluation]) -> Accuracy | None:
+    """Return the models that were evaluated and the cells that could not be, for a report; None where none was to be.
 
     models: of each model the float32 model's own share of right answers with its interval, None without labels.
     """
@@ -78,14 +79,14 @@ def describe(records: list[dict[str, Any]]) -> dict[str, Any] | None:
     }
 
 
-def judge(record: dict[str, Any]) -> tuple[str, str] | None:
+def judge(record: Evaluation) -> tuple[str, str] | None:
     """Return (status, reason) of an evaluation that gave no answers, or None for one that did."""
     if record["status"] != "ok":
         return record["status"], record["reason"]
     return None if record["predicted"] else ("wrong_result", "an output is missing or not finite")
 
 
-def exact(record: dict[str, Any]) -> dict[str, Any] | None:
+def exact(record: Evaluation) -> Share | None:
     """Return `top1`, `top1_low` and `top1_high` of the float32 model, or None where there are no labels."""
     if record["labels"] is None:
         return None

@@ -6,13 +6,15 @@ it: nothing here knows how a column was computed.
 
 import itertools
 import math
-
-import pandas as pd
+from collections.abc import Iterator
 
 from speedgrid.grid import AXES, Cell
+from speedgrid.machine.data_sheet import Peaks
 from speedgrid.measure import probes
+from speedgrid.model.described import Arithmetic, Counted
 from speedgrid.precision import BYTES
 from speedgrid.table.columns import BY_NAME, COLUMNS, PROVEN
+from speedgrid.table.run import Reference, Row, Table
 from speedgrid.text.status import SHOWN
 
 # Figures are float64 that follow from each other by one or two operations.
@@ -31,7 +33,7 @@ class AuditError(ValueError):
     """A table that cannot be true; the message has the first rows that say so, and the arithmetic."""
 
 
-def require(table: pd.DataFrame, arithmetic: dict[str, dict[str, dict]], peaks: dict, reference: dict) -> int:
+def require(table: Table, arithmetic: Arithmetic, peaks: Peaks, reference: Reference) -> int:
     """Return how many rows with a speed were checked. Raises AuditError if any check fails.
 
     table: as of speedgrid.table.cells.tabulate. arithmetic: as of speedgrid.model.flops.count_all; layers are not
@@ -46,8 +48,8 @@ def require(table: pd.DataFrame, arithmetic: dict[str, dict[str, dict]], peaks: 
     return int(table.latency_ms.notna().sum())
 
 
-def violations(table: pd.DataFrame, arithmetic: dict[str, dict[str, dict]], peaks: dict, reference: dict) -> list[str]:
-    """Return what is wrong with a table, one sentence each; see `require`."""
+def violations(table: Table, arithmetic: Arithmetic, peaks: Peaks, reference: Reference) -> list[str]:
+    """Return the contradictions in a table, one sentence each; see `require`."""
     found = []
     for line in table.to_dict("records"):
         checks = list(withheld(line))
@@ -60,7 +62,7 @@ def violations(table: pd.DataFrame, arithmetic: dict[str, dict[str, dict]], peak
     return [*found, *speedups(table, reference), *duplicates(table)]
 
 
-def name(line: dict) -> str:
+def name(line: Row) -> str:
     """Return the name of a row's cell."""
     return str(Cell(*(line[axis] for axis in AXES)))
 
@@ -70,14 +72,14 @@ def differ(left: float, right: float) -> bool:
     return not (math.isnan(left) or math.isnan(right) or math.isclose(left, right, rel_tol=ROUNDING))
 
 
-def withheld(line: dict):
+def withheld(line: Row) -> Iterator[str]:
     """A row that is not shown, or proved nothing, has no speed."""
     for column in PROVEN:
         if line["status"] not in SHOWN and not math.isnan(line[column]):
             yield f"its status is {line['status']}, but it shows {column} = {line[column]:.6g}"
 
 
-def rates(line: dict, flop: int):
+def rates(line: Row, flop: int) -> Iterator[str]:
     """Rates follow from the latency."""
     batch, latency, fps = line["batch_size"], line["latency_ms"], line["fps"]
     if not latency > 0:
@@ -95,7 +97,7 @@ def rates(line: dict, flop: int):
             yield f"{share} = {line[share]:.6g} % of {line[peak]:.6g} TFLOPS is not {line['tflops']:.6g} TFLOPS"
 
 
-def order(line: dict):
+def order(line: Row) -> Iterator[str]:
     """A median lies in its interval, and percentiles rise."""
     for columns in (*INTERVALS, PERCENTILES):
         values = [(column, line[column]) for column in columns if not math.isnan(line[column])]
@@ -104,7 +106,7 @@ def order(line: dict):
                 yield f"{lower} = {small:.6g} is more than {upper} = {large:.6g}"
 
 
-def physics(line: dict, data_sheet: dict[str, float]):
+def physics(line: Row, data_sheet: dict[str, float]) -> Iterator[str]:
     """No row computes faster than its device can in the precision that it ran."""
     precision = line["observed_precision"]
     if precision in data_sheet:
@@ -121,20 +123,25 @@ def physics(line: dict, data_sheet: dict[str, float]):
             )
 
 
-def traffic(line: dict, counted: dict, peaks: dict):
+def traffic(line: Row, counted: Counted, peaks: Peaks) -> Iterator[str]:
     """No call is faster than its weights, input and output pass between the device and its memory.
 
     What the last-level cache holds from the call before need not pass. Nothing is known without its size.
     """
-    sheet, copied, cache = peaks["data_sheet_gb_s"], peaks["copy_gb_s"], peaks["cache_mb"]
-    if counted["weight_elements"] is None or cache is None or not (sheet or copied):
+    weights, read, written = (counted["weight_elements"], counted["input_elements"], counted["output_elements"])
+    cache = peaks["cache_mb"]
+    if weights is None or read is None or written is None or cache is None:
         return
-    bandwidth = sheet or MEASURED_PEAK * copied
-    source = "the data sheet's bandwidth" if sheet else f"{MEASURED_PEAK:g} times the bandwidth of a measured copy"
+    if sheet := peaks["data_sheet_gb_s"]:
+        bandwidth, source = sheet, "the data sheet's bandwidth"
+    elif copied := peaks["copy_gb_s"]:
+        bandwidth, source = MEASURED_PEAK * copied, f"{MEASURED_PEAK:g} times the bandwidth of a measured copy"
+    else:
+        return
     # Of the label and of what ran the smaller: weights may be stored as either.
     size = min(BYTES[precision] for precision in (line["precision"], line["observed_precision"]) if precision in BYTES)
-    images = line["batch_size"] * (counted["input_elements"] + counted["output_elements"])
-    megabytes = max(0.0, size * (counted["weight_elements"] + images) / 1e6 - cache)
+    images = line["batch_size"] * (read + written)
+    megabytes = max(0.0, size * (weights + images) / 1e6 - cache)
     floor = megabytes / bandwidth  # MB by GB/s is ms
     for column in ("fps", "throughput_fps"):
         rate = line[column]
@@ -146,7 +153,7 @@ def traffic(line: dict, counted: dict, peaks: dict):
             )
 
 
-def speedups(table: pd.DataFrame, reference: dict):
+def speedups(table: Table, reference: Reference) -> Iterator[str]:
     """A speed-up is a ratio of two latencies of the table."""
     is_reference = (table.backend == reference["backend"]) & (table.precision == reference["precision"])
     place = ["model", "resolution", "batch_size"]
@@ -158,7 +165,7 @@ def speedups(table: pd.DataFrame, reference: dict):
             yield f"{name(line)}: its speed-up is {line['speedup']:.6g}, but reference over own latency is {ratio}"
 
 
-def duplicates(table: pd.DataFrame):
+def duplicates(table: Table) -> Iterator[str]:
     """Two cells never have the same latency and interval to the last digit: one was copied."""
     columns = list(BY_NAME["latency_ms"].names())
     measured = table[table.latency_ms.notna() & (table.latency_ms_low < table.latency_ms_high)]

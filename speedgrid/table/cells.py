@@ -8,20 +8,18 @@ import pandas as pd
 
 from speedgrid.evidence.intervals import compare, median_interval
 from speedgrid.grid import AXES, Cell, turn_number
+from speedgrid.machine.data_sheet import Peaks
 from speedgrid.measure import probes
+from speedgrid.model.described import Arithmetic
 from speedgrid.record import Record, Telemetry
 from speedgrid.statistics import percentile
 from speedgrid.table.columns import NAMES as COLUMNS
 from speedgrid.table.columns import TEXT as TEXT_COLUMNS
 from speedgrid.table.conditions import caveats, throttled, unstable
 from speedgrid.table.limiter import limiter
+from speedgrid.table.run import Reference, Row, Table
 from speedgrid.table.verdict import judge, parity_of
 from speedgrid.text.status import SHOWN, STATUSES, TRUE_TO_LABEL
-
-Row = dict[str, Any]
-# As of speedgrid.model.flops.count_all: by model and resolution. Peaks: of speedgrid.table.description.Peaks.
-Arithmetic = dict[str, dict[str, dict[str, Any]]]
-Peaks = dict[str, Any]
 
 
 class TableError(ValueError):
@@ -29,8 +27,8 @@ class TableError(ValueError):
 
 
 def tabulate(
-    grid: Iterable[Cell], records: list[Record], arithmetic: Arithmetic, peaks: Peaks, reference: dict[str, str]
-) -> pd.DataFrame:
+    grid: Iterable[Cell], records: list[Record], arithmetic: Arithmetic, peaks: Peaks, reference: Reference
+) -> Table:
     """Return the results, one row per cell of `grid` in its order, with COLUMNS.
 
     records: of the grid's rounds. arithmetic: as of speedgrid.model.flops.count_all. reference: the `backend` and
@@ -138,7 +136,7 @@ def efficiency(result: Row, flop_per_image: int, peaks: Peaks) -> Row:
     }
 
 
-def over(values: Iterable[float | None], how: Callable = np.median) -> float | None:
+def over(values: Iterable[float | None], how: Callable[[list[float]], Any] = np.median) -> float | None:
     """Return one figure of those that are known, or None where none is."""
     present = [value for value in values if value is not None]
     return float(how(present)) if present else None
@@ -177,7 +175,7 @@ def coverage(record: Record) -> float | None:
     return details.get("coverage_percent", (record.build or {}).get("coverage_percent"))
 
 
-def add_speedups(table: pd.DataFrame, by_cell: dict[Cell, list[Record]], reference: dict[str, str]) -> None:
+def add_speedups(table: Table, by_cell: dict[Cell, list[Record]], reference: Reference) -> None:
     """Fill in the speed-up of every row over the reference of the same model, resolution and batch size.
 
     A reference row counts only if it ran what its label says.

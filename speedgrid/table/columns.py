@@ -1,5 +1,7 @@
 """The registry of the columns of the table of results: each is declared once, and all that read the table read this."""
 
+from typing import Any
+
 from speedgrid.measure import probes
 from speedgrid.table.columns_of_evidence import (
     ACCURACY,
@@ -92,7 +94,7 @@ FROM_LATENCY = {
 }
 
 
-def interval(row, name: str) -> tuple:
+def interval(row, name: str) -> tuple[Any, Any]:
     """Return (low, high), the 95 % interval of a figure, or (None, None) if its column has none.
 
     row: of the table, as a mapping or a pandas.Series; or rows of it as a pandas.DataFrame, then each is a Series.
@@ -100,7 +102,8 @@ def interval(row, name: str) -> tuple:
     """
     if derive := FROM_LATENCY.get(name):
         ends = [derive(row[end], row["batch_size"]) for end in ("latency_ms_low", "latency_ms_high")]
-        return tuple(ends if BY_NAME[name].better == LOWER else reversed(ends))
+        low, high = ends if BY_NAME[name].better == LOWER else reversed(ends)
+        return low, high
     if not BY_NAME[name].interval:
         return None, None
     _name, low, high = BY_NAME[name].names()

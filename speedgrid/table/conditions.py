@@ -6,12 +6,12 @@ the GPU lowered its clock, what else had the processors, whether its calls ever 
 
 from collections.abc import Iterable
 from statistics import mean
-from typing import Any
 
 import numpy as np
 
 from speedgrid.evidence.intervals import order_statistic_interval
 from speedgrid.record import LOWER_CLOCK, POWER_CAP, Record
+from speedgrid.table.run import Neighbours, Processor
 
 # A row is unstable when its 95 % interval reaches further than this from its latency on either side.
 WIDEST = 0.10
@@ -72,7 +72,7 @@ def never_steady(records: list[Record]) -> str:
 
 
 def short_warm_up(records: list[Record]) -> str:
-    """Return how few calls a warm-up had that was too short to tell whether they were steady, as a clause."""
+    """Return the calls of a warm-up that was too short to tell whether they were steady, as a clause."""
     short = [
         record.seen.samples.warmup_runs
         for record in records
@@ -86,7 +86,7 @@ def short_warm_up(records: list[Record]) -> str:
 
 
 def cut_short(records: list[Record]) -> str:
-    """Return how far rounds were from their target when their time was over, as a clause; empty where none was."""
+    """Return the distance of rounds from their target when their time was over, as a clause; empty where none was."""
     cut = [record for record in records if record.seen and record.seen.samples.capped]
     if not cut or not records[0].asked.target_percent:
         return ""
@@ -107,7 +107,7 @@ def of(records: list[Record]) -> str:
 
 
 def pace(record: Record) -> float | None:
-    """Return what a fixed loop took around a measurement, in ms (speedgrid.measure.host); None where not known."""
+    """Return the time of a fixed loop around a measurement, in ms (speedgrid.measure.host); None where not known."""
     host = record.seen.host if record.seen else None
     return mean(host.pace_ms) if host and host.pace_ms else None
 
@@ -123,8 +123,8 @@ def elsewhere(record: Record) -> float | None:
     return host.busy_elsewhere_cores + host.stolen_cores if host else None
 
 
-def processor(records: Iterable[Record]) -> dict[str, float] | None:
-    """Return how long a fixed loop took around all measurements: `best_ms`, `median_ms`, `worst_ms`, `slow_percent`.
+def processor(records: Iterable[Record]) -> Processor | None:
+    """Return the times of a fixed loop around all measurements: `best_ms`, `median_ms`, `worst_ms`, `slow_percent`.
 
     slow_percent: of how many of them it took SLOWER times the best, or more.
     """
@@ -139,7 +139,7 @@ def processor(records: Iterable[Record]) -> dict[str, float] | None:
     }
 
 
-def neighbours(records: Iterable[Record]) -> dict[str, Any] | None:
+def neighbours(records: Iterable[Record]) -> Neighbours | None:
     """Return how many cores were busy elsewhere during all measurements, `median_cores` and `most_cores`."""
     known = [cores for cores in map(elsewhere, records) if cores is not None]
     return {"median_cores": float(np.median(known)), "most_cores": max(known)} if known else None

@@ -1,18 +1,18 @@
 """What a run says about itself: drift from its first to its last timing, and how far two names of one cell differ."""
 
 from statistics import median
-from typing import Any
 
 import numpy as np
 
 from speedgrid.evidence.intervals import compare
 from speedgrid.grid import turn_number
 from speedgrid.record import Record
+from speedgrid.table.run import Drift, Noise, Tie
 from speedgrid.table.verdict import judge
 from speedgrid.text.status import SHOWN
 
 
-def summarise(records: list[Record]) -> dict[str, Any]:
+def summarise(records: list[Record]) -> Noise:
     """Return the controls of a run from the records of its control cell, all turns (see speedgrid.grid).
 
     sentinel: `latency_ms` from the start to the end, `measured_at` and `drift_percent`, the largest difference between
@@ -34,7 +34,7 @@ def turns(records: dict[str, Record], kind: str) -> list[Record]:
     return [records[name] for name in sorted(records, key=turn_number) if name.startswith(kind)]
 
 
-def drift(sentinels: list[Record]) -> dict[str, Any] | None:
+def drift(sentinels: list[Record]) -> Drift | None:
     """Compare the timings of one cell from the start of a run to its end."""
     if len(sentinels) < 3:
         return None
@@ -46,7 +46,7 @@ def drift(sentinels: list[Record]) -> dict[str, Any] | None:
     }
 
 
-def tie(rounds: list[Record], twins: list[Record]) -> dict[str, Any] | None:
+def tie(rounds: list[Record], twins: list[Record]) -> Tie | None:
     """Compare one cell measured under two names."""
     if not rounds or not twins:
         return None

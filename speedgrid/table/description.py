@@ -5,33 +5,35 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple, TypedDict
-
-import pandas as pd
+from typing import Any, NamedTuple, cast
 
 from speedgrid import record
+from speedgrid.evidence.evaluation import Evaluation
 from speedgrid.grid import Cell
 from speedgrid.launcher.outputs import write_json
-from speedgrid.machine.data_sheet import data_sheet
-from speedgrid.record import Machine, Record
+from speedgrid.machine.data_sheet import DataSheet, Measured, Peaks, Rates, data_sheet
+from speedgrid.model.described import Arithmetic, Counted, Origin
+from speedgrid.record import Record
 from speedgrid.table import accuracy, choice, conditions, controls, rounds
 from speedgrid.table import cells as table
-from speedgrid.table.cells import Peaks
+from speedgrid.table.run import Controls, Description, Reference, Summary, Table, Timings
+
+__all__ = ["Description", "Finished", "Material", "Summary", "finish"]
 
 
 @dataclass(frozen=True)
 class Material:
-    """What was measured in a run, read and checked once.
+    """The measurements of a run, read and checked once.
 
     records: of all timings. weights: as of speedgrid.model.weights. arithmetic: of speedgrid.model.flops.count_all,
     with layers. rates: of speedgrid.measure.peaks.measure_all. evaluations: of speedgrid.measure.accuracy.
     """
 
     records: list[Record]
-    weights: list[dict[str, Any]]
-    arithmetic: table.Arithmetic
-    rates: dict[str, Any]
-    evaluations: list[dict[str, Any]] = field(default_factory=list)
+    weights: list[Origin]
+    arithmetic: Arithmetic
+    rates: Measured
+    evaluations: list[Evaluation] = field(default_factory=list)
 
     @classmethod
     def read(
@@ -42,43 +44,17 @@ class Material:
         peaks: Path,
         evaluations: Iterable[Path] = (),
     ) -> "Material":
-        """Return what files hold, each a path or one inside a ZIP file. Raises RecordError for a bad record."""
+        """Return the contents of files, each a path or one inside a ZIP file. Raises RecordError for a bad record."""
         records = [record.read(path) for path in timings]
-        return cls(records, read_all(weights), *read_all([flops, peaks]), read_all(evaluations))
-
-
-class Summary(TypedDict):
-    """What a run says of what it measured, beside its tables, as plain JSON values."""
-
-    machine: Machine
-    weights: list[dict[str, Any]]
-    accuracy: dict[str, Any] | None
-    arithmetic: table.Arithmetic
-    peaks: Peaks
-    measured_from: str
-    measured_to: str
-    statuses: dict[str, int]
-    gpus: int
-    loaded_beside: int
-    threads: int
-    details: dict[str, dict[str, Any]]
-    commands: dict[str, str]
-    controls: dict[str, Any]
-    neighbours: dict[str, float] | None
-    processor: dict[str, float] | None
-
-
-class Description(Summary):
-    """A summary with the configuration that the run was asked for, every default filled in."""
-
-    config: dict[str, Any]
+        arithmetic, rates = read_all([flops, peaks])
+        return cls(records, read_all(weights), arithmetic, rates, read_all(evaluations))
 
 
 class Finished(NamedTuple):
     """A run as its readers have it. table: a row for each cell. timings: a row for each timing, as of `rounds`."""
 
-    table: pd.DataFrame
-    timings: pd.DataFrame
+    table: Table
+    timings: Timings
     summary: Summary
 
     def write(self, results: Path, timings: Path, summary: Path) -> None:
@@ -88,7 +64,7 @@ class Finished(NamedTuple):
         write_json(summary, dict(self.summary))
 
 
-def finish(cells: list[Cell], material: Material, reference: dict[str, str], max_top1_loss: float) -> Finished:
+def finish(cells: list[Cell], material: Material, reference: Reference, max_top1_loss: float) -> Finished:
     """Return the finished run of a grid: judged, with accuracy, and with the precisions that are the choice.
 
     reference: `backend` and `precision` that speed-ups are relative to. max_top1_loss: of a choice, a share of images.
@@ -125,27 +101,28 @@ def finish(cells: list[Cell], material: Material, reference: dict[str, str], max
 
 
 def read_all(paths: Iterable[Path]) -> list[Any]:
-    """Return what JSON files hold."""
+    """Return the contents of JSON files."""
     return [json.loads(path.read_text(encoding="utf-8")) for path in paths]
 
 
-def limits(measured: dict[str, Any], sheet: dict[str, Any] | None) -> Peaks:
-    """Return what a device can do at most: as measured, and by its data sheet, empty or None where there is none."""
-    sheet = sheet or {}
+def limits(measured: Measured, sheet: DataSheet | None) -> Peaks:
+    """Return a device's ceilings: as measured, and by its data sheet, empty or None where there is none."""
+    rates = cast(Rates, {name: value for name, value in measured.items() if name != "reason"})
     return {
-        **{name: value for name, value in measured.items() if name != "reason"},
-        "data_sheet_tflops": sheet.get("tflops", {}),
-        "data_sheet_gb_s": sheet.get("bandwidth_gb_s"),
-        "data_sheet_source": sheet.get("source"),
+        **rates,
+        "data_sheet_tflops": sheet["tflops"] if sheet else {},
+        "data_sheet_gb_s": sheet.get("bandwidth_gb_s") if sheet else None,
+        "data_sheet_source": sheet["source"] if sheet else None,
     }
 
 
-def without_layers(arithmetic: table.Arithmetic) -> table.Arithmetic:
+def without_layers(arithmetic: Arithmetic) -> Arithmetic:
     """Return the arithmetic of images without that of each layer, which artifacts/flops.json has."""
-    return {
-        model: {size: {key: one for key, one in counted.items() if key != "layers"} for size, counted in sizes.items()}
-        for model, sizes in arithmetic.items()
-    }
+
+    def without(counted: Counted) -> Counted:
+        return cast(Counted, {key: one for key, one in counted.items() if key != "layers"})
+
+    return {model: {size: without(counted) for size, counted in sizes.items()} for model, sizes in arithmetic.items()}
 
 
 def commands(cells: list[Cell], records: list[Record]) -> dict[str, str]:
@@ -156,7 +133,7 @@ def commands(cells: list[Cell], records: list[Record]) -> dict[str, str]:
 
 
 def details(records: list[Record]) -> dict[str, dict[str, Any]]:
-    """Return what ran, by backend, from the first record of each that has it."""
+    """Return the runtimes' own account of themselves by backend, from the first record of each that has it."""
     found: dict[str, dict[str, Any]] = {}
     for one in records:
         if one.seen:
@@ -164,8 +141,8 @@ def details(records: list[Record]) -> dict[str, dict[str, Any]]:
     return found
 
 
-def control(records: list[Record]) -> dict[str, Any]:
-    """Return what the run's control cell shows, with its name (see speedgrid.table.controls)."""
+def control(records: list[Record]) -> Controls:
+    """Return the findings on the run's control cell, with its name (see speedgrid.table.controls)."""
     cell = next((found.cell for found in records if found.turn.startswith("sentinel")), None)
     of_cell = [found for found in records if found.cell == cell]
     return {"cell": str(cell) if cell else None, **controls.summarise(of_cell)}

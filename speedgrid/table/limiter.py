@@ -2,8 +2,11 @@
 
 from collections.abc import Iterable
 
+from speedgrid.machine.data_sheet import Peaks
+from speedgrid.model.described import LayerCount
 from speedgrid.precision import BYTES
 from speedgrid.record import POWER_CAP
+from speedgrid.table.run import Row
 
 HOST_LAUNCH, POWER, COMPUTE, MEMORY, KERNEL = WORDS = (
     "host-launch-bound",
@@ -21,10 +24,12 @@ EXPLAINED = 0.5
 
 def waits_for_host(submit_ms: float | None, device_ms: float | None) -> bool:
     """Say whether submitting a call takes more than 0.8 of its time on the device; no CPU session does (None)."""
-    return submit_ms is not None and submit_ms > SUBMIT_SHARE * device_ms
+    if submit_ms is None or device_ms is None:
+        return False
+    return submit_ms > SUBMIT_SHARE * device_ms
 
 
-def limiter(row: dict, layers: list[dict], peaks: dict, throttled: Iterable[str]) -> str | None:
+def limiter(row: Row, layers: list[LayerCount], peaks: Peaks, throttled: Iterable[str]) -> str | None:
     """Return the word for what limits a row with a speed; the first that holds.
 
     host-launch-bound: submitting takes more than 0.8 of the time on the device. power-capped: the clocks were held
@@ -52,7 +57,7 @@ def limiter(row: dict, layers: list[dict], peaks: dict, throttled: Iterable[str]
 
 
 def roofline(
-    layers: list[dict], batch_size: int, element_bytes: int, tflops: float, bandwidth: float
+    layers: list[LayerCount], batch_size: int, element_bytes: int, tflops: float, bandwidth: float
 ) -> tuple[float, float, float]:
     """Return the least ms that arithmetic takes, that traffic takes, and that both take where they overlap in a layer.
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable
 from dataclasses import asdict
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -11,6 +10,7 @@ from speedgrid.evidence.intervals import median_interval
 from speedgrid.grid import AXES
 from speedgrid.record import Record
 from speedgrid.table.conditions import pace
+from speedgrid.table.run import Row, Table, Timings
 from speedgrid.table.verdict import judge
 from speedgrid.text.status import SHOWN
 
@@ -29,7 +29,7 @@ COLUMNS = (
 )
 
 
-def tabulate(records: Iterable[Record]) -> pd.DataFrame:
+def tabulate(records: Iterable[Record]) -> Timings:
     """Return one row per record, by cell and then by time, with COLUMNS.
 
     turn: as of speedgrid.grid. measured_at: ISO 8601. latency_ms: the median of this one timing with the 95 % interval
@@ -43,7 +43,7 @@ def tabulate(records: Iterable[Record]) -> pd.DataFrame:
     return table.astype(dict.fromkeys(figures, float))  # a column with no value at all would otherwise have no type
 
 
-def row(record: Record) -> dict[str, Any]:
+def row(record: Record) -> Row:
     """Return the row of one record."""
     status = judge(record).status
     result = {
@@ -68,7 +68,7 @@ def row(record: Record) -> dict[str, Any]:
     }
 
 
-def spread(rounds: pd.DataFrame, cells: pd.DataFrame) -> pd.DataFrame:
+def spread(rounds: Timings, cells: Table) -> pd.DataFrame:
     """Return by how much the rounds of each cell differ: AXES, `rounds` and `spread_percent`, largest over least.
 
     rounds: of `tabulate`. cells: those to look at, in their order, with AXES and latency_ms; a cell without a speed, or

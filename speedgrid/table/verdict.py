@@ -7,7 +7,7 @@ by the type of its tensors.
 """
 
 import itertools
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from speedgrid.evidence.snr import summarise, unevenness
 from speedgrid.precision import QUANTISED
@@ -27,7 +27,7 @@ UNEVEN = 20.0
 
 
 class Verdict(NamedTuple):
-    """What a record means: a status of speedgrid.text.status, why, and the precision that was observed, if any."""
+    """The meaning of a record: a status of speedgrid.text.status, why, and the precision that was observed, if any."""
 
     status: str
     reason: str = ""
@@ -58,7 +58,7 @@ def parity_of(record: Record) -> Parity | None:
 
 
 def candidates(precision: str, dtype: str) -> tuple[str, ...]:
-    """Return what a session labelled `precision` with tensors of a type can be computing, most exact first.
+    """Return the precisions that a session labelled `precision` with tensors of a type can run, most exact first.
 
     Only a session that is labelled so can be quantised: a float one with an error of that size is wrong. Such a session
     has float tensors outside; that it does not compute in bf16 instead, its nodes tell better than its error.
@@ -90,7 +90,7 @@ def verdict(
     dtype: str,
     parity: Parity | None,
     expected: dict[str, float],
-    quantised: dict | None = None,
+    quantised: dict[str, Any] | None = None,
     uneven_db: float = 0.0,
 ) -> Verdict:
     """Return the verdict on a cell labelled `precision`.

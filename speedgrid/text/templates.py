@@ -22,5 +22,6 @@ def jinja(folder: str | Path, escape: bool = False) -> jinja2.Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    made.install_gettext_callables(language.gettext, language.ngettext, newstyle=True)
+    # The method is one that the extension gives the environment.
+    made.install_gettext_callables(language.gettext, language.ngettext, newstyle=True)  # type: ignore[attr-defined]
     return made

@@ -44,8 +44,11 @@ def place(row) -> str:
     )
 
 
-def number(value: float) -> str:
-    """Write a number with three significant digits, and no exponent, thousands apart as the language has them."""
+def number(value: float | None) -> str:
+    """Write a number with three significant digits, and no exponent, thousands apart as the language has them.
+
+    Nothing is written for None, NaN and infinity.
+    """
     if value is None or not np.isfinite(value):
         return ""
     value = float(f"{value:.3g}")

@@ -15,6 +15,7 @@ import pkgutil
 from dataclasses import dataclass
 from importlib import import_module
 from types import ModuleType
+from typing import Any
 
 from speedgrid.grid import Cell
 from speedgrid.record import Asked, Record, Samples
@@ -22,7 +23,7 @@ from speedgrid.record import Asked, Record, Samples
 
 @dataclass(frozen=True)
 class Context:
-    """What a probe is told of the session that it measures. call_seconds: about how long a call takes."""
+    """The circumstances of a session that a probe measures. call_seconds: about how long a call takes."""
 
     asked: Asked
     uuid: str | None
@@ -36,7 +37,7 @@ def all_probes() -> dict[str, ModuleType]:
     return dict(sorted(found.items(), key=lambda item: (item[1].ORDER, item[0])))
 
 
-def asked(cell: Cell, turn: str, device: str, timing: dict[str, object], control: Cell) -> list[str]:
+def asked(cell: Cell, turn: str, device: str, timing: dict[str, Any], control: Cell) -> list[str]:
     """Return the names of the probes that one timing of a run measures.
 
     timing: of the configuration. control: the cell that controls the run.
@@ -44,12 +45,12 @@ def asked(cell: Cell, turn: str, device: str, timing: dict[str, object], control
     return [name for name, probe in all_probes().items() if probe.asked(cell, turn, device, timing, control)]
 
 
-def measure(session, context: Context, laps, with_timing: bool = False) -> dict[str, object]:
-    """Return what each probe that is asked for saw of `session`, by name; `laps` get the time that it took.
+def measure(session, context: Context, laps, with_timing: bool = False) -> dict[str, Any]:
+    """Return the findings of each probe that is asked for on `session`, by name; `laps` get the time that it took.
 
     with_timing: those alone that measure in the window of the timing; else the others.
     """
-    found: dict[str, object] = {}
+    found: dict[str, Any] = {}
     for name, probe in all_probes().items():
         if name in context.asked.probes and with_timing == probe.WITH_TIMING:
             if (seen := probe.measure(session, context)) is not None:
@@ -58,14 +59,14 @@ def measure(session, context: Context, laps, with_timing: bool = False) -> dict[
     return found
 
 
-def columns(records: list[Record], row: dict[str, object]) -> dict[str, object]:
+def columns(records: list[Record], row: dict[str, Any]) -> dict[str, Any]:
     """Return the columns of all probes for a cell with a speed. records: its rounds that ran. row: what is known."""
-    found: dict[str, object] = {}
+    found: dict[str, Any] = {}
     for probe in all_probes().values():
         found |= probe.columns(records, row | found)
     return found
 
 
-def seen(records: list[Record], name: str) -> list[dict[str, object]]:
-    """Return what a probe saw, of each record of measurements in which it was asked for."""
+def seen(records: list[Record], name: str) -> list[dict[str, Any]]:
+    """Return a probe's findings in each record of a measurement in which it was asked for."""
     return [one.seen.probes[name] for one in records if one.seen and name in one.seen.probes]

@@ -2,6 +2,7 @@
 
 import statistics
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 
@@ -37,7 +38,7 @@ def asked(cell, turn, device, timing, control) -> bool:
     return device == "cuda"
 
 
-def measure(session, context: probes.Context) -> dict:
+def measure(session, context: probes.Context) -> dict[str, float]:
     """Return `ms` of a call, `runs` and `seconds` of a loop that never waits, between two CUDA events."""
     import torch
 
@@ -55,7 +56,7 @@ def measure(session, context: probes.Context) -> dict:
     return {"ms": total / runs, "runs": runs, "seconds": round(total / 1000, 6)}
 
 
-def columns(records: list[Record], row: dict) -> dict[str, float | None]:
+def columns(records: list[Record], row: dict[str, Any]) -> dict[str, float | None]:
     """Return throughput in images/s with its interval; of one round it has none."""
     loops = [np.array([one["ms"]]) for one in probes.seen(records, "back_to_back")]
     latency = (row["latency_ms"], row["latency_ms_low"], row["latency_ms_high"])
@@ -69,6 +70,6 @@ def columns(records: list[Record], row: dict) -> dict[str, float | None]:
     }
 
 
-def checks(line: dict) -> Iterator[str]:
-    """What would be wrong with its figures, physics checks of them all (speedgrid.table.audit)."""
+def checks(line: dict[str, Any]) -> Iterator[str]:
+    """Find nothing: the audit itself holds throughput against physics (speedgrid.table.audit)."""
     yield from ()

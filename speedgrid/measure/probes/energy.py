@@ -1,9 +1,10 @@
 """The probe of energy: joules of a call, by the counter of the GPU's driver, in calls back to back."""
 
 from collections.abc import Iterator
+from typing import Any
 
 from speedgrid.measure import probes
-from speedgrid.measure.energy import EnergyCounter, per_call
+from speedgrid.measure.energy import EnergyCounter, PerCall, per_call
 from speedgrid.record import Record
 from speedgrid.text.column import LOWER, MILLIJOULE, NUMBER, WATT, Column
 from speedgrid.text.language import N_
@@ -43,12 +44,12 @@ def asked(cell, turn, device, timing, control) -> bool:
     return device == "cuda" and turn == "round1" and cell.resolution in timing["energy_resolutions"]
 
 
-def measure(session, context: probes.Context) -> dict | None:
-    """Return what a call takes, as of speedgrid.measure.energy.per_call; None without a counter."""
+def measure(session, context: probes.Context) -> PerCall | None:
+    """Return the energy of a call, as of speedgrid.measure.energy.per_call; None without a counter."""
     return per_call(session, EnergyCounter(context.uuid), context.call_seconds)
 
 
-def columns(records: list[Record], row: dict) -> dict[str, float | None]:
+def columns(records: list[Record], row: dict[str, Any]) -> dict[str, float | None]:
     """Return energy per image and the power it was measured at: of the first round whose calls ran at the row's rate.
 
     Energy belongs to a rate: a cell that waits for its host half of the time pays for an idle GPU with each image.
@@ -61,7 +62,7 @@ def columns(records: list[Record], row: dict) -> dict[str, float | None]:
     return {"energy_mj_per_image": None, "energy_power_w": None}
 
 
-def checks(line: dict) -> Iterator[str]:
+def checks(line: dict[str, Any]) -> Iterator[str]:
     """Energy is power times time: measured one after the other, they still multiply to each other."""
     joules, rate, watts = line["energy_mj_per_image"] / 1000, line["throughput_fps"], line["energy_power_w"]
     if joules * rate > watts * (1 + POWER_TIMES_TIME) or joules * rate < watts * (1 - POWER_TIMES_TIME):

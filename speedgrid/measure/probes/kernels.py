@@ -7,6 +7,7 @@ of the grid's precisions (float64, complex, float16 tensors in float32 arithmeti
 
 import re
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 from speedgrid.launcher.outputs import one_line
 from speedgrid.measure import probes
@@ -80,7 +81,7 @@ def asked(cell, turn, device, timing, control) -> bool:
     return device == "cuda" and turn == "round1" and cell.batch_size == control.batch_size
 
 
-def measure(session, context: probes.Context) -> dict:
+def measure(session, context: probes.Context) -> dict[str, Any]:
     """Return `ms`, as of `names`, of the kernels of one call, as plain JSON values.
 
     A profiler that fails costs a cell nothing: then `error` says why.
@@ -111,13 +112,13 @@ def names(session) -> dict[str, float]:
     return dict(sorted(found.items(), key=lambda item: -item[1]))
 
 
-def columns(records: list[Record], row: dict) -> dict[str, str | None]:
+def columns(records: list[Record], row: dict[str, Any]) -> dict[str, str | None]:
     """Return the precisions that the names say, in one text."""
     found = {precision for one in probes.seen(records, "kernels") for precision in evidence(one["ms"])}
     return {"kernels": ", ".join(sorted(found)) or None}
 
 
-def checks(line: dict) -> Iterator[str]:
+def checks(line: dict[str, Any]) -> Iterator[str]:
     """Names of kernels are a witness beside the error of the answers; the report says where the two do not agree."""
     yield from ()
 

@@ -7,9 +7,10 @@ that overlaps requests pays less for each; that is not measured here.
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from statistics import median
+from typing import Any, TypeAlias
 
 from speedgrid.data.preprocessing import photograph_size, preprocess
 from speedgrid.launcher.outputs import one_line
@@ -111,10 +112,13 @@ def asked(cell, turn, device, timing, control) -> bool:
     return turn == "round1" and timing["end_to_end"]
 
 
+Operation: TypeAlias = Callable[[], object]
+
+
 class Steps:
     """Operations of a session one after another, as timing calls them: `run` waits for all but the last."""
 
-    def __init__(self, session, operations: list):
+    def __init__(self, session, operations: list[Operation]):
         self.session, self.operations, self.stream = session, operations, session.stream
 
     def run(self) -> None:
@@ -126,12 +130,12 @@ class Steps:
         last()
 
 
-def measure(session, context: probes.Context) -> dict:
+def measure(session, context: probes.Context) -> dict[str, Any]:
     """Return the raw samples of a request's steps, as of `steps`, on as many threads as the cell was asked to use."""
     return measure_steps(session, context.asked.cpu_threads)
 
 
-def measure_steps(session, threads: int) -> dict:
+def measure_steps(session, threads: int) -> dict[str, Any]:
     """Return the raw samples of each step and of each way through them, as plain JSON values.
 
     session: one that has been fed and run; its input is overwritten. threads: of preprocessing on the CPU. Returns
@@ -155,11 +159,12 @@ def measure_steps(session, threads: int) -> dict:
     return {"samples": samples, "photograph": photograph_size(session.shape[-1]), "threads": threads}
 
 
-def take_turns(steps: dict[str, Steps]) -> dict[str, dict]:
+def take_turns(steps: dict[str, Steps]) -> dict[str, dict[str, list[float]]]:
     """Time one call of each, again and again, and return `host_ms` and `device_ms` of each by name."""
     with timing.collector_off():
         one_turn(steps)
-        turns, end = [], time.perf_counter() + SECONDS
+        turns: list[dict[str, Samples]] = []
+        end = time.perf_counter() + SECONDS
         while len(turns) < FEWEST_TURNS or time.perf_counter() < end:
             turns.append(one_turn(steps))
     return {
@@ -181,7 +186,7 @@ def one_turn(steps: dict[str, Steps]) -> dict[str, Samples]:
     return found
 
 
-def on_gpu(session) -> dict:
+def on_gpu(session) -> dict[str, Operation]:
     """Return the operations of a session on a GPU by name, in an order in which each finds its data."""
     import torch
 
@@ -204,7 +209,7 @@ def on_gpu(session) -> dict:
     }
 
 
-def on_cpu(session) -> dict:
+def on_cpu(session) -> dict[str, Operation]:
     """Return the operations of a session on the CPU by name."""
     import torch
 
@@ -225,7 +230,7 @@ def decoded(session):
 
 @contextmanager
 def torch_threads(count: int):
-    """Let torch compute on the CPU with so many threads, and then with as many as before."""
+    """Let torch compute on the CPU with `count` threads, and then with as many as before."""
     import torch
 
     before = torch.get_num_threads()
@@ -236,15 +241,16 @@ def torch_threads(count: int):
         torch.set_num_threads(before)
 
 
-def columns(records: list[Record], row: dict) -> dict[str, float | None]:
+def columns(records: list[Record], row: dict[str, Any]) -> dict[str, float | None]:
     """Return COLUMNS from the first of a cell's records that has a request; a way that does not add up has no whole.
 
     Steps that a device does not have are None, as is all of it where nothing was measured.
     """
-    samples = next((one["samples"] for one in probes.seen(records, "request") if one["samples"]), {})
-    found = {f"{name}_ms": median(sample["host_ms"]) for name, sample in samples.items()}
+    requests = [one["samples"] for one in probes.seen(records, "request") if one["samples"]]
+    samples: dict[str, dict[str, list[float]]] = requests[0] if requests else {}
+    found: dict[str, float | None] = {f"{name}_ms": median(sample["host_ms"]) for name, sample in samples.items()}
     for way, names in WAYS.items():
-        steps = [found[f"{name}_ms"] for name in names if f"{name}_ms" in found]
+        steps = [median(samples[name]["host_ms"]) for name in names if name in samples]
         parts, whole = sum(steps), found.get(f"end_to_end_{way}_ms")
         if whole is None or abs(parts - whole) > ADD_UP * whole + EVENTS_MS * len(steps):
             found[f"end_to_end_{way}_ms"] = found[f"parts_{way}_ms"] = None
@@ -253,7 +259,7 @@ def columns(records: list[Record], row: dict) -> dict[str, float | None]:
     return {column.name: found.get(column.name) for column in COLUMNS}
 
 
-def checks(line: dict) -> Iterator[str]:
+def checks(line: dict[str, Any]) -> Iterator[str]:
     """The steps of a request add up to their sum, and within a tolerance to the request that was measured whole."""
     for way, names in WAYS.items():
         parts, whole = line[f"parts_{way}_ms"], line[f"end_to_end_{way}_ms"]

@@ -1,19 +1,34 @@
 """What the table says, in sentences: every one is computed, and one that the rows do not support is not there."""
 
-import pandas as pd
+from typing import Any, TypedDict
 
-from speedgrid.grid import nearest
+from speedgrid.grid import Config, nearest
 from speedgrid.report.findings.causes import idle, stability
 from speedgrid.report.findings.decision import answers, by_model, by_resolution
 from speedgrid.report.findings.effects import batch_effect, fastest, precision_effect, resolution_effect
 from speedgrid.report.findings.objectives import margin_of
 from speedgrid.report.findings.precisions import which_precision
+from speedgrid.table.run import Table
 from speedgrid.text.words import label, measured, number
 
 __all__ = ["by_model", "compute", "label", "measured", "number"]
 
 
-def compute(table: pd.DataFrame, config: dict, noise_floor_percent: float | None = None) -> dict[str, list]:
+class Findings(TypedDict):
+    """The findings by topic, sentences but for `by_resolution`; see `compute`."""
+
+    answers: list[str]
+    by_resolution: list[dict[str, Any]]
+    fastest: list[str]
+    stability: list[str]
+    batch_size: list[str]
+    resolution: list[str]
+    precision: list[str]
+    choice: list[str]
+    idle: list[str]
+
+
+def compute(table: Table, config: Config, noise_floor_percent: float | None = None) -> Findings:
     """Return all findings by topic, at the resolution and batch size of the grid nearest to those of `config`.
 
     table: results as of speedgrid.table.cells, of one model. noise_floor_percent: by how much the run's control cell

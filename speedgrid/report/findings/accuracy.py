@@ -2,11 +2,12 @@
 
 import pandas as pd
 
+from speedgrid.table.run import Table
 from speedgrid.text.language import _
 from speedgrid.text.words import label, measured
 
 
-def accuracies(table: pd.DataFrame) -> list[dict]:
+def accuracies(table: Table) -> list[dict[str, str]]:
     """Return the accuracy of each model, backend and precision that has one, in percent, as texts with intervals.
 
     Keys: `model`, `label`, `top1`, `top1_loss` (in percentage points; empty without labels), `agreement`.

@@ -1,7 +1,6 @@
 """What stands behind the figures: which backend varies least, and where a GPU waits."""
 
-import pandas as pd
-
+from speedgrid.table.run import Table
 from speedgrid.text.language import _, ngettext
 from speedgrid.text.words import backend_name, measured, number
 
@@ -9,7 +8,7 @@ from speedgrid.text.words import backend_name, measured, number
 ALIKE = 1.25
 
 
-def stability(table: pd.DataFrame) -> list[str]:
+def stability(table: Table) -> list[str]:
     """Say which backend varies least: by the half-width of its cells' intervals, relative, in the median."""
     rows = measured(table)
     if rows.empty or rows.rounds.max() < 2:
@@ -34,7 +33,7 @@ def stability(table: pd.DataFrame) -> list[str]:
     return sentences
 
 
-def idle(table: pd.DataFrame) -> list[str]:
+def idle(table: Table) -> list[str]:
     """Say where the device is not the limit, by the limiter of each row: where it waits for its host, and how far."""
     rows = measured(table)
     sentences = []
@@ -51,7 +50,7 @@ def idle(table: pd.DataFrame) -> list[str]:
     return sentences
 
 
-def host_bound(backend: str, precision: str, waiting: pd.DataFrame, count: int) -> str:
+def host_bound(backend: str, precision: str, waiting: Table, count: int) -> str:
     """Say in how many cells of a backend and precision the GPU waits for its host, and up to which batch size."""
     largest = waiting.batch_size.max()
     return ngettext(

@@ -1,16 +1,19 @@
 """What to deploy: for throughput, for latency and for energy, what is gained by it, and what it costs."""
 
 import math
+from typing import Any
 
 import pandas as pd
 
+from speedgrid.grid import Config
 from speedgrid.report.findings import accuracy, demands
 from speedgrid.report.findings.objectives import OBJECTIVES, advantage, best, interval, ties
+from speedgrid.table.run import Reference, Table
 from speedgrid.text.language import _, ngettext
 from speedgrid.text.words import backend_name, label, listed, measured, number, relabelled, setting
 
 
-def answers(table: pd.DataFrame, resolution: int, config: dict, margin: float) -> list[str]:
+def answers(table: Table, resolution: int, config: Config, margin: float) -> list[str]:
     """Return the settings to deploy at a resolution, a paragraph an objective, after the demands of the configuration.
 
     config: `report.reference`, and the demands of speedgrid.report.findings.demands. margin: below it settings tie.
@@ -27,7 +30,7 @@ def answers(table: pd.DataFrame, resolution: int, config: dict, margin: float) -
     return [*found, *filter(None, texts)]
 
 
-def recommendation(name: str, rows: pd.DataFrame, everything: pd.DataFrame, reference: dict, margin: float) -> str:
+def recommendation(name: str, rows: Table, everything: Table, reference: Reference, margin: float) -> str:
     """Return the paragraph of one objective, empty if no row has a value for it.
 
     rows: those that may be recommended. everything: all of the same resolution, to compare with.
@@ -47,7 +50,7 @@ def recommendation(name: str, rows: pd.DataFrame, everything: pd.DataFrame, refe
     return " ".join(part for part in parts if part)
 
 
-def chosen(name: str, rows: pd.DataFrame, margin: float):
+def chosen(name: str, rows: Table, margin: float):
     """Return the row to recommend: the best; for throughput, of those within the margin the one with least memory."""
     winner = best(rows, OBJECTIVES[name])
     if winner is None or name != "throughput":
@@ -74,7 +77,7 @@ def headline(name: str, row) -> str:
     return sentence.format(resolution=row.resolution, setting=setting(row), figure=number(value), between=between)
 
 
-def preference(winner, rows: pd.DataFrame, objective, margin: float) -> str:
+def preference(winner, rows: Table, objective, margin: float) -> str:
     """Say why the row with the best figure is not the one that is recommended; empty where it is."""
     top = best(rows, objective)
     if top.name == winner.name:
@@ -84,7 +87,7 @@ def preference(winner, rows: pd.DataFrame, objective, margin: float) -> str:
     )
 
 
-def gains(name: str, winner, rows: pd.DataFrame, reference: dict, margin: float) -> list[str]:
+def gains(name: str, winner, rows: Table, reference: Reference, margin: float) -> list[str]:
     """Say how much better a row is than the reference at its best batch size, and than its backend's own best."""
     objective, backend = OBJECTIVES[name], reference["backend"]
     base, top = reference_best(rows, reference, objective), best(rows[rows.backend == backend], objective)
@@ -100,7 +103,7 @@ def gains(name: str, winner, rows: pd.DataFrame, reference: dict, margin: float)
     return found
 
 
-def reference_best(rows: pd.DataFrame, reference: dict, objective):
+def reference_best(rows: Table, reference: Reference, objective):
     """Return the best row of the reference backend and precision that ran what it says, or None."""
     own = rows[(rows.backend == reference["backend"]) & (rows.precision == reference["precision"])]
     return best(own[~relabelled(own)], objective)
@@ -140,7 +143,7 @@ def price(row) -> str:
     return _("Its price: {parts}.").format(parts=", ".join(parts)) if parts else ""
 
 
-def payback(name: str, row, rows: pd.DataFrame, reference: dict) -> str:
+def payback(name: str, row, rows: Table, reference: Reference) -> str:
     """Say when the time to build has been won back from the reference: in calls for latency, else in images."""
     base = reference_best(rows, reference, OBJECTIVES["latency" if name == "latency" else "throughput"])
     if pd.isna(row.build_seconds) or base is None:
@@ -156,7 +159,7 @@ def payback(name: str, row, rows: pd.DataFrame, reference: dict) -> str:
     return text.format(count=number(math.ceil(row.build_seconds / saved)), label=label(base))
 
 
-def tied(winner, rows: pd.DataFrame, objective, margin: float) -> str:
+def tied(winner, rows: Table, objective, margin: float) -> str:
     """Name the settings that a recommended one cannot be told apart from."""
     others = ties(rows, winner, objective, margin)
     if others.empty:
@@ -170,7 +173,7 @@ def tied(winner, rows: pd.DataFrame, objective, margin: float) -> str:
     ).format(names=names, doubt=doubt)
 
 
-def by_resolution(table: pd.DataFrame, config: dict, margin: float) -> list[dict]:
+def by_resolution(table: Table, config: Config, margin: float) -> list[dict[str, Any]]:
     """Return the settings to deploy at each resolution: `resolution`, by objective the text of its setting or ""."""
     return [
         {"resolution": resolution} | winners(here, config, margin)
@@ -178,7 +181,7 @@ def by_resolution(table: pd.DataFrame, config: dict, margin: float) -> list[dict
     ]
 
 
-def by_model(table: pd.DataFrame, resolution: int, config: dict, margin: float) -> list[dict]:
+def by_model(table: Table, resolution: int, config: Config, margin: float) -> list[dict[str, Any]]:
     """Return the settings to deploy for each model: `model`, and for each objective the text of its setting or "".
 
     Its `top1` is that of the setting for throughput, as a share of images; None where no accuracy was measured.
@@ -194,7 +197,7 @@ def by_model(table: pd.DataFrame, resolution: int, config: dict, margin: float) 
     return found
 
 
-def winners(rows: pd.DataFrame, config: dict, margin: float) -> dict[str, str]:
+def winners(rows: Table, config: Config, margin: float) -> dict[str, str]:
     """Return for each objective the text of the row to recommend, with its figure, or "" where there is none."""
     eligible = demands.meeting(rows, demands.demands(config))
     found = {name: chosen(name, eligible, margin) for name in OBJECTIVES}

@@ -4,7 +4,9 @@ from typing import NamedTuple
 
 import pandas as pd
 
+from speedgrid.grid import Config
 from speedgrid.table.columns import BY_NAME
+from speedgrid.table.run import Table
 from speedgrid.text.column import LOWER
 from speedgrid.text.language import _
 from speedgrid.text.words import number, setting
@@ -32,14 +34,14 @@ class Demand(NamedTuple):
         """The column that is compared with the limit."""
         return f"{self.name}_{'high' if self.at_most else 'low'}" if self.beyond_doubt else self.name
 
-    def missed_by(self, rows: pd.DataFrame) -> pd.Series:
+    def missed_by(self, rows: Table) -> pd.Series:
         """Return by which factor each row misses the limit: 0 where it is met, NaN where nothing was measured."""
         values = rows[self.column].astype(float)
         ratio = values / self.limit if self.at_most else self.limit / values
         return (ratio - 1).clip(lower=0)
 
 
-def demands(config: dict) -> list[Demand]:
+def demands(config: Config) -> list[Demand]:
     """Return the demands of a configuration, in the order of its schema.
 
     A latency is met by the upper end of its interval, so that it is met beyond doubt.
@@ -63,7 +65,7 @@ def written(demand: Demand, value: float) -> str:
     return f"{number(value)} {_(unit)}" if unit else number(value)
 
 
-def meeting(rows: pd.DataFrame, asked: list[Demand]) -> pd.DataFrame:
+def meeting(rows: Table, asked: list[Demand]) -> Table:
     """Return the rows that meet every demand."""
     met = pd.Series(True, rows.index)
     for demand in asked:
@@ -71,7 +73,7 @@ def meeting(rows: pd.DataFrame, asked: list[Demand]) -> pd.DataFrame:
     return rows[met]
 
 
-def sentence(rows: pd.DataFrame, asked: list[Demand]) -> str:
+def sentence(rows: Table, asked: list[Demand]) -> str:
     """Say how many rows meet the demands, or, where none does, which comes closest and by how much it misses."""
     limits = ", ".join(f"{demand.text} {written(demand, demand.limit)}" for demand in asked)
     met = len(meeting(rows, asked))
@@ -84,7 +86,7 @@ def sentence(rows: pd.DataFrame, asked: list[Demand]) -> str:
     ).strip()
 
 
-def closest(rows: pd.DataFrame, asked: list[Demand]) -> str:
+def closest(rows: Table, asked: list[Demand]) -> str:
     """Name the row whose worst miss is smallest, and what it misses; empty if no row has all the figures."""
     missed = pd.DataFrame({demand.key: demand.missed_by(rows) for demand in asked}, rows.index).dropna()
     if missed.empty:

@@ -1,9 +1,9 @@
 """How resolution, batch size and precision act: every sentence is computed, and one without support is not there."""
 
 import numpy as np
-import pandas as pd
 
 from speedgrid.report.findings.objectives import MARGIN, OBJECTIVES, advantage, best, ties
+from speedgrid.table.run import Table
 from speedgrid.text.language import _, ngettext
 from speedgrid.text.words import backend_name, label, listed, measured, number, place, relabelled
 
@@ -12,7 +12,7 @@ SATURATED = 1 / 1.05
 LATENCY = OBJECTIVES["latency"]
 
 
-def fastest(table: pd.DataFrame, resolution: int, batch_size: int, margin: float = MARGIN) -> list[str]:
+def fastest(table: Table, resolution: int, batch_size: int, margin: float = MARGIN) -> list[str]:
     """Say what is fastest at the report's resolution and batch size, and where most images pass in a second."""
     rows = measured(table)
     sentences = []
@@ -29,7 +29,7 @@ def fastest(table: pd.DataFrame, resolution: int, batch_size: int, margin: float
     return sentences
 
 
-def fastest_here(rows: pd.DataFrame, margin: float) -> str:
+def fastest_here(rows: Table, margin: float) -> str:
     """Name the fastest of the rows of one place, and the others that it may not be faster than."""
     first = best(rows, LATENCY)
     gain = ""
@@ -47,7 +47,7 @@ def fastest_here(rows: pd.DataFrame, margin: float) -> str:
     return f"{text} {doubt}"
 
 
-def resolution_effect(table: pd.DataFrame, batch_size: int) -> list[str]:
+def resolution_effect(table: Table, batch_size: int) -> list[str]:
     """Say how time per image grows with resolution: the exponent of a least-squares fit on logarithms."""
     rows = measured(table)
     rows = rows[rows.batch_size == batch_size]
@@ -76,7 +76,7 @@ def resolution_effect(table: pd.DataFrame, batch_size: int) -> list[str]:
     return sentences
 
 
-def batch_effect(table: pd.DataFrame, resolution: int) -> list[str]:
+def batch_effect(table: Table, resolution: int) -> list[str]:
     """Say from which batch size on more images at once no longer raise throughput."""
     rows = measured(table)
     rows = rows[rows.resolution == resolution]
@@ -84,7 +84,7 @@ def batch_effect(table: pd.DataFrame, resolution: int) -> list[str]:
     return [saturation(line) for line in lines if line.batch_size.nunique() > 1]
 
 
-def saturation(line: pd.DataFrame) -> str:
+def saturation(line: Table) -> str:
     """Say where one backend and precision saturates; its rows rise in batch size."""
     first, end = line.iloc[0], line.iloc[-1].batch_size
     enough = line[line.fps >= SATURATED * line.fps.max()].iloc[0]
@@ -109,7 +109,7 @@ def saturation(line: pd.DataFrame) -> str:
     return text.format(**known)
 
 
-def precision_effect(table: pd.DataFrame, margin: float = MARGIN) -> list[str]:
+def precision_effect(table: Table, margin: float = MARGIN) -> list[str]:
     """Say what each precision gains over fp32 on the same backend, and where that is beyond doubt."""
     rows = measured(table)
     keys = ["backend", "resolution", "batch_size"]
@@ -126,7 +126,7 @@ def precision_effect(table: pd.DataFrame, margin: float = MARGIN) -> list[str]:
     return sentences
 
 
-def gain_over(strict: pd.DataFrame, both: pd.DataFrame, precision: str, margin: float) -> str:
+def gain_over(strict: Table, both: Table, precision: str, margin: float) -> str:
     """Say what a precision gains over fp32 in the median; both: rows that have `latency_ms` and `latency_ms_base`."""
     ratios = both.latency_ms_base / both.latency_ms
     over = "fp32"
@@ -146,7 +146,7 @@ def gain_over(strict: pd.DataFrame, both: pd.DataFrame, precision: str, margin: 
     )
 
 
-def where_it_matters(both: pd.DataFrame, line: pd.DataFrame, strict: pd.DataFrame, margin: float) -> str:
+def where_it_matters(both: Table, line: Table, strict: Table, margin: float) -> str:
     """Say in how many cells a precision is faster beyond doubt, and where it matters most."""
     keys = ["backend", "resolution", "batch_size"]
     own, base = line.set_index(keys), strict.set_index(keys)

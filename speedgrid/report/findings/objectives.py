@@ -6,6 +6,7 @@ import pandas as pd
 
 from speedgrid.evidence.intervals import ratio_interval
 from speedgrid.table import columns
+from speedgrid.table.run import Table
 from speedgrid.text.column import HIGHER
 
 # One setting is better than another only where the interval of their ratio excludes 1 by this factor, or by the run's
@@ -49,7 +50,7 @@ def advantage(row, over, objective: Objective) -> tuple[float, float, float]:
     return ratio_interval(*(pair if objective.largest else reversed(pair)))
 
 
-def best(rows: pd.DataFrame, objective: Objective):
+def best(rows: Table, objective: Objective):
     """Return the best row; None if no row has a value."""
     values = rows[objective.column].dropna()
     if values.empty:
@@ -57,7 +58,7 @@ def best(rows: pd.DataFrame, objective: Objective):
     return rows.loc[values.idxmax() if objective.largest else values.idxmin()]
 
 
-def ties(rows: pd.DataFrame, winner, objective: Objective, margin: float) -> pd.DataFrame:
+def ties(rows: Table, winner, objective: Objective, margin: float) -> Table:
     """Return the other rows that `winner` is not better than beyond doubt, the best first."""
     others = rows[rows[objective.column].notna()].drop(winner.name)
     doubtful = [name for name, row in others.iterrows() if advantage(winner, row, objective)[1] <= margin]

@@ -1,16 +1,16 @@
 """Which precision to take on each backend, what it gains, and what it costs in accuracy."""
 
-import pandas as pd
-
+from speedgrid.grid import Config
 from speedgrid.report.findings.objectives import OBJECTIVES, advantage
 from speedgrid.table import choice
+from speedgrid.table.run import Table
 from speedgrid.text.language import _
 from speedgrid.text.words import backend_name, listed, number, with_interval
 
 LATENCY = OBJECTIVES["latency"]
 
 
-def which_precision(table: pd.DataFrame, resolution: int, batch_size: int, config: dict) -> list[str]:
+def which_precision(table: Table, resolution: int, batch_size: int, config: Config) -> list[str]:
     """Return one sentence for each backend with several precisions at a place: the choice, its speed and its loss.
 
     table: of one model. config: has `accuracy.max_top1_loss`, the share of images that a choice may lose.
@@ -25,7 +25,7 @@ def which_precision(table: pd.DataFrame, resolution: int, batch_size: int, confi
     ]
 
 
-def sentence(backend: str, rows: pd.DataFrame, limit: float) -> str:
+def sentence(backend: str, rows: Table, limit: float) -> str:
     """Say which precision of one backend is the choice, and which faster ones are not."""
     name = backend_name(backend)
     if not rows.chosen.any():
@@ -48,7 +48,7 @@ def sentence(backend: str, rows: pd.DataFrame, limit: float) -> str:
     return " ".join([text, _("Faster, but beyond the limit: {names}.").format(names=listed(names))])
 
 
-def gain(row, rows: pd.DataFrame) -> str:
+def gain(row, rows: Table) -> str:
     """Say how many times as fast as fp32 a row is on the same backend, with its interval; empty for fp32 itself."""
     base = rows[rows.precision == "fp32"]
     if base.empty or row.precision == "fp32":

@@ -1,9 +1,12 @@
 """What a request pays end to end, as the report's table and sentences."""
 
+from typing import TypedDict
+
 import pandas as pd
 
 from speedgrid.measure.probes.request import COLUMNS
 from speedgrid.table.columns import called
+from speedgrid.table.run import Table
 from speedgrid.text.language import N_, _
 from speedgrid.text.words import label, measured, number
 
@@ -24,7 +27,16 @@ WHOLES = ["end_to_end_cpu_ms", "end_to_end_gpu_ms"]
 PLACES = (N_("on the CPU"), N_("on the GPU"))  # in the order of WHOLES
 
 
-def requests(table: pd.DataFrame, resolution: int, batch_size: int) -> dict | None:
+class Requests(TypedDict):
+    """The table of requests end to end, and the sentences on it; see `requests`."""
+
+    head: list[str]
+    rows: list[list[str]]
+    sentences: list[str]
+    failed: list[str]
+
+
+def requests(table: Table, resolution: int, batch_size: int) -> Requests | None:
     """Return the table of requests end to end at one resolution and batch size: `head`, `rows`, `sentences`, `failed`.
 
     None if no request was measured anywhere. rows: a text for each of `head`. Steps that no row has, such as copies on
@@ -52,7 +64,7 @@ def best(row: pd.Series) -> tuple[str, str]:
     return _(PLACES[WHOLES.index(way)]), number(100 * row.call_ms / row[way])
 
 
-def sentences(rows: pd.DataFrame) -> list[str]:
+def sentences(rows: Table) -> list[str]:
     """Say which request is the quickest, and whether it is the one with the quickest call."""
     wholes = rows[WHOLES].astype(float).min(axis=1).dropna()
     if wholes.empty:

@@ -7,8 +7,9 @@ import re
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+from speedgrid.grid import Config
 from speedgrid.report.plots.style import COLOURS, SETTINGS, STYLES
 from speedgrid.text.language import N_, _, speaking
 
@@ -27,7 +28,7 @@ class Plot(NamedTuple):
     title: str
     module: str
     function: str
-    needs: Callable[[dict], object] | None = None
+    needs: Callable[[dict[str, Any]], object] | None = None
     of_run: bool = False
 
     def draw(self, material, title: str):
@@ -76,7 +77,7 @@ PLOTS = {
 }
 
 
-def asked(config: dict) -> dict[str, str]:
+def asked(config: Config) -> dict[str, str]:
     """Return name and title of each plot that a run with this configuration has something to show in."""
     return {name: plot.title for name, plot in PLOTS.items() if plot.needs is None or plot.needs(config["timing"])}
 
@@ -107,7 +108,7 @@ def draw_all(material, folder: str | Path) -> None:
 def shorten(path: Path) -> None:
     """Write the coordinates of an SVG file to a hundredth of a point, as nobody sees more; texts stay as they are."""
 
-    def attribute(found: re.Match) -> str:
+    def attribute(found: re.Match[str]) -> str:
         return re.sub(r"\d+\.\d{3,}", lambda one: f"{float(one[0]):.2f}".rstrip("0").rstrip("."), found[0])
 
     path.write_text(re.sub(r'\b(?:d|points|transform|x|y|width|height)="[^"]*"', attribute, path.read_text()))

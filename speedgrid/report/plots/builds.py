@@ -1,17 +1,20 @@
 """What building an engine costs, and after how many images it has paid."""
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 
 from speedgrid.report.plots import style
 from speedgrid.report.plots.style import GREY, LOOKS
 from speedgrid.table.columns import heading
+from speedgrid.table.run import Table
 from speedgrid.text.language import _
 
 PANELS = 4
 
 
-def payback(table: pd.DataFrame) -> pd.Series:
+def payback(table: Table) -> pd.Series:
     """Return, for each built row, the images after which its build has paid; infinite if it never does.
 
     Against the quickest row that needs no build, of the same model, at the same resolution and batch size, and in the
@@ -56,12 +59,12 @@ def draw_builds(material, title: str):
     return figure
 
 
-def settings_of(built: pd.DataFrame) -> list[tuple[str, str]]:
+def settings_of(built: Table) -> list[tuple[str, str]]:
     """Return each backend and precision that was built, once."""
     return list(dict.fromkeys(zip(built.backend, built.precision, strict=True)))
 
 
-def draw_column(top, bottom, built: pd.DataFrame, resolution: int) -> None:
+def draw_column(top, bottom, built: Table, resolution: int) -> None:
     """Draw one resolution: batch sizes side by side, and in each the settings; seconds over images."""
     sizes, settings = sorted(set(built.batch_size)), settings_of(built)
     width = 0.84 / len(settings)
@@ -82,7 +85,7 @@ def draw_column(top, bottom, built: pd.DataFrame, resolution: int) -> None:
     bottom.set_xlabel(heading("batch_size"), fontsize=9)
 
 
-def bar(backend: str, precision: str) -> dict:
+def bar(backend: str, precision: str) -> dict[str, Any]:
     """Return the look of a bar: precisions differ by lightness."""
     from matplotlib.colors import to_rgb
 
@@ -90,13 +93,13 @@ def bar(backend: str, precision: str) -> dict:
     return {"color": tuple(1 - strength * (1 - part) for part in to_rgb(style.colour(backend)))}
 
 
-def point(backend: str, precision: str, hollow: bool = False) -> dict:
+def point(backend: str, precision: str, hollow: bool = False) -> dict[str, Any]:
     """Return the look of a point: as the bar, with the marker of its precision, hollow where another one ran."""
     shape = {"linestyle": "", "marker": LOOKS[precision].marker, "markersize": 4.5, **bar(backend, precision)}
     return {**shape, "markerfacecolor": "white"} if hollow else shape
 
 
-def name_axes(figure, grid, built: pd.DataFrame, title: str) -> None:
+def name_axes(figure, grid, built: Table, title: str) -> None:
     """Write title, labels and legend of the whole figure."""
     from matplotlib.legend_handler import HandlerTuple
     from matplotlib.lines import Line2D

@@ -5,10 +5,11 @@ import pandas as pd
 from speedgrid.report.plots import style
 from speedgrid.report.plots.style import GREY
 from speedgrid.table.columns import heading
+from speedgrid.table.run import Table
 from speedgrid.text.language import _
 
 
-def grid_of(rows: pd.DataFrame, column: str) -> pd.DataFrame:
+def grid_of(rows: Table, column: str) -> pd.DataFrame:
     """Return `column` with a line per (backend, precision), in the table's order, and a column per batch size.
 
     NaN where a cell has no value or is not in the table.

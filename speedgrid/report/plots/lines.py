@@ -2,6 +2,8 @@
 
 from functools import partial
 
+import pandas as pd
+
 from speedgrid.report.plots import style
 from speedgrid.report.plots.style import GREY, STYLES, grouped
 from speedgrid.table.columns import heading, interval
@@ -38,7 +40,7 @@ def axis_label(column: str, reference: str = "") -> str:
     return text + "\n" + _("(higher is faster)") if column == "speedup" else text
 
 
-def bars_of(rows, column: str) -> list | None:
+def bars_of(rows, column: str) -> list[pd.Series] | None:
     """Return the distances from each value down and up to its 95 % interval, [2, rows], or None if it has none."""
     low, high = interval(rows, column)
     return None if low is None else [(rows[column] - low).clip(lower=0), (high - rows[column]).clip(lower=0)]

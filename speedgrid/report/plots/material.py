@@ -8,6 +8,8 @@ from pathlib import Path
 import pandas as pd
 
 from speedgrid.grid import nearest
+from speedgrid.model.described import Arithmetic
+from speedgrid.table.run import Description, Reference, Table, Timings
 
 
 @dataclass(frozen=True)
@@ -18,10 +20,10 @@ class Material:
     speedgrid.table.description. arithmetic: of speedgrid.model.flops.count_all, with layers.
     """
 
-    table: pd.DataFrame
-    rounds: pd.DataFrame
-    run: dict
-    arithmetic: dict[str, dict[str, dict]]
+    table: Table
+    rounds: Timings
+    run: Description
+    arithmetic: Arithmetic
 
     @classmethod
     def read(cls, results: str | Path, rounds: str | Path, run: str | Path, flops: str | Path) -> "Material":
@@ -39,21 +41,21 @@ class Material:
         return self.table.model.iloc[0]
 
     @property
-    def reference(self) -> dict:
+    def reference(self) -> Reference:
         """The `backend` and `precision` that speed-ups are relative to."""
         return self.run["config"]["report"]["reference"]
 
     @cached_property
-    def at_resolution(self) -> pd.DataFrame:
+    def at_resolution(self) -> Table:
         """The rows at the report's resolution, or at the one of the table that is nearest to it."""
         return self.near("resolution")
 
     @cached_property
-    def at_batch_size(self) -> pd.DataFrame:
+    def at_batch_size(self) -> Table:
         """The rows at the report's batch size, or at the one of the table that is nearest to it."""
         return self.near("batch_size")
 
-    def near(self, axis: str, column: str | None = None) -> pd.DataFrame:
+    def near(self, axis: str, column: str | None = None) -> Table:
         """Return the rows at the value of `axis` nearest to the report's; of those that have `column`, if any has."""
         rows = self.table
         if column is not None and rows[column].notna().any():

@@ -1,14 +1,13 @@
 """Throughput over latency: which settings no other one beats in both."""
 
-import pandas as pd
-
 from speedgrid.report.plots import style
 from speedgrid.report.plots.style import GREY, LOOKS
 from speedgrid.table.columns import heading, interval
+from speedgrid.table.run import Table
 from speedgrid.text.language import _
 
 
-def front(rows: pd.DataFrame) -> pd.DataFrame:
+def front(rows: Table) -> Table:
     """Return the rows that no other row beats, by latency: none is as quick and as productive, and better in one.
 
     rows: with latency_ms and fps; those without a speed are left out. The Pareto front of least latency_ms and most
@@ -53,7 +52,7 @@ def draw_front(material, title: str):
     return figure
 
 
-def draw_points(axes, rows: pd.DataFrame, alpha: float) -> None:
+def draw_points(axes, rows: Table, alpha: float) -> None:
     """Draw settings with their 95 % intervals, which lie aslant: at one batch size images/s follow from latency."""
     for _index, row in rows.iterrows():
         colour, marker = style.colour(row.backend), LOOKS[row.precision].marker

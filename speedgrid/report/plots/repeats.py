@@ -7,6 +7,7 @@ from speedgrid.grid import AXES, Cell
 from speedgrid.report.plots import style
 from speedgrid.report.plots.style import GREY, LOOKS
 from speedgrid.table import rounds as timings
+from speedgrid.table.run import Timings
 from speedgrid.text.language import _
 from speedgrid.text.names import NAMES
 
@@ -14,7 +15,7 @@ from speedgrid.text.names import NAMES
 KINDS = {"sentinel": "#000000", "twin": "#E69F00", "round": "#56B4E9"}
 
 
-def controls(rounds: pd.DataFrame, cell: str | None) -> pd.DataFrame:
+def controls(rounds: Timings, cell: str | None) -> pd.DataFrame:
     """Return the timings of the control cell with a speed, in time: `kind` of turn, `minutes` since the run began.
 
     percent, percent_low, percent_high: each latency with its interval, relative to the median of them all. rounds: of

@@ -1,9 +1,12 @@
 """What a request pays end to end: its steps as one bar, for each setting and each place of preprocessing."""
 
+from typing import Any
+
 import pandas as pd
 
 from speedgrid.grid import nearest
 from speedgrid.report.plots import style
+from speedgrid.table.run import Table
 from speedgrid.text.language import N_, _
 
 # Where photographs are preprocessed -> the steps in their order, each a column of the table and a kind.
@@ -23,13 +26,13 @@ WAYS = {
 }
 PLACES = {"cpu": N_("CPU"), "gpu": N_("GPU")}
 # A call has its backend's colour; what is paid beside it has none.
-LOOKS = {
+LOOKS: dict[str, dict[str, Any]] = {
     "preprocessing": {"facecolor": "white", "edgecolor": "#999999", "hatch": "////", "linewidth": 0.5},
     "copy": {"facecolor": "#333333"},
 }
 
 
-def bars_of(rows: pd.DataFrame) -> list[tuple[str, str, pd.Series]]:
+def bars_of(rows: Table) -> list[tuple[str, str, pd.Series]]:
     """Return the bars of a plot as (text beside it, way, row), in the table's order; unknown wholes have none."""
     return [
         (f"{style.setting(row.backend, row.precision)}, {_(PLACES[way])}", way, row)

@@ -3,18 +3,26 @@
 Williams, Waterman and Patterson, "Roofline", https://doi.org/10.1145/1498765.1498785.
 """
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import pandas as pd
 
+from speedgrid.machine.data_sheet import Peaks
+from speedgrid.model.described import Arithmetic, LayerCount
 from speedgrid.precision import PRECISIONS
 from speedgrid.report.plots import style
 from speedgrid.report.plots.style import STYLES
+from speedgrid.table.run import Table
 from speedgrid.text.language import _
+
+if TYPE_CHECKING:
+    from matplotlib.lines import Line2D
 
 SHEET = "#999999"
 
 
-def intensity(layers: list[dict], batch_size: int, element_bytes: int) -> float:
+def intensity(layers: list[LayerCount], batch_size: int, element_bytes: int) -> float:
     """Return the FLOP per byte of a call: of all layers, which read weights once and write what they compute.
 
     layers: as of speedgrid.model.flops.count. Bytes are counted as in speedgrid.table.limiter: a cache, and layers
@@ -26,7 +34,7 @@ def intensity(layers: list[dict], batch_size: int, element_bytes: int) -> float:
     return batch_size * flop / (element_bytes * (weights + batch_size * activations))
 
 
-def points(rows: pd.DataFrame, arithmetic: dict[str, dict[str, dict]]) -> pd.DataFrame:
+def points(rows: Table, arithmetic: Arithmetic) -> Table:
     """Return the rows with a speed and counted layers, with `intensity` in FLOP/byte of the precision that ran."""
     found = rows[rows.tflops.notna()]
     layers = [arithmetic[row.model][str(row.resolution)]["layers"] for row in found.itertuples()]
@@ -75,7 +83,7 @@ def draw_roofline(material, title: str):
     return figure
 
 
-def ceiling_handles(peaks: dict) -> list:
+def ceiling_handles(peaks: Peaks) -> "list[Line2D]":
     """Explain the two kinds of ceilings, as far as this device has them."""
     from matplotlib.lines import Line2D
 
@@ -88,7 +96,7 @@ def ceiling_handles(peaks: dict) -> list:
     return handles
 
 
-def draw_ceilings(axes, peaks: dict, precisions: list[str], drawn: pd.DataFrame) -> None:
+def draw_ceilings(axes, peaks: Peaks, precisions: list[str], drawn: Table) -> None:
     """Draw the measured ceiling of each precision, that of the data sheet lighter, and write their rates."""
     ridges = [1000 * rate / peaks["copy_gb_s"] for rate in peaks["gemm_tflops"].values() if rate and peaks["copy_gb_s"]]
     low, high = min([drawn.intensity.min(), *ridges]) / 3, 2.5 * max([drawn.intensity.max(), *ridges])

@@ -31,7 +31,7 @@ GREY = "#555555"
 class Look(NamedTuple):
     """The look of one precision. strength: the share of a backend's colour that a bar has, the rest is white."""
 
-    linestyle: str | tuple
+    linestyle: str | tuple[int, tuple[float, float]]
     marker: str
     strength: float
 
