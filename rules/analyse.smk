@@ -34,7 +34,7 @@ rule aggregate:
         "Table of all cells"
     shell:
         # Not the names of the records: a thousand of them are too long for a command.
-        "{PYTHON} scripts.aggregate --axes {params.axes:q} --rounds {params.rounds} --weights {input.weights}"
+        "scripts/cold scripts.aggregate --axes {params.axes:q} --rounds {params.rounds} --weights {input.weights}"
         " --accuracy {input.accuracy} --flops {input.flops} --peaks {input.peaks} --reference {params.reference:q}"
         " --max-top1-loss {params.max_top1_loss} --csv {output.csv} --parquet {output.parquet}"
         " --rounds-csv {output.rounds} --summary {output.summary} > {log} 2>&1"
@@ -61,7 +61,7 @@ rule describe_run:
     message:
         "Description of the run"
     shell:
-        "{PYTHON} scripts.describe_run --summary {input.summary} --config {params.config:q} --output {output}"
+        "scripts/cold scripts.describe_run --summary {input.summary} --config {params.config:q} --output {output}"
         " > {log} 2>&1"
 
 
@@ -85,5 +85,5 @@ rule audit:
     message:
         "Arithmetic and physics of the table"
     shell:
-        "{PYTHON} scripts.audit --results {input.results} --summary {input.summary}"
+        "scripts/cold scripts.audit --results {input.results} --summary {input.summary}"
         " --reference {params.reference:q} --output {output} > {log} 2>&1"

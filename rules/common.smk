@@ -2,7 +2,7 @@
 import gc
 import inspect
 import json
-import shlex
+import os
 import sys
 from functools import cache
 from pathlib import Path
@@ -43,10 +43,8 @@ PREPROCESSING = environment.versions(("torch", "torchvision"))
 # The settings of a timing that every timing is given.
 TIMING_OPTIONS = ("warmup_runs", "timed_runs", "min_seconds", "max_seconds", "target_percent", "cpu_threads")
 PROGRESS = progress.Progress("artifacts/timings")
-# What runs a script: from the launcher, which has imported what is slow to import, or in a process of its own where there
-# is no launcher; and always in one, where nothing slow is imported.
-WARM = f"{shlex.quote(sys.executable)} -S -m speedgrid.launcher.client"
-PYTHON = f"{shlex.quote(sys.executable)} -m"
+# The interpreter that scripts/warm and scripts/cold run: this one, whatever comes first on the path.
+os.environ.update(SPEEDGRID_PYTHON=sys.executable)
 # Cells on the GPUs at once: loaded side by side, measured one at a time on each GPU (speedgrid.machine.gpus).
 GPUS = workflow.global_resources["gpu"].value if "gpu" in workflow.global_resources else 1
 LOADED = gpus.use(GPUS) if DEVICE == "cuda" else 1
@@ -106,7 +104,7 @@ def library_files(name):
 
 def image_code(wildcards):
     """Return the library files that the images depend on: an edit of one source is nothing to another."""
-    own = type(SOURCE).__module__.replace(".", "/") + ".py"
+    own = sources.file_of(type(SOURCE).__module__)
     return [*code("prepare_images"), own, *sources.closure(own)]
 
 

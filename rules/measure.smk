@@ -26,7 +26,7 @@ rule time_cell:
     message:
         "Timing {params.cell}, {wildcards.turn}{PROGRESS}"
     shell:
-        "{WARM} --record-death scripts.time_cell {params.cell} --turn {wildcards.turn} --device {params.device}"
+        "scripts/warm --record-death scripts.time_cell {params.cell} --turn {wildcards.turn} --device {params.device}"
         " --artifact {input.artifact} --build {input.build} --images {input.images}"
         " --logits {input.logits} --expected {input.expected} --options {params.options:q} --probes {params.probes} --output {output} > {log} 2>&1"
 
@@ -54,7 +54,7 @@ rule measure_accuracy:
     message:
         "Accuracy of {params.cell}"
     shell:
-        "{WARM} --record-death scripts.measure_accuracy {params.cell} --device {params.device}"
+        "scripts/warm --record-death scripts.measure_accuracy {params.cell} --device {params.device}"
         " --artifact {input.artifact} --build {input.build} --images {input.images} --answers {input.answers}"
         " --options {params.options:q} --output {output} > {log} 2>&1"
 
@@ -74,5 +74,5 @@ rule measure_peaks:
     message:
         "What this device can do at most: matrix products and copies"
     shell:
-        "{WARM} scripts.measure_peaks --device {params.device} --precisions {params.precisions} --output {output}"
+        "scripts/warm scripts.measure_peaks --device {params.device} --precisions {params.precisions} --output {output}"
         " > {log} 2>&1"

@@ -18,7 +18,7 @@ rule train_digits:
     message:
         "Training of {wildcards.model} on handwritten digits"
     shell:
-        "{WARM} scripts.train_digits --model {wildcards.model} --seed {params.seed} --device {params.device}"
+        "scripts/warm scripts.train_digits --model {wildcards.model} --seed {params.seed} --device {params.device}"
         " --output {output.weights} --description {output.description} > {log} 2>&1"
 
 
@@ -39,7 +39,7 @@ rule prepare_weights:
     message:
         "Weights of {wildcards.model} for {wildcards.resolution} x {wildcards.resolution}"
     shell:
-        "{WARM} scripts.prepare_weights --model {wildcards.model} --checkpoint {input.checkpoint} --seed {params.seed}"
+        "scripts/warm scripts.prepare_weights --model {wildcards.model} --checkpoint {input.checkpoint} --seed {params.seed}"
         " --trained {input.trained} --training {input.training}"
         " --resolution {wildcards.resolution} --output {output.weights} --description {output.description}"
         " > {log} 2>&1"
@@ -61,7 +61,7 @@ rule count_flops:
     message:
         "Floating-point operations of one image"
     shell:
-        "{WARM} scripts.count_flops --models {params.models} --resolutions {params.resolutions} --onnx {input.onnx}"
+        "scripts/warm scripts.count_flops --models {params.models} --resolutions {params.resolutions} --onnx {input.onnx}"
         " --output {output} > {log} 2>&1"
 
 
@@ -82,7 +82,7 @@ rule prepare_images:
     message:
         "Images for {wildcards.part} of {wildcards.resolution} x {wildcards.resolution}"
     shell:
-        "{WARM} scripts.prepare_images --source {params.source:q} --seed {params.seed} --part {wildcards.part}"
+        "scripts/warm scripts.prepare_images --source {params.source:q} --seed {params.seed} --part {wildcards.part}"
         " --resolution {wildcards.resolution} --most {params.most} --output {output.images}"
         " --description {output.description} > {log} 2>&1"
 
@@ -103,7 +103,7 @@ rule classify_images:
     message:
         "Answers of {wildcards.model} in float32 to the evaluation images"
     shell:
-        "{WARM} scripts.classify_images --model {wildcards.model} --weights {input.weights} --origin {input.origin}"
+        "scripts/warm scripts.classify_images --model {wildcards.model} --weights {input.weights} --origin {input.origin}"
         " --images {input.images} --about {input.about} --output {output} > {log} 2>&1"
 
 
@@ -125,7 +125,7 @@ rule compute_reference:
     message:
         "Right answers of {wildcards.model} in float64 for {wildcards.resolution} x {wildcards.resolution}"
     shell:
-        "{WARM} scripts.compute_reference --model {wildcards.model} --device {params.device} --weights {input.weights} --images {input.images}"
+        "scripts/warm scripts.compute_reference --model {wildcards.model} --device {params.device} --weights {input.weights} --images {input.images}"
         " --logits {output.logits} --expected {output.expected} > {log} 2>&1"
 
 
@@ -145,7 +145,7 @@ rule export_onnx:
     message:
         "ONNX export of {wildcards.model} in {wildcards.precision} at {wildcards.resolution} x {wildcards.resolution}"
     shell:
-        "{WARM} --keep export_onnx --record-death scripts.export_onnx --model {wildcards.model} --weights {input.weights} --precision {wildcards.precision}"
+        "scripts/warm --keep export_onnx --record-death scripts.export_onnx --model {wildcards.model} --weights {input.weights} --precision {wildcards.precision}"
         " --resolution {wildcards.resolution} --onnx {output.onnx} --description {output.description} > {log} 2>&1"
 
 
@@ -166,5 +166,5 @@ rule quantize_onnx:
     message:
         "int8 of {wildcards.model} at {wildcards.resolution} x {wildcards.resolution}"
     shell:
-        "{WARM} --record-death scripts.quantize_onnx --onnx {input.onnx} --calibration {input.calibration} --output {output.onnx}"
+        "scripts/warm --record-death scripts.quantize_onnx --onnx {input.onnx} --calibration {input.calibration} --output {output.onnx}"
         " --description {output.description} > {log} 2>&1"

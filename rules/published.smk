@@ -18,5 +18,5 @@ rule audit_published:
     message:
         "Arithmetic and physics of published tables"
     shell:
-        "{WARM} scripts.audit_published {params.published:q} --model {params.model} --flops {input.flops}"
+        "scripts/warm scripts.audit_published {params.published:q} --model {params.model} --flops {input.flops}"
         " --output {output} > {log} 2>&1"

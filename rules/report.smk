@@ -28,7 +28,7 @@ rule draw_plots:
     message:
         "Plots of {wildcards.model}"
     shell:
-        "{PYTHON} scripts.draw_plots --model {wildcards.model} --results {input.results} --rounds {input.rounds}"
+        "scripts/cold scripts.draw_plots --model {wildcards.model} --results {input.results} --rounds {input.rounds}"
         " --run {input.run} --flops {input.flops} --folder report/plots > {log} 2>&1"
 
 
@@ -60,7 +60,7 @@ rule render_pages:
     message:
         "Explorer and table of all cells"
     shell:
-        "{PYTHON} scripts.render_pages --results {input.results} --run {input.run}"
+        "scripts/cold scripts.render_pages --results {input.results} --run {input.run}"
         " --explorer {input.explorer} {output.explorer} --table {input.table} {output.table} > {log} 2>&1"
 
 
@@ -89,5 +89,5 @@ rule render_report:
     message:
         "Report"
     shell:
-        "{PYTHON} scripts.render_report --results {input.results} --run {input.run} --published {input.published}"
+        "scripts/cold scripts.render_report --results {input.results} --run {input.run} --published {input.published}"
         " --template {input.template} --output {output} > {log} 2>&1"

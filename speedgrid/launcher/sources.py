@@ -66,6 +66,12 @@ def files(name: str) -> tuple[str, ...]:
     return ()
 
 
+def file_of(module: str) -> str:
+    """Return the file of a module of the library by its dotted name. Raises ValueError if there is none."""
+    [path] = files(module)
+    return path
+
+
 def reached(path: str, name: str) -> str:
     """Return the source of what one function of a module reaches in it: itself, and every name that it uses there."""
     text = (ROOT / path).read_text(encoding="utf-8")
