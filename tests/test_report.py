@@ -354,8 +354,9 @@ def test_sections_on_several_models_name_theirs_and_compare_within_it(tmp_path):
 
 def test_an_unstable_cell_says_of_which_model_it_is_where_there_are_several(tmp_path):
     records = make_two_models()
-    records[-1] |= {"status": "unstable", "reason": "it wavers"}
-    assert "resnet50, ONNX Runtime fp16, 128 x 128 pixels, batch size 8: it wavers." in render(tmp_path, records)[0]
+    records[-1] = changed(records[-1], steady=False)
+    named = "resnet50, ONNX Runtime fp16, 128 x 128 pixels, batch size 8: its warm-up never became steady"
+    assert named in render(tmp_path, records)[0]
 
 
 def test_the_table_of_models_has_their_accuracy_where_it_was_measured(tmp_path):
