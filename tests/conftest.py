@@ -18,8 +18,16 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 # Files of tests that share one run of the workflow.
 OF_ONE_RUN = ("test_bad_input", "test_html", "test_smoke", "test_workflow")
+# Those that take minutes begin first, so that neither of two processes waits for the other at the end.
+LONGEST = ("test_several_models", *OF_ONE_RUN)
 
 
+def pytest_collection_modifyitems(items):
+    """Put the files that take longest first, and leave all others in their order."""
+    items.sort(key=lambda item: LONGEST.index(item.path.stem) if item.path.stem in LONGEST else len(LONGEST))
+
+
+@pytest.hookimpl(optionalhook=True)  # a machine with a GPU may lack pytest-xdist
 def pytest_xdist_make_scheduler(config, log):
     """Let pytest-xdist give a whole file to one process, and all files of one run to the same one."""
     from xdist.scheduler import LoadScopeScheduling

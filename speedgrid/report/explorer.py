@@ -18,6 +18,7 @@ import vl_convert
 from speedgrid.grid import AXES, nearest
 from speedgrid.report.html_page import render, title
 from speedgrid.report.plots import COLOURS
+from speedgrid.report.plots.style import LOOKS
 from speedgrid.table.columns import called, heading, interval
 from speedgrid.table.run import Description, Reference, Row, Table
 from speedgrid.text.language import _
@@ -25,15 +26,7 @@ from speedgrid.text.names import NAMES
 from speedgrid.text.status import OUTCOMES
 from speedgrid.text.words import number, with_interval
 
-# Those of speedgrid.report.plots, by the names that Vega gives them.
-SHAPES = {
-    "fp32": "circle",
-    "tf32": "square",
-    "fp16": "triangle-up",
-    "bf16": "diamond",
-    "int8": "triangle-down",
-    "fp8": "cross",
-}
+SHAPES = {precision: look.shape for precision, look in LOOKS.items()}
 FILTERS = (*AXES, "status")
 WANTED = {column: f"(only_{column} == null || datum.{column} == only_{column})" for column in FILTERS}
 CELL_WANTED = " && ".join(WANTED[axis] for axis in AXES)

@@ -29,20 +29,24 @@ GREY = "#555555"
 
 
 class Look(NamedTuple):
-    """The look of one precision. strength: the share of a backend's colour that a bar has, the rest is white."""
+    """The look of one precision. strength: the share of a backend's colour that a bar has, the rest is white.
+
+    shape: the marker by the name that Vega gives it.
+    """
 
     linestyle: str | tuple[int, tuple[float, float]]
     marker: str
     strength: float
+    shape: str
 
 
 LOOKS = {
-    "fp32": Look("-", "o", 1.0),
-    "tf32": Look("--", "s", 0.7),
-    "fp16": Look(":", "^", 0.45),
-    "bf16": Look("-.", "D", 0.25),
-    "int8": Look((0, (6, 1.5)), "v", 0.15),
-    "fp8": Look((0, (1, 3)), "P", 0.1),
+    "fp32": Look("-", "o", 1.0, "circle"),
+    "tf32": Look("--", "s", 0.7, "square"),
+    "fp16": Look(":", "^", 0.45, "triangle-up"),
+    "bf16": Look("-.", "D", 0.25, "diamond"),
+    "int8": Look((0, (6, 1.5)), "v", 0.15, "triangle-down"),
+    "fp8": Look((0, (1, 3)), "P", 0.1, "cross"),
 }
 # As arguments of a line.
 STYLES = {name: {"linestyle": look.linestyle, "marker": look.marker} for name, look in LOOKS.items()}
