@@ -1,6 +1,7 @@
 """Fixtures that several test files share; torchvision is imported once, in this process."""
 
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -14,6 +15,9 @@ RESOLUTION = 64
 # Threads of OpenMP that wait for each other sleep, also in the processes that tests start. Else they spin, and a
 # machine that has other work takes three times the processor's time. Read when torch is first imported.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+# A shell that runs the tests in its background has them ignore Ctrl-C, and all processes that they start and interrupt.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 # Files of tests that share one run of the workflow.
