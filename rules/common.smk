@@ -169,11 +169,16 @@ def artifact(wildcards):
     return {"artifact": compiled, "build": str(Path(compiled).with_suffix(".json"))}
 
 
+@cache
+def probes_of(turn, **axes):
+    """Return the probes that a timing measures, by what their modules say; Snakemake asks again and again."""
+    return probes.asked(grid.Cell.of(**axes), turn, DEVICE, config["timing"], CONTROL)
+
+
 @per_job
 def asked_probes(wildcards):
-    """Return the probes that a timing measures, by what their modules say."""
-    cell = grid.Cell.of(**wildcards)
-    return probes.asked(cell, wildcards.turn, DEVICE, config["timing"], CONTROL)
+    """Return the probes that a timing measures."""
+    return probes_of(**wildcards)
 
 
 def timing_options():
@@ -219,21 +224,26 @@ def probe_checksums(names):
     return own + [sources.checksum(path) for path in sorted(others - exempt("time_cell") - set(TIMING_CODE))]
 
 
-@per_job
-def timing_stale_when(wildcards):
-    """Return what makes a timing stale beside what it is asked and what every timing runs.
+@cache
+def stale_when(backend, names):
+    """Return what makes a timing of a backend with these probes stale, beside what it is asked and every timing runs.
 
     Versions, where requests are measured those of preprocessing too; the variant's settings; the format of records;
     the code of its backend and of its probes.
     """
-    names = tuple(asked_probes(wildcards))
     return [
-        f"{FINGERPRINTS[wildcards.backend]}{PREPROCESSING if 'request' in names else ''}",
-        json.dumps(backends.settings(wildcards.backend)),
+        f"{FINGERPRINTS[backend]}{PREPROCESSING if 'request' in names else ''}",
+        json.dumps(backends.settings(backend)),
         f"records of format {record.FORMAT}",
-        *backend_checksums(wildcards.backend),
+        *backend_checksums(backend),
         *probe_checksums(names),
     ]
+
+
+@per_job
+def timing_stale_when(wildcards):
+    """Return what makes a timing stale."""
+    return stale_when(wildcards.backend, tuple(asked_probes(wildcards)))
 
 
 @per_job
