@@ -38,6 +38,7 @@ COLUMNS = (
     "top1_loss",
     "agreement",
     "reason",
+    "caveats",
 )
 
 
