@@ -69,6 +69,7 @@ def test_what_the_workflow_imports_is_light():
     # What common.smk calls counts too: the configuration, and the fingerprint and code of each backend.
     calls = [
         "settings.complete({'device': 'cpu'})",
+        "probes.all_probes()",
         *(f"fingerprint(environment.describe('cpu'), {name!r})" for name in BACKENDS),
         "print(json.dumps(sorted(sys.modules)))",
     ]

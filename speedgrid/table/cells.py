@@ -137,7 +137,7 @@ def efficiency(result: Row, flop_per_image: int, peaks: Peaks) -> Row:
 
 
 def over(values: Iterable[float | None], how: Callable[[list[float]], Any] = np.median) -> float | None:
-    """Return one figure of those that are known, or None where none is."""
+    """Return the summary, a median by default, of the figures that are known, or None where none is."""
     present = [value for value in values if value is not None]
     return float(how(present)) if present else None
 

@@ -6,9 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from speedgrid.evidence.intervals import median_interval
 from speedgrid.measure import probes
-from speedgrid.measure.timing import collector_off
 from speedgrid.record import Record
 from speedgrid.text.column import HIGHER, NUMBER, RATE, Column
 from speedgrid.text.language import N_
@@ -42,6 +40,8 @@ def measure(session, context: probes.Context) -> dict[str, float]:
     """Return `ms` of a call, `runs` and `seconds` of a loop that never waits, between two CUDA events."""
     import torch
 
+    from speedgrid.measure.timing import collector_off
+
     asked = context.asked
     seconds = min(asked.min_seconds, asked.max_seconds)
     runs = max(FEWEST, int(seconds * 1000 / statistics.median(context.samples.host_ms)))
@@ -58,6 +58,8 @@ def measure(session, context: probes.Context) -> dict[str, float]:
 
 def columns(records: list[Record], row: dict[str, Any]) -> dict[str, float | None]:
     """Return throughput in images/s with its interval; of one round it has none."""
+    from speedgrid.evidence.intervals import median_interval  # scipy, which planning need not import
+
     loops = [np.array([one["ms"]]) for one in probes.seen(records, "back_to_back")]
     latency = (row["latency_ms"], row["latency_ms_low"], row["latency_ms_high"])
     call, low, high = median_interval(loops) if loops else latency

@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 
 from speedgrid.data.preprocessing import photograph_size, preprocess
 from speedgrid.launcher.outputs import one_line
-from speedgrid.measure import probes, timing
+from speedgrid.measure import probes
 from speedgrid.record import Record, Samples
 from speedgrid.text.column import LOWER, MS, NUMBER, Column
 from speedgrid.text.language import N_
@@ -161,6 +161,8 @@ def measure_steps(session, threads: int) -> dict[str, Any]:
 
 def take_turns(steps: dict[str, Steps]) -> dict[str, dict[str, list[float]]]:
     """Time one call of each, again and again, and return `host_ms` and `device_ms` of each by name."""
+    from speedgrid.measure import timing  # scipy, which planning need not import
+
     with timing.collector_off():
         one_turn(steps)
         turns: list[dict[str, Samples]] = []
@@ -178,6 +180,8 @@ def take_turns(steps: dict[str, Steps]) -> dict[str, dict[str, list[float]]]:
 
 def one_turn(steps: dict[str, Steps]) -> dict[str, Samples]:
     """Return the samples of one call of each by name."""
+    from speedgrid.measure import timing
+
     found = {}
     for name, one in steps.items():
         samples = Samples([])
