@@ -11,7 +11,6 @@ rule aggregate:
         flops="artifacts/flops.json",
         peaks="artifacts/peaks.json",
         hardware="config/hardware.yaml",
-        code=code("aggregate", "measure/probes"),
     output:
         csv=report(
             "artifacts/results.csv",
@@ -26,6 +25,7 @@ rule aggregate:
         "logs/aggregate.log",
     localrule: True
     params:
+        *code("aggregate", "measure/probes"),
         axes=json.dumps(AXES),
         rounds=config["timing"]["rounds"],
         reference=json.dumps(config["report"]["reference"]),
@@ -44,7 +44,6 @@ rule aggregate:
 rule describe_run:
     input:
         summary="artifacts/summary.json",
-        code=code("describe_run"),
     output:
         report(
             "artifacts/run.json",
@@ -56,6 +55,7 @@ rule describe_run:
         "logs/describe_run.log",
     localrule: True
     params:
+        *code("describe_run"),
         # A function, because the configuration has braces that are no wildcards.
         config=lambda _: json.dumps(config),
     message:
@@ -69,7 +69,6 @@ rule audit:
     input:
         results="artifacts/results.parquet",
         summary="artifacts/summary.json",
-        code=code("audit", "measure/probes"),
     output:
         report(
             "artifacts/audit.json",
@@ -81,6 +80,7 @@ rule audit:
         "logs/audit.log",
     localrule: True
     params:
+        *code("audit", "measure/probes"),
         reference=json.dumps(config["report"]["reference"]),
     message:
         "Arithmetic and physics of the table"

@@ -29,6 +29,8 @@ AXES = {"model": config["models"], **config["grid"][DEVICE]}
 CELLS = grid.cells(AXES)
 DATA = config["data"]["images"]
 SOURCE = data.open_source(DATA, config["model"]["seed"])
+# Images depend on the code of their own source: an edit of another is nothing to them.
+SOURCE_MODULE = type(SOURCE).__module__.removeprefix("speedgrid.").replace(".", "/")
 IMAGES = {"reference": data.REFERENCE, "calibration": data.CALIBRATION, "evaluation": config["accuracy"]["images"]}
 # Random images have no right answers; there is nothing to evaluate on them.
 EVALUATED = grid.evaluated_cells(AXES, config["accuracy"]["resolution"]) if DATA != "random" else []
@@ -87,9 +89,18 @@ UNAFFECTED = yaml.safe_load(Path("rules/unaffected.yaml").read_text(encoding="ut
 
 
 def code(rule, *more):
-    """Return the files of a rule's code: its script, all that this imports, and more; but for what unaffected.yaml says.
+    """Return the files of a rule's code, each with a checksum, for its params: an edit is named as the reason to run again.
 
-    Snakemake does not track what a script imports. more: modules and packages that the script names in other ways.
+    Snakemake does not track what a script imports; as inputs, these files would be looked at once for each of a thousand
+    jobs. As one list it would name all of them where one was edited.
+    """
+    return [sources.checksum(path) for path in code_files(rule, *more)]
+
+
+def code_files(rule, *more):
+    """Return a rule's script, all that this imports, and more: but for what unaffected.yaml says.
+
+    more: modules and packages that the script names in other ways.
     """
     named = [path for one in more for path in library_files(one)]
     found = {path for start in (f"scripts/{rule}.py", *named) for path in sources.closure(start)}
@@ -100,12 +111,6 @@ def library_files(name):
     """Return the file of a module of the library, or those of a package."""
     file = Path("speedgrid", f"{name}.py")
     return [str(file)] if file.exists() else sorted(str(path) for path in Path("speedgrid", name).glob("*.py"))
-
-
-def image_code(wildcards):
-    """Return the library files that the images depend on: an edit of one source is nothing to another."""
-    own = sources.file_of(type(SOURCE).__module__)
-    return [*code("prepare_images"), own, *sources.closure(own)]
 
 
 def own_checkpoint(wildcards):
@@ -196,23 +201,11 @@ def with_imports(path):
     return {path, *sources.closure(path)} - exempt("time_cell")
 
 
-TIMING_CODE = code("time_cell")
+TIMING_CODE = code_files("time_cell")
 # What a backend's numbers depend on; a thousand jobs ask for it.
 BACKEND_CODE = {
     name: sorted(with_imports(f"speedgrid/backends/{backends.VARIANTS[name].module}.py")) for name in AXES["backend"]
 }
-
-
-@per_job
-def backend_code(wildcards):
-    """Return the library files of a cell's backend: an edit makes no other cells stale."""
-    return BACKEND_CODE[wildcards.backend]
-
-
-@cache
-def backend_checksums(backend):
-    """Return a backend's files with checksums, as params: an edit is named as the reason to run again."""
-    return [sources.checksum(path) for path in BACKEND_CODE[backend] if path not in TIMING_CODE]
 
 
 @cache
@@ -235,7 +228,7 @@ def stale_when(backend, names):
         f"{FINGERPRINTS[backend]}{PREPROCESSING if 'request' in names else ''}",
         json.dumps(backends.settings(backend)),
         f"records of format {record.FORMAT}",
-        *backend_checksums(backend),
+        *(sources.checksum(path) for path in BACKEND_CODE[backend] if path not in TIMING_CODE),
         *probe_checksums(names),
     ]
 
@@ -248,5 +241,9 @@ def timing_stale_when(wildcards):
 
 @per_job
 def accuracy_stale_when(wildcards):
-    """Return what makes an evaluation stale: versions, and the settings of the variant."""
-    return [FINGERPRINTS[wildcards.backend], json.dumps(backends.settings(wildcards.backend))]
+    """Return what makes an evaluation stale: versions, the settings of the variant and the code of its backend."""
+    return [
+        FINGERPRINTS[wildcards.backend],
+        json.dumps(backends.settings(wildcards.backend)),
+        *map(sources.checksum, BACKEND_CODE[wildcards.backend]),
+    ]

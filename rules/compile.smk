@@ -5,7 +5,6 @@ rule compile_trt:
     input:
         weights="artifacts/weights/{model}-r{resolution}.pth",
         calibration=calibration_images,
-        code=code("compile_trt"),
     output:
         engine=COMPILED["torch_tensorrt"],
         build="artifacts/engines/{model}-{precision}-r{resolution}-b{batch_size}.json",
@@ -17,6 +16,7 @@ rule compile_trt:
     # single ones never are while there are engines to build.
     threads: 2
     params:
+        *code("compile_trt"),
         cell="{model}-torch_tensorrt-{precision}-r{resolution}-b{batch_size}",
         device=DEVICE,
         stale_when=FINGERPRINTS.get("torch_tensorrt"),
@@ -31,7 +31,6 @@ rule compile_tensorrt:
     input:
         onnx=onnx_file,
         description=onnx_description,
-        code=code("compile_tensorrt"),
     output:
         engine=COMPILED["tensorrt"],
         build="artifacts/tensorrt/{model}-{precision}-r{resolution}-b{batch_size}.json",
@@ -39,6 +38,7 @@ rule compile_tensorrt:
         "logs/compile_tensorrt/{model}-{precision}-r{resolution}-b{batch_size}.log",
     priority: 1
     params:
+        *code("compile_tensorrt"),
         cell="{model}-tensorrt-{precision}-r{resolution}-b{batch_size}",
         device=DEVICE,
         stale_when=FINGERPRINTS.get("tensorrt"),
@@ -53,7 +53,6 @@ rule compile_tensorrt:
 rule compile_inductor:
     input:
         weights="artifacts/weights/{model}-r{resolution}.pth",
-        code=code("compile_inductor"),
     output:
         package=COMPILED["inductor"],
         build=f"artifacts/inductor/{grid.Cell.PATTERN}.json",
@@ -61,6 +60,7 @@ rule compile_inductor:
         f"logs/compile_inductor/{grid.Cell.PATTERN}.log",
     priority: 1
     params:
+        *code("compile_inductor"),
         cell=grid.Cell.PATTERN,
         device=DEVICE,
         # Of the settings a package depends on its mode alone.

@@ -16,8 +16,7 @@ rule time_cell:
     resources:
         loaded=1,
     params:
-        # As inputs, these files would be looked at once for each of a thousand jobs.
-        *map(sources.checksum, TIMING_CODE),
+        *code("time_cell"),
         cell=grid.Cell.PATTERN,
         device=DEVICE,
         options=timing_options(),
@@ -37,8 +36,6 @@ rule measure_accuracy:
         unpack(artifact),
         images="artifacts/images/evaluation-r{resolution}.npy",
         answers="artifacts/references/classes-{model}-r{resolution}.json",
-        code=code("measure_accuracy"),
-        backend=backend_code,
     output:
         f"artifacts/accuracy/{grid.Cell.PATTERN}.json",
     log:
@@ -47,6 +44,7 @@ rule measure_accuracy:
     resources:
         loaded=1,
     params:
+        *code("measure_accuracy"),
         cell=grid.Cell.PATTERN,
         device=DEVICE,
         options=json.dumps({"cpu_threads": config["timing"]["cpu_threads"]}),
@@ -60,14 +58,13 @@ rule measure_accuracy:
 
 
 rule measure_peaks:
-    input:
-        code=code("measure_peaks"),
     output:
         "artifacts/peaks.json",
     log:
         "logs/measure_peaks.log",
     threads: workflow.cores if DEVICE == "cpu" else 1
     params:
+        *code("measure_peaks"),
         device=DEVICE,
         precisions=AXES["precision"],
         stale_when=fingerprint(MACHINE),

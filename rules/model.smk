@@ -2,8 +2,6 @@
 
 
 rule train_digits:
-    input:
-        code=code("train_digits"),
     output:
         weights="artifacts/weights/digits-{model}.pth",
         description="artifacts/weights/digits-{model}.json",
@@ -13,6 +11,7 @@ rule train_digits:
     priority: 3
     threads: 2
     params:
+        *code("train_digits"),
         seed=config["model"]["seed"],
         device=DEVICE,
     message:
@@ -27,7 +26,6 @@ rule prepare_weights:
         checkpoint=own_checkpoint,
         trained=trained_weights,
         training=training,
-        code=code("prepare_weights"),
     output:
         weights="artifacts/weights/{model}-r{resolution}.pth",
         description="artifacts/weights/{model}-r{resolution}.json",
@@ -35,6 +33,7 @@ rule prepare_weights:
         "logs/prepare_weights/{model}-r{resolution}.log",
     priority: 2
     params:
+        *code("prepare_weights"),
         seed=config["model"]["seed"],
     message:
         "Weights of {wildcards.model} for {wildcards.resolution} x {wildcards.resolution}"
@@ -50,12 +49,12 @@ rule count_flops:
         onnx=expand(
             "artifacts/onnx/{model}-fp32-r{resolution}.onnx", model=AXES["model"], resolution=AXES["resolution"]
         ),
-        code=code("count_flops"),
     output:
         "artifacts/flops.json",
     log:
         "logs/count_flops.log",
     params:
+        *code("count_flops"),
         models=AXES["model"],
         resolutions=AXES["resolution"],
     message:
@@ -68,7 +67,6 @@ rule count_flops:
 rule prepare_images:
     input:
         images=image_files,
-        code=image_code,
     output:
         images="artifacts/images/{part}-r{resolution}.npy",
         description="artifacts/images/{part}-r{resolution}.json",
@@ -76,6 +74,7 @@ rule prepare_images:
         "logs/prepare_images/{part}-r{resolution}.log",
     priority: 2
     params:
+        *code("prepare_images", SOURCE_MODULE),
         source=DATA,
         seed=config["model"]["seed"],
         most=lambda wildcards: IMAGES[wildcards.part],
@@ -93,13 +92,14 @@ rule classify_images:
         origin="artifacts/weights/{model}-r{resolution}.json",
         images="artifacts/images/evaluation-r{resolution}.npy",
         about="artifacts/images/evaluation-r{resolution}.json",
-        code=code("classify_images"),
     output:
         "artifacts/references/classes-{model}-r{resolution}.json",
     log:
         "logs/classify_images/{model}-r{resolution}.log",
     priority: 2
     threads: 2
+    params:
+        *code("classify_images"),
     message:
         "Answers of {wildcards.model} in float32 to the evaluation images"
     shell:
@@ -111,7 +111,6 @@ rule compute_reference:
     input:
         weights="artifacts/weights/{model}-r{resolution}.pth",
         images="artifacts/images/reference-r{resolution}.npy",
-        code=code("compute_reference"),
     output:
         logits="artifacts/references/logits-{model}-r{resolution}.npy",
         expected="artifacts/references/expected-{model}-r{resolution}.json",
@@ -121,6 +120,7 @@ rule compute_reference:
     priority: lambda wildcards: int(wildcards.resolution)
     threads: 2
     params:
+        *code("compute_reference"),
         device=DEVICE,
     message:
         "Right answers of {wildcards.model} in float64 for {wildcards.resolution} x {wildcards.resolution}"
@@ -132,7 +132,6 @@ rule compute_reference:
 rule export_onnx:
     input:
         weights="artifacts/weights/{model}-r{resolution}.pth",
-        code=code("export_onnx"),
     output:
         onnx="artifacts/onnx/{model}-{precision}-r{resolution}.onnx",
         description="artifacts/onnx/{model}-{precision}-r{resolution}.json",
@@ -141,6 +140,7 @@ rule export_onnx:
     wildcard_constraints:
         precision="fp32|fp16|bf16",  # as torch has it; int8 is made of fp32
     params:
+        *code("export_onnx"),
         stale_when=environment.versions(("torch", "onnx", "onnxscript")),
     message:
         "ONNX export of {wildcards.model} in {wildcards.precision} at {wildcards.resolution} x {wildcards.resolution}"
@@ -153,7 +153,6 @@ rule quantize_onnx:
     input:
         onnx="artifacts/onnx/{model}-fp32-r{resolution}.onnx",
         calibration="artifacts/images/calibration-r{resolution}.npy",
-        code=code("quantize_onnx"),
     output:
         onnx="artifacts/onnx/{model}-int8-r{resolution}.onnx",
         description="artifacts/onnx/{model}-int8-r{resolution}.json",
@@ -161,6 +160,7 @@ rule quantize_onnx:
         "logs/quantize_onnx/{model}-r{resolution}.log",
     threads: 2
     params:
+        *code("quantize_onnx"),
         # Weights have seven bits where the processor would saturate with eight.
         stale_when=[environment.versions(("onnxruntime-gpu", "onnxruntime", "onnx")), MACHINE["cpu"]],
     message:

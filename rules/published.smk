@@ -6,13 +6,13 @@ rule audit_published:
         tables=source.files(config["published"]),
         flops="artifacts/flops.json",
         hardware="config/hardware.yaml",
-        code=code("audit_published"),
     output:
         "artifacts/published.json",
     log:
         "logs/audit_published.log",
     localrule: True
     params:
+        *code("audit_published"),
         published=json.dumps(config["published"]),
         model=AXES["model"][0],
     message:

@@ -8,7 +8,6 @@ rule draw_plots:
         run="artifacts/run.json",
         flops="artifacts/flops.json",
         languages=LANGUAGES,
-        code=code("draw_plots", "report/plots"),
     output:
         **{
             name: report(
@@ -25,6 +24,8 @@ rule draw_plots:
     log:
         "logs/draw_plots/{model}.log",
     localrule: True
+    params:
+        *code("draw_plots", "report/plots"),
     message:
         "Plots of {wildcards.model}"
     shell:
@@ -40,7 +41,6 @@ rule render_pages:
         explorer="templates/explorer.html.j2",
         table="templates/results.html.j2",
         languages=LANGUAGES,
-        code=code("render_pages"),
     output:
         explorer=report(
             "report/explorer.html",
@@ -57,6 +57,8 @@ rule render_pages:
     log:
         "logs/render_pages.log",
     localrule: True
+    params:
+        *code("render_pages"),
     message:
         "Explorer and table of all cells"
     shell:
@@ -75,7 +77,6 @@ rule render_report:
         template="templates/report.md.j2",
         sections=sorted(str(path) for path in Path("templates/sections").glob("*.j2")),
         languages=LANGUAGES,
-        code=code("render_report", "measure/probes"),
     output:
         report(
             "report/report.md",
@@ -86,6 +87,8 @@ rule render_report:
     log:
         "logs/render_report.log",
     localrule: True
+    params:
+        *code("render_report", "measure/probes"),
     message:
         "Report"
     shell:
