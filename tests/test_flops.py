@@ -46,7 +46,7 @@ def small_vit(name, classes=10):
 
 def small_swin(name, classes=10):
     """Return torchvision's Swin transformer, whose windows shift, in a small size."""
-    return SwinTransformer([4, 4], 16, [2, 2], [2, 4], [4, 4], num_classes=classes).eval()
+    return SwinTransformer([4, 4], 16, [2, 1], [2, 4], [4, 4], num_classes=classes).eval()
 
 
 def exported(folder, name, state):

@@ -479,15 +479,6 @@ def test_no_rule_writes_into_the_users_weights(without_gpu):
     assert [path.name for path in (without_gpu.workflow / "weights").iterdir()] == ["README.md"]
 
 
-def test_snakemakes_linter_has_nothing_to_say(place):
-    outcome = Workflow.fresh(place).snakemake("--lint")
-    assert outcome.code == 0, outcome.log
-
-
-def test_the_rules_are_formatted():
-    run(BIN / "snakefmt", "--check", "Snakefile", "rules")
-
-
 def test_a_table_that_cannot_be_true_stops_the_report_with_the_row_and_the_arithmetic(tree):
     import pandas as pd
 
