@@ -1,6 +1,7 @@
 """The energy counter of a GPU, by a driver that is made up and a clock that moves only when told."""
 
 import contextlib
+import itertools
 import sys
 import time
 
@@ -124,51 +125,73 @@ def test_without_twenty_updates_in_five_seconds_there_is_no_mean_power(driver, c
 
 
 class Gpu:
-    """Takes 500 W while a call runs and 100 W else; its counter is updated every 10 ms, and asking takes 10 ms.
+    """A counter and a session: 500 W while a call of `call_ms` runs, 100 W else; an update every 10 ms of its clock."""
 
-    It stands in for a counter and for a session, whose calls take `call_ms` of real time.
-    """
-
-    def __init__(self, call_ms=1.0, updates=True):
-        self.call_ms, self.updates = call_ms, updates
-        self.started = self.updated = time.perf_counter()
-        self.busy = self.joules = 0.0
-        self.running_since = None
-        self.calls = 0
+    def __init__(self, clock, call_ms=1.0):
+        self.clock, self.call_ms = clock, call_ms
+        self.joules, self.calls = 0.0, 0
+        self.changes = []
 
     def read(self):
-        time.sleep(0.01)
-        now = time.perf_counter()
-        if self.updates and now - self.updated > 0.01:
-            running = now - self.running_since if self.running_since else 0.0
-            self.updated, self.joules = now, 100 * (now - self.started) + 400 * (self.busy + running)
         return self.joules
+
+    @contextlib.contextmanager
+    def watched(self, counter):
+        assert counter is self
+        yield self.changes
 
     @contextlib.contextmanager
     def active(self):
         yield self
 
+    def pass_time(self, ms, watts):
+        """Let some time pass, and see each update on the way."""
+        end = self.clock.ns + round(ms * 1e6)
+        while self.clock.ns < end:
+            update = (self.clock.ns // 10_000_000 + 1) * 10_000_000
+            step = min(update, end) - self.clock.ns
+            self.clock.ns += step
+            self.joules += watts * step / 1e9
+            if self.clock.ns == update:
+                self.changes.append((self.clock.perf_counter(), self.joules))
+
     def run(self):
-        self.running_since = time.perf_counter()
-        time.sleep(self.call_ms / 1000)
-        self.busy += time.perf_counter() - self.running_since
-        self.running_since = None
+        self.pass_time(self.call_ms, 500)
         self.calls += 1
 
     def synchronize(self):
-        pass
+        self.pass_time(self.call_ms / 4, 100)  # idle until the next calls are there
 
 
 @pytest.mark.parametrize("call_ms", [1.0, 7.3, 70.0])
-def test_energy_of_a_call_is_power_times_its_time_however_slow_a_reading_is(monkeypatch, call_ms):
-    monkeypatch.setattr(energy, "LEAST_SECONDS", 0.5)
-    gpu = Gpu(call_ms)
+def test_energy_of_a_call_is_power_times_its_time_idle_power_included(monkeypatch, call_ms):
+    monkeypatch.setattr(energy, "time", Clock())
+    gpu = Gpu(energy.time, call_ms)
+    monkeypatch.setattr(energy, "watched", gpu.watched)
     found = per_call(gpu, gpu, call_ms / 1000)
-    assert found["power_w"] == pytest.approx(500, rel=0.06)
-    assert found["joules_per_call"] == pytest.approx(500 * gpu.busy / gpu.calls, rel=0.06)
+    chunk = max(1, round(20 / call_ms))
+    busy, idle = chunk * call_ms, call_ms / 4
+    # Where the first and the last update fall within a call is at most two calls of some.
+    assert found["power_w"] == pytest.approx((500 * busy + 100 * idle) / (busy + idle), rel=0.03)
+    assert found["joules_per_call"] == pytest.approx((0.5 * busy + 0.1 * idle) / chunk, rel=0.03)
     assert found["updates"] >= 20
-    assert 0.5 <= found["seconds"] < 2
+    assert 1 <= found["seconds"] < 1.2
     assert 0 < found["calls"] < gpu.calls  # those before the first change do not count
+
+
+def test_each_change_of_a_counter_is_seen_by_a_thread_while_the_block_goes_on():
+    class Counter:
+        readings = itertools.count()  # each reading is another, so that a change is two of them
+
+        def read(self):
+            return next(self.readings)
+
+    with energy.watched(Counter()) as changes:
+        while len(changes) < 2:
+            time.sleep(0.001)
+    times, joules = zip(*changes[:2], strict=True)
+    assert joules == (1, 3)
+    assert times[0] < times[1] <= time.perf_counter()
 
 
 def test_calls_between_two_changes_are_counted_in_fractions():
@@ -177,14 +200,15 @@ def test_calls_between_two_changes_are_counted_in_fractions():
 
 
 def test_a_counter_that_is_not_updated_gives_nothing(monkeypatch):
-    monkeypatch.setattr(energy, "MOST_SECONDS", 0.2)
-    monkeypatch.setattr(energy, "CHANGE_SECONDS", 0.1)
-    gpu = Gpu(updates=False)
+    monkeypatch.setattr(energy, "time", Clock())
+    gpu = Gpu(energy.time)
+    monkeypatch.setattr(energy, "watched", lambda counter: contextlib.nullcontext([]))
     assert per_call(gpu, gpu, 0.001) is None
+    assert energy.time.perf_counter() < 5.1
 
 
 def test_a_session_on_a_gpu_without_a_counter_has_no_energy_and_does_not_run():
-    gpu = Gpu()
+    gpu = Gpu(Clock())
     assert per_call(gpu, EnergyCounter(None), 0.001) is None
     assert gpu.calls == 0
 
