@@ -4,6 +4,7 @@ import argparse
 
 from speedgrid.comparison import archive
 from speedgrid.comparison.load import ComparisonError
+from speedgrid.launcher.outputs import Unwritable
 
 parser = argparse.ArgumentParser(prog="python -m scripts.archive", description=__doc__)
 parser.add_argument("name", help=f"the file to write, without {archive.SUFFIX}")
@@ -11,5 +12,5 @@ parser.add_argument("--folder", default=".", help="where artifacts/ and report/ 
 asked = parser.parse_args()
 try:
     print(archive.write(asked.folder, asked.name))
-except (archive.ArchiveError, ComparisonError) as error:
+except (archive.ArchiveError, ComparisonError, Unwritable) as error:
     parser.exit(2, f"{error}\n")

@@ -11,11 +11,12 @@ parser.add_argument("--output", default="report/comparison.md", help="the report
 asked = parser.parse_args()
 
 from speedgrid.comparison import cells, load, report  # noqa: E402 - a second, which a usage error need not pay
+from speedgrid.launcher.outputs import Unwritable  # noqa: E402
 
 try:
     found = cells.compare(load.read(asked.a), load.read(asked.b), asked.threshold_percent / 100)
     written = report.write(found, asked.output)
-except load.ComparisonError as error:
+except (load.ComparisonError, Unwritable) as error:
     parser.exit(2, f"{error}\n")
 print(*report.summary(found), f"See {', '.join(map(str, written))}.", sep="\n")
 sys.exit(1 if len(found.regressions) else 0)

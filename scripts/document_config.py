@@ -8,13 +8,12 @@ from pathlib import Path
 
 from speedgrid import settings
 from speedgrid.backends import variants
+from speedgrid.launcher.outputs import write_text
 from speedgrid.table import columns
 
 readme = Path(sys.argv[1])
 for name, table in (("config", settings.document()), ("backends", variants.document())):
     begin, end = f"<!-- {name} table: make docs -->\n", f"<!-- end of {name} table -->\n"
-    before, rest = readme.read_text().split(begin)
-    readme.write_text(before + begin + table + end + rest.split(end)[1])
-columns_page = readme.parent / "docs" / "columns.md"
-columns_page.parent.mkdir(exist_ok=True)
-columns_page.write_text(columns.document())
+    before, rest = readme.read_text(encoding="utf-8").split(begin)
+    write_text(readme, before + begin + table + end + rest.split(end)[1])
+write_text(readme.parent / "docs" / "columns.md", columns.document())

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from speedgrid.launcher.outputs import write_text
 from speedgrid.report import explorer, results_page
 from speedgrid.text.language import speaking
 
@@ -18,4 +19,4 @@ asked = parser.parse_args()
 results, run = pd.read_parquet(asked.results), json.loads(asked.run.read_text(encoding="utf-8"))
 with speaking(run["config"]["report"]["language"]):
     for (template, page), made in ((asked.explorer, explorer), (asked.table, results_page)):
-        page.write_text(made.page(results, run, template), encoding="utf-8")
+        write_text(page, made.page(results, run, template))

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from speedgrid.launcher.outputs import write_text
 from speedgrid.report import markdown
 
 parser = argparse.ArgumentParser(description=__doc__)
@@ -14,4 +15,4 @@ for name in ("results", "run", "published", "template", "output"):
 asked = parser.parse_args()
 run, published = (json.loads(path.read_text(encoding="utf-8")) for path in (asked.run, asked.published))
 written = markdown.markdown(pd.read_parquet(asked.results), run, asked.template, published)
-asked.output.write_text(written, encoding="utf-8")
+write_text(asked.output, written)

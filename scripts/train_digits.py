@@ -4,7 +4,7 @@ import argparse
 
 import torch
 
-from speedgrid.launcher.outputs import write_json
+from speedgrid.launcher.outputs import replacing, write_json
 from speedgrid.machine import gpus
 from speedgrid.model import training
 from speedgrid.model.torchvision import WeightsError
@@ -19,5 +19,6 @@ try:
         module, description = training.train(asked.model, asked.seed, asked.device)
 except WeightsError as error:
     raise SystemExit(str(error)) from None
-torch.save(module.state_dict(), asked.output)
+with replacing(asked.output) as temporary:
+    torch.save(module.state_dict(), temporary)
 write_json(asked.description, description)

@@ -14,6 +14,7 @@ from typing import Any
 from speedgrid import backends
 from speedgrid.builders.attempt import Build, attempt
 from speedgrid.grid import Cell
+from speedgrid.launcher.outputs import replacing
 from speedgrid.machine.threads import shared_cores
 from speedgrid.precision import set_torch_math, torch_dtype
 
@@ -47,18 +48,19 @@ def compile_package(cell: Cell, device: str, weights: str, output: str, mode: st
     shape = (cell.batch_size, 3, cell.resolution, cell.resolution)
     example = torch.randn(shape, device=device, dtype=torch_dtype(cell.precision))
     example = example.to(memory_format=torch.channels_last)
-    with tempfile.TemporaryDirectory(dir=Path(output).parent, prefix=".inductor-") as folder, caches_in(folder):
+    with (
+        replacing(output) as temporary,
+        tempfile.TemporaryDirectory(dir=temporary.parent) as folder,
+        caches_in(folder),
+    ):
         asked = compiler_options(mode, device)
         if device == "cuda":
             find_cuda(folder)
         started = time.perf_counter()
         with torch.no_grad():
             program = torch.export.export(module, (example,), strict=False)
-            made = torch._inductor.aoti_compile_and_package(
-                program, package_path=str(Path(folder) / "package.pt2"), inductor_configs=dict(asked)
-            )
+            torch._inductor.aoti_compile_and_package(program, package_path=str(temporary), inductor_configs=dict(asked))
         build_seconds = time.perf_counter() - started
-        os.replace(made, output)
     return {
         "build_seconds": round(build_seconds, 3),
         "mode": mode,

@@ -10,7 +10,7 @@ import torch
 
 from speedgrid.data.sequence import images
 from speedgrid.evidence import snr
-from speedgrid.launcher.outputs import one_line, unmade
+from speedgrid.launcher.outputs import one_line, replacing, unmade
 from speedgrid.machine.threads import shared_cores
 from speedgrid.model import torchvision as models
 from speedgrid.precision import torch_dtype
@@ -56,25 +56,27 @@ def export(model: str, weights: str, precision: str, resolution: int, output: st
     module = models.fold_batch_norm(models.load(model, weights)).to(torch_dtype(precision))
     example = torch.from_numpy(images(SEED, resolution, 0, 2)).to(torch_dtype(precision))
     opset = OPSETS.get(precision, OPSET)
-    torch.onnx.export(
-        module,
-        (example,),
-        output,
-        dynamo=True,
-        opset_version=opset,
-        external_data=False,  # one file, which a checksum covers whole
-        input_names=["images"],
-        output_names=["logits"],
-        dynamic_shapes=({0: torch.export.Dim(BATCH, min=1, max=4096)},),
-        optimize=True,
-        verify=False,  # torch's own check only logs; the one below refuses
-    )
-    onnx.checker.check_model(output, full_check=True)
-    graph = onnx.load(output).graph
-    nodes: dict[str, int] = {}
-    for node in graph.node:
-        nodes[node.op_type] = nodes.get(node.op_type, 0) + 1
-    return {"opset": opset, "nodes": nodes, "snr_db": check(output, module, precision, resolution)}
+    with replacing(output) as temporary:
+        torch.onnx.export(
+            module,
+            (example,),
+            str(temporary),
+            dynamo=True,
+            opset_version=opset,
+            external_data=False,  # one file, which a checksum covers whole
+            input_names=["images"],
+            output_names=["logits"],
+            dynamic_shapes=({0: torch.export.Dim(BATCH, min=1, max=4096)},),
+            optimize=True,
+            verify=False,  # torch's own check only logs; the one below refuses
+        )
+        onnx.checker.check_model(str(temporary), full_check=True)
+        graph = onnx.load(str(temporary)).graph
+        nodes: dict[str, int] = {}
+        for node in graph.node:
+            nodes[node.op_type] = nodes.get(node.op_type, 0) + 1
+        snr_db = check(str(temporary), module, precision, resolution)
+    return {"opset": opset, "nodes": nodes, "snr_db": snr_db}
 
 
 def check(path: str, module, precision: str, resolution: int) -> float | None:

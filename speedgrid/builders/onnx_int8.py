@@ -11,7 +11,7 @@ import numpy as np
 import onnx
 
 from speedgrid.evidence.snr import snr_db
-from speedgrid.launcher.outputs import one_line, unmade
+from speedgrid.launcher.outputs import one_line, replacing, unmade
 
 # Pixels of one calibration call: as of four images at 224. Every activation of a call is in memory at once.
 CALL_PIXELS = 4 * 224**2
@@ -51,12 +51,12 @@ def quantize(source: str, images: np.ndarray, output: str) -> dict[str, Any]:
     if not Path(source).stat().st_size:
         raise ValueError(f"{source} is empty, because the model was not exported.")
     reader, started, narrow = Reader(images), time.perf_counter(), saturates()
-    with tempfile.TemporaryDirectory() as folder:
+    with replacing(output) as temporary, tempfile.TemporaryDirectory() as folder:
         prepared = str(Path(folder, "prepared.onnx"))
         quant_pre_process(source, prepared, skip_symbolic_shape=True)
         quantize_static(
             prepared,
-            output,
+            str(temporary),
             reader,
             quant_format=QuantFormat.QDQ,
             per_channel=True,

@@ -8,6 +8,7 @@ from pathlib import Path
 from speedgrid.backends import tensorrt_api
 from speedgrid.builders.attempt import Build, attempt
 from speedgrid.grid import Cell
+from speedgrid.launcher.outputs import replacing, unmade
 
 
 def build(cell: Cell, device: str, onnx: str, description: str, output: str) -> Build:
@@ -17,8 +18,7 @@ def build(cell: Cell, device: str, onnx: str, description: str, output: str) -> 
     """
     exported = json.loads(Path(description).read_text())
     if exported["status"] != "ok":
-        Path(output).write_bytes(b"")
-        return {"status": exported["status"], "reason": exported["reason"], "build_seconds": None}
+        return unmade(output, exported["reason"], exported["status"]) | {"build_seconds": None}
     # Full TensorRT times kernels while it builds; TensorRT-RTX does not.
     alone = tensorrt_api.package() == "tensorrt"
     return attempt(cell, device, output, lambda: build_engine(cell, onnx, output), alone)
@@ -46,7 +46,8 @@ def build_engine(cell: Cell, onnx: str, output: str) -> Build:
     config.add_optimization_profile(profile)
     engine = bytes(tensorrt_api.must(builder.build_serialized_network(network, config), log, f"build from {onnx}"))
     build_seconds = time.perf_counter() - started
-    Path(output).write_bytes(engine)
+    with replacing(output) as temporary:
+        temporary.write_bytes(engine)
     return {
         "build_seconds": round(build_seconds, 3),
         "network_layers": network.num_layers,

@@ -1,5 +1,6 @@
 """Compile a Torch-TensorRT engine of one static shape and save it, so that a second run compiles nothing."""
 
+import shutil
 import time
 from hashlib import sha256
 from pathlib import Path
@@ -10,6 +11,7 @@ from speedgrid.builders import modelopt as calibrated
 from speedgrid.builders.attempt import Build, attempt
 from speedgrid.data import arrays
 from speedgrid.grid import Cell
+from speedgrid.launcher.outputs import replacing
 from speedgrid.machine import environment
 from speedgrid.machine.threads import shared_cores
 from speedgrid.precision import QUANTISED, torch_dtype
@@ -59,7 +61,10 @@ def compile_engine(
     dtype = next(module.parameters()).dtype
     example = torch.randn(cell.batch_size, 3, cell.resolution, cell.resolution, device="cuda", dtype=dtype)
     started = time.perf_counter()
-    with torch.no_grad(), calibrated.exporting(cell.precision):
+    # A copy, which takes the place of the shared one when it is whole: other builds read that meanwhile.
+    with replacing(timing_cache) as cache, torch.no_grad(), calibrated.exporting(cell.precision):
+        if Path(timing_cache).exists():
+            shutil.copyfile(timing_cache, cache)
         program = torch.export.export(module, (example,), strict=False)
         compiled = torch_tensorrt.dynamo.compile(
             program,
@@ -67,7 +72,7 @@ def compile_engine(
             min_block_size=1,
             disable_tf32=cell.precision == "fp32",
             num_avg_timing_iters=8,
-            timing_cache_path=timing_cache,
+            timing_cache_path=str(cache),
             cache_built_engines=False,
             reuse_cached_engines=False,
         )
@@ -75,7 +80,8 @@ def compile_engine(
     whole = calls(program.graph)
     del program
     description = describe(compiled, whole, cell.precision)
-    torch_tensorrt.save(compiled, output, output_format="torchscript", arg_inputs=[example])
+    with replacing(output) as temporary:
+        torch_tensorrt.save(compiled, str(temporary), output_format="torchscript", arg_inputs=[example])
     size = round(Path(output).stat().st_size / 1e6, 3)
     return {"build_seconds": round(build_seconds, 3), **description, **costs, "engine_mb": size}
 

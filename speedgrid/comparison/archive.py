@@ -4,14 +4,13 @@ The archive is a ZIP file with the paths of a working folder, so that unpacked i
 without unpacking.
 """
 
-import os
-import tempfile
 import zipfile
 from pathlib import Path
 
 import yaml
 
 from speedgrid.comparison import load
+from speedgrid.launcher.outputs import PART, replacing
 
 SUFFIX = ".speedgrid.zip"
 # Of artifacts/, what cannot be made again; engines, weights and ONNX files can, and are large.
@@ -38,17 +37,10 @@ def write(folder: str | Path, name: str) -> Path:
     files = [artifacts / one for one in KEPT if (artifacts / one).is_file()]
     for kind in ("timings", "accuracy"):
         files += sorted(one for one in (artifacts / kind).glob("*.json") if not one.name.startswith("."))
-    files += sorted(one for one in (folder / "report").rglob("*") if one.is_file() and not one.is_symlink())
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
-            archive.writestr("config.yaml", yaml.safe_dump(run["config"], sort_keys=False))
-            for one in files:
-                archive.write(one, one.relative_to(folder))
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise
+    report = (one for one in (folder / "report").rglob("*") if one.is_file() and not one.is_symlink())
+    files += sorted(one for one in report if not one.parent.name.endswith(PART))  # left half written by a kill
+    with replacing(path) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("config.yaml", yaml.safe_dump(run["config"], sort_keys=False))
+        for one in files:
+            archive.write(one, one.relative_to(folder))
     return path

@@ -6,6 +6,7 @@ import numpy as np
 
 from speedgrid.comparison import verdicts
 from speedgrid.comparison.cells import Comparison
+from speedgrid.launcher.outputs import replacing
 from speedgrid.text.language import _
 
 # Okabe and Ito's colours, which people with any colour vision tell apart (https://jfly.uni-koeln.de/color/).
@@ -47,7 +48,8 @@ def draw(comparison: Comparison, path: Path) -> list[Path]:
         found = []
         for suffix, options in (("svg", {"metadata": {"Date": None}}), ("png", {"dpi": 160})):
             found.append(path.with_name(f"{path.name}.{suffix}"))
-            figure.savefig(found[-1], **options)
+            with replacing(found[-1]) as temporary:
+                figure.savefig(temporary, **options)
         pyplot.close(figure)
     return found
 

@@ -8,6 +8,7 @@ from speedgrid import ROOT
 from speedgrid.comparison import differences, plot, verdicts
 from speedgrid.comparison.cells import NOT_COMPARED, ONLY_A, ONLY_B, Comparison
 from speedgrid.comparison.load import ComparisonError
+from speedgrid.launcher.outputs import write_text
 from speedgrid.table.run import Controls
 from speedgrid.text.language import SOURCE, _, ngettext, speaking
 from speedgrid.text.templates import jinja
@@ -26,12 +27,11 @@ def write(comparison: Comparison, output: str | Path) -> list[Path]:
         raise ComparisonError(
             f"the output is {output}; its name must end in .md, and its table and plot lie beside it."
         )
-    output.parent.mkdir(parents=True, exist_ok=True)
     table = output.with_suffix(".csv")
-    comparison.cells.to_csv(table, index=False)
+    write_text(table, comparison.cells.to_csv(index=False))
     with speaking(comparison.b.run["config"]["report"].get("language", SOURCE)):
         plots = plot.draw(comparison, output.with_suffix(""))
-        output.write_text(markdown(comparison, table.name, plots[-1].name if plots else None))
+        write_text(output, markdown(comparison, table.name, plots[-1].name if plots else None))
     return [output, table, *plots]
 
 

@@ -18,6 +18,7 @@ Importing this package imports neither torch nor scikit-learn: a configuration i
 from pathlib import Path
 
 from speedgrid.data.source import CALIBRATION, PARTS, REFERENCE, DataError, Images
+from speedgrid.launcher.outputs import replacing
 
 __all__ = ["CALIBRATION", "PARTS", "REFERENCE", "DataError", "open_source", "prepare"]
 
@@ -46,16 +47,18 @@ def open_source(images: str, seed: int):
 def prepare(source, part: str, resolution: int, most: int, output: str | Path) -> Images:
     """Write the first `most` images of a part to `output` (.npy) and return their description.
 
-    They are written through memory that is mapped to the file, a few at a time.
+    They are made and written a few at a time. Raises speedgrid.launcher.outputs.Unwritable for a full disk, which
+    memory mapped to the file would be killed by.
     """
     import numpy as np
 
     count = source.size(part, most)
     shape = (count, 3, resolution, resolution)
-    file = np.lib.format.open_memmap(output, mode="w+", dtype=np.float32, shape=shape)
-    for start in range(0, count, CHUNK):
-        size = min(CHUNK, count - start)
-        file[start : start + size] = source.images(part, resolution, start, size)
-    file.flush()
+    head = {"descr": np.lib.format.dtype_to_descr(np.dtype(np.float32)), "fortran_order": False, "shape": shape}
+    with replacing(output) as temporary, temporary.open("wb") as file:
+        np.lib.format.write_array_header_1_0(file, head)
+        for start in range(0, count, CHUNK):
+            made = source.images(part, resolution, start, min(CHUNK, count - start))
+            file.write(np.ascontiguousarray(made, dtype=np.float32).data)
     described: Images = source.describe()
     return {"part": part, "count": count, "resolution": resolution, "labels": source.labels(part, count), **described}

@@ -51,11 +51,12 @@ def prepare(model: str, weights: str, images: str, logits: str, expected: str, d
     device: of the sessions that are compared with them; see `images_for`.
     """
     from speedgrid.evidence import rounding
-    from speedgrid.launcher.outputs import write_json
+    from speedgrid.launcher.outputs import replacing, write_json
 
     made = arrays.read(images)
     made = np.array(made[: min(len(made), images_for(model, made.shape[-1], device))])
     answers = compute(model, weights, made)
-    np.save(logits, answers)
+    with replacing(logits) as temporary:
+        np.save(temporary, answers)
     count = rounding.images_for(model, made.shape[-1])
     write_json(expected, rounding.expected(model, weights, made[:count], answers[:count]))

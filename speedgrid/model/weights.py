@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 
 from speedgrid.data.digits import Digits
-from speedgrid.launcher.outputs import one_line
+from speedgrid.launcher.outputs import one_line, replacing
 from speedgrid.machine.threads import shared_cores
 from speedgrid.model import torchvision as models
 from speedgrid.model.described import Origin
@@ -42,7 +42,8 @@ def prepare(
             f"config key grid.<device>.resolution has {resolution}, at which {model} does not run ({one_line(error)}); "
             f"with {model} in models it must {wanted(model)}."
         ) from error
-    torch.save(module.state_dict(), output)
+    with replacing(output) as temporary:
+        torch.save(module.state_dict(), temporary)
     return {
         "model": model,
         "resolution": resolution,

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import cast
 
 from speedgrid import ROOT, settings
+from speedgrid.launcher.outputs import write_text
 from speedgrid.model.described import Origin
 from speedgrid.published.verdict import audit_all
 from speedgrid.report import explorer, plots, results_page
@@ -43,9 +44,9 @@ def redraw(results: str | Path, output: str | Path) -> Path:
     for model in run["config"]["models"]:
         plots.draw_all(whole.of(model), output / "plots")
     with speaking(run["config"]["report"]["language"]):
-        (output / "explorer.html").write_text(explorer.page(table, run, TEMPLATES / "explorer.html.j2"))
-        (output / "results.html").write_text(results_page.page(table, run, TEMPLATES / "results.html.j2"))
+        write_text(output / "explorer.html", explorer.page(table, run, TEMPLATES / "explorer.html.j2"))
+        write_text(output / "results.html", results_page.page(table, run, TEMPLATES / "results.html.j2"))
     written = output / "report.md"
     published = audit_all(run["config"]["published"], run["config"]["models"][0], material.arithmetic)
-    written.write_text(report.markdown(table, run, TEMPLATES / "report.md.j2", published))
+    write_text(written, report.markdown(table, run, TEMPLATES / "report.md.j2", published))
     return written

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, cast
 from speedgrid import record
 from speedgrid.evidence.evaluation import Evaluation
 from speedgrid.grid import Cell
-from speedgrid.launcher.outputs import write_json
+from speedgrid.launcher.outputs import write_json, write_text
 from speedgrid.machine.data_sheet import DataSheet, Measured, Peaks, Rates, data_sheet
 from speedgrid.model.described import Arithmetic, Counted, Origin
 from speedgrid.record import Record
@@ -59,8 +59,8 @@ class Finished(NamedTuple):
 
     def write(self, results: Path, timings: Path, summary: Path) -> None:
         """Write the tables as CSV and the summary as JSON."""
-        self.table.to_csv(results, index=False, float_format="%.10g")
-        self.timings.to_csv(timings, index=False, float_format="%.7g")
+        write_text(results, self.table.to_csv(index=False, float_format="%.10g"))
+        write_text(timings, self.timings.to_csv(index=False, float_format="%.7g"))
         write_json(summary, dict(self.summary))
 
 

@@ -10,6 +10,7 @@ from functools import cache
 from io import BytesIO
 
 from speedgrid import ROOT
+from speedgrid.launcher.outputs import replacing
 
 FOLDER = ROOT / "languages"
 # English needs no catalogue: its sentences are the keys of the others.
@@ -72,7 +73,7 @@ def update(code: str) -> int:
     known.update(extract(), no_fuzzy_matching=True)
     known.creation_date, known.header_comment = created, "# Texts of speedgrid: python -m scripts.update_language"
     known.obsolete.clear()
-    with (FOLDER / f"{code}.po").open("wb") as file:
+    with replacing(FOLDER / f"{code}.po") as temporary, temporary.open("wb") as file:
         write_po(file, known, omit_header=False, include_lineno=False, width=120, sort_by_file=True)
     return sum(not all(forms(message)) for message in known if message.id)
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from speedgrid.grid import Config
+from speedgrid.launcher.outputs import replacing, write_text
 from speedgrid.report.plots.style import COLOURS, SETTINGS, STYLES
 from speedgrid.text.language import N_, _, speaking
 
@@ -99,9 +100,10 @@ def draw_all(material, folder: str | Path) -> None:
         with matplotlib.rc_context(SETTINGS), speaking(material.run["config"]["report"]["language"]):
             figure = plot.draw(material, ("" if plot.of_run else prefix) + _(title))
             path = Path(folder) / f"{material.model}-{name}.svg"
-            for suffix, options in ((".svg", {"metadata": {"Date": None}}), (".png", {"dpi": 160})):
-                figure.savefig(path.with_suffix(suffix), **options)
-        shorten(path)
+            with replacing(path) as temporary:
+                for suffix, options in ((".svg", {"metadata": {"Date": None}}), (".png", {"dpi": 160})):
+                    figure.savefig(temporary.with_suffix(suffix), **options)
+                shorten(temporary)
         pyplot.close(figure)
 
 
@@ -111,4 +113,5 @@ def shorten(path: Path) -> None:
     def attribute(found: re.Match[str]) -> str:
         return re.sub(r"\d+\.\d{3,}", lambda one: f"{float(one[0]):.2f}".rstrip("0").rstrip("."), found[0])
 
-    path.write_text(re.sub(r'\b(?:d|points|transform|x|y|width|height)="[^"]*"', attribute, path.read_text()))
+    text = path.read_text(encoding="utf-8")
+    write_text(path, re.sub(r'\b(?:d|points|transform|x|y|width|height)="[^"]*"', attribute, text))
