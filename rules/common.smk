@@ -14,7 +14,7 @@ from speedgrid.backends.fingerprint import fingerprint
 from speedgrid.machine import environment
 from speedgrid.machine import gpus
 from speedgrid.report import plots
-from speedgrid.launcher import progress
+from speedgrid.launcher import guard, outputs, progress
 from speedgrid.launcher import server, sources
 from speedgrid.measure import probes
 from speedgrid.published import source

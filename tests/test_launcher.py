@@ -4,185 +4,19 @@ import contextlib
 import os
 import signal
 import socket
-import stat
 import subprocess
 import sys
-import tempfile
-import time
 from pathlib import Path
 
 import pytest
+from launchers import MODULES, alive, children, state, wait_for
 from processes import run
 
 from speedgrid.launcher import ADDRESS_VARIABLE, server
+from speedgrid.launcher.protocol import bound_to
 
-ROOT = Path(__file__).parent.parent
+pytest_plugins = ["launchers"]
 pytestmark = pytest.mark.skipif(not hasattr(os, "pidfd_open"), reason="the launcher needs Linux")
-
-
-STARTER = """
-import os, sys
-from speedgrid.launcher import ADDRESS_VARIABLE, server
-process = server.start(sys.argv[1:])
-print(process.pid, os.environ[ADDRESS_VARIABLE], flush=True)
-sys.stdin.read()
-"""
-# Modules in the folder where the launcher and its clients run.
-MODULES = {
-    "parent": "import os; print(os.getppid())",
-    "speak": """
-import os, subprocess, sys
-print("printed", *sys.argv[1:], flush=True)
-os.write(1, b"written\\n")
-subprocess.run(["echo", "echoed"], check=True)
-print("complained", file=sys.stderr)
-print(os.environ["MARK"], os.getcwd())
-""",
-    "end": "import sys; exec(sys.argv[1])",
-    "death": """
-import os, signal, sys
-if "--died" in sys.argv:
-    print("told:", sys.argv[sys.argv.index("--died") + 1])
-else:
-    print("tried", flush=True)
-    os.kill(os.getpid(), getattr(signal, sys.argv[1]))
-""",
-    "crowded": """
-import sys
-print(*sys.argv[1:], flush=True)
-sys.exit(0 if "--alone" in sys.argv else 75)
-""",
-    "state": "number = 0",
-    "count": "import os, state; state.number += 1; print(state.number, os.getppid())",
-    "noted": "import os; open('imports', 'a').write(f'{os.getpid()}\\n')",
-    "use_noted": "import noted",
-    "wait": """
-import os, sys, time
-temporary = sys.argv[1] + ".part"
-with open(temporary, "w") as file:
-    file.write(str(os.getpid()))
-os.rename(temporary, sys.argv[1])
-time.sleep(600)
-""",
-    "meet": """
-import sys, time
-from pathlib import Path
-mine, other = map(Path, sys.argv[1:])
-mine.touch()
-end = time.monotonic() + 60
-while not other.exists():
-    if time.monotonic() > end:
-        sys.exit("nobody came")
-    time.sleep(0.01)
-""",
-    "slow": "import time; from pathlib import Path; Path('importing').touch(); time.sleep(600)",
-    "broken": "raise OSError('libcudart.so.99: cannot open shared object file')",
-}
-
-
-def wait_for(condition, seconds=60):
-    """Return the first true value of `condition()`; fail after some seconds."""
-    end = time.monotonic() + seconds
-    while not (value := condition()):
-        assert time.monotonic() < end, "waited in vain"
-        time.sleep(0.01)
-    return value
-
-
-def state(pid):
-    """Return the letter that /proc has for the state of a process; Z, as of one that has ended, if there is none."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except OSError:
-        return "Z"
-
-
-def alive(pid):
-    """Tell if a process runs; one that has ended and waits to be reaped does not."""
-    return state(pid) not in "ZX"
-
-
-def children(pid):
-    """Return the processes that a process has forked and that still run."""
-    listed = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    return [int(one) for one in listed if alive(int(one))]
-
-
-class Launcher:
-    """A launcher in a process of its own, as a workflow has it, with clients to talk to it."""
-
-    def __init__(self, folder, preload):
-        self.folder = folder
-        left_out = {ADDRESS_VARIABLE, "PYTHONUNBUFFERED"}  # buffered output is what a user has
-        self.environment = {name: value for name, value in os.environ.items() if name not in left_out}
-        self.environment |= {"PYTHONPATH": str(ROOT), "TMPDIR": str(folder), "MARK": "marked"}
-        for name, text in MODULES.items():
-            (folder / f"{name}.py").write_text(text)
-        self.starter = subprocess.Popen(
-            [sys.executable, "-c", STARTER, *preload],
-            cwd=folder,
-            env=self.environment,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        pid, self.address = self.starter.stdout.readline().split()
-        self.pid = int(pid)
-        self.environment[ADDRESS_VARIABLE] = self.address
-
-    def begin(self, *arguments, **options):
-        """Start a client."""
-        command = [sys.executable, "-S", "-m", "speedgrid.launcher.client", *arguments]
-        settings = {"cwd": self.folder, "env": self.environment, "text": True}
-        settings |= {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-        return subprocess.Popen(command, **settings | options)
-
-    def run(self, *arguments):
-        """Run a client to its end, with its output in files as in a workflow; return (exit code, output, errors)."""
-        with tempfile.TemporaryFile("w+") as output, tempfile.TemporaryFile("w+") as errors:
-            code = self.begin(*arguments, stdout=output, stderr=errors).wait(120)
-            output.seek(0)
-            errors.seek(0)
-            return code, output.read(), errors.read()
-
-    def wait_for_pid(self, name):
-        """Return the process id that the script `wait` writes to a file, and remove the file."""
-        file = self.folder / name
-        wait_for(file.exists)
-        pid = int(file.read_text())
-        file.unlink()
-        return pid
-
-    def is_warm(self):
-        """Tell if a script runs in a fork of this server."""
-        return self.run("parent")[1] == f"{self.pid}\n"
-
-    def close(self):
-        """End the starter, and with it everything else."""
-        self.starter.kill()
-        self.starter.communicate()
-        wait_for(lambda: not alive(self.pid))
-
-
-@pytest.fixture
-def folder():
-    """Return a temporary folder with a short name, because a socket's path has at most 107 characters."""
-    with tempfile.TemporaryDirectory(prefix="sg-") as name:
-        yield Path(name)
-
-
-@pytest.fixture
-def launch(folder):
-    """Return a function that starts a launcher with modules to preload."""
-    started = []
-
-    def start(*preload):
-        started.append(Launcher(folder, preload))
-        return started[-1]
-
-    yield start
-    for one in started:
-        one.close()
 
 
 def test_a_script_runs_in_a_fork_and_all_of_its_output_reaches_the_clients_own(launch):
@@ -227,7 +61,7 @@ def test_a_signal_that_kills_a_script_is_told_by_exit_code_and_to_the_script_its
     assert launcher.run("--record-death", "end", "sys.exit(3)")[0] == 3
 
 
-@pytest.mark.parametrize("address", [None, "", "nothing/here", "parent.py", "left-behind"])
+@pytest.mark.parametrize("address", [None, "", "nothing/here", "@nothing-here", "parent.py", "left-behind"])
 def test_without_a_launcher_the_script_runs_in_a_fresh_process(launch, address):
     launcher = launch()
     with socket.socket(socket.AF_UNIX) as listener:
@@ -320,7 +154,7 @@ def test_a_client_that_is_killed_takes_its_script_along(launch):
 
 
 @pytest.mark.parametrize("keep", [[], ["--keep", "builds"]], ids=["fork", "kept"])
-def test_the_launcher_ends_with_its_starter_with_its_scripts_and_removes_its_folder(launch, keep):
+def test_the_launcher_ends_with_its_starter_with_its_scripts_and_leaves_nothing(launch, keep):
     launcher = launch()
     client = launcher.begin(*keep, "wait", "pid")
     child = launcher.wait_for_pid("pid")
@@ -331,7 +165,7 @@ def test_the_launcher_ends_with_its_starter_with_its_scripts_and_removes_its_fol
     wait_for(lambda: not alive(launcher.pid) and not alive(child))
     client.kill()
     client.communicate()
-    assert not Path(launcher.address).parent.exists()
+    assert {one.name for one in launcher.folder.iterdir()} <= {"__pycache__", *(f"{name}.py" for name in MODULES)}
 
 
 def test_a_launcher_that_is_killed_takes_its_scripts_along_and_its_clients_go_on_alone(launch):
@@ -345,12 +179,6 @@ def test_a_launcher_that_is_killed_takes_its_scripts_along_and_its_clients_go_on
     assert client.returncode == 130
 
 
-def test_only_its_user_can_reach_the_launcher(launch):
-    address = Path(launch().address)
-    assert stat.S_IMODE(address.parent.stat().st_mode) == 0o700
-    assert stat.S_IMODE(address.stat().st_mode) == 0o600
-
-
 def test_ctrl_c_at_the_terminal_does_not_end_the_launcher_before_its_starter(launch):
     launcher = launch()
     assert launcher.is_warm()
@@ -361,7 +189,7 @@ def test_ctrl_c_at_the_terminal_does_not_end_the_launcher_before_its_starter(lau
 def test_a_client_that_leaves_without_a_word_does_not_end_the_launcher(launch):
     launcher = launch()
     with socket.socket(socket.AF_UNIX) as connection:
-        connection.connect(launcher.address)
+        connection.connect(bound_to(launcher.address))
     assert launcher.is_warm()
 
 
@@ -434,17 +262,7 @@ def test_a_kept_process_lets_go_of_its_clients_output(launch):
 def test_the_launcher_can_be_reached_as_soon_as_it_is_started(launch):
     launcher = launch()
     with socket.socket(socket.AF_UNIX) as connection:
-        connection.connect(launcher.address)
-
-
-def test_where_the_folder_of_temporary_files_has_a_long_name_there_is_no_launcher(monkeypatch, folder):
-    long = folder / ("long" * 25)
-    long.mkdir()
-    monkeypatch.setattr(tempfile, "tempdir", str(long))
-    monkeypatch.delenv(ADDRESS_VARIABLE, raising=False)
-    assert server.start([]) is None
-    assert ADDRESS_VARIABLE not in os.environ
-    assert list(long.iterdir()) == []
+        connection.connect(bound_to(launcher.address))
 
 
 def test_where_the_system_has_no_pidfd_there_is_no_launcher(monkeypatch):

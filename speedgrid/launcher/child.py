@@ -6,7 +6,7 @@ import socket
 import sys
 import traceback
 
-from speedgrid.launcher.protocol import TYPE_CHECKING, answer, receive
+from speedgrid.launcher.protocol import TYPE_CHECKING, Incoming, answer
 
 if TYPE_CHECKING:
     from speedgrid.launcher.protocol import Request
@@ -22,16 +22,18 @@ def serve_kept(channel: socket.socket, inherited: list[int]) -> int:
         os.close(descriptor)
     nowhere = os.open(os.devnull, os.O_WRONLY)
     while True:
+        incoming = Incoming(channel)
         try:
-            request, descriptors = receive(channel)
+            request = incoming.read()
         except EOFError:
             return 0
-        code = run_script(request, descriptors)
-        for stream, descriptor in zip((1, 2), descriptors, strict=False):
+        assert request is not None  # this socket waits
+        code = run_script(request, incoming.descriptors)
+        for stream in (1, 2):
             os.dup2(nowhere, stream)
-            os.close(descriptor)
-        channel.send(b".")
-        with socket.socket(fileno=descriptors[-1]) as client:
+        with socket.socket(fileno=incoming.descriptors.pop()) as client:
+            incoming.drop_descriptors()
+            channel.send(b".")
             answer(client, code)
 
 
@@ -39,11 +41,11 @@ def run_script(request: "Request", descriptors: list[int]) -> int:
     """Run a script in this process as `python -m MODULE ARGUMENT ...` would, and return its exit code."""
     os.dup2(descriptors[0], 1)
     os.dup2(descriptors[1], 2)
-    os.chdir(request["folder"])
-    os.environ.clear()
-    os.environ.update(request["environment"])
-    sys.argv = request["arguments"]
     try:
+        os.chdir(request["folder"])
+        os.environ.clear()
+        os.environ.update(request["environment"])
+        sys.argv = request["arguments"]
         runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
         code = 0
     except SystemExit as exit_:

@@ -1,43 +1,40 @@
 """Import what is slow to import once, then fork a child for every script that a client hands over.
 
-    python -m speedgrid.launcher.server DESCRIPTOR ADDRESS MODULE ...
+    python -m speedgrid.launcher.server DESCRIPTOR MODULE ...
 
 The modules are imported at the first request. A child is a fresh process state: the parent never touches the GPU
 (forking after a CUDA call breaks every child). The server lives as long as its standard input is open, which only
-the process that started it holds: it also ends when that one is killed. Its socket lies in a folder of its user.
+the process that started it holds: it also ends when that one is killed. Nothing that arrives over a connection ends
+it, or keeps it from other connections: what is no request, or comes too slowly, ends its own connection alone.
 """
 
 import contextlib
-import ctypes
 import gc
 import os
 import selectors
-import shutil
 import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import time
 import traceback
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
-from pathlib import Path
 
-from speedgrid.launcher import ADDRESS_VARIABLE
+from speedgrid.launcher import ADDRESS_VARIABLE, lifetime
 from speedgrid.launcher.child import run_script, serve_kept
-from speedgrid.launcher.protocol import TYPE_CHECKING, answer, receive, send
+from speedgrid.launcher.intake import REQUEST_SECONDS, Intake
+from speedgrid.launcher.protocol import TYPE_CHECKING, Incoming, Refused, answer, bound_to, send
 
 if TYPE_CHECKING:
     from speedgrid.launcher.protocol import Request
 
 # Held, because a Popen that is collected closes the pipe that keeps its server alive.
 STARTED: list[subprocess.Popen[bytes]] = []
-# What fits into sockaddr_un (unix(7)), with its closing zero.
-LONGEST_ADDRESS = 107
-# prctl(2): a child gets this signal when its parent dies, so that nothing measures on after a killed launcher.
-PR_SET_PDEATHSIG = 1
+# Clients that wait to be accepted: more than a machine has jobs at once.
+BACKLOG = 1024
 # A kept process with nothing to do for so long ends.
 IDLE_SECONDS = 3.0
 
@@ -45,25 +42,20 @@ IDLE_SECONDS = 3.0
 def start(modules: list[str]) -> subprocess.Popen[bytes] | None:
     """Start a server for this process and name its address in the environment. It ends with this process.
 
-    None where there is no pidfd_open(2) (not Linux) or no short enough temporary folder: scripts then run in fresh
-    processes.
+    None where processes cannot be watched (not Linux): scripts then run in fresh processes.
     """
-    if not hasattr(os, "pidfd_open"):
+    if not lifetime.supported():
         return None
-    folder = tempfile.mkdtemp(prefix="speedgrid-")  # mode 0700: no other user can reach into it
-    address = str(Path(folder) / "launcher")
-    if len(os.fsencode(address)) > LONGEST_ADDRESS:
-        os.rmdir(folder)
-        return None
+    address = f"@speedgrid-{os.getpid()}-{os.urandom(8).hex()}"
     with socket.socket(socket.AF_UNIX) as listener:
         # Bound here, so that a client that comes before the server is up waits instead of finding nothing.
-        listener.bind(address)
-        os.chmod(address, 0o600)
-        listener.listen(64)
+        listener.bind(bound_to(address))
+        listener.listen(BACKLOG)
         process = subprocess.Popen(
-            [sys.executable, "-X", "faulthandler", "-m", __name__, str(listener.fileno()), address, *modules],
+            [sys.executable, "-X", "faulthandler", "-m", __name__, str(listener.fileno()), *modules],
             stdin=subprocess.PIPE,
             pass_fds=[listener.fileno()],
+            start_new_session=True,  # what a terminal sends to all does not reach it
         )
     os.environ[ADDRESS_VARIABLE] = address
     STARTED.append(process)
@@ -82,52 +74,52 @@ class Kept:
 
 
 class Server:
-    """Accept scripts on `address`, run each in a child, and answer with its exit code."""
+    """Accept scripts from `listener`, run each in a child, and answer with its exit code."""
 
-    def __init__(self, listener: socket.socket, address: str, modules: list[str]):
-        self.listener, self.address, self.modules = listener, address, modules
-        self.selector = selectors.DefaultSelector()
+    def __init__(self, listener: socket.socket, modules: list[str]):
+        self.modules, self.selector = modules, selectors.DefaultSelector()
+        self.intake = Intake(listener, self.selector, self.begin)
         self.clients: dict[int, socket.socket] = {}  # child -> who waits for it
         self.kept: list[Kept] = []
+        self.end_with_server = lifetime.end_with(os.getpid())
 
     def serve(self) -> None:
         """Serve requests until standard input closes; then end every child."""
         # Libraries have started threads, which wait for work: none of them holds a lock while this process forks.
         warnings.filterwarnings("ignore", "This process .* is multi-threaded", DeprecationWarning)
-        # Snakemake's Ctrl-C reaches the whole terminal group; the end of standard input is what counts here.
+        # The end of standard input is what counts here, not Ctrl-C.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         self.selector.register(sys.stdin.fileno(), selectors.EVENT_READ, self.stop)
-        self.selector.register(self.listener, selectors.EVENT_READ, self.accept)
         try:
             while True:
-                for key, _ in self.selector.select(IDLE_SECONDS if self.kept else None):
+                for key, _ in self.selector.select(self.intake.patience(IDLE_SECONDS if self.kept else None)):
                     key.data()
                 self.end_idle()
+                self.intake.end_late()
         finally:
             for child in [*self.clients, *(one.child for one in self.kept)]:
                 kill_group(child)
-            shutil.rmtree(Path(self.address).parent, ignore_errors=True)
 
     def stop(self) -> None:
         """End the server, whose starter is gone."""
         raise SystemExit
 
-    def accept(self) -> None:
-        """Take one request and run it in a fresh fork, or hand it to the process kept for its name."""
-        connection, _ = self.listener.accept()
-        try:
-            request, descriptors = receive(connection)
-        except (EOFError, OSError):  # the client went away before it asked for anything
-            connection.close()
-            return
+    def begin(self, request: "Request", incoming: Incoming) -> None:
+        """Run a request in a fresh fork, or hand it to the process kept for its name. Raises Refused and OSError."""
+        if len(incoming.descriptors) != 2:
+            raise Refused("two descriptors have to come with it: for output and errors")
         self.preload()
-        name = request["keep"]
+        name, descriptors = request["keep"], incoming.descriptors
         if name is None:
-            self.watch(self.fork(lambda: run_script(request, descriptors)), connection)
+            room = os.open(os.devnull, os.O_RDONLY)  # for a handle on the child: better to fail before there is one
+            try:
+                child = self.fork(lambda: run_script(request, descriptors))
+            finally:
+                os.close(room)
+            self.watch(child, incoming.connection)
         else:
-            self.hand_over(name, request, descriptors, connection)
-        for descriptor in descriptors:
-            os.close(descriptor)
+            self.hand_over(name, request, incoming)
+        incoming.drop_descriptors()
 
     def preload(self) -> None:
         """Import the modules that are slow to import, at the first request."""
@@ -140,20 +132,25 @@ class Server:
         # Children need not look through, and so copy, what was imported here when they collect garbage.
         gc.collect()
         gc.freeze()
+        self.intake.extend()  # nothing could be read meanwhile
 
-    def fork(self, work) -> int:
+    def fork(self, work: Callable[[], int]) -> int:
         """Fork a child in a process group of its own that does `work` and exits with its result."""
         child = os.fork()
         with contextlib.suppress(OSError):
             os.setpgid(child, child)  # by both sides, so that neither can come too early
         if child:
             return child
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-        signal.signal(signal.SIGINT, signal.SIG_DFL)
-        for connection in (self.listener, *self.clients.values(), *(one.channel for one in self.kept)):
-            connection.close()
         code = 1
         try:
+            # Nothing measures on after a killed launcher.
+            if self.end_with_server:
+                self.end_with_server()
+            signal.signal(signal.SIGINT, signal.SIG_DFL)
+            for connection in (*self.clients.values(), *(one.channel for one in self.kept)):
+                connection.close()
+            self.intake.close()
+            self.selector.close()
             code = work()
         except BaseException:
             traceback.print_exc()
@@ -162,10 +159,15 @@ class Server:
 
     def watch(self, child: int, connection: socket.socket) -> None:
         """Answer `connection` when `child` ends, and end `child` when the client goes away."""
+        try:
+            handle = os.pidfd_open(child)
+            self.selector.register(handle, selectors.EVENT_READ, lambda: self.finish(child, handle))
+            self.selector.register(connection, selectors.EVENT_READ, lambda: self.abandon(child, connection))
+        except OSError:
+            kill_group(child)
+            os.waitpid(child, 0)
+            raise
         self.clients[child] = connection
-        handle = os.pidfd_open(child)
-        self.selector.register(handle, selectors.EVENT_READ, lambda: self.finish(child, handle))
-        self.selector.register(connection, selectors.EVENT_READ, lambda: self.abandon(child, connection))
 
     def finish(self, child: int, handle: int) -> None:
         """Send the child's exit code: negative for a signal, as subprocess gives it."""
@@ -179,38 +181,47 @@ class Server:
         connection.close()
 
     def abandon(self, child: int, connection: socket.socket) -> None:
-        """Kill the child of a client that was killed."""
+        """Kill the child of a client that was killed, or that says something after its request."""
         if self.clients.get(child) is not connection:
             return  # both ended at once, and the child's end came first
         self.selector.unregister(connection)
         kill_group(child)
 
-    def hand_over(self, name: str, request: "Request", descriptors: list[int], connection: socket.socket) -> None:
+    def hand_over(self, name: str, request: "Request", incoming: Incoming) -> None:
         """Pass a request on to an idle process kept for `name`, or a new one, which then answers the client itself."""
+        descriptors = [*incoming.descriptors, incoming.connection.fileno()]
         while True:
-            one = next((one for one in self.kept if one.name == name and not one.busy), None)
-            if one is None:
-                one = self.fork_kept(name, [connection.fileno(), *descriptors])
+            idle = next((one for one in self.kept if one.name == name and not one.busy), None)
+            one = idle or self.fork_kept(name, descriptors)
             try:
-                send(one.channel, request, [*descriptors, connection.fileno()])
+                send(one.channel, request, descriptors)
                 break
-            except OSError:  # it died meanwhile; another one takes over
+            except OSError:  # it died meanwhile, or takes nothing; another one takes over
                 self.end(one)
+                if not idle:
+                    raise
         one.busy = True
-        connection.close()
+        incoming.connection.close()
 
     def fork_kept(self, name: str, inherited: list[int]) -> Kept:
         """Start a process that is kept for scripts of `name`; it must close the `inherited` descriptors."""
         ours, theirs = socket.socketpair()
-        inherited = [ours.fileno(), *inherited]
-        one = Kept(name, self.fork(lambda: serve_kept(theirs, inherited)), ours)
-        theirs.close()
+        with theirs:
+            try:
+                inherited = [ours.fileno(), *inherited]
+                one = Kept(name, self.fork(lambda: serve_kept(theirs, inherited)), ours)
+            except OSError:
+                ours.close()
+                raise
+        ours.settimeout(REQUEST_SECONDS)
         self.kept.append(one)
         self.selector.register(ours, selectors.EVENT_READ, lambda: self.hear(one))
         return one
 
     def hear(self, one: Kept) -> None:
         """Take a kept process's word that it has nothing to do any more, or note that it is dead."""
+        if one not in self.kept:
+            return  # it was found dead while this waited
         if not one.channel.recv(1):
             return self.end(one)
         one.busy, one.idle_since = False, time.monotonic()
@@ -222,9 +233,10 @@ class Server:
                 self.end(one)
 
     def end(self, one: Kept) -> None:
-        """Let a kept process end."""
+        """End a kept process, and what it has started."""
         self.selector.unregister(one.channel)
         one.channel.close()
+        kill_group(one.child)
         os.waitpid(one.child, 0)
         self.kept.remove(one)
 
@@ -236,4 +248,4 @@ def kill_group(child: int) -> None:
 
 
 if __name__ == "__main__":
-    Server(socket.socket(fileno=int(sys.argv[1])), sys.argv[2], sys.argv[3:]).serve()
+    Server(socket.socket(fileno=int(sys.argv[1])), sys.argv[2:]).serve()
