@@ -3,6 +3,7 @@
 https://docs.pytorch.org/docs/stable/torch.compiler_aot_inductor.html
 """
 
+import io
 import os
 import tempfile
 import time
@@ -56,11 +57,14 @@ def compile_package(cell: Cell, device: str, weights: str, output: str, mode: st
         asked = compiler_options(mode, device)
         if device == "cuda":
             find_cuda(folder)
+        # In memory: where a disk is full, torch's own writer of files kills the process.
+        package = io.BytesIO()
         started = time.perf_counter()
         with torch.no_grad():
             program = torch.export.export(module, (example,), strict=False)
-            torch._inductor.aoti_compile_and_package(program, package_path=str(temporary), inductor_configs=dict(asked))
+            torch._inductor.aoti_compile_and_package(program, package_path=package, inductor_configs=dict(asked))
         build_seconds = time.perf_counter() - started
+        temporary.write_bytes(package.getbuffer())
     return {
         "build_seconds": round(build_seconds, 3),
         "mode": mode,

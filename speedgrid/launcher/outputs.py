@@ -155,7 +155,15 @@ def _begin(path: Path) -> tuple[Path, int | None]:
                 raise
             return Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.", suffix=PART)), None
         if lock is not None:
-            _empty(folder)
+            left = [one for one in folder.iterdir() if one.name != LOCK]
+            # A C++ library that finds the disk full may kill its process, as torch.jit.save does: then this is full of it.
+            filled = no_room(folder) if left else None
+            for one in left:
+                shutil.rmtree(one) if one.is_dir() and not one.is_symlink() else one.unlink()
+            if filled:
+                shutil.rmtree(folder)
+                os.close(lock)
+                raise OSError(filled, os.strerror(filled))
             return folder, lock
     raise AssertionError  # the numbers do not end
 
@@ -175,13 +183,6 @@ def _take(folder: Path) -> int | None:
         raise
     os.close(lock)
     return None
-
-
-def _empty(folder: Path) -> None:
-    """Remove what a killed process left in a folder that is ours now."""
-    for one in list(os.scandir(folder)):
-        if one.name != LOCK:
-            shutil.rmtree(one.path) if one.is_dir(follow_symlinks=False) else os.unlink(one.path)
 
 
 def _finish(folder: Path, path: Path) -> None:
