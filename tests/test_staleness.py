@@ -23,7 +23,7 @@ NAMED = {
 }
 FILES = {name: str(path.relative_to(ROOT)) for name, path in KNOWN.items()}
 # Scripts of no rule: for people.
-TOOLS = {"archive", "compare", "document_config", "judge", "redraw", "update_language"}
+TOOLS = {"archive", "compare", "document_config", "judge", "redraw", "retry", "update_language"}
 
 
 def named_in_strings(path):

@@ -156,7 +156,7 @@ def _begin(path: Path) -> tuple[Path, int | None]:
             return Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.", suffix=PART)), None
         if lock is not None:
             left = [one for one in folder.iterdir() if one.name != LOCK]
-            # A C++ library that finds the disk full may kill its process, as torch.jit.save does: then this is full of it.
+            # A C++ library that finds the disk full may kill its process, as torch.jit.save does.
             filled = no_room(folder) if left else None
             for one in left:
                 shutil.rmtree(one) if one.is_dir() and not one.is_symlink() else one.unlink()

@@ -1,0 +1,45 @@
+"""What to try again: the records of what did not come to its end, by their status, and how to have them made anew."""
+
+import json
+from collections.abc import Collection, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+# What may end otherwise the next time: something went wrong, memory was short, or the file itself is damaged.
+UNREADABLE = "unreadable"
+WORTH_IT = ("failed", "out_of_memory", UNREADABLE)
+
+
+class Unmade(NamedTuple):
+    """A record of something that was not made or measured: its file, its status and why."""
+
+    path: Path
+    status: str
+    reason: str
+
+    def forget(self) -> None:
+        """Remove the record, and the file that was to be made with it: the next run makes both again."""
+        for one in self.path.parent.glob(f"{self.path.stem}.*"):
+            one.unlink(missing_ok=True)
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.status}" + (f" ({self.reason})" if self.reason else "")
+
+
+def unmade(artifacts: Path, statuses: Collection[str] = WORTH_IT) -> Iterator[Unmade]:
+    """Yield the records below `artifacts` whose status is one of some."""
+    for path in sorted(artifacts.glob("*/*.json")):
+        status, reason = read(path)
+        if status in statuses:
+            yield Unmade(path, status, reason)
+
+
+def read(path: Path) -> tuple[str, str]:
+    """Return status and reason of a record; of a file that has no status, two empty texts."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return UNREADABLE, "it is not JSON"
+    if not isinstance(found, dict):
+        return UNREADABLE, "it is no record"
+    return str(found.get("status", "")), str(found.get("reason", ""))
