@@ -179,3 +179,17 @@ def launch(folder):
     yield start
     for one in started:
         one.close()
+
+
+def processes_in(folder):
+    """Return the processes that work in a folder, or in one below: a run's jobs, and what they have started."""
+    found = []
+    for one in Path("/proc").iterdir():
+        if one.name.isdecimal() and alive(int(one.name)):
+            try:
+                where = Path(os.readlink(one / "cwd"))
+            except OSError:
+                continue
+            if where.is_relative_to(folder):
+                found.append(int(one.name))
+    return found

@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import yaml
+from launchers import processes_in, wait_for
 from processes import run
 from workflow import BIN, CELLS, NO_GPU, ROOT, SMOKE, Workflow
 
@@ -385,9 +386,7 @@ def killed_in_the_middle(tree):
 def test_a_run_that_is_killed_at_once_leaves_no_half_file_and_resumes_with_what_is_missing(tree):
     before = measured(tree)
     wanted = killed_in_the_middle(tree)
-    temporary = tree.environment()["TMPDIR"]
-    while any(temporary in line for line in run("ps", "-ww", "-eo", "args").stdout.splitlines()):
-        time.sleep(0.1)  # children of the launcher end with it
+    wait_for(lambda: not processes_in(tree.folder))
     done = measured(tree) & wanted
     assert 1 <= len(done) < len(wanted)
     unnoted = {name for name in done if incomplete(tree, name).exists()}  # whole, but Snakemake had no time to see it
