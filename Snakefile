@@ -24,13 +24,11 @@ include: "rules/report.smk"
 
 onstart:
     gc.enable()
-    guard.start(cancels=workflow.nodes is not None)
-    outputs.sweep("artifacts", "report")
     # For its limit of jobs a second Snakemake chooses jobs again each second, and once more for each job that has
     # ended: soon without a pause, on a core beside the timings.
     if workflow.nodes is None:
         workflow.scheduler.job_rate_limiter = None
-    server.start(["torch", "speedgrid.model.torchvision", "speedgrid.measure.cell", *PRELOAD])
+    begin_run()
     PROGRESS.start(sum(job.rule.name == "time_cell" for job in workflow.dag.needrun_jobs()))
 
 

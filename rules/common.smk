@@ -61,6 +61,13 @@ LANGUAGES = sorted(str(path) for path in Path("languages").glob("*.po"))
 PRELOAD = sorted({name for backend in AXES["backend"] for name in backends.get(backend).IMPORTS.get(DEVICE, ())})
 
 
+def begin_run():
+    """Start what ends the work of this run with it, remove what killed runs left half written, start the launcher."""
+    guard.start(cancels=workflow.nodes is not None)
+    outputs.sweep("artifacts", "report")
+    server.start(["torch", "speedgrid.model.torchvision", "speedgrid.measure.cell", *PRELOAD])
+
+
 # What rules compile ahead of time for each cell; the record of a build lies beside it, as .json.
 COMPILED = {
     "torch_tensorrt": "artifacts/engines/{model}-{precision}-r{resolution}-b{batch_size}.ts",

@@ -73,7 +73,8 @@ rule plain:
 """
 JOBS = ("warm", "kept", "cold", "alone", "plain")
 # The lines of the real workflow that end its work and remove what was left.
-START = re.findall(r"^    (guard\.start\(.*|outputs\.sweep\(.*)$", (ROOT / "Snakefile").read_text(), re.MULTILINE)
+RULES = (ROOT / "rules/common.smk").read_text()
+START = re.findall(r"^    (guard\.start\(.*|outputs\.sweep\(.*)$", RULES, re.MULTILINE)
 
 
 class Small:
@@ -411,5 +412,5 @@ def test_nothing_is_taken_from_a_run_that_is_at_work(artifacts):
 
 def test_the_real_workflow_starts_its_guard_before_anything_that_works():
     assert [line.split("(")[0] for line in START] == ["guard.start", "outputs.sweep"]
-    text = (ROOT / "Snakefile").read_text()
-    assert text.index("guard.start") < text.index("server.start")
+    assert RULES.index("guard.start") < RULES.index("server.start")
+    assert "    begin_run()\n" in (ROOT / "Snakefile").read_text().split("onstart:")[1].split("rule all:")[0]
