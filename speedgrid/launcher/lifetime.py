@@ -109,9 +109,12 @@ def _watching(pid: int):
 
 
 def _machine() -> str:
-    """Return which boot of which machine this is, and which numbering of processes."""
-    with open("/proc/sys/kernel/random/boot_id") as file:
-        return f"{file.read().strip()}/{os.readlink('/proc/self/ns/pid')}"
+    """Return which boot of which machine this is, and which numbering of processes; without spaces.
+
+    Its name too: machines that were copied while they ran are of one boot.
+    """
+    with open("/proc/sys/kernel/random/boot_id", encoding="utf-8") as file:
+        return f"{os.uname().nodename}/{file.read().strip()}/{os.readlink('/proc/self/ns/pid')}".replace(" ", "_")
 
 
 def _started(pid: int) -> str | None:
