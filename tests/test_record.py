@@ -80,7 +80,7 @@ def test_a_full_disk_leaves_the_old_file_whole_and_no_temporary_file(tmp_path, m
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "replace", full)
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(outputs.Unwritable, match=r"one\.json cannot be written \(No space left on device\)"):
         outputs.write_json(path, {"format": 1})
     assert record.read(path) == GOOD
     assert os.listdir(tmp_path) == ["one.json"]

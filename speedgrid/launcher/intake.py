@@ -74,7 +74,7 @@ class Intake:
         self.spare = self.open_spare()
 
     def read(self, incoming: Incoming) -> None:
-        """Take what has arrived of a request, and run it once it is whole; refuse what is none."""
+        """Read the part of a request that has arrived, and run it once it is whole; refuse what is none."""
         if incoming not in self.waiting:
             return  # it was refused while this waited
         try:

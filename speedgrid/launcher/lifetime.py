@@ -81,7 +81,7 @@ def workers(run: str) -> list[int]:
 
 
 def end_with(parent: int) -> "Callable[[], None] | None":
-    """Return what a child of `parent` calls to be killed when that ends; None where there is no such thing.
+    """Return a function with which a child of `parent` has itself killed when that ends; None where there is none.
 
     It is the thread that starts the child which counts (prctl(2)): have it be one that lives as long as the process.
     """
@@ -118,7 +118,7 @@ def _machine() -> str:
 
 
 def _started(pid: int) -> str | None:
-    """Return when a process started, in the kernel's ticks; None if it has ended (proc(5))."""
+    """Return the time at which a process started, in the kernel's ticks; None if it has ended (proc(5))."""
     try:
         with open(f"/proc/{pid}/stat", "rb") as file:
             # The second field is a name that may hold anything.

@@ -120,7 +120,7 @@ def answer(connection: socket.socket, found: int | str) -> None:
 
 
 def bound_to(address: str) -> str | bytes:
-    """Return what a socket is bound to for an address as an environment can hold it: @ stands for the zero byte."""
+    """Return the name that a socket is bound to for an address as an environment holds it: @ is the zero byte."""
     return b"\0" + os.fsencode(address[1:]) if address.startswith("@") else address
 
 
