@@ -5,7 +5,6 @@ import json
 from pathlib import Path
 
 from speedgrid import grid
-from speedgrid.launcher.outputs import replacing
 from speedgrid.table.description import Material, finish
 
 parser = argparse.ArgumentParser(description=__doc__)
@@ -21,5 +20,4 @@ timings = [asked.timings / f"{name}.json" for name in grid.timings(asked.axes, a
 material = Material.read(timings, asked.weights, asked.flops, asked.peaks, asked.accuracy)
 found = finish(grid.cells(asked.axes), material, asked.reference, asked.max_top1_loss)
 found.write(asked.csv, asked.rounds_csv, asked.summary)
-with replacing(asked.parquet) as temporary:
-    found.table.to_parquet(temporary, index=False)
+found.write_parquet(asked.parquet)

@@ -10,7 +10,7 @@ import time
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from speedgrid import backends
 from speedgrid.builders.attempt import Build, attempt
@@ -18,6 +18,9 @@ from speedgrid.grid import Cell
 from speedgrid.launcher.outputs import replacing
 from speedgrid.machine.threads import shared_cores
 from speedgrid.precision import set_torch_math, torch_dtype
+
+if TYPE_CHECKING:
+    import torch
 
 # The mode that times kernels while it compiles, and then takes minutes.
 AUTOTUNED = "max-autotune"
@@ -57,14 +60,10 @@ def compile_package(cell: Cell, device: str, weights: str, output: str, mode: st
         asked = compiler_options(mode, device)
         if device == "cuda":
             find_cuda(folder)
-        # In memory: where a disk is full, torch's own writer of files kills the process.
-        package = io.BytesIO()
         started = time.perf_counter()
-        with torch.no_grad():
-            program = torch.export.export(module, (example,), strict=False)
-            torch._inductor.aoti_compile_and_package(program, package_path=package, inductor_configs=dict(asked))
+        package = packaged(module, example, asked)
         build_seconds = time.perf_counter() - started
-        temporary.write_bytes(package.getbuffer())
+        temporary.write_bytes(package)
     return {
         "build_seconds": round(build_seconds, 3),
         "mode": mode,
@@ -72,6 +71,20 @@ def compile_package(cell: Cell, device: str, weights: str, output: str, mode: st
         "cold_cache": True,
         "engine_mb": round(Path(output).stat().st_size / 1e6, 3),
     }
+
+
+def packaged(module, example: "torch.Tensor", asked: dict[str, Any]) -> bytes:
+    """Return the package of a module for inputs like an example, compiled with the options that are asked for.
+
+    Through memory: where a disk is full, torch's own writer of files kills the process.
+    """
+    import torch
+
+    package = io.BytesIO()
+    with torch.no_grad():
+        program = torch.export.export(module, (example,), strict=False)
+        torch._inductor.aoti_compile_and_package(program, package_path=package, inductor_configs=dict(asked))
+    return package.getvalue()
 
 
 @contextmanager

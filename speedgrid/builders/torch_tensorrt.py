@@ -2,6 +2,8 @@
 
 import shutil
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -42,6 +44,15 @@ def timing_cache(output: str) -> str:
     return str(Path(output).parent / f"timing-{key}.cache")
 
 
+@contextmanager
+def copied(timing_cache: str) -> Iterator[str]:
+    """Yield a copy of a timing cache to be written, which takes its place in the end; others read it meanwhile."""
+    with replacing(timing_cache) as copy:
+        if Path(timing_cache).exists():
+            shutil.copyfile(timing_cache, copy)
+        yield str(copy)
+
+
 def compile_engine(
     cell: Cell, model: str, weights: str, output: str, timing_cache: str, calibration: str | None
 ) -> Build:
@@ -61,10 +72,7 @@ def compile_engine(
     dtype = next(module.parameters()).dtype
     example = torch.randn(cell.batch_size, 3, cell.resolution, cell.resolution, device="cuda", dtype=dtype)
     started = time.perf_counter()
-    # A copy, which takes the place of the shared one when it is whole: other builds read that meanwhile.
-    with replacing(timing_cache) as cache, torch.no_grad(), calibrated.exporting(cell.precision):
-        if Path(timing_cache).exists():
-            shutil.copyfile(timing_cache, cache)
+    with copied(timing_cache) as cache, torch.no_grad(), calibrated.exporting(cell.precision):
         program = torch.export.export(module, (example,), strict=False)
         compiled = torch_tensorrt.dynamo.compile(
             program,
@@ -72,7 +80,7 @@ def compile_engine(
             min_block_size=1,
             disable_tf32=cell.precision == "fp32",
             num_avg_timing_iters=8,
-            timing_cache_path=str(cache),
+            timing_cache_path=cache,
             cache_built_engines=False,
             reuse_cached_engines=False,
         )

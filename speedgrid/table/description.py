@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, cast
 from speedgrid import record
 from speedgrid.evidence.evaluation import Evaluation
 from speedgrid.grid import Cell
-from speedgrid.launcher.outputs import write_json, write_text
+from speedgrid.launcher.outputs import replacing, write_json, write_text
 from speedgrid.machine.data_sheet import DataSheet, Measured, Peaks, Rates, data_sheet
 from speedgrid.model.described import Arithmetic, Counted, Origin
 from speedgrid.record import Record
@@ -62,6 +62,11 @@ class Finished(NamedTuple):
         write_text(results, self.table.to_csv(index=False, float_format="%.10g"))
         write_text(timings, self.timings.to_csv(index=False, float_format="%.7g"))
         write_json(summary, dict(self.summary))
+
+    def write_parquet(self, results: Path) -> None:
+        """Write the table with the types of its columns."""
+        with replacing(results) as temporary:
+            self.table.to_parquet(temporary, index=False)
 
 
 def finish(cells: list[Cell], material: Material, reference: Reference, max_top1_loss: float) -> Finished:
