@@ -38,6 +38,8 @@ from speedgrid.launcher.outputs import replacing
 name = sys.argv[1]
 if "--died" in sys.argv:
     Path(f"{name}.died").touch()
+if Path(f"{name}.broken").exists():
+    sys.exit("it is broken")
 with replacing(f"results/{name}") as temporary:
     temporary.write_text(name)
     if not Path("finish").exists():
@@ -213,7 +215,21 @@ def test_a_run_that_goes_through_leaves_nothing(small):
     assert list(small.temporary.iterdir()) == []
 
 
-def test_two_runs_end_apart(small):
+def test_a_job_that_fails_costs_no_other_one_and_snakemake_goes_on_once_it_is_mended(small):
+    (small.folder / "finish").touch()
+    (small.folder / "cold.broken").touch()
+    code, said = small.call("--keep-going")
+    assert code == 1
+    assert "| a job failed, and the run with it | nothing | mend what its log says, then `snakemake` |" in PAGE
+    assert (small.folder / "cold.log").read_text() == "it is broken\n"
+    assert {one.name for one in (small.folder / "results").iterdir()} == {*JOBS} - {"cold"}
+    (small.folder / "cold.broken").unlink()
+    code, said = small.call()
+    assert code == 0, said
+    assert set(re.findall(r"^(\w+) +\d+$", said, re.MULTILINE)) == {"cold", "all", "total"}
+
+
+def test_two_runs_end_apart():
     """The work of one run is no work of another one's."""
     ends, goes_on = (subprocess.Popen(["sleep", "600"]) for _ in range(2))
     names = [lifetime.name(one.pid) for one in (ends, goes_on)]

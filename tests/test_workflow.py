@@ -2,11 +2,13 @@
 
 import base64
 import csv
+import json
 import os
 import re
 import shutil
 import signal
 import subprocess
+import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 
@@ -398,6 +400,28 @@ def test_a_run_that_is_killed_at_once_leaves_no_half_file_and_resumes_with_what_
     assert resumed.jobs == {"time_cell": len(wanted - done | unnoted), **TABLE}
     assert measured(tree) == before
     assert "6 of 6 cells have a speed" in (tree / "report/report.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("record", "jobs", "cells"),
+    [
+        ("timings/resnet18-openvino-fp32-r64-b1-round1", {"time_cell": 1, **TABLE}, {"resnet18-openvino-fp32-r64-b1"}),
+        ("accuracy/resnet18-openvino-fp32-r64-b2", {"measure_accuracy": 1, **TABLE}, set()),
+        ("onnx/resnet18-fp32-r64", *EDITS["export"][2:]),
+    ],
+    ids=["timing", "evaluation", "export"],
+)
+def test_what_failed_is_made_again_after_a_command_and_not_before(tree, record, jobs, cells):
+    path = tree / f"artifacts/{record}.json"
+    made = path.stat().st_mtime_ns
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"status": "failed", "reason": "killed"}))
+    os.utime(path, ns=(made, made))
+    assert tree.plan(*SMOKE).jobs == {}
+    done = tree.call(sys.executable, "-m", "scripts.retry")
+    assert (done.code, f"artifacts/{record}.json: failed (killed)" in done.log) == (0, True), done.log
+    planned = tree.plan(*SMOKE)
+    assert planned.jobs == jobs
+    assert planned.timings == cells
 
 
 def test_the_default_grid_for_a_gpu_is_planned_without_one_and_costs_no_more_a_job_than_a_small_one(place):
