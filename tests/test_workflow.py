@@ -15,7 +15,6 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import yaml
 from launchers import processes_in, wait_for
-from processes import run
 from workflow import BIN, CELLS, NO_GPU, ROOT, SMOKE, Workflow
 
 from speedgrid import record, settings
