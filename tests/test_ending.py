@@ -202,7 +202,7 @@ def test_a_second_signal_does_not_disturb_the_first(small):
     for _ in range(3):
         os.kill(running.pid, signal.SIGINT)
         time.sleep(0.05)
-    assert running.wait(60) == 1
+    assert running.wait(60) in (1, -signal.SIGINT)  # the second, where it comes when Python has all but ended
     small.hold_that_nothing_is_left()
     assert list((small.folder / ".snakemake").glob("locks/*")) == []
 
