@@ -1,4 +1,4 @@
-"""Commands that tests run to their end; one that fails shows what it printed."""
+"""Commands that tests run to their end; a test that fails shows what they complained of, whatever it failed of."""
 
 import io
 import runpy
@@ -12,6 +12,12 @@ from unittest.mock import patch
 ROOT = Path(__file__).parent.parent
 
 
+def show(text: str | None) -> None:
+    """Print what a process printed, for pytest, which keeps it and shows it where the test fails."""
+    if text:
+        print(text)
+
+
 def run(*command, code: int | None = 0, **options) -> subprocess.CompletedProcess:
     """Run a command in the repository and return what it printed, as text; its exit code has to be `code`.
 
@@ -19,6 +25,7 @@ def run(*command, code: int | None = 0, **options) -> subprocess.CompletedProces
     """
     given = {"cwd": ROOT, "stdin": subprocess.DEVNULL, "capture_output": True, "text": True} | options
     done = subprocess.run([str(word) for word in command], check=False, **given)
+    show(done.stderr)
     # Not CalledProcessError, which names the command and keeps what it printed to itself.
     assert code in (None, done.returncode), "\n".join(
         [f"exit code {done.returncode} of {' '.join(done.args)[:300]}", done.stdout or "", done.stderr or ""]
@@ -40,5 +47,6 @@ def script(name: str, *arguments, code: int = 0) -> SimpleNamespace:
         except SystemExit as end:
             ended = end.code or 0
     found = SimpleNamespace(stdout=output.getvalue(), stderr=errors.getvalue())
+    show(found.stderr)
     assert ended == code, f"exit code {ended} of scripts.{name}\n{found.stdout}\n{found.stderr}"
     return found

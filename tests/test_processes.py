@@ -12,6 +12,20 @@ def test_a_process_that_fails_shows_what_it_printed():
     assert python("-c", program, code=None).stderr == "to the other\n"
 
 
+@pytest.mark.parametrize("start", [python, script], ids=["a process", "a script in this process"])
+def test_a_test_that_fails_later_on_shows_what_a_process_complained_of(start, capsys):
+    arguments = ("-m", "scripts.compare") if start is python else ("compare",)
+    done = start(*arguments, "nothing", "nothing", code=2)
+    assert done.stderr
+    assert done.stderr in capsys.readouterr().out
+
+
+def test_a_process_whose_output_goes_elsewhere_is_run_too(tmp_path):
+    with (tmp_path / "log").open("w") as file:
+        assert python("-c", "print(1)", capture_output=False, stdout=file).stdout is None
+    assert (tmp_path / "log").read_text() == "1\n"
+
+
 def test_a_process_that_should_have_failed_and_did_not_is_a_failure():
     with pytest.raises(AssertionError, match="exit code 0"):
         python("-c", "pass", code=1)

@@ -372,8 +372,6 @@ def killed_in_the_middle(tree):
         [BIN / "snakemake", *SMOKE],
         cwd=tree.folder,
         env=tree.environment(),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
         start_new_session=True,
     ) as running:
         while not measured(tree) & wanted:

@@ -15,7 +15,7 @@ from pathlib import Path
 import dry_runs
 import pytest
 import yaml
-from processes import run
+from processes import run, show
 
 from speedgrid import settings
 from speedgrid.launcher import ADDRESS_VARIABLE
@@ -118,6 +118,7 @@ class Workflow:
             text=True,
             check=False,
         )
+        show(done.stdout)
         return Outcome(done.returncode, done.stdout)
 
     def snakemake(self, *arguments, **environment) -> Outcome:
