@@ -55,7 +55,7 @@ def test_a_device_with_a_data_sheet_has_its_peaks(tmp_path):
     assert set(table[table.precision == "fp32"].tflops_peak) == {66.9}
 
 
-def test_statuses_are_counted_and_details_come_from_the_first_record_that_has_them(tmp_path):
+def test_statuses_are_counted_and_details_are_those_of_the_records_that_have_them(tmp_path):
     records = [
         make_refusal("resnet18-pytorch-fp32-r64-b8", "failed", "boom"),
         make_record("resnet18-pytorch-fp32-r64-b1", details={"version": "9"}),

@@ -14,7 +14,7 @@ from speedgrid.launcher.outputs import replacing, write_json, write_text
 from speedgrid.machine.data_sheet import DataSheet, Measured, Peaks, Rates, data_sheet
 from speedgrid.model.described import Arithmetic, Counted, Origin
 from speedgrid.record import Record
-from speedgrid.table import accuracy, choice, conditions, controls, rounds
+from speedgrid.table import accuracy, choice, conditions, controls, rounds, sessions
 from speedgrid.table import cells as table
 from speedgrid.table.run import Controls, Description, Reference, Summary, Table, Timings
 
@@ -96,7 +96,7 @@ def finish(cells: list[Cell], material: Material, reference: Reference, max_top1
         gpus=len({found.environment.get("gpu_uuid") for found in records}),
         loaded_beside=max(beside, default=0),
         threads=records[0].asked.cpu_threads,
-        details=details(records),
+        details=sessions.details(records),
         commands=commands(cells, of_grid),
         controls=control(records),
         neighbours=conditions.neighbours(records),
@@ -135,15 +135,6 @@ def commands(cells: list[Cell], records: list[Record]) -> dict[str, str]:
     known = {str(found.cell): found.command for found in records}
     first = {cell.backend: str(cell) for cell in reversed(cells) if str(cell) in known}
     return {name: known[name] for name in reversed(first.values())}
-
-
-def details(records: list[Record]) -> dict[str, dict[str, Any]]:
-    """Return the runtimes' own account of themselves by backend, from the first record of each that has it."""
-    found: dict[str, dict[str, Any]] = {}
-    for one in records:
-        if one.seen:
-            found.setdefault(one.cell.backend, one.seen.details)
-    return found
 
 
 def control(records: list[Record]) -> Controls:
