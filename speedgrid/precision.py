@@ -22,7 +22,7 @@ class Precision(NamedTuple):
     exported_on: tuple[str, ...] = ()
 
 
-# TF32 is a way to multiply float32 numbers, not a way to store them. fp8 is E4M3.
+# From the most exact to the least. TF32 is a way to multiply float32 numbers, not a way to store them. fp8 is E4M3.
 PRECISIONS = {
     "fp32": Precision("float32", 4, exported_on=("cpu", "cuda")),
     "tf32": Precision("float32", 4, (8, 0)),

@@ -13,6 +13,8 @@ from speedgrid.grid import Config
 from speedgrid.machine.device import resolve
 from speedgrid.precision import EXPERIMENTAL, PRECISIONS
 
+# The backend that speed-ups are relative to where a grid has it and it runs.
+FIRST_REFERENCE = "pytorch"
 SCHEMA_FILE = ROOT / "config" / "schema.yaml"
 
 
@@ -51,6 +53,7 @@ def complete(config: Config) -> Config:
         raise SettingsError(_sentence(error))
     completed["device"] = resolve(completed["device"])
     _expand_auto(completed)
+    _choose_reference(completed)
     _check_combinations(completed)
     return completed
 
@@ -112,6 +115,21 @@ def _expand_auto(config: Config) -> None:
             "machine; write the precisions out, and every cell says why it cannot run."
         )
     axes["precision"] = names
+
+
+def _choose_reference(config: Config) -> None:
+    """Replace `auto` in the reference by what the grid has.
+
+    The precision is the most exact one; the backend is the first that can run it here, PyTorch before the others.
+    """
+    device, reference = config["device"], config["report"]["reference"]
+    axes = {"model": config["models"], **config["grid"][device]}
+    if reference["precision"] == "auto":
+        reference["precision"] = min(axes["precision"], key=list(PRECISIONS).index)
+    if reference["backend"] == "auto":
+        names = sorted(axes["backend"], key=lambda name: name != FIRST_REFERENCE)
+        able = (name for name in names if backends.able(reference["precision"], axes | {"backend": [name]}, device))
+        reference["backend"] = next(able, names[0])
 
 
 def _check_combinations(config: Config) -> None:

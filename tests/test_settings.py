@@ -158,6 +158,46 @@ def test_a_reference_counts_for_the_grid_of_the_device_in_use_only():
         complete({"device": "cuda", **reference})
 
 
+REFERENCES = {
+    "fp32 is there": (["int8", "fp32"], ["openvino", "pytorch"], {}, ("pytorch", "fp32")),
+    "no fp32": (["fp16", "tf32", "bf16"], ["onnxruntime", "pytorch"], {}, ("pytorch", "tf32")),
+    "half precisions": (["bf16", "fp16"], ["pytorch"], {}, ("pytorch", "fp16")),
+    "no PyTorch": (["fp32"], ["onnxruntime", "openvino"], {}, ("onnxruntime", "fp32")),
+    "PyTorch has no int8": (["int8"], ["pytorch", "onnxruntime", "openvino"], {}, ("onnxruntime", "int8")),
+    "nothing runs": (["int8"], ["torch_tensorrt", "pytorch"], {}, ("pytorch", "int8")),
+    "a backend is given": (["bf16", "int8"], ["pytorch", "openvino"], {"backend": "openvino"}, ("openvino", "bf16")),
+    "a precision is given": (
+        ["fp32", "int8"],
+        ["pytorch", "onnxruntime"],
+        {"precision": "int8"},
+        ("onnxruntime", "int8"),
+    ),
+    "both are given": (
+        ["fp32", "int8"],
+        ["pytorch", "onnxruntime"],
+        {"precision": "int8", "backend": "pytorch"},
+        ("pytorch", "int8"),
+    ),
+}
+
+
+@pytest.mark.parametrize(("precisions", "names", "given", "wanted"), REFERENCES.values(), ids=REFERENCES)
+def test_the_reference_follows_the_grid(precisions, names, given, wanted):
+    axes = AXES | {"precision": precisions, "backend": names}
+    config = {"device": "cpu", "grid": {"cpu": axes}, "report": {"reference": given}}
+    assert complete(config)["report"]["reference"] == dict(zip(("backend", "precision"), wanted, strict=True))
+    assert complete(complete(config)) == complete(config)
+
+
+@pytest.mark.parametrize("changed", ["precision", "backend"])
+def test_a_grid_that_is_changed_alone_needs_no_other_reference(changed):
+    """The default configuration is what other files are laid over: what it says of the reference holds for any grid."""
+    default = yaml.safe_load((README.parent / "config/config.yaml").read_text())
+    axes = default["grid"]["cpu"] | {changed: {"precision": ["int8"], "backend": ["onnxruntime"]}[changed]}
+    completed = complete(default | {"device": "cpu", "grid": {"cpu": axes}})
+    assert completed["report"]["reference"][changed] in axes[changed]
+
+
 def test_an_empty_configuration_gets_every_default():
     completed = complete({"device": "cpu"})
     assert completed["models"] == ["resnet18"]
@@ -275,7 +315,8 @@ def test_the_document_has_a_line_with_default_and_meaning_for_every_key_of_a_com
     cells = [[cell.strip() for cell in line.split("|")] for line in lines]
     assert {len(one) for one in cells} == {5}
     documented = {key: default for _, key, default, meaning, _ in cells if len(meaning) > 10}
-    defaults = dict(values(complete({"device": "cpu"}))) | {"device": "auto"}
+    resolved = ("device", "report.reference.backend", "report.reference.precision")
+    defaults = dict(values(complete({"device": "cpu"}))) | dict.fromkeys(resolved, "auto")
     written = {key: "null" if value is None else value for key, value in defaults.items()}
     assert documented == {f"`{key}`": f"`{value}`" for key, value in written.items()}
     assert len(lines) == len(defaults)
