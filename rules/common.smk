@@ -17,12 +17,14 @@ from speedgrid.report import plots
 from speedgrid.launcher import guard, outputs, progress
 from speedgrid.launcher import server, sources
 from speedgrid.measure import probes
+from speedgrid.model import zoo
 from speedgrid.published import source
 
 # A large graph of jobs is a million objects that stay; looking for garbage among them takes a sixth of `snakemake -n`.
 gc.disable()
 
 config.update(settings.complete(config))
+zoo.require(config["models"])
 
 DEVICE = config["device"]
 AXES = {"model": config["models"], **config["grid"][DEVICE]}

@@ -6,11 +6,15 @@ import pickle
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from processes import python
 from torch import nn
 from torchvision import models as zoo
 
 from speedgrid.data.sequence import images
 from speedgrid.model import torchvision as models
+from speedgrid.model import zoo as known
 from speedgrid.model.torchvision import WeightsError
 
 
@@ -238,6 +242,53 @@ def refused(name, sizes):
         except (RuntimeError, AssertionError):
             found.append(size)
     return found
+
+
+def test_the_names_of_models_are_those_that_torchvision_lists_and_are_known_without_importing_it():
+    assert known.known() == set(zoo.list_models(module=zoo))
+    program = "import sys; from speedgrid.model import zoo; zoo.require(['vgg16']); print(*sys.modules)"
+    assert not {"torch", "torchvision"} & set(python("-c", program).stdout.split())
+
+
+@pytest.mark.parametrize(
+    ("name", "near"),
+    [
+        ("resnet19", "resnet18, "),
+        ("ResNet50", "resnet50"),
+        ("vit_b16", "vit_b_16"),
+        ("convnext", "convnext_"),
+        ("fcn_resnet50", "resnet50"),
+        ("zzz", "resnet18."),
+    ],
+)
+def test_a_name_that_is_no_models_is_refused_with_the_nearest(name, near):
+    with pytest.raises(known.ModelError) as caught:
+        known.require(["vgg16", name])
+    message = str(caught.value)
+    begin = f"config key models has {name!r}; its entries must be torchvision classification models, such as "
+    assert message.startswith(begin)
+    assert near in message.removeprefix(begin)
+    with pytest.raises(WeightsError) as again:
+        models.build(name)
+    assert str(again.value) == message
+
+
+@given(st.text())
+def test_any_text_is_a_model_or_is_refused_in_one_line(name):
+    if name in known.known():
+        return known.require([name])
+    with pytest.raises(known.ModelError) as caught:
+        known.require([name])
+    assert "\n" not in str(caught.value)
+
+
+def test_where_there_is_no_torchvision_no_name_is_refused(monkeypatch):
+    monkeypatch.setattr(known, "find_spec", lambda name: None)
+    known.known.cache_clear()
+    known.require(["resnet19"])
+    monkeypatch.undo()
+    known.known.cache_clear()
+    assert "vgg16" in known.known()
 
 
 def test_every_model_runs_at_the_smallest_resolution_that_torchvision_names_and_some_only_there():

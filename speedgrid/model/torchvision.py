@@ -1,15 +1,15 @@
 """Build a torchvision model and give it weights: the user's checkpoint, or seeded ones."""
 
-import difflib
 import pickle
 from collections import OrderedDict
 from pathlib import Path
 
 import torch
 from torch import nn
-from torchvision import models as zoo
+from torchvision import models
 
 from speedgrid.data.sequence import images
+from speedgrid.model import zoo
 
 # Where training scripts commonly put the state dict inside a checkpoint.
 WRAPPERS = ("state_dict", "model_state_dict", "model", "net")
@@ -26,18 +26,16 @@ def build(name: str, classes: int = 1000) -> nn.Module:
 
     Raises WeightsError with the nearest names if torchvision has no such classification model.
     """
-    known = zoo.list_models(module=zoo)
-    if name not in known:
-        near = ", ".join(difflib.get_close_matches(name, known, n=3)) or "resnet18"
-        raise WeightsError(
-            f"config key models has {name!r}; its entries must be torchvision classification models, such as {near}."
-        )
-    return zoo.get_model(name, weights=None, num_classes=classes).eval()
+    try:
+        zoo.require([name])
+    except zoo.ModelError as error:
+        raise WeightsError(str(error)) from None
+    return models.get_model(name, weights=None, num_classes=classes).eval()
 
 
 def smallest_resolution(name: str) -> int:
     """Return the side in pixels of the smallest images that a model takes, as torchvision says of its weights."""
-    return min(max(weights.meta["min_size"]) for weights in zoo.get_model_weights(name))
+    return min(max(weights.meta["min_size"]) for weights in models.get_model_weights(name))
 
 
 def read_checkpoint(path: str | Path) -> dict[str, torch.Tensor]:
