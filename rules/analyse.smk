@@ -10,7 +10,7 @@ rule aggregate:
         accuracy=expand("artifacts/accuracy/{cell}.json", cell=EVALUATED),
         flops="artifacts/flops.json",
         peaks="artifacts/peaks.json",
-        hardware="config/hardware.yaml",
+        hardware=own("config/hardware.yaml"),
     output:
         csv=report(
             "artifacts/results.csv",

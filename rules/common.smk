@@ -14,10 +14,10 @@ from speedgrid.backends.fingerprint import fingerprint
 from speedgrid.machine import environment
 from speedgrid.machine import gpus
 from speedgrid.report import plots
-from speedgrid.launcher import guard, outputs, progress
+from speedgrid.launcher import guard, inputs, outputs, progress
 from speedgrid.launcher import server, sources
 from speedgrid.measure import probes
-from speedgrid.model import zoo
+from speedgrid.model import checkpoints, zoo
 from speedgrid.published import source
 
 # A large graph of jobs is a million objects that stay; looking for garbage among them takes a sixth of `snakemake -n`.
@@ -34,6 +34,9 @@ SOURCE = data.open_source(DATA, config["model"]["seed"])
 # Images depend on the code of their own source: an edit of another is nothing to them.
 SOURCE_MODULE = type(SOURCE).__module__.removeprefix("speedgrid.").replace(".", "/")
 IMAGES = {"reference": data.REFERENCE, "calibration": data.CALIBRATION, "evaluation": config["accuracy"]["images"]}
+data.require(SOURCE, IMAGES)
+DESCRIBED = "artifacts/weights/{model}-r{resolution}.json"
+checkpoints.require(config["model"]["weights"], AXES["model"], AXES["resolution"], DESCRIBED)
 # Random images have no right answers; there is nothing to evaluate on them.
 EVALUATED = grid.evaluated_cells(AXES, config["accuracy"]["resolution"]) if DATA != "random" else []
 CONTROL = grid.control_cell(AXES)
@@ -59,7 +62,6 @@ if workflow.nodes is None:
 # On the CPU a timing takes all cores by declaration, so that nothing else runs; on GPUs speedgrid.machine.gpus sees to it.
 TIMING_THREADS = workflow.cores if DEVICE == "cpu" else 1
 PLOTS = plots.asked(config)
-LANGUAGES = sorted(str(path) for path in Path("languages").glob("*.po"))
 PRELOAD = sorted({name for backend in AXES["backend"] for name in backends.get(backend).IMPORTS.get(DEVICE, ())})
 
 
@@ -97,6 +99,27 @@ def per_job(function):
 UNAFFECTED = yaml.safe_load(Path("rules/unaffected.yaml").read_text(encoding="utf-8"))
 
 
+def own(path):
+    """Return a file of the workflow's own, which must be there, as the user's files must that are looked at above.
+
+    Snakemake takes the old result of a rule whose input is gone for a source file, and shows it as it is.
+    """
+    if fault := inputs.file_fault(path):
+        raise FileNotFoundError(f"{path} {fault}; it is a part of speedgrid, and `git checkout {path}` brings it back.")
+    return path
+
+
+def all_own(pattern):
+    """Return the files of the workflow's own whose paths match a pattern."""
+    return sorted(own(str(path)) for path in Path().glob(pattern))
+
+
+# A report is stale with any of them, and needs that of its own language; English needs none.
+LANGUAGES = all_own("languages/*.po")
+if config["report"]["language"] != "en":
+    own(f"languages/{config['report']['language']}.po")
+
+
 def code(rule, *more):
     """Return the files of a rule's code, each with a checksum, for its params: an edit is named as the reason to run again.
 
@@ -112,8 +135,9 @@ def code_files(rule, *more):
     more: modules and packages that the script names in other ways.
     """
     named = [path for one in more for path in library_files(one)]
-    found = {path for start in (f"scripts/{rule}.py", *named) for path in sources.closure(start)}
-    return [f"scripts/{rule}.py", *sorted({*found, *named} - exempt(rule))]
+    script = own(f"scripts/{rule}.py")
+    found = {path for start in (script, *named) for path in sources.closure(start)}
+    return [script, *sorted({*found, *named} - exempt(rule))]
 
 
 def library_files(name):
@@ -124,8 +148,7 @@ def library_files(name):
 
 def own_checkpoint(wildcards):
     """Return the user's checkpoint for a model and resolution where there is one."""
-    path = config["model"]["weights"].format(model=wildcards.model, resolution=wildcards.resolution)
-    return path if Path(path).exists() else []
+    return checkpoints.find(config["model"]["weights"], **wildcards, described=DESCRIBED.format(**wildcards)) or []
 
 
 def trained_weights(wildcards):

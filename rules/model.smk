@@ -38,7 +38,7 @@ rule prepare_weights:
     message:
         "Weights of {wildcards.model} for {wildcards.resolution} x {wildcards.resolution}"
     shell:
-        "scripts/warm scripts.prepare_weights --model {wildcards.model} --checkpoint {input.checkpoint} --seed {params.seed}"
+        "scripts/warm scripts.prepare_weights --model {wildcards.model} --checkpoint {input.checkpoint:q} --seed {params.seed}"
         " --trained {input.trained} --training {input.training}"
         " --resolution {wildcards.resolution} --output {output.weights} --description {output.description}"
         " > {log} 2>&1"

@@ -3,9 +3,9 @@
 
 rule audit_published:
     input:
-        tables=source.files(config["published"]),
+        tables=source.files(config["published"], "artifacts/published.json"),
         flops="artifacts/flops.json",
-        hardware="config/hardware.yaml",
+        hardware=own("config/hardware.yaml"),
     output:
         "artifacts/published.json",
     log:

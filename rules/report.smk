@@ -38,8 +38,8 @@ rule render_pages:
         results="artifacts/results.parquet",
         run="artifacts/run.json",
         audit="artifacts/audit.json",
-        explorer="templates/explorer.html.j2",
-        table="templates/results.html.j2",
+        explorer=own("templates/explorer.html.j2"),
+        table=own("templates/results.html.j2"),
         languages=LANGUAGES,
     output:
         explorer=report(
@@ -74,8 +74,8 @@ rule render_report:
         published="artifacts/published.json",
         plots=expand("report/plots/{model}-{name}.png", model=AXES["model"], name=PLOTS),
         pages=["report/explorer.html", "report/results.html"],
-        template="templates/report.md.j2",
-        sections=sorted(str(path) for path in Path("templates/sections").glob("*.j2")),
+        template=own("templates/report.md.j2"),
+        sections=all_own("templates/sections/*.j2"),
         languages=LANGUAGES,
     output:
         report(

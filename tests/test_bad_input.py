@@ -31,7 +31,8 @@ BAD_CONFIGS = {
     ),
     "images nowhere": (
         {"data": {"images": "photos"}},
-        "config key data.images is 'photos'; it must be digits, random or a folder that exists.",
+        "config key data.images is 'photos', which is not there; "
+        "it must be digits, random or a folder that can be read.",
     ),
     "reference not measured": (
         {"report": {"reference": {"backend": "torch_tensorrt"}}},

@@ -196,7 +196,7 @@ def bad_folders(place):
     few = write_images(place / "few", [f"{number}.png" for number in range(31)])
     mixed = write_images(place / "mixed", ["cat/1.png", "1.png"])
     return {
-        str(place / "nowhere"): "digits, random or a folder that exists",
+        str(place / "nowhere"): "digits, random or a folder that can be read",
         str(few): "holds 31 images",
         str(mixed): "beside the class folder 'cat'",
     }

@@ -150,11 +150,12 @@ def columns(records, row):
             one.cache_clear()
 
 
-def test_every_module_is_reached_by_a_script():
+def test_every_module_is_reached_by_a_script_or_by_the_rules():
     by_name = {f"speedgrid.backends.{variant.module}" for variant in VARIANTS.values()}
     by_name |= {name for name in KNOWN if name.startswith(("speedgrid.measure.probes", "speedgrid.report.plots"))}
-    starts = [*(ROOT / "scripts").glob("*.py"), *(KNOWN[name] for name in by_name)]
-    reached = closure(*starts) | {FILES[name] for name in by_name}
+    rules = set(sources.files_of((ROOT / "rules/common.smk").read_text()))
+    starts = [*(ROOT / "scripts").glob("*.py"), *(KNOWN[name] for name in by_name), *(ROOT / path for path in rules)]
+    reached = closure(*starts) | {FILES[name] for name in by_name} | rules
     # The launcher is the workflow's own.
     modules = {
         name for name in KNOWN if not name.startswith("speedgrid.launcher") and "def " in KNOWN[name].read_text()

@@ -6,6 +6,11 @@
     images(part, resolution, start, count)   float32 [count, 3, resolution, resolution], normalised
     describe() -> dict             what the images are, for a reader, as plain JSON values
 
+One that reads files of the user's has two more:
+
+    paths(part, most) -> list      the files of a part, so that a changed one is seen
+    require(part, most)            DataError, one sentence, unless all of them are there and can be read
+
 The parts never share an image, and a seed always gives the same ones:
 
     reference      sessions are checked on them, against float64
@@ -15,12 +20,13 @@ The parts never share an image, and a seed always gives the same ones:
 Importing this package imports neither torch nor scikit-learn: a configuration is checked without them.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from speedgrid.data.source import CALIBRATION, PARTS, REFERENCE, DataError, Images
 from speedgrid.launcher.outputs import replacing
 
-__all__ = ["CALIBRATION", "PARTS", "REFERENCE", "DataError", "open_source", "prepare"]
+__all__ = ["CALIBRATION", "PARTS", "REFERENCE", "DataError", "open_source", "prepare", "require"]
 
 # Images that are made at once: 32 at 512 pixels are 100 MB.
 CHUNK = 32
@@ -42,6 +48,16 @@ def open_source(images: str, seed: int):
     from speedgrid.data.folder import Folder
 
     return Folder(images, seed)
+
+
+def require(source, sizes: Mapping[str, int]) -> None:
+    """Raise DataError, one sentence, unless every file that the parts are made of is there and can be read.
+
+    sizes: how many images each part has at most.
+    """
+    if hasattr(source, "require"):
+        for part, most in sizes.items():
+            source.require(part, most)
 
 
 def prepare(source, part: str, resolution: int, most: int, output: str | Path) -> Images:

@@ -4,9 +4,11 @@ import itertools
 import os
 import random
 from collections import defaultdict
+from collections.abc import Iterator
 from pathlib import Path
 
 from speedgrid.data.source import CALIBRATION, PARTS, REFERENCE, DataError, Images
+from speedgrid.launcher.inputs import expanded, file_fault, folder_fault
 
 # Of torchvision's ImageFolder.
 EXTENSIONS = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp")
@@ -22,20 +24,23 @@ class Folder:
     """
 
     def __init__(self, path: str | Path, seed: int):
-        self.path, self.seed = Path(path), seed
+        self.path, self.seed = Path(expanded(str(path))), seed
         self.classes = self._classes()
         self.files = self._files()
         self.parts = split(self.files, seed)
 
     def _classes(self) -> list[str]:
         """Return the names of the subfolders that hold images, sorted; empty if the images lie in the folder itself."""
-        if not self.path.is_dir():
+        if fault := folder_fault(self.path):
             raise DataError(
-                f"config key data.images is {str(self.path)!r}; it must be digits, random or a folder that exists."
+                f"config key data.images is {str(self.path)!r}, which {fault}; "
+                "it must be digits, random or a folder that can be read."
             )
-        names = sorted(entry.name for entry in os.scandir(self.path) if entry.is_dir())
-        names = [name for name in names if next(found(self.path / name), None)]
-        if names and any(is_image(entry.name) for entry in os.scandir(self.path) if entry.is_file()):
+        entries = sorted(os.scandir(self.path), key=lambda entry: entry.name)
+        for entry in entries:
+            self._refuse_broken_link(entry.path)
+        names = [entry.name for entry in entries if entry.is_dir() and next(self._found(entry.name), None)]
+        if names and any(is_image(entry.name) for entry in entries if entry.is_file()):
             raise DataError(
                 f"config key data.images is {str(self.path)!r}, which holds images beside the class folder "
                 f"{names[0]!r}; it must hold either images or one folder of images for each class."
@@ -49,7 +54,7 @@ class Folder:
             files: dict[str, int | None] = {
                 file: int(name) if numbered else index
                 for index, name in enumerate(self.classes)
-                for file in sorted(found(self.path / name))
+                for file in sorted(self._found(name))
             }
         else:
             files = dict.fromkeys(sorted(entry.path for entry in os.scandir(self.path) if is_image(entry.name)))
@@ -59,6 +64,35 @@ class Folder:
                 f"({', '.join(EXTENSIONS)}); it must hold at least {FEWEST}."
             )
         return {os.path.relpath(file, self.path): label for file, label in files.items()}
+
+    def _found(self, name: str) -> Iterator[str]:
+        """Yield the paths of the images in a subfolder and below it. Raises DataError where they cannot be listed."""
+
+        def refuse(error: OSError) -> None:
+            raise self._refusal(error.filename, f"cannot be read ({error.strerror})")
+
+        for where, _, names in os.walk(self.path / name, onerror=refuse, followlinks=True):
+            for path in (os.path.join(where, one) for one in names):
+                if is_image(path):
+                    yield path
+                else:
+                    self._refuse_broken_link(path)
+
+    def _refuse_broken_link(self, path: str) -> None:
+        """Raise DataError for a link that leads nowhere: it may have been a folder of images."""
+        if os.path.islink(path) and not os.path.exists(path):
+            raise self._refusal(path, file_fault(path))
+
+    def _refusal(self, path: str, fault: str | None) -> DataError:
+        return DataError(
+            f"config key data.images is {str(self.path)!r}, of which {path!r} {fault}; replace or remove it."
+        )
+
+    def require(self, part: str, most: int) -> None:
+        """Raise DataError unless the first `most` files of a part are there and can be read."""
+        for path in self.paths(part, most):
+            if fault := file_fault(path):
+                raise self._refusal(path, fault)
 
     def size(self, part: str, most: int) -> int:
         """Return how many images a part has."""
@@ -122,12 +156,6 @@ def split(files: dict[str, int | None], seed: int) -> dict[str, list[str]]:
     reference, calibration = min(REFERENCE, len(order) // 8), min(CALIBRATION, len(order) // 4)
     ends = (0, reference, reference + calibration, None)
     return {part: order[slice(*pair)] for part, pair in zip(PARTS, itertools.pairwise(ends), strict=True)}
-
-
-def found(folder: Path):
-    """Yield the paths of the images in a folder and below it."""
-    for where, _, names in os.walk(folder, followlinks=True):
-        yield from (os.path.join(where, name) for name in names if is_image(name))
 
 
 def is_image(name: str) -> bool:

@@ -1,12 +1,15 @@
 """Read a published table: a CSV file, and what is known of it beyond its figures."""
 
 import csv
+import json
+import os
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import yaml
 
+from speedgrid.launcher.inputs import expanded, file_fault
 from speedgrid.published import columns
 from speedgrid.published.quantities import Figure, Interval, printed
 
@@ -61,9 +64,13 @@ class Row:
 
 @dataclass(frozen=True)
 class Table:
-    """A published table. columns: header to quantity or axis. unknown: headers that are not understood."""
+    """A published table. columns: header to quantity or axis. unknown: headers that are not understood.
+
+    described_by: the file beside it that says more of it, or None.
+    """
 
     file: str
+    described_by: str | None
     title: str
     device: str | None
     source: str | None
@@ -75,13 +82,42 @@ class Table:
 
 def entries(published: list[Entry]) -> list[dict[str, Any]]:
     """Return the configured tables as dictionaries with `file`; a path alone is one with nothing else known."""
-    return [{"file": one} if isinstance(one, str) else dict(one) for one in published]
+    known = [{"file": one} if isinstance(one, str) else dict(one) for one in published]
+    return [one | {"file": expanded(one["file"])} for one in known]
 
 
-def files(published: list[Entry]) -> list[str]:
-    """Return the files that the audit reads: each table, and the description beside it where there is one."""
-    paths = [Path(one["file"]) for one in entries(published)]
-    return [str(path) for path in [*paths, *(sidecar(path) for path in paths if sidecar(path).exists())]]
+def files(published: list[Entry], audited: str | Path | None = None) -> list[str]:
+    """Return the files that the audit reads: each table, and the description beside it where there is one.
+
+    audited: the verdicts of an earlier run, where there were any. Raises PublishedError, one sentence, for a file that
+    is not there or cannot be read, and for a description that an earlier run read and that is gone.
+    """
+    tables = [one["file"] for one in entries(published)]
+    for number, path in enumerate(tables):
+        which = f"config key published.{number} is {path!r}, "
+        if fault := file_fault(path):
+            raise PublishedError(f"{which}which {fault}; it must be a CSV file that can be read.")
+        beside = sidecar(path)
+        if (fault := file_fault(beside)) and os.path.lexists(beside):
+            raise PublishedError(
+                f"{which}whose description {str(beside)!r} {fault}; it must be a YAML file, or not there."
+            )
+        if fault and str(beside) in described_by(audited):
+            raise PublishedError(
+                f"{which}whose description {str(beside)!r} {fault}, though it was audited with it; "
+                f"put it back, or remove {audited} to audit it without."
+            )
+    return [*tables, *(str(sidecar(path)) for path in tables if sidecar(path).exists())]
+
+
+def described_by(audited: str | Path | None) -> list[str]:
+    """Return the files beside tables that verdicts were reached with; none where there are no verdicts."""
+    try:
+        verdicts = json.loads(Path(audited).read_text(encoding="utf-8")) if audited else []
+    except (OSError, ValueError):  # there are none yet, or they will be made again
+        return []
+    found = verdicts if isinstance(verdicts, list) else []
+    return [str(one["described_by"]) for one in found if isinstance(one, dict) and one.get("described_by")]
 
 
 def sidecar(path: str | Path) -> Path:
@@ -117,6 +153,7 @@ def read(entry: dict[str, Any], model: str) -> Table:
         )
     return Table(
         file=str(file),
+        described_by=str(sidecar(file)) if sidecar(file).exists() else None,
         title=about.get("title") or file.stem,
         device=about.get("device"),
         source=about.get("source"),

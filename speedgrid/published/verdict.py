@@ -49,6 +49,7 @@ class Audited(TypedDict):
     """The verdicts on one published table, as plain JSON values; see `audit`."""
 
     file: str
+    described_by: str | None
     title: str
     device: str | None
     source: str | None
@@ -96,6 +97,7 @@ def _table(table: Table, flop_of: Callable[[str, int], int | None]) -> Audited:
     references = _references(rows)
     return {
         "file": table.file,
+        "described_by": table.described_by,
         "title": table.title,
         "device": table.device,
         "source": table.source,
