@@ -35,4 +35,4 @@ onstart:
 rule all:
     default_target: True
     input:
-        "report/report.md",
+        promised,

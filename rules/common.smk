@@ -146,6 +146,19 @@ def library_files(name):
     return [str(file)] if file.exists() else sorted(str(path) for path in Path("speedgrid", name).glob("*.py"))
 
 
+def promised(wildcards):
+    """Return every result that a user was promised: `rule all` asks for each, so that one that was deleted comes back.
+
+    What timings are made from (weights, images, right answers, ONNX files, engines) is not among them: made again, it
+    would make stale every timing that is there. It comes back when something has to be made from it.
+    """
+    of_run = ("render_report", "render_pages", "describe_run", "audit", "audit_published", "aggregate")
+    once = [str(path) for name in (*of_run, "count_flops", "measure_peaks") for path in getattr(rules, name).output]
+    plots = [str(path) for path in rules.draw_plots.output]
+    records = [*(f"timings/{timing}" for timing in ORDER), *(f"accuracy/{cell}" for cell in EVALUATED)]
+    return [*once, *expand(plots, model=AXES["model"]), *(f"artifacts/{record}.json" for record in records)]
+
+
 def own_checkpoint(wildcards):
     """Return the user's checkpoint for a model and resolution where there is one."""
     return checkpoints.find(config["model"]["weights"], **wildcards, described=DESCRIBED.format(**wildcards)) or []

@@ -21,7 +21,7 @@ from speedgrid import record, settings
 
 pytest_plugins = ["workflow"]
 
-PAGES = {"render_pages": 1, "render_report": 1}
+PAGES = {"render_pages": 1, "render_report": 1}  # the report first
 REPORT = {"draw_plots": 1, **PAGES}
 SHOWN = {"describe_run": 1, **REPORT}
 TABLE = {"aggregate": 1, "audit": 1, **SHOWN}
@@ -59,25 +59,25 @@ def gpu_tree(without_gpu, place):
 
 
 EDITS = {
-    "template": ("templates/report.md.j2", "\nA new line.\n", {"render_report": 1}, set()),
-    "plot": ("speedgrid/report/plots/lines.py", "\n# edited\n", {"draw_plots": 1, "render_report": 1}, set()),
+    "template": ("templates/report.md.j2", "\nA new line.\n", PAGES, set()),
+    "plot": ("speedgrid/report/plots/lines.py", "\n# edited\n", REPORT, set()),
     "look of plots": ("speedgrid/report/plots/style.py", "\n# edited\n", REPORT, set()),
-    "page": ("templates/explorer.html.j2", "\n<!-- edited -->\n", PAGES, set()),
-    "findings": ("speedgrid/report/findings/effects.py", "\n# edited\n", {"render_report": 1}, set()),
-    "section": ("templates/sections/answer.md.j2", "\nA new line.\n", {"render_report": 1}, set()),
+    "page": ("templates/explorer.html.j2", "\n<!-- edited -->\n", {"render_pages": 1}, set()),
+    "findings": ("speedgrid/report/findings/effects.py", "\n# edited\n", PAGES, set()),
+    "section": ("templates/sections/answer.md.j2", "\nA new line.\n", PAGES, set()),
     "language": ("languages/ru.po", "\n# edited\n", REPORT, set()),
     "audit": ("speedgrid/table/audit.py", "\n# edited\n", {"audit": 1, "audit_published": 1, **PAGES}, set()),
-    "published section": ("speedgrid/published/words.py", "\n# edited\n", {"render_report": 1}, set()),
+    "published section": ("speedgrid/published/words.py", "\n# edited\n", PAGES, set()),
     "published table": (
         "config/published/resnet18-fp16-batch33.csv",
         "pytorch,fp32,224,1,2.0,2.0,500,1.0\n",
-        {"audit_published": 1, "render_report": 1},
+        {"audit_published": 1, **PAGES},
         set(),
     ),
     "published source": (
         "config/published/resnet18-fp16-batch33.yaml",
         "device: NVIDIA H200\n",
-        {"audit_published": 1, "render_report": 1},
+        {"audit_published": 1, **PAGES},
         set(),
     ),
     "table": ("speedgrid/table/cells.py", "\n# edited\n", TABLE, set()),

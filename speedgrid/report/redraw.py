@@ -7,12 +7,12 @@ from speedgrid import ROOT, settings
 from speedgrid.launcher.outputs import write_text
 from speedgrid.model.described import Origin
 from speedgrid.published.verdict import audit_all
-from speedgrid.report import explorer, plots, results_page
 from speedgrid.report import markdown as report
+from speedgrid.report import plots
 from speedgrid.report.plots.material import Material
 from speedgrid.table import audit
 from speedgrid.table.columns import NAMES
-from speedgrid.table.run import Description
+from speedgrid.table.run import Description, Table
 from speedgrid.text.language import speaking
 
 TEMPLATES = ROOT / "templates"
@@ -43,10 +43,17 @@ def redraw(results: str | Path, output: str | Path) -> Path:
     whole = Material(table, material.rounds, run, material.arithmetic)
     for model in run["config"]["models"]:
         plots.draw_all(whole.of(model), output / "plots")
-    with speaking(run["config"]["report"]["language"]):
-        write_text(output / "explorer.html", explorer.page(table, run, TEMPLATES / "explorer.html.j2"))
-        write_text(output / "results.html", results_page.page(table, run, TEMPLATES / "results.html.j2"))
     written = output / "report.md"
     published = audit_all(run["config"]["published"], run["config"]["models"][0], material.arithmetic)
     write_text(written, report.markdown(table, run, TEMPLATES / "report.md.j2", published))
+    draw_pages(table, run, output)
     return written
+
+
+def draw_pages(table: Table, run: Description, output: Path) -> None:
+    """Write the pages beside a report, which needs none of them and is there before what draws them is imported."""
+    from speedgrid.report import explorer, results_page
+
+    with speaking(run["config"]["report"]["language"]):
+        write_text(output / "explorer.html", explorer.page(table, run, TEMPLATES / "explorer.html.j2"))
+        write_text(output / "results.html", results_page.page(table, run, TEMPLATES / "results.html.j2"))
