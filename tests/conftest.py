@@ -44,6 +44,16 @@ def pytest_xdist_make_scheduler(config, log):
     return Scheduling(config, log)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def own_locks(tmp_path_factory):
+    """Keep the locks that tests take in this process apart from those of the machine, which a run in it may hold."""
+    from speedgrid.machine import locks
+
+    folder = tmp_path_factory.mktemp("locks")
+    folder.chmod(0o1777)
+    locks.FOLDERS = (str(folder),)
+
+
 @pytest.fixture(scope="session")
 def resnet():
     """Return a seeded ResNet-18 for 64 x 64 pixels; tests copy it before they change it."""

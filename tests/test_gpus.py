@@ -1,21 +1,19 @@
 """Slots and locks of GPUs, among processes that know nothing of each other."""
 
 import os
-import re
 import select
-import subprocess
 import sys
-import tempfile
-import threading
 import time
 import types
-from pathlib import Path
 
 import pytest
+from locking import first_to_answer, go_on, line, lock_folders, of_machine, waits
 from processes import python
 
-from speedgrid.machine import environment, gpus, graphics
+from speedgrid.machine import environment, gpus, graphics, locks
 from speedgrid.machine.gpus import Gpu
+
+pytest_plugins = ["locking"]
 
 FAKE_DRIVER = """
 import types
@@ -40,17 +38,23 @@ CLAIM_THEN_MEASURE = (
 WORK = "\nwith gpus.working(): print('works', flush=True); input()"
 WORK_ALONE = "\nwith gpus.working(alone=True): print('works', flush=True); input()"
 
-# Cells, lone cells and builds of a workflow, as many at once as fit and two more, some of which are killed. Each cell
-# that was measured says when it was loaded and measured; exits with the number of those that were left at the end.
+# Cells, lone cells and builds of a workflow, as many at once as fit and two more, some of which are killed, and some
+# see another folder of locks beside the one that all see. Each cell that was measured says when it was loaded and
+# measured; exits with the number of those that were left at the end.
 CROWD = """
 import os, random, signal, sys, time
-from speedgrid.machine import gpus
+from speedgrid.machine import gpus, locks
 
+locks.FOLDERS = sys.argv[1:]
 gpus.POLL_SECONDS, gpus.TURN_SECONDS = 0.02, 1
 slots = sum(gpu.slots for gpu in gpus.usable())
 
+def tell(uuid, times):
+    os.write(1, " ".join(map(str, [uuid, *times, chr(10)])).encode())
+
 def job(number):
     chance = random.Random(number)
+    locks.FOLDERS = locks.FOLDERS[chance.random() < 0.5 :]
     if chance.random() < 0.15:
         with gpus.working(alone=chance.random() < 0.3):
             time.sleep(0.02)
@@ -63,7 +67,7 @@ def job(number):
     times.append(time.monotonic())
     time.sleep(chance.uniform(0.005, 0.03))
     times.append(time.monotonic())
-    os.write(1, " ".join(map(str, [uuid, *times, chr(10)])).encode())
+    tell(uuid, times)
 
 random.seed(0)
 running, deadline = set(), time.monotonic() + 300
@@ -90,9 +94,8 @@ sys.exit(len(running))
 
 @pytest.fixture
 def machine(tmp_path, monkeypatch):
-    """Pretend that this machine has GPUs of the given names; locks are in a folder of this test."""
-    monkeypatch.setattr(gpus.tempfile, "tempdir", str(tmp_path))
-    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    """Pretend that this machine has GPUs of the given names; locks are in two folders of this test."""
+    monkeypatch.setattr(locks, "FOLDERS", lock_folders(tmp_path))
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")  # so that what a test leaves there is taken back
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
     monkeypatch.setattr(gpus, "CLAIMED", {})
@@ -105,66 +108,6 @@ def machine(tmp_path, monkeypatch):
         monkeypatch.setitem(sys.modules, "pynvml", driver)
 
     return make
-
-
-def of_machine(folder):
-    """Return the environment of a process of that machine."""
-    return os.environ | {"PYTHONPATH": f"{folder}{os.pathsep}{Path(__file__).parent.parent}"}
-
-
-@pytest.fixture
-def start(tmp_path):
-    """Start a process of that machine; none of them lives longer than its test, or than two minutes."""
-    started = []
-
-    def make(code, **variables):
-        process = subprocess.Popen(
-            [sys.executable, "-c", f"from speedgrid.machine import gpus; {code}"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            env=of_machine(tmp_path) | variables,
-        )
-        started.append(process)
-        return process
-
-    def end():
-        for process in reversed(started):  # the last first, which would else be given what it waits for
-            process.kill()
-            process.wait()
-
-    timer = threading.Timer(120, end)
-    timer.start()
-    yield make
-    timer.cancel()
-    end()
-    for process in started:
-        process.communicate()
-
-
-def line(process):
-    """Return the next line that a process writes, or nothing if it was killed."""
-    return process.stdout.readline().strip()
-
-
-def waits(process):
-    """Say whether a process comes to wait for a lock, by the kernel's account of them (proc(5))."""
-    waiting, deadline = rf"-> FLOCK +ADVISORY +\w+ {process.pid} ", time.monotonic() + 60
-    while not (found := re.search(waiting, Path("/proc/locks").read_text())) and time.monotonic() < deadline:
-        time.sleep(0.01)
-    return bool(found)
-
-
-def go_on(process):
-    """Let a process go on after its `input()`."""
-    process.stdin.write("\n")
-    process.stdin.flush()
-
-
-def first_to_answer(processes):
-    """Return the processes, the one that writes a line first before the others."""
-    [[output], _, _] = select.select([process.stdout for process in processes], [], [], 60)
-    return sorted(processes, key=lambda process: process.stdout is not output)
 
 
 def test_a_claimed_gpu_is_the_only_one_that_cuda_sees(machine):
@@ -377,7 +320,7 @@ def test_of_two_loaded_on_one_gpu_the_second_measures_after_the_first(machine, s
 
 @pytest.mark.parametrize(
     "close",
-    ["next(iter(gpus.CLAIMED.values())).lock.close()", "import os; os.close(gpus.HIGH_DESCRIPTOR)"],
+    ["next(iter(gpus.CLAIMED.values())).lock.close()", "import os; os.close(locks.HIGH_DESCRIPTOR)"],
     ids=["low", "high"],
 )
 def test_a_gpu_is_still_had_alone_when_either_descriptor_of_its_lock_is_closed(machine, start, close):
@@ -395,7 +338,7 @@ def test_a_crowd_of_cells_and_builds_is_measured_to_the_last_and_each_alone_alth
     machine, tmp_path, names, memory
 ):
     machine(*names, memory=memory)
-    crowd = python("-c", CROWD, env=of_machine(tmp_path))
+    crowd = python("-c", CROWD, *lock_folders(tmp_path), env=of_machine(tmp_path))
     cells = [(uuid, *map(float, times)) for uuid, *times in map(str.split, crowd.stdout.splitlines())]
     assert len(cells) > 30
     for uuid, _, _, began, ended in cells:
@@ -462,26 +405,9 @@ def test_locks_of_work_that_failed_are_let_go(machine, start):
     assert line(start(WORK)) == "works"
 
 
-def test_work_without_a_gpu_is_just_done(machine, tmp_path):
+def test_work_without_a_gpu_sets_nothing_of_cuda(machine):
     machine()
     with gpus.working(alone=True):
         done = True
     assert done
     assert "CUDA_VISIBLE_DEVICES" not in os.environ
-    assert list(tmp_path.glob("*.lock")) == []
-
-
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
-def test_a_lock_file_serves_every_user_of_the_machine(machine, monkeypatch):
-    machine("A")
-    with tempfile.TemporaryDirectory(dir="/tmp") as folder:
-        os.chmod(folder, 0o1777)
-        monkeypatch.setattr(gpus.tempfile, "tempdir", folder)
-        with gpus.working():
-            pass
-        os.seteuid(65534)
-        try:
-            with gpus.working():
-                pass
-        finally:
-            os.seteuid(0)

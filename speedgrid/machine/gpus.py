@@ -1,23 +1,22 @@
 """Which of a machine's GPUs a process uses, and when it has one to itself.
 
-Cells are loaded side by side, which is mostly waiting for drivers and compilers, and measured one at a time. Advisory
-locks (flock(2)) see to it, for all users and workflows of a machine: a loaded cell holds one of its GPU's slots;
-whoever works shares the GPU's lock, and whoever measures holds it alone, so that nothing else works meanwhile. Two more
-locks of each GPU order its cells in groups, and the GPUs in turns: cells are loaded on one while others measure.
+Cells are loaded side by side, which is mostly waiting for drivers and compilers, and measured one at a time. Locks
+(speedgrid.machine.locks) see to it, for all users and workflows of a machine: a loaded cell holds one of its GPU's
+slots; whoever works shares the GPU's lock, and whoever measures holds it alone, so that nothing else works meanwhile.
+Two more locks of each GPU order its cells in groups, and the GPUs in turns: cells are loaded on one while others
+measure.
 """
 
 import contextlib
-import fcntl
 import os
-import resource
-import tempfile
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TextIO
+from fcntl import LOCK_EX, LOCK_SH
 
+from speedgrid.machine import locks, waiting
 from speedgrid.machine.device import nvml
+from speedgrid.machine.locks import Lock
 
 POLL_SECONDS = 0.2
 TURN_POLL_SECONDS = 0.05
@@ -27,9 +26,6 @@ MOST_SLOTS = 12
 BYTES_PER_SLOT = 12e9
 # The longest that a GPU's cells wait for those of another to be loaded: what takes longer is no driver's work.
 TURN_SECONDS = 10.0
-# A process's files are closed from its lowest number up or from its highest down: a lock that is let go of last,
-# after the driver has cleared up, needs a number at either end.
-HIGH_DESCRIPTOR = min(900, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2)
 
 
 @dataclass(frozen=True)
@@ -48,9 +44,9 @@ class Claim:
     lock: the GPU's lock. slots: its slots. stage: says to others that this cell is being loaded, or that it is loaded.
     """
 
-    lock: TextIO
-    slots: list[TextIO]
-    stage: TextIO | None = None
+    lock: Lock
+    slots: list[Lock]
+    stage: Lock | None = None
 
 
 CLAIMED: dict[Gpu, Claim] = {}
@@ -101,7 +97,7 @@ def claim(alone: bool = False) -> str | None:
     if not CLAIMED and (candidates := usable()):
         gpu, held = _all_slots(candidates[0]) if alone else _one_slot(candidates)
         stage = None if alone else _begin_loading(gpu, [one for one in candidates if one != gpu])
-        lock = _locked(gpu.uuid, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
+        lock = locks.locked(gpu.uuid, LOCK_EX if alone else LOCK_SH)
         CLAIMED[gpu] = Claim(lock, held, stage)
         os.environ["CUDA_VISIBLE_DEVICES"] = gpu.uuid
     return next((gpu.uuid for gpu in CLAIMED), None)
@@ -116,13 +112,16 @@ def measure_alone() -> None:
     """Wait until nothing else works on the claimed GPU, and keep it so until this process has ended."""
     for gpu, claimed in CLAIMED.items():
         # In this order, so that none begins to load on this GPU in between.
-        loaded = _locked(f"{gpu.uuid}-loaded", fcntl.LOCK_SH)
+        loaded = locks.locked(f"{gpu.uuid}-loaded", LOCK_SH)
         if claimed.stage:
             claimed.stage.close()
         claimed.stage = loaded
-        # Between letting go of the shared lock and having the exclusive one, others may measure: they wait for us too.
-        fcntl.flock(claimed.lock, fcntl.LOCK_EX)
-        fcntl.fcntl(claimed.lock, fcntl.F_DUPFD_CLOEXEC, HIGH_DESCRIPTOR)
+        if claimed.lock.kind != LOCK_EX:
+            # Between letting go of the shared lock and having the exclusive one, others may measure: they wait for us
+            # too.
+            claimed.lock.close()
+            claimed.lock = locks.locked(gpu.uuid, LOCK_EX)
+        claimed.lock.keep()
 
 
 @contextmanager
@@ -132,77 +131,53 @@ def working(alone: bool = False):
     alone: nothing else may work meanwhile either. CUDA sees one GPU, the same one throughout a process.
     """
     candidates = usable()
-    with contextlib.ExitStack() as locks:
+    with contextlib.ExitStack() as held:
         # In one order for all processes, so that none waits for another in a circle.
         for uuid in sorted(gpu.uuid for gpu in candidates):
-            locks.enter_context(_locked(uuid, fcntl.LOCK_EX if alone else fcntl.LOCK_SH))
+            held.enter_context(locks.locked(uuid, LOCK_EX if alone else LOCK_SH))
         if candidates:
             os.environ["CUDA_VISIBLE_DEVICES"] = candidates[os.getpid() % len(candidates)].uuid
         yield
 
 
-def _one_slot(candidates: list[Gpu]) -> tuple[Gpu, list[TextIO]]:
-    told = False
-    while True:
-        # One GPU is filled before the next, so that the first has a whole group of cells to load and to measure.
-        for gpu in candidates:
-            for number in range(gpu.slots):
-                if handle := _try(f"{gpu.uuid}-{number}"):
-                    return gpu, [handle]
-        if not told:
-            print("All GPUs are taken; waiting for one.", flush=True)
-            told = True
-        time.sleep(POLL_SECONDS)
+def _one_slot(candidates: list[Gpu]) -> tuple[Gpu, list[Lock]]:
+    if found := _free_slot(candidates):
+        return found
+    print("All GPUs are taken; waiting for one.", flush=True)
+    names = [_slot(gpu, number) for gpu in candidates for number in range(gpu.slots)]
+    with waiting.told("a GPU", [path for name in names for path in locks.paths(name)]):
+        while not (found := _free_slot(candidates)):
+            time.sleep(POLL_SECONDS)
+    return found
 
 
-def _begin_loading(gpu: Gpu, others: list[Gpu]) -> TextIO:
+def _free_slot(candidates: list[Gpu]) -> tuple[Gpu, list[Lock]] | None:
+    # One GPU is filled before the next, so that the first has a whole group of cells to load and to measure.
+    for gpu in candidates:
+        for number in range(gpu.slots):
+            if slot := locks.tried(_slot(gpu, number)):
+                return gpu, [slot]
+    return None
+
+
+def _slot(gpu: Gpu, number: int) -> str:
+    return f"{gpu.uuid}-{number}"
+
+
+def _begin_loading(gpu: Gpu, others: list[Gpu]) -> Lock:
     """Wait until a cell may be loaded on `gpu`, and return the lock that tells others of the loading.
 
     Not while loaded ones wait to be measured: it would keep them waiting, each time for as long as a whole group takes.
     Nor while cells are loaded on another GPU: drivers make contexts one after another for all GPUs together, so that
     two that load at once, and then measure at once, take twice as long to load, and go on so.
     """
-    _locked(f"{gpu.uuid}-loaded", fcntl.LOCK_EX).close()
+    locks.wait_until_free(f"{gpu.uuid}-loaded")
     deadline = time.monotonic() + TURN_SECONDS
-    while not all(_free(f"{other.uuid}-loading") for other in others) and time.monotonic() < deadline:
+    while not all(locks.free(f"{other.uuid}-loading") for other in others) and time.monotonic() < deadline:
         time.sleep(TURN_POLL_SECONDS)
-    return _locked(f"{gpu.uuid}-loading", fcntl.LOCK_SH)
+    return locks.locked(f"{gpu.uuid}-loading", LOCK_SH)
 
 
-def _all_slots(gpu: Gpu) -> tuple[Gpu, list[TextIO]]:
+def _all_slots(gpu: Gpu) -> tuple[Gpu, list[Lock]]:
     """Lock all slots of a GPU in order, so that two processes that want all never wait for each other."""
-    return gpu, [_locked(f"{gpu.uuid}-{number}", fcntl.LOCK_EX) for number in range(gpu.slots)]
-
-
-def _locked(name: str, kind: int) -> TextIO:
-    """Return a lock file, locked as soon as nobody else holds it. kind: as of flock(2)."""
-    handle = _open(name)
-    fcntl.flock(handle, kind)
-    return handle
-
-
-def _free(name: str) -> bool:
-    """Say whether nobody holds a lock."""
-    if handle := _try(name):
-        handle.close()
-    return handle is not None
-
-
-def _try(name: str) -> TextIO | None:
-    handle = _open(name)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        handle.close()
-        return None
-    return handle
-
-
-def _open(name: str) -> TextIO:
-    """Open a lock file of all users of the machine; it is never removed, since others may be waiting on it."""
-    path = Path(tempfile.gettempdir()) / f"speedgrid-{name}.lock"
-    # Reading is all that a lock needs, and all that others may do with a file of ours.
-    with contextlib.suppress(FileExistsError, PermissionError):
-        path.touch(exist_ok=False)
-        path.chmod(0o644)  # whatever the umask
-    return path.open()
+    return gpu, [locks.locked(_slot(gpu, number), LOCK_EX) for number in range(gpu.slots)]
