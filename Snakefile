@@ -30,6 +30,7 @@ onstart:
         workflow.scheduler.job_rate_limiter = None
     begin_run()
     PROGRESS.start(sum(job.rule.name == "time_cell" for job in workflow.dag.needrun_jobs()))
+    IN_THE_WAY.look = DEVICE == "cpu" and workflow.nodes is None
 
 
 rule all:

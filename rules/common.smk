@@ -11,8 +11,7 @@ import yaml
 
 from speedgrid import backends, data, grid, precision, record, settings
 from speedgrid.backends.fingerprint import fingerprint
-from speedgrid.machine import environment
-from speedgrid.machine import gpus
+from speedgrid.machine import cpu, environment, gpus
 from speedgrid.report import plots
 from speedgrid.launcher import guard, inputs, outputs, progress
 from speedgrid.launcher import server, sources
@@ -50,6 +49,8 @@ PREPROCESSING = environment.versions(("torch", "torchvision"))
 # The settings of a timing that every timing is given.
 TIMING_OPTIONS = ("warmup_runs", "timed_runs", "min_seconds", "max_seconds", "target_percent", "cpu_threads")
 PROGRESS = progress.Progress("artifacts/timings")
+# A timing on this machine's CPU says in the run's own log who keeps it waiting; on a cluster another machine times.
+IN_THE_WAY = cpu.InTheWay()
 # The interpreter that scripts/warm and scripts/cold run: this one, whatever comes first on the path.
 os.environ.update(SPEEDGRID_PYTHON=sys.executable)
 # Cells on the GPUs at once: loaded side by side, measured one at a time on each GPU (speedgrid.machine.gpus).

@@ -23,7 +23,7 @@ rule time_cell:
         probes=asked_probes,
         stale_when=timing_stale_when,
     message:
-        "Timing {params.cell}, {wildcards.turn}{PROGRESS}"
+        "Timing {params.cell}, {wildcards.turn}{PROGRESS}{IN_THE_WAY}"
     shell:
         "scripts/warm --record-death scripts.time_cell {params.cell} --turn {wildcards.turn} --device {params.device}"
         " --artifact {input.artifact} --build {input.build} --images {input.images}"

@@ -21,7 +21,7 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 
 # Files of tests that share one run of the workflow.
-OF_ONE_RUN = ("test_bad_input", "test_html", "test_smoke", "test_vanished", "test_workflow")
+OF_ONE_RUN = ("test_bad_input", "test_html", "test_smoke", "test_two_runs", "test_vanished", "test_workflow")
 # Those that take minutes begin first, so that neither of two processes waits for the other at the end.
 LONGEST = ("test_several_models", *OF_ONE_RUN)
 

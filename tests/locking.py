@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-PRELUDE = "import sys; from speedgrid.machine import gpus, locks, waiting; locks.FOLDERS = sys.argv[1:]"
+PRELUDE = "import sys; from speedgrid.machine import cpu, gpus, locks, waiting; locks.FOLDERS = sys.argv[1:]"
 
 
 def lock_folders(folder):

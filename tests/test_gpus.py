@@ -38,12 +38,12 @@ CLAIM_THEN_MEASURE = (
 WORK = "\nwith gpus.working(): print('works', flush=True); input()"
 WORK_ALONE = "\nwith gpus.working(alone=True): print('works', flush=True); input()"
 
-# Cells, lone cells and builds of a workflow, as many at once as fit and two more, some of which are killed, and some
-# see another folder of locks beside the one that all see. Each cell that was measured says when it was loaded and
-# measured; exits with the number of those that were left at the end.
+# Cells, lone cells and builds of a workflow, and timings of another one on the CPU, as many at once as fit and two
+# more, some of which are killed, and some see another folder of locks beside the one that all see. Each cell that was
+# measured says when it was loaded and measured; exits with the number of those that were left at the end.
 CROWD = """
 import os, random, signal, sys, time
-from speedgrid.machine import gpus, locks
+from speedgrid.machine import cpu, gpus, locks
 
 locks.FOLDERS = sys.argv[1:]
 gpus.POLL_SECONDS, gpus.TURN_SECONDS = 0.02, 1
@@ -58,6 +58,12 @@ def job(number):
     if chance.random() < 0.15:
         with gpus.working(alone=chance.random() < 0.3):
             time.sleep(0.02)
+        return
+    if chance.random() < 0.1:
+        with cpu.alone():
+            began = time.monotonic()
+            time.sleep(0.02)
+            tell("CPU", [began, began, began, time.monotonic()])
         return
     uuid = gpus.claim(alone=chance.random() < 0.05)
     times = [time.monotonic()]
@@ -341,7 +347,12 @@ def test_a_crowd_of_cells_and_builds_is_measured_to_the_last_and_each_alone_alth
     crowd = python("-c", CROWD, *lock_folders(tmp_path), env=of_machine(tmp_path))
     cells = [(uuid, *map(float, times)) for uuid, *times in map(str.split, crowd.stdout.splitlines())]
     assert len(cells) > 30
+    assert sum(uuid == "CPU" for uuid, *_ in cells) > 3
     for uuid, _, _, began, ended in cells:
+        if uuid == "CPU":
+            assert not [one for one in cells if one[3] < ended and began < one[4] and one[3] != began], (
+                "beside a timing"
+            )
         others = [times for other, *times in cells if other == uuid and times[2] != began]
         for loading, loaded, measured, end in others:
             assert not (measured < ended and began < end), "two are measured at once"

@@ -19,7 +19,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from locking import PRELUDE, go_on, line, lock_folders, waits
+from locking import PRELUDE, go_on, line, lock_folders, of_machine, waits
 from processes import ROOT, python, run
 
 from speedgrid.machine import locks, waiting
@@ -250,6 +250,21 @@ def test_what_is_no_lock_is_one_sentence_that_says_what_to_do(folders, kind, pla
         assert dear.read_text() == "dear"
     with exclusive("another") as lock:  # nothing of the first was left locked or open
         assert len(lock.handles) == 2
+
+
+@pytest.mark.parametrize("kind", ["a FIFO", "a folder", "a link"])
+def test_a_script_ends_with_that_sentence_and_no_traceback(folders, tmp_path, kind):
+    OBSTACLES[kind](lock_file(folders[0], "cpu"))
+    arguments = ["--source", "random", "--part", "reference", "--resolution", "32", "--most", "1"]
+    arguments += ["--output", str(tmp_path / "images.npy"), "--description", str(tmp_path / "images.json")]
+    code = (
+        f"import runpy; {PRELUDE.split('; locks.')[0]}; locks.FOLDERS = {list(map(str, folders))}; "
+        f"sys.argv = ['prepare_images', *sys.argv[1:]]; runpy.run_module('scripts.prepare_images', run_name='__main__')"
+    )
+    ended = python("-c", code, *arguments, code=1, env=of_machine(tmp_path), timeout=100)
+    assert len(ended.stderr.splitlines()) == 1
+    assert str(lock_file(folders[0], "cpu")) in ended.stderr
+    assert not (tmp_path / "images.npy").exists()
 
 
 @only_root

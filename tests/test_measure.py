@@ -6,6 +6,7 @@ import os
 import re
 import runpy
 import sys
+import threading
 from dataclasses import replace
 
 import numpy as np
@@ -15,12 +16,14 @@ from builders import EXPECTED, Clock, CornerSession, corner_logits, fake_backend
 
 from speedgrid import record, settings
 from speedgrid.backends.session import UnsupportedError
+from speedgrid.builders.attempt import attempt
 from speedgrid.data.sequence import images
 from speedgrid.grid import Cell
 from speedgrid.launcher import outputs
+from speedgrid.machine import cpu, locks
 from speedgrid.machine.threads import physical_cores
 from speedgrid.measure import cell as measure
-from speedgrid.measure import loading
+from speedgrid.measure import loading, timing
 from speedgrid.measure.loading import Files
 from speedgrid.record import Expected
 from speedgrid.table.verdict import judge, parity_of
@@ -112,6 +115,72 @@ def test_steps_take_the_time_that_they_took(backend, files, monkeypatch):
     backend.load = load
     seconds = measure_cell(files).seen.seconds
     assert (seconds["load"], seconds["parity"]) == (0.2, 0)
+
+
+def test_a_cell_has_the_processor_to_itself_from_loading_to_its_last_answer_and_no_longer(backend, files):
+    held = []
+
+    def look(logits):
+        held.append(not locks.free("cpu"))
+        return logits
+
+    backend.load = lambda cell, *_: CornerSession(cell, spoil=look)
+    assert measure_cell(files).status == "ok"
+    assert len(held) > 2
+    assert all(held)
+    assert locks.free("cpu")
+
+
+def test_a_cell_that_fails_lets_go_of_the_processor(backend, files):
+    def load(*_):
+        assert not locks.free("cpu")
+        raise RuntimeError("lost")
+
+    backend.load = load
+    assert measure_cell(files).reason == "RuntimeError: lost"
+    assert locks.free("cpu")
+
+
+@pytest.fixture
+def planted(tmp_path, monkeypatch):
+    """Plant a FIFO where the processor's lock should be."""
+    tmp_path.chmod(0o1777)
+    monkeypatch.setattr(locks, "FOLDERS", [str(tmp_path)])
+    os.mkfifo(tmp_path / "speedgrid-cpu.lock")
+
+
+def test_no_cell_has_failed_because_a_lock_cannot_be_used(backend, files, planted):
+    with pytest.raises(locks.LockError, match="a FIFO"):
+        measure_cell(files)
+
+
+def test_no_build_has_failed_because_a_lock_cannot_be_used(backend, tmp_path, planted, no_gpu):
+    with pytest.raises(locks.LockError, match="a FIFO"):
+        attempt(CELL, "cpu", str(tmp_path / "engine"), dict)
+
+
+def test_a_cell_that_cannot_run_waits_for_nobody(backend, files):
+    backend.unsupported = lambda *_: "not here"
+    lock = cpu.alone()
+    timer = threading.Timer(60, lock.close)
+    timer.start()
+    assert measure_cell(files).status == "unsupported"
+    timer.cancel()
+    assert not locks.free("cpu")
+    lock.close()
+
+
+def test_time_that_a_cell_waits_for_the_processor_is_not_taken_from_its_own(backend, files, monkeypatch):
+    clock = Clock()
+    for module in (loading, timing):
+        monkeypatch.setattr(module, "time", clock)
+    taken = cpu.alone
+    monkeypatch.setattr(cpu, "alone", lambda: clock.advance(1_000_000) or taken())
+    backend.load = lambda cell, *_: CornerSession(cell, spoil=lambda logits: clock.advance(1) or logits)
+    found = measure_cell(files, timed_runs=50, max_seconds=0.5)
+    assert found.seen.seconds["claim"] == 1000
+    assert len(found.seen.samples.host_ms) >= 50
+    assert not found.seen.samples.capped
 
 
 def test_no_number_of_threads_means_one_for_each_core(backend, files):

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 import yaml
 
-from speedgrid.machine import data_sheet, gpus
+from speedgrid.machine import data_sheet, gpus, locks
 from speedgrid.measure import energy, peaks
 from speedgrid.precision import PRECISIONS
 
@@ -180,6 +180,15 @@ def test_a_cpu_copies_and_has_no_idle_power(no_gpu, monkeypatch):
     assert set(measured) == {"gemm_tflops", "copy_gb_s", "cache_mb", "idle_power_w", "reason"}
     assert 0.1 < measured["copy_gb_s"] < 5000
     assert measured["idle_power_w"] is None
+
+
+def test_rates_of_a_cpu_are_measured_while_nothing_else_works_on_it(no_gpu, monkeypatch):
+    held = []
+    for name in ("measure_gemm", "measure_copy"):
+        monkeypatch.setattr(peaks, name, lambda *_: held.append(not locks.free("cpu")))
+    peaks.measure_all("cpu", ["fp32"])
+    assert held == [True, True]
+    assert locks.free("cpu")
 
 
 def test_a_copy_counts_what_is_read_and_what_is_written(monkeypatch):

@@ -4,7 +4,7 @@ Cells are loaded side by side, which is mostly waiting for drivers and compilers
 (speedgrid.machine.locks) see to it, for all users and workflows of a machine: a loaded cell holds one of its GPU's
 slots; whoever works shares the GPU's lock, and whoever measures holds it alone, so that nothing else works meanwhile.
 Two more locks of each GPU order its cells in groups, and the GPUs in turns: cells are loaded on one while others
-measure.
+measure. The processor is shared with all but what is timed on it (speedgrid.machine.cpu).
 """
 
 import contextlib
@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from fcntl import LOCK_EX, LOCK_SH
 
-from speedgrid.machine import locks, waiting
+from speedgrid.machine import cpu, locks, waiting
 from speedgrid.machine.device import nvml
 from speedgrid.machine.locks import Lock
 
@@ -42,11 +42,13 @@ class Claim:
     """The locks that a process holds of its GPU; the kernel lets go of them when the process ends.
 
     lock: the GPU's lock. slots: its slots. stage: says to others that this cell is being loaded, or that it is loaded.
+    processor: that of the CPU, from when it measures.
     """
 
     lock: Lock
     slots: list[Lock]
     stage: Lock | None = None
+    processor: Lock | None = None
 
 
 CLAIMED: dict[Gpu, Claim] = {}
@@ -111,6 +113,8 @@ def crowded() -> bool:
 def measure_alone() -> None:
     """Wait until nothing else works on the claimed GPU, and keep it so until this process has ended."""
     for gpu, claimed in CLAIMED.items():
+        if claimed.processor:
+            continue  # it measures already
         # In this order, so that none begins to load on this GPU in between.
         loaded = locks.locked(f"{gpu.uuid}-loaded", LOCK_SH)
         if claimed.stage:
@@ -122,19 +126,22 @@ def measure_alone() -> None:
             claimed.lock.close()
             claimed.lock = locks.locked(gpu.uuid, LOCK_EX)
         claimed.lock.keep()
+        claimed.processor = cpu.shared()
 
 
 @contextmanager
 def working(alone: bool = False):
-    """Do work that must not go on while a GPU of this machine is measured; with no GPU, just do it.
+    """Do work that must not go on while a GPU of this machine, or a cell on its CPU, is measured.
 
-    alone: nothing else may work meanwhile either. CUDA sees one GPU, the same one throughout a process.
+    alone: nothing else may work meanwhile either, on the GPUs, or where there is none on the CPU. CUDA sees one GPU,
+    the same one throughout a process.
     """
     candidates = usable()
     with contextlib.ExitStack() as held:
         # In one order for all processes, so that none waits for another in a circle.
         for uuid in sorted(gpu.uuid for gpu in candidates):
             held.enter_context(locks.locked(uuid, LOCK_EX if alone else LOCK_SH))
+        held.enter_context(cpu.alone() if alone and not candidates else cpu.shared())
         if candidates:
             os.environ["CUDA_VISIBLE_DEVICES"] = candidates[os.getpid() % len(candidates)].uuid
         yield

@@ -3,6 +3,7 @@
 import json
 import os
 import traceback
+from contextlib import nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
@@ -14,7 +15,7 @@ from speedgrid.backends.session import Options
 from speedgrid.data import arrays
 from speedgrid.data.sequence import batch
 from speedgrid.evidence import parity
-from speedgrid.machine import environment, gpus
+from speedgrid.machine import cpu, environment, gpus
 from speedgrid.machine.device import nvml
 from speedgrid.measure import probes, timing
 from speedgrid.measure.host import HostLoad
@@ -45,7 +46,10 @@ def measure_cell(files: Files, asked: Asked, died: str | None = None, alone: boo
         return unmeasured(asked, *refusal, machine=machine)
     laps.end("describe")
     try:
-        seen = _measure(files, asked, build or {}, machine, laps)
+        # On the CPU from loading on: that would disturb what another run times, as timing would its loading.
+        with cpu.alone() if asked.device == "cpu" else nullcontext():
+            laps.end("claim")
+            seen = _measure(files, asked, build or {}, machine, laps)
     except Exception as error:
         status, reason = explain(error)
         if status == "out_of_memory" and gpus.crowded():

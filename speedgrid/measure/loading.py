@@ -27,9 +27,9 @@ class Laps:
         self.last = time.perf_counter()
 
     def end(self, step: str) -> None:
-        """Give the time since the last step to `step`."""
+        """Give the time since the last step to `step`, which may have had some already."""
         now = time.perf_counter()
-        self.seconds[step] = round(now - self.last, 4)
+        self.seconds[step] = round(self.seconds.get(step, 0.0) + now - self.last, 4)
         self.last = now
 
 

@@ -1,12 +1,13 @@
 """What a device can do at most: data-sheet rates, and what a matrix product and a copy reach on it."""
 
 import time
+from contextlib import nullcontext
 from functools import partial
 from operator import matmul
 from pathlib import Path
 from statistics import median
 
-from speedgrid.machine import gpus
+from speedgrid.machine import cpu, gpus
 from speedgrid.machine.data_sheet import Measured
 from speedgrid.machine.device import missing
 from speedgrid.machine.graphics import lacking
@@ -169,10 +170,11 @@ def measure_all(device: str, precisions: list[str]) -> Measured:
         uuid = gpus.claim()
         gpus.measure_alone()
         idle = idle_power(uuid)  # before anything warms it up
-    return {
-        "gemm_tflops": {precision: measure_gemm(device, precision) for precision in precisions},
-        "copy_gb_s": measure_copy(device),
-        "cache_mb": last_level_cache(device),
-        "idle_power_w": idle,
-        "reason": "",
-    }
+    with cpu.alone() if device == "cpu" else nullcontext():
+        return {
+            "gemm_tflops": {precision: measure_gemm(device, precision) for precision in precisions},
+            "copy_gb_s": measure_copy(device),
+            "cache_mb": last_level_cache(device),
+            "idle_power_w": idle,
+            "reason": "",
+        }

@@ -1,0 +1,91 @@
+"""Two runs on one machine at once: never do both measure, whatever TMPDIR they have."""
+
+import itertools
+import os
+import subprocess
+import sys
+import time
+
+import pytest
+from workflow import BIN, ROOT, SMOKE
+
+pytest_plugins = ["workflow"]
+
+CELLS = ("resnet18-pytorch-fp32-r64-b1-round1", "resnet18-onnxruntime-fp32-r64-b1-round1")
+# What a copy of the tree writes down beside its records: when it measured, on the clock of the whole machine.
+WITNESS = """
+
+_unwitnessed = _measure
+
+
+def _measure(*arguments):
+    import time
+
+    began = time.monotonic()
+    try:
+        return _unwitnessed(*arguments)
+    finally:
+        with open("measured.txt", "a") as file:
+            file.write(f"{began} {time.monotonic()}\\n")
+"""
+
+
+@pytest.fixture
+def trees(smoke, tmp_path):
+    """Return two copies of the finished run that write down when they measure."""
+    found = [smoke.workflow.copy(tmp_path / name) for name in ("one", "two")]
+    for tree in found:
+        code = tree / "speedgrid/measure/cell.py"
+        code.write_text(code.read_text() + WITNESS)
+    return found
+
+
+@pytest.fixture
+def working():
+    """Return a process that works on the machine's processor, so that nothing is measured until it ends."""
+    code = "from speedgrid.machine import cpu; lock = cpu.shared(); print(flush=True); input()"
+    given = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    with subprocess.Popen([sys.executable, "-c", code], env=os.environ | {"PYTHONPATH": str(ROOT)}, **given) as process:
+        process.stdout.readline()
+        yield process
+        process.kill()
+
+
+def logs(tree):
+    """Return what a tree's timings have said."""
+    texts = [(tree / f"logs/time_cell/{cell}.log").read_text() for cell in CELLS]
+    return "".join(text for text in texts if text.startswith("Waiting since"))
+
+
+def begin(tree):
+    """Start a run of a tree that measures two cells again."""
+    targets = [f"artifacts/timings/{cell}.json" for cell in CELLS]
+    given = {"cwd": tree.folder, "env": tree.environment(), "stdin": subprocess.DEVNULL, "text": True}
+    given |= {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+    return subprocess.Popen([str(BIN / "snakemake"), *targets, *SMOKE], **given)
+
+
+def test_two_runs_measure_one_after_the_other_and_say_for_whom_they_wait(trees, working):
+    runs = [begin(tree) for tree in trees]
+    deadline = time.monotonic() + 200
+    while not all(map(logs, trees)) and time.monotonic() < deadline:  # then both are loaded, and neither measures
+        time.sleep(0.1)
+    try:
+        for tree in trees:
+            assert f"held by process {working.pid} of " in logs(tree)
+            assert not (tree / "measured.txt").exists()
+        assert any("waiting before this one: process" in logs(tree) for tree in trees)
+        working.communicate("\n")
+        outputs = [run.communicate(timeout=200)[0] for run in runs]
+        assert [run.returncode for run in runs] == [0, 0], outputs
+    finally:
+        for run in runs:
+            run.kill()
+    times = [sorted(tuple(map(float, row.split())) for row in (tree / "measured.txt").open()) for tree in trees]
+    assert [len(each) for each in times] == [2, 2]
+    one_after_the_other = sorted(times[0] + times[1])
+    for (_, ended), (began, _) in itertools.pairwise(one_after_the_other):
+        assert ended <= began
+    # Else nothing was shown: each wanted to measure while the other one did.
+    assert times[0][0][0] < times[1][-1][0]
+    assert times[1][0][0] < times[0][-1][0]
