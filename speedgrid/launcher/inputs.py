@@ -19,12 +19,12 @@ def expanded(path: str) -> str:
 
 
 def file_fault(path: str | Path) -> str | None:
-    """Return what is wrong with a file that is to be read, as a clause after its name, or None if nothing is."""
+    """Return the fault of a file that is to be read, as a clause after its name; None if it has none."""
     return _fault(str(path), stat.S_ISREG, "no file but a", os.R_OK)
 
 
 def folder_fault(path: str | Path) -> str | None:
-    """Return what is wrong with a folder whose files are to be read, as a clause after its name, or None."""
+    """Return the fault of a folder whose files are to be read, as a clause after its name; None if it has none."""
     return _fault(str(path), stat.S_ISDIR, "no folder but a", os.R_OK | os.X_OK)
 
 
