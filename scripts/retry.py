@@ -1,22 +1,22 @@
-"""Have the next run try again what failed. python -m scripts.retry [--dry-run] [STATUS ...]
+"""Run snakemake and have it try again what failed. python -m scripts.retry [--list] [ARGUMENT OF SNAKEMAKE ...]
 
-Names and removes the records that are failed, out_of_memory or unreadable, or have one of the statuses that are given;
-then run snakemake.
+Names the records that are failed, out_of_memory or unreadable, or have the statuses that are given.
 """
 
 import argparse
+import os
+import sys
 from pathlib import Path
 
 from speedgrid.launcher import retry
 
-parser = argparse.ArgumentParser(prog="python -m scripts.retry", description=__doc__)
-parser.add_argument("statuses", nargs="*", default=retry.WORTH_IT, metavar="STATUS")
-parser.add_argument("-n", "--dry-run", action="store_true", help="name them, and remove none")
-asked = parser.parse_args()
-if not asked.dry_run and any(Path(".snakemake/locks").glob("*")):
-    parser.exit(2, "A run is at work here (wait for it), or was killed (run snakemake --unlock, then this again).\n")
-found = list(retry.unmade(Path("artifacts"), asked.statuses))
-for one in found:
-    print(one)
-    asked.dry_run or one.forget()
-print(f"{len(found)} records {'would be' if asked.dry_run else 'are'} made again by the next snakemake.")
+parser = argparse.ArgumentParser(prog="python -m scripts.retry", description=__doc__, allow_abbrev=False)
+parser.add_argument("--status", action="append", help="take the records of this status instead; may be repeated")
+parser.add_argument("--list", action="store_true", help="name them, and run nothing")
+asked, more = parser.parse_known_args()
+found = list(retry.unmade(Path("artifacts"), asked.status or retry.WORTH_IT))
+print(*found, f"{len(found)} records to try again.", sep="\n", flush=True)
+if found and not asked.list:
+    # Last, because Snakemake takes all that follows for files to make again.
+    files = [str(one.path) for one in found]
+    os.execv(sys.executable, [sys.executable, "-m", "snakemake", *more, "--forcerun", *files])

@@ -384,46 +384,60 @@ def retry(folder, *arguments, code=0):
     return (done.stdout + done.stderr).splitlines()
 
 
-def records(folder):
-    """Return the files below artifacts."""
-    return {str(one.relative_to(folder / "artifacts")) for one in (folder / "artifacts").rglob("*.*")}
+NAMED = [
+    "artifacts/accuracy/a.json: failed (x)",
+    "artifacts/engines/a.json: failed (y)",
+    "artifacts/images/list.json: unreadable (it is no record)",
+    "artifacts/timings/a-round2.json: failed (the process was killed by signal 9 (SIGKILL))",
+    "artifacts/timings/b-round1.json: out_of_memory (6 GB)",
+    "artifacts/timings/d-round1.json: unreadable (it is not JSON)",
+]
 
 
-def test_what_failed_is_named_and_removed_to_be_made_again(artifacts):
-    before = records(artifacts)
-    named = [
-        "artifacts/accuracy/a.json: failed (x)",
-        "artifacts/engines/a.json: failed (y)",
-        "artifacts/images/list.json: unreadable (it is no record)",
-        "artifacts/timings/a-round2.json: failed (the process was killed by signal 9 (SIGKILL))",
-        "artifacts/timings/b-round1.json: out_of_memory (6 GB)",
-        "artifacts/timings/d-round1.json: unreadable (it is not JSON)",
-    ]
-    assert retry(artifacts, "--dry-run") == [*named, "6 records would be made again by the next snakemake."]
-    assert records(artifacts) == before
-    assert retry(artifacts) == [*named, "6 records are made again by the next snakemake."]
-    gone = {"accuracy/a.json", "engines/a.json", "engines/a.ts", "images/list.json"}
-    assert before - records(artifacts) == gone | {
-        f"timings/{name}.json" for name in ("a-round2", "b-round1", "d-round1")
-    }
-    assert retry(artifacts) == ["0 records are made again by the next snakemake."]
+def test_what_failed_is_named(artifacts):
+    assert retry(artifacts, "--list") == [*NAMED, "6 records to try again."]
 
 
-def test_records_of_a_given_status_are_taken(artifacts):
-    assert "`python -m scripts.retry unsupported`" in PAGE
-    assert retry(artifacts, "unsupported")[0] == "artifacts/timings/c-round1.json: unsupported (no int8)"
-    assert not (artifacts / "artifacts/timings/c-round1.json").exists()
-    assert (artifacts / "artifacts/timings/a-round2.json").exists()
+def test_records_of_a_given_status_are_named(artifacts):
+    assert "`--status unsupported`" in PAGE
+    found = ["artifacts/timings/c-round1.json: unsupported (no int8)", "1 records to try again."]
+    assert retry(artifacts, "--list", "--status", "unsupported") == found
 
 
-def test_nothing_is_taken_from_a_run_that_is_at_work(artifacts):
-    (artifacts / ".snakemake/locks").mkdir(parents=True)
-    (artifacts / ".snakemake/locks/0.input.lock").touch()
-    before = records(artifacts)
-    [said] = retry(artifacts, code=2)
-    assert said == "A run is at work here (wait for it), or was killed (run snakemake --unlock, then this again)."
-    assert records(artifacts) == before
-    assert len(retry(artifacts, "-n")) == 7
+def test_where_nothing_failed_nothing_is_run(tmp_path):
+    assert retry(tmp_path) == ["0 records to try again."]
+
+
+RECORDING = """
+rule report:
+    input: expand("artifacts/timings/{name}.json", name=["ok", "failed", "out_of_memory", "unsupported"])
+    output: "report"
+    shell: "cat {input} > {output}"
+rule record:
+    output: "artifacts/timings/{name}.json"
+    shell: "if [ -e better ]; then now=ok; else now={wildcards.name}; fi; printf '{{\\"status\\": \\"%s\\"}} ' $now > {output}"
+"""
+
+
+def reported(folder):
+    """Return the statuses that a report names."""
+    return re.findall(r'"status": "(\w+)"', (folder / "report").read_text())
+
+
+def test_a_command_makes_again_what_failed_and_what_depends_on_it(tmp_path):
+    (tmp_path / "Snakefile").write_text(RECORDING)
+    command = [sys.executable, "-m", "snakemake", "--cores", "1"]
+    run(*command, cwd=tmp_path)
+    assert reported(tmp_path) == ["ok", "failed", "out_of_memory", "unsupported"]
+    (tmp_path / "better").touch()
+    # A record that the workflow does not ask for any more.
+    (tmp_path / "artifacts/timings/gone.json").write_text('{"status": "failed"}')
+    run(*command, cwd=tmp_path)
+    assert reported(tmp_path) == ["ok", "failed", "out_of_memory", "unsupported"]
+    said = retry(tmp_path, "--cores", "1")
+    assert "artifacts/timings/failed.json: failed" in said
+    assert "3 records to try again." in said
+    assert reported(tmp_path) == ["ok", "ok", "ok", "unsupported"]
 
 
 def test_the_real_workflow_starts_its_guard_before_anything_that_works():

@@ -1,4 +1,4 @@
-"""What to try again: the records of what did not come to its end, by their status, and how to have them made anew."""
+"""What to try again: the records of what did not come to its end, by their status."""
 
 import json
 from collections.abc import Collection, Iterator
@@ -16,11 +16,6 @@ class Unmade(NamedTuple):
     path: Path
     status: str
     reason: str
-
-    def forget(self) -> None:
-        """Remove the record, and the file that was to be made with it: the next run makes both again."""
-        for one in self.path.parent.glob(f"{self.path.stem}.*"):
-            one.unlink(missing_ok=True)
 
     def __str__(self) -> str:
         return f"{self.path}: {self.status}" + (f" ({self.reason})" if self.reason else "")
