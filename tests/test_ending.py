@@ -415,7 +415,9 @@ rule report:
     shell: "cat {input} > {output}"
 rule record:
     output: "artifacts/timings/{name}.json"
-    shell: "if [ -e better ]; then now=ok; else now={wildcards.name}; fi; printf '{{\\"status\\": \\"%s\\"}} ' $now > {output}"
+    shell:
+        "if [ -e better ]; then now=ok; else now={wildcards.name}; fi;"
+        " printf '{{\\"status\\": \\"%s\\"}} ' $now > {output}"
 """
 
 
