@@ -7,7 +7,10 @@ import numpy as np
 import pandas as pd
 
 from speedgrid.table.run import Description
+from speedgrid.text.markup import Markdown
 
+# What stands for a setting that one side does not have.
+ABSENT = Markdown("-")
 LOST, CHANGED, GAINED = "lost", "changed", "gained"
 # In dB of the error's power: an error that doubled is 6 dB, rounding in another order stays well below 3.
 SNR_CHANGE = 3.0
@@ -45,7 +48,7 @@ def setup(a: Description, b: Description) -> list[tuple[str, str, str]]:
     """Return (key, in A, in B) of everything in two descriptions of runs that differs; "-" where it is not there."""
     left, right = (dict(settings(run)) for run in (a, b))
     keys = dict.fromkeys([*left, *right])
-    return [(key, left.get(key, "-"), right.get(key, "-")) for key in keys if left.get(key) != right.get(key)]
+    return [(key, left.get(key, ABSENT), right.get(key, ABSENT)) for key in keys if left.get(key) != right.get(key)]
 
 
 def settings(run: Description) -> Iterator[tuple[str, str]]:

@@ -15,6 +15,7 @@ from speedgrid.table import choice
 from speedgrid.table.columns_of_evidence import ACCURACY
 from speedgrid.table.description import Finished, Material, finish
 from speedgrid.table.run import Description, Table
+from speedgrid.text.markup import clean
 
 
 class Judged(NamedTuple):
@@ -88,5 +89,6 @@ def changes(before: Table, after: Table) -> list[str]:
         name = str(grid.Cell(*(getattr(row, axis) for axis in grid.AXES)))
         was = before.status.get(name, "not there")
         if was != row.status:
-            found.append(f"{name}: {was} -> {row.status}{f', {row.reason}' if row.reason else ''}")
+            # For a terminal, to which more than letters may mean something.
+            found.append(clean(f"{name}: {was} -> {row.status}{f', {row.reason}' if row.reason else ''}"))
     return found

@@ -10,8 +10,9 @@ from speedgrid.comparison.cells import NOT_COMPARED, ONLY_A, ONLY_B, Comparison
 from speedgrid.comparison.load import ComparisonError
 from speedgrid.launcher.outputs import write_text
 from speedgrid.table.run import Controls
-from speedgrid.text.language import SOURCE, _, ngettext, speaking
-from speedgrid.text.templates import jinja
+from speedgrid.text import templates
+from speedgrid.text.language import SOURCE, speaking
+from speedgrid.text.markup import Markdown, _, ngettext
 from speedgrid.text.words import number
 
 TEMPLATE = ROOT / "templates" / "comparison.md.j2"
@@ -37,8 +38,8 @@ def write(comparison: Comparison, output: str | Path) -> list[Path]:
 
 def markdown(comparison: Comparison, table: str, picture: str | None) -> str:
     """Return the report of a comparison as Markdown. table, picture: names of the files beside it."""
-    made = jinja(TEMPLATE.parent)
-    made.filters |= {"number": number, "ratio": ratio, "inline": inline}
+    made = templates.markdown(TEMPLATE.parent)
+    made.filters |= {"number": number, "ratio": ratio, "known": known}
     cells = comparison.cells
     fates = differences.fate(cells)
     compared = cells[cells.verdict.isin(verdicts.VERDICTS)]
@@ -61,7 +62,7 @@ def markdown(comparison: Comparison, table: str, picture: str | None) -> str:
     )
 
 
-def summary(comparison: Comparison) -> list[str]:
+def summary(comparison: Comparison) -> list[Markdown]:
     """Return the summary of a comparison in a few sentences, the gate's answer last."""
     counts = comparison.cells.verdict.value_counts()
     compared = sum(counts.get(word, 0) for word in verdicts.VERDICTS)
@@ -105,11 +106,13 @@ def one_sided(cells: pd.DataFrame) -> list[tuple[str, int, str]]:
     return [(f"{m}-{b}-{p}-r{r}", len(sizes), ", ".join(map(str, sizes))) for (m, b, p, r), sizes in groups]
 
 
-def sentence(row: pd.Series, fate: str | None) -> str:
+def sentence(row: pd.Series, fate: str | None) -> Markdown:
     """Return one regression in words."""
     if fate == differences.LOST:
         text = _("`{cell}` was `{before}` in A and is `{after}` in B: {reason}")
-        return text.format(cell=row.name, before=row.status_a, after=row.status_b, reason=inline(row.reason_b) or "-")
+        return text.format(
+            cell=row.name, before=row.status_a, after=row.status_b, reason=known(row.reason_b) or Markdown("-")
+        )
     text = _("`{cell}` takes {ratio} times as long: {before} ms in A, {after} ms in B")
     return text.format(cell=row.name, ratio=ratio(row), before=number(row.latency_ms_a), after=number(row.latency_ms_b))
 
@@ -123,12 +126,12 @@ def ratio(row: pd.Series) -> str:
     )
 
 
-def inline(text) -> str:
-    """Return a text as a table's cell in Markdown can hold it; empty for a missing one."""
-    return "" if pd.isna(text) else " ".join(str(text).split()).replace("|", "\\|")
+def known(text) -> str:
+    """Return a text of a table; empty for a missing one."""
+    return "" if pd.isna(text) else str(text)
 
 
-def control(side: str, controls: Controls) -> str:
+def control(side: str, controls: Controls) -> Markdown:
     """Return the sentence on the noise of one run, by its control cell."""
     drift, twin = controls["sentinel"], controls["twin"]
     if not drift or not twin:
@@ -144,7 +147,7 @@ def control(side: str, controls: Controls) -> str:
     )
 
 
-def notes(comparison: Comparison) -> list[str]:
+def notes(comparison: Comparison) -> list[Markdown]:
     """Return the notes that a reader needs before the numbers of a comparison."""
     found = []
     for side, result in (("A", comparison.a), ("B", comparison.b)):
@@ -174,7 +177,7 @@ def notes(comparison: Comparison) -> list[str]:
     return found
 
 
-def method(comparison: Comparison) -> list[str]:
+def method(comparison: Comparison) -> list[Markdown]:
     """Return the paragraph on how the verdicts of a comparison are reached."""
     band = f"{1 / (1 + comparison.threshold):.3f}", f"{1 + comparison.threshold:.3f}"
     return [

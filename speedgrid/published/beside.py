@@ -10,6 +10,7 @@ from speedgrid.published.layout import TextTable, cell, name, pivot, plain, tabl
 from speedgrid.published.verdict import Audited, AuditedRow
 from speedgrid.table.run import Description, Table
 from speedgrid.text.language import _
+from speedgrid.text.markup import Markdown, code_in_cell
 from speedgrid.text.words import number
 
 
@@ -74,7 +75,7 @@ def tables(one: Audited, results: Table, run: Description, short: int) -> list[T
             number(row["published"]),
             number(row["scaled"]) if scaled else "",
             measured(row),
-            number(row["ratio"]) or "-",
+            number(row["ratio"]) or Markdown("-"),
         ]
         for row in found
     ]
@@ -89,12 +90,12 @@ def tables(one: Audited, results: Table, run: Description, short: int) -> list[T
         return [table(f"{full}:", head, lines)]
     caption = _("Measured on {here} as a multiple of published and scaled by peak, by batch size:") if scaled else None
     caption = caption or _("Measured on {here} as a multiple of published, by batch size:")
-    ratios = pivot(caption.format(here=here), found, lambda row: number(row["ratio"]) or f"`{row['status']}`")
+    ratios = pivot(caption.format(here=here), found, lambda row: number(row["ratio"]) or code_in_cell(row["status"]))
     return [ratios, table(full, head, lines, folded=True)]
 
 
 def measured(row: Pair) -> str:
     """Write the measured rate of a cell, with what it ran where that is not its label, or why it has none."""
     if row["measured"] is None:
-        return f"`{row['status']}`"
+        return code_in_cell(row["status"])
     return number(row["measured"]) + (_(" (ran {precision})").format(precision=row["ran"]) if row["ran"] else "")

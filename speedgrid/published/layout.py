@@ -5,13 +5,14 @@ from typing import TypedDict, TypeVar
 
 from speedgrid.published.verdict import AuditedRow
 from speedgrid.text.language import _
+from speedgrid.text.markup import Markdown
 from speedgrid.text.names import NAMES
 
 RowT = TypeVar("RowT", bound=AuditedRow)
 
 
 class TextTable(TypedDict):
-    """A table for the template: texts under a head, and whether a reader has to unfold it."""
+    """A table for the template: texts under a head, and whether a reader has to unfold it. caption: no Markdown."""
 
     caption: str
     head: list[str]
@@ -42,8 +43,8 @@ def place(row: AuditedRow) -> str:
 
 
 def cell(value) -> str:
-    """Return a value as the text of a cell; a stroke would end the cell."""
-    return "" if value is None else str(value).replace("|", "\\|")
+    """Return a value as the text of a cell."""
+    return "" if value is None else str(value)
 
 
 def table(caption: str, head: list[str], rows: list[list[str]], folded: bool = False) -> TextTable:
@@ -59,6 +60,6 @@ def pivot(caption: str, rows: Sequence[RowT], text: Callable[[RowT], str]) -> Te
     lines: dict[tuple[str, str], dict[int | None, str]] = {}
     for row in rows:
         line = lines.setdefault((name(row), cell(row["resolution"])), {})
-        line[row["batch_size"]] = "; ".join(one for one in (line.get(row["batch_size"]), text(row)) if one)
+        line[row["batch_size"]] = Markdown("; ").join(one for one in (line.get(row["batch_size"]), text(row)) if one)
     head = ["", _("resolution"), *(cell(size) for size in sizes)]
     return table(caption, head, [[*key, *(line.get(size, "") for size in sizes)] for key, line in lines.items()])

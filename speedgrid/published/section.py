@@ -11,7 +11,7 @@ from speedgrid.published.layout import TextTable, cell, name, pivot, place, tabl
 from speedgrid.published.verdict import VERDICTS, Audited, AuditedRow, Failed
 from speedgrid.table.audit import WINOGRAD
 from speedgrid.table.run import Description, Table
-from speedgrid.text.language import _, ngettext
+from speedgrid.text.markup import Markdown, _, address, code, ngettext
 from speedgrid.text.words import number
 
 # Up to so many rows a table has one line for each; longer ones are brought together, and unfold.
@@ -24,16 +24,16 @@ class Part(TypedDict):
     """One published table in the report: sentences, and tables of text."""
 
     title: str
-    facts: list[str]
-    findings: list[str]
+    facts: list[Markdown]
+    findings: list[Markdown]
     tables: list[TextTable]
 
 
 class Section(TypedDict, total=False):
     """The section of the report on published tables; without a key where there are none."""
 
-    title: str
-    about: str
+    title: Markdown
+    about: Markdown
     parts: list[Part]
 
 
@@ -67,7 +67,7 @@ def compose(published: Sequence[Audited], results: Table, run: Description) -> S
     }
 
 
-def facts(one: Audited) -> list[str]:
+def facts(one: Audited) -> list[Markdown]:
     """Say where a table is from, what came of its rows, and what could not be checked."""
     rows = one["rows"]
     device = one["device"] or _("a device that it does not name")
@@ -77,14 +77,16 @@ def facts(one: Audited) -> list[str]:
         )
     ]
     lines.append(
-        _("Source: {source}.").format(source=one["source"])
+        _("Source: {source}.").format(source=address(one["source"]))
         if one["source"]
         else _("Source: not known; {origin}.").format(origin=one["origin"] or _("none was given"))
     )
     counts = {verdict: sum(row["verdict"] == verdict for row in rows) for verdict in VERDICTS}
     lines.append(
         _("Rows by verdict: {counts}.").format(
-            counts=", ".join(f"**{words.verdict(verdict)}** {count}" for verdict, count in counts.items() if count)
+            counts=Markdown(", ").join(
+                Markdown("**{}** {}").format(words.verdict(name), count) for name, count in counts.items() if count
+            )
         )
     )
     if stated := dict.fromkeys(row["figures"]["tflops_peak"] for row in rows if "tflops_peak" in row["figures"]):
@@ -94,11 +96,11 @@ def facts(one: Audited) -> list[str]:
     return lines + unjudged(one)
 
 
-def unjudged(one: Audited) -> list[str]:
+def unjudged(one: Audited) -> list[Markdown]:
     """Say which columns, rows and cells of a table could not be judged."""
     lines = []
     if one["unknown"]:
-        headers = ", ".join(f"`{header}`" for header in one["unknown"])
+        headers = Markdown(", ").join(map(code, one["unknown"]))
         lines.append(_("Columns that are not understood, and not judged: {headers}.").format(headers=headers))
     reasons = Counter(reason for row in one["rows"] for reason in row["unknown"])
     for reason, count in reasons.items():
@@ -109,9 +111,9 @@ def unjudged(one: Audited) -> list[str]:
         )
         lines.append(text.format(count=count, reason=words.unknown(reason)))
     for row in one["rows"]:
-        for header, text in row["unreadable"].items():
+        for header, found in row["unreadable"].items():
             line = _("{place}: `{header}` is `{text}`, no number.")
-            lines.append(line.format(place=place(row), header=header, text=text))
+            lines.append(line.format(place=place(row), header=header, text=found))
     return lines
 
 
@@ -121,7 +123,7 @@ def letters(one: Audited) -> dict[str, str]:
     return {check: chr(ord("a") + index) for index, check in enumerate(check for check in NAMES if check in failed)}
 
 
-def findings(one: Audited) -> list[str]:
+def findings(one: Audited) -> list[Markdown]:
     """Say which checks of a table do not hold, where each is worst, and which slips would explain how many rows."""
     lines = []
     for check, letter in letters(one).items():
@@ -146,38 +148,38 @@ def findings(one: Audited) -> list[str]:
     return lines
 
 
-def alike(ratios: list[float]) -> str:
+def alike(ratios: list[float]) -> Markdown:
     """Say where a check is missed by one and the same factor: that is no accident."""
     middle = median(ratios)
     if len(ratios) < ALIKE or any(abs(one / middle - 1) > 0.01 for one in ratios):
-        return ""
-    return " " + _("It is the same factor in all of them, {factor}.").format(factor=number(middle))
+        return Markdown()
+    return Markdown(" ") + _("It is the same factor in all of them, {factor}.").format(factor=number(middle))
 
 
-def no_faster(check: str, peaks: dict[str, float]) -> str:
+def no_faster(check: str, peaks: dict[str, float]) -> Markdown:
     """Say where TF32, which is what most tables mean by fp32, cannot be why they are too fast."""
     if check not in BOUNDS or "tf32" not in peaks or peaks["tf32"] > peaks["fp32"]:
-        return ""
-    return " " + _("TF32 does not explain it: on this device it is no faster than fp32.")
+        return Markdown()
+    return Markdown(" ") + _("TF32 does not explain it: on this device it is no faster than fp32.")
 
 
-def explained(check: str, rows: list[AuditedRow]) -> str:
+def explained(check: str, rows: list[AuditedRow]) -> Markdown:
     """Say what would explain a check that does not hold, and in how many of its rows."""
-    found: Counter[str] = Counter()
+    found: Counter[Markdown] = Counter()
     for row in rows:
         found.update({words.slip(one["name"], one["about"]) for one in row["suggestions"] if check in one["mended"]})
     if not found:
-        return " " + _("No slip that was tried explains it.")
+        return Markdown(" ") + _("No slip that was tried explains it.")
     parts = []
     for text, count in found.most_common():
         part = _("{slip} ({count} of {total} rows").format(slip=text, count=count, total=len(rows))
         parts.append(part + (_(", which may be chance)") if count < len(rows) / 4 else ")"))
-    return " " + _("It would fit if {slips}.").format(slips=_("; or if ").join(parts))
+    return Markdown(" ") + _("It would fit if {slips}.").format(slips=_("; or if ").join(parts))
 
 
 def verdicts(one: Audited) -> list[TextTable]:
     """Return the verdicts on rows as tables: one line a row, and before a long table one with a cell a row."""
-    code = letters(one)
+    letter, separator = letters(one), Markdown("; ")
     lines = [
         [
             name(row),
@@ -185,8 +187,11 @@ def verdicts(one: Audited) -> list[TextTable]:
             cell(row["batch_size"]),
             number(row["derived"]["fps"]),
             words.verdict(row["verdict"]),
-            "; ".join(f"{code[c['name']]}: {words.arithmetic(c['name'], c['figures'])}" for c in row["failed"]),
-            "; ".join(words.slip(s["name"], s["about"]) for s in row["suggestions"]),
+            separator.join(
+                Markdown("{}: {}").format(letter[c["name"]], words.arithmetic(c["name"], c["figures"]))
+                for c in row["failed"]
+            ),
+            separator.join(words.slip(s["name"], s["about"]) for s in row["suggestions"]),
         ]
         for row in one["rows"]
     ]
@@ -195,7 +200,7 @@ def verdicts(one: Audited) -> list[TextTable]:
         return [table(_("The verdict on each row:"), head, lines)]
 
     def text(row: AuditedRow) -> str:
-        return " ".join([words.verdict(row["verdict"]), *sorted(code[check["name"]] for check in row["failed"])])
+        return " ".join([words.verdict(row["verdict"]), *sorted(letter[check["name"]] for check in row["failed"])])
 
     short = pivot(_("The verdict on each row, by batch size; letters as above:"), one["rows"], text)
     return [short, table(_("Each row with its arithmetic"), head, lines, folded=True)]

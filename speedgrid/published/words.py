@@ -1,10 +1,10 @@
 """Verdicts, checks and slips of published tables in words."""
 
 from speedgrid.published.hypotheses import About
-from speedgrid.text.language import _
+from speedgrid.text.markup import Markdown, _
 
 
-def verdict(name: str) -> str:
+def verdict(name: str) -> Markdown:
     """Name a verdict."""
     return {
         "consistent": _("consistent"),
@@ -14,7 +14,7 @@ def verdict(name: str) -> str:
     }[name]
 
 
-def title(check: str) -> str:
+def title(check: str) -> Markdown:
     """Return the sentence on what a failed check means."""
     return {
         "call_time": _("the time of a batch is not that of an image times the batch size"),
@@ -31,13 +31,13 @@ def title(check: str) -> str:
     }[check]
 
 
-def arithmetic(check: str, figures: dict[str, str]) -> str:
+def arithmetic(check: str, figures: dict[str, str]) -> Markdown:
     """Write out the arithmetic of a failed check."""
     key = f"{check} by {figures['evidence']}" if "evidence" in figures else check
     return _sums()[key].format(**figures) + _limit(check, figures)
 
 
-def _sums() -> dict[str, str]:
+def _sums() -> dict[str, Markdown]:
     of_fps = _("{rate} FPS are {computed} TFLOPS, {times} times the {peak} TFLOPS")
     of_tflops = _("{computed} TFLOPS are {times} times the {peak} TFLOPS")
     return {
@@ -58,14 +58,14 @@ def _sums() -> dict[str, str]:
     }
 
 
-def _limit(check: str, figures: dict[str, str]) -> str:
+def _limit(check: str, figures: dict[str, str]) -> Markdown:
     if check == "stated_peak" and figures["evidence"] != "use":
         return _(" that the table states as peak")
     if check == "physics" and figures["source"] == "sheet":
         return _(" of the data sheet in {precision}; at most {most} times is possible").format(**figures)
     if check == "physics":
         return _(" that the table states as peak; at most {most} times is possible").format(**figures)
-    return ""
+    return Markdown()
 
 
 COLUMNS = {
@@ -79,7 +79,7 @@ COLUMNS = {
 }
 
 
-def slip(name: str, about: About) -> str:
+def slip(name: str, about: About) -> Markdown:
     """Return the sentence on a slip that would explain a row."""
     if name == "precision":
         return _("it ran in {ran}, labelled {label}").format(**about)
@@ -101,7 +101,7 @@ def slip(name: str, about: About) -> str:
     return text.format(columns=columns)
 
 
-def unknown(reason: str) -> str:
+def unknown(reason: str) -> Markdown:
     """Say why a row could not be held against its device."""
     return {
         "device": _("the table does not say on which device"),

@@ -4,14 +4,13 @@ from pathlib import Path
 
 from speedgrid.table.run import Description
 from speedgrid.text.language import ACTIVE, SOURCE, _
-from speedgrid.text.templates import jinja
+from speedgrid.text.templates import html
 
 
 def render(template: str | Path, **texts) -> str:
     """Return a page from a Jinja template; texts are escaped. Raises jinja2.UndefinedError for one that is missing."""
     path = Path(template)
-    made = jinja(path.parent, escape=True)
-    return made.get_template(path.name).render(language=ACTIVE[-1].info().get("language", SOURCE), **texts)
+    return html(path.parent).get_template(path.name).render(language=ACTIVE[-1].info().get("language", SOURCE), **texts)
 
 
 def title(run: Description) -> str:

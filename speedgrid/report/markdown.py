@@ -18,9 +18,9 @@ from speedgrid.report.findings.objectives import margin_of
 from speedgrid.report.findings.requests import requests
 from speedgrid.table.columns import interval
 from speedgrid.table.run import Description, Table
-from speedgrid.text import language
+from speedgrid.text import language, templates
+from speedgrid.text.markup import Markdown
 from speedgrid.text.names import NAMES
-from speedgrid.text.templates import jinja
 from speedgrid.text.words import label, measured, number, place, with_interval
 
 
@@ -35,15 +35,15 @@ def markdown(table: Table, run: Description, template: str | Path, published: Se
 
 
 def _markdown(table: Table, run: Description, path: Path, published: Sequence[Audited]) -> str:
-    made = jinja(path.parent)
+    made = templates.markdown(path.parent)
     made.filters |= {"number": number, "label": label, "place": place}
     whole = of_run(table, run)
     models = [whole | of_model(rows, run, whole) for _, rows in table.groupby("model", sort=False)]
 
-    def each(name: str) -> str:
+    def each(name: str) -> Markdown:
         """Return one section once for each model, as its template would be included."""
         template = made.get_template(f"sections/{name}.md.j2")
-        return "\n".join(template.render(one) for one in models).removesuffix("\n")
+        return Markdown("\n".join(template.render(one) for one in models).removesuffix("\n"))
 
     return made.get_template(path.name).render(whole, each=each, published=section.compose(published, table, run))
 
@@ -97,7 +97,7 @@ def of_model(table: Table, run: Description, whole: dict[str, Any]) -> dict[str,
     return {
         "model": model,
         # What a heading ends in, where there are headings of several models.
-        "of": f": {model}" if whole["several"] else "",
+        "of": Markdown(": {}").format(model) if whole["several"] else "",
         "table": table,
         "done": len(shown),
         "statuses": table.status.value_counts(sort=False).to_dict(),

@@ -1,27 +1,59 @@
-"""How templates are rendered: strictly, and in the language that is spoken."""
+"""How templates are rendered: strictly, with data escaped, and in the language that is spoken."""
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import jinja2
+import markupsafe
 
-from speedgrid.text import language
+from speedgrid.text import language, markup
+
+# What makes Markdown of data in a template, each under its own name.
+FILTERS: tuple[Callable[..., markup.Markdown], ...] = (
+    markup.code,
+    markup.code_in_cell,
+    markup.fenced,
+    markup.html,
+    markup.cells,
+    markup.target,
+)
 
 
-def jinja(folder: str | Path, escape: bool = False) -> jinja2.Environment:
-    """Return the Jinja environment that renders the templates of a folder; `_` and `trans` in them are translated.
+def markdown(folder: str | Path) -> jinja2.Environment:
+    """Return the Jinja environment of the Markdown templates in a folder, in which what is no Markdown is escaped.
 
-    escape: texts may not become mark-up, as in HTML. A name that a template uses and is not given raises
-    jinja2.UndefinedError.
+    What an expression gives is data, unless it is of `speedgrid.text.markup`: `_`, `trans` and FILTERS are. A name that
+    a template uses and is not given raises jinja2.UndefinedError.
     """
-    made = jinja2.Environment(
+    made = _strict(folder, finalize=markup.Markdown.escape)
+    made.filters |= {one.__name__: one for one in FILTERS}
+    return _translated(made, markup.gettext, markup.ngettext)
+
+
+def html(folder: str | Path) -> jinja2.Environment:
+    """Return the Jinja environment of the HTML templates in a folder: texts may not become mark-up, nor hide others."""
+    return _translated(_strict(folder, autoescape=True, finalize=_shown), language.gettext, language.ngettext)
+
+
+def _strict(folder: str | Path, **options) -> jinja2.Environment:
+    return jinja2.Environment(
         loader=jinja2.FileSystemLoader(folder),
         extensions=["jinja2.ext.i18n"],
         undefined=jinja2.StrictUndefined,
-        autoescape=escape,
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
+        **options,
     )
+
+
+def _translated(made: jinja2.Environment, gettext, ngettext) -> jinja2.Environment:
     # The method is one that the extension gives the environment.
-    made.install_gettext_callables(language.gettext, language.ngettext, newstyle=True)  # type: ignore[attr-defined]
+    made.install_gettext_callables(gettext, ngettext, newstyle=True)  # type: ignore[attr-defined]
     return made
+
+
+def _shown(value: Any) -> Any:
+    """Return a text without what no page can show; what is HTML already, and no text, as it is."""
+    return markup.clean(value) if isinstance(value, str) and not isinstance(value, markupsafe.Markup) else value

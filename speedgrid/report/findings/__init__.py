@@ -9,6 +9,7 @@ from speedgrid.report.findings.effects import batch_effect, fastest, precision_e
 from speedgrid.report.findings.objectives import margin_of
 from speedgrid.report.findings.precisions import which_precision
 from speedgrid.table.run import Table
+from speedgrid.text.markup import Markdown
 from speedgrid.text.words import label, measured, number
 
 __all__ = ["by_model", "compute", "label", "measured", "number"]
@@ -17,15 +18,15 @@ __all__ = ["by_model", "compute", "label", "measured", "number"]
 class Findings(TypedDict):
     """The findings by topic, sentences but for `by_resolution`; see `compute`."""
 
-    answers: list[str]
+    answers: list[Markdown]
     by_resolution: list[dict[str, Any]]
-    fastest: list[str]
-    stability: list[str]
-    batch_size: list[str]
-    resolution: list[str]
-    precision: list[str]
-    choice: list[str]
-    idle: list[str]
+    fastest: list[Markdown]
+    stability: list[Markdown]
+    batch_size: list[Markdown]
+    resolution: list[Markdown]
+    precision: list[Markdown]
+    choice: list[Markdown]
+    idle: list[Markdown]
 
 
 def compute(table: Table, config: Config, noise_floor_percent: float | None = None) -> Findings:

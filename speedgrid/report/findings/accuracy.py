@@ -3,7 +3,7 @@
 import pandas as pd
 
 from speedgrid.table.run import Table
-from speedgrid.text.language import _
+from speedgrid.text.markup import Markdown, _
 from speedgrid.text.words import label, measured
 
 
@@ -31,12 +31,12 @@ def percent(share: float) -> str:
     return f"{100 * share + 0:.1f}"
 
 
-def ranged(share: float, low: float, high: float) -> str:
+def ranged(share: float, low: float, high: float) -> Markdown:
     """Write a share with its interval, in percent."""
     return _("{value} ({low} to {high})").format(value=percent(share), low=percent(low), high=percent(high))
 
 
-def price(row) -> list[str]:
+def price(row) -> list[Markdown]:
     """Say how often a setting is right, and what it loses against float32, as parts of a sentence."""
     if pd.notna(row.top1):
         return [

@@ -1,14 +1,14 @@
 """What stands behind the figures: which backend varies least, and where a GPU waits."""
 
 from speedgrid.table.run import Table
-from speedgrid.text.language import _, ngettext
+from speedgrid.text.markup import Markdown, _, ngettext
 from speedgrid.text.words import backend_name, measured, number
 
 # Of two backends whose cells vary so alike, neither is called the steadier one.
 ALIKE = 1.25
 
 
-def stability(table: Table) -> list[str]:
+def stability(table: Table) -> list[Markdown]:
     """Say which backend varies least: by the half-width of its cells' intervals, relative, in the median."""
     rows = measured(table)
     if rows.empty or rows.rounds.max() < 2:
@@ -33,7 +33,7 @@ def stability(table: Table) -> list[str]:
     return sentences
 
 
-def idle(table: Table) -> list[str]:
+def idle(table: Table) -> list[Markdown]:
     """Say where the device is not the limit, by the limiter of each row: where it waits for its host, and how far."""
     rows = measured(table)
     sentences = []
@@ -50,7 +50,7 @@ def idle(table: Table) -> list[str]:
     return sentences
 
 
-def host_bound(backend: str, precision: str, waiting: Table, count: int) -> str:
+def host_bound(backend: str, precision: str, waiting: Table, count: int) -> Markdown:
     """Say in how many cells of a backend and precision the GPU waits for its host, and up to which batch size."""
     largest = waiting.batch_size.max()
     return ngettext(

@@ -9,11 +9,11 @@ from speedgrid.grid import Config
 from speedgrid.report.findings import accuracy, demands
 from speedgrid.report.findings.objectives import OBJECTIVES, advantage, best, interval, ties
 from speedgrid.table.run import Reference, Table
-from speedgrid.text.language import _, ngettext
+from speedgrid.text.markup import Markdown, _, ngettext
 from speedgrid.text.words import backend_name, label, listed, measured, number, relabelled, setting
 
 
-def answers(table: Table, resolution: int, config: Config, margin: float) -> list[str]:
+def answers(table: Table, resolution: int, config: Config, margin: float) -> list[Markdown]:
     """Return the settings to deploy at a resolution, a paragraph an objective, after the demands of the configuration.
 
     config: `report.reference`, and the demands of speedgrid.report.findings.demands. margin: below it settings tie.
@@ -30,7 +30,7 @@ def answers(table: Table, resolution: int, config: Config, margin: float) -> lis
     return [*found, *filter(None, texts)]
 
 
-def recommendation(name: str, rows: Table, everything: Table, reference: Reference, margin: float) -> str:
+def recommendation(name: str, rows: Table, everything: Table, reference: Reference, margin: float) -> Markdown:
     """Return the paragraph of one objective, empty if no row has a value for it.
 
     rows: those that may be recommended. everything: all of the same resolution, to compare with.
@@ -38,7 +38,7 @@ def recommendation(name: str, rows: Table, everything: Table, reference: Referen
     objective = OBJECTIVES[name]
     winner = chosen(name, rows, margin)
     if winner is None:
-        return ""
+        return Markdown()
     parts = [
         headline(name, winner),
         preference(winner, rows, objective, margin),
@@ -47,7 +47,7 @@ def recommendation(name: str, rows: Table, everything: Table, reference: Referen
         payback(name, winner, everything, reference),
         tied(winner, rows, objective, margin),
     ]
-    return " ".join(part for part in parts if part)
+    return Markdown(" ").join(part for part in parts if part)
 
 
 def chosen(name: str, rows: Table, margin: float):
@@ -59,7 +59,7 @@ def chosen(name: str, rows: Table, margin: float):
     return close.sort_values(["memory_mb", "batch_size"], kind="stable").iloc[0] if close.memory_mb.any() else winner
 
 
-def headline(name: str, row) -> str:
+def headline(name: str, row) -> Markdown:
     """Name the recommended setting and its figure with its interval."""
     value, low, high = interval(row, OBJECTIVES[name])
     between = _between(low, high, _(" (95 % interval {low} to {high})"))
@@ -77,17 +77,17 @@ def headline(name: str, row) -> str:
     return sentence.format(resolution=row.resolution, setting=setting(row), figure=number(value), between=between)
 
 
-def preference(winner, rows: Table, objective, margin: float) -> str:
+def preference(winner, rows: Table, objective, margin: float) -> Markdown:
     """Say why the row with the best figure is not the one that is recommended; empty where it is."""
     top = best(rows, objective)
     if top.name == winner.name:
-        return ""
+        return Markdown()
     return _("{setting} has {figure}: of the settings within {margin} % of it, this one takes least memory.").format(
         setting=setting(top), figure=number(top[objective.column]), margin=f"{100 * (margin - 1):.1f}"
     )
 
 
-def gains(name: str, winner, rows: Table, reference: Reference, margin: float) -> list[str]:
+def gains(name: str, winner, rows: Table, reference: Reference, margin: float) -> list[Markdown]:
     """Say how much better a row is than the reference at its best batch size, and than its backend's own best."""
     objective, backend = OBJECTIVES[name], reference["backend"]
     base, top = reference_best(rows, reference, objective), best(rows[rows.backend == backend], objective)
@@ -109,7 +109,7 @@ def reference_best(rows: Table, reference: Reference, objective):
     return best(own[~relabelled(own)], objective)
 
 
-def gain(name: str, ratio: tuple[float, float, float], over: str, margin: float) -> str:
+def gain(name: str, ratio: tuple[float, float, float], over: Markdown, margin: float) -> Markdown:
     """Say by how much one setting is better than another, if it is beyond doubt."""
     value, low, high = ratio
     certain = {
@@ -122,12 +122,12 @@ def gain(name: str, ratio: tuple[float, float, float], over: str, margin: float)
     return text.format(value=number(value), between=_between(low, high, _(" ({low} to {high})")), over=over)
 
 
-def _between(low: float, high: float, text: str) -> str:
+def _between(low: float, high: float, text: Markdown) -> Markdown:
     """Write an interval, if there is one."""
-    return text.format(low=number(low), high=number(high)) if low < high else ""
+    return text.format(low=number(low), high=number(high)) if low < high else Markdown()
 
 
-def price(row) -> str:
+def price(row) -> Markdown:
     """Say what a row costs: memory, agreement with the float64 reference, accuracy, build time."""
     parts = []
     if pd.notna(row.memory_mb):
@@ -140,14 +140,14 @@ def price(row) -> str:
     parts += accuracy.price(row)
     if pd.notna(row.build_seconds):
         parts.append(_("{seconds} s to build").format(seconds=number(row.build_seconds)))
-    return _("Its price: {parts}.").format(parts=", ".join(parts)) if parts else ""
+    return _("Its price: {parts}.").format(parts=Markdown(", ").join(parts)) if parts else Markdown()
 
 
-def payback(name: str, row, rows: Table, reference: Reference) -> str:
+def payback(name: str, row, rows: Table, reference: Reference) -> Markdown:
     """Say when the time to build has been won back from the reference: in calls for latency, else in images."""
     base = reference_best(rows, reference, OBJECTIVES["latency" if name == "latency" else "throughput"])
     if pd.isna(row.build_seconds) or base is None:
-        return ""
+        return Markdown()
     if name == "latency":
         saved = (base.latency_ms - row.latency_ms) / 1000
         text = _("Its build is paid back after {count} calls, against {label}.")
@@ -159,11 +159,11 @@ def payback(name: str, row, rows: Table, reference: Reference) -> str:
     return text.format(count=number(math.ceil(row.build_seconds / saved)), label=label(base))
 
 
-def tied(winner, rows: Table, objective, margin: float) -> str:
+def tied(winner, rows: Table, objective, margin: float) -> Markdown:
     """Name the settings that a recommended one cannot be told apart from."""
     others = ties(rows, winner, objective, margin)
     if others.empty:
-        return ""
+        return Markdown()
     names = listed([setting(row) for _name, row in others.iterrows()])
     doubt = f"{100 * (margin - 1):.1f}"
     return ngettext(

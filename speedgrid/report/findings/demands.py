@@ -8,7 +8,7 @@ from speedgrid.grid import Config
 from speedgrid.table.columns import BY_NAME
 from speedgrid.table.run import Table
 from speedgrid.text.column import LOWER
-from speedgrid.text.language import _
+from speedgrid.text.markup import Markdown, _
 from speedgrid.text.words import number, setting
 
 
@@ -73,7 +73,7 @@ def meeting(rows: Table, asked: list[Demand]) -> Table:
     return rows[met]
 
 
-def sentence(rows: Table, asked: list[Demand]) -> str:
+def sentence(rows: Table, asked: list[Demand]) -> Markdown:
     """Say how many rows meet the demands, or, where none does, which comes closest and by how much it misses."""
     limits = ", ".join(f"{demand.text} {written(demand, demand.limit)}" for demand in asked)
     met = len(meeting(rows, asked))
@@ -81,12 +81,14 @@ def sentence(rows: Table, asked: list[Demand]) -> str:
         return _("**Demanded**: {limits}. {met} of {count} settings meet this.").format(
             limits=limits, met=met, count=len(rows)
         )
-    return " ".join(
-        [_("**Demanded**: {limits}. No setting meets this.").format(limits=limits), closest(rows, asked)]
-    ).strip()
+    return (
+        Markdown(" ")
+        .join([_("**Demanded**: {limits}. No setting meets this.").format(limits=limits), closest(rows, asked)])
+        .strip()
+    )
 
 
-def closest(rows: Table, asked: list[Demand]) -> str:
+def closest(rows: Table, asked: list[Demand]) -> Markdown:
     """Name the row whose worst miss is smallest, and what it misses; empty if no row has all the figures."""
     missed = pd.DataFrame({demand.key: demand.missed_by(rows) for demand in asked}, rows.index).dropna()
     if missed.empty:
@@ -99,4 +101,4 @@ def closest(rows: Table, asked: list[Demand]) -> str:
         for demand in asked
         if missed.loc[row.name, demand.key] > 0
     ]
-    return _("Closest comes {setting}: {misses}.").format(setting=setting(row), misses=", ".join(misses))
+    return _("Closest comes {setting}: {misses}.").format(setting=setting(row), misses=Markdown(", ").join(misses))

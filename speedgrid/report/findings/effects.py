@@ -4,7 +4,7 @@ import numpy as np
 
 from speedgrid.report.findings.objectives import MARGIN, OBJECTIVES, advantage, best, ties
 from speedgrid.table.run import Table
-from speedgrid.text.language import _, ngettext
+from speedgrid.text.markup import Markdown, _, ngettext
 from speedgrid.text.words import backend_name, label, listed, measured, number, place, relabelled
 
 # Throughput is saturated from the first batch size whose best successor gains less than 5 %.
@@ -12,7 +12,7 @@ SATURATED = 1 / 1.05
 LATENCY = OBJECTIVES["latency"]
 
 
-def fastest(table: Table, resolution: int, batch_size: int, margin: float = MARGIN) -> list[str]:
+def fastest(table: Table, resolution: int, batch_size: int, margin: float = MARGIN) -> list[Markdown]:
     """Say what is fastest at the report's resolution and batch size, and where most images pass in a second."""
     rows = measured(table)
     sentences = []
@@ -29,10 +29,10 @@ def fastest(table: Table, resolution: int, batch_size: int, margin: float = MARG
     return sentences
 
 
-def fastest_here(rows: Table, margin: float) -> str:
+def fastest_here(rows: Table, margin: float) -> Markdown:
     """Name the fastest of the rows of one place, and the others that it may not be faster than."""
     first = best(rows, LATENCY)
-    gain = ""
+    gain = Markdown()
     if first.speedup_low > margin:
         gain = _(", {ratio} times the reference").format(ratio=number(first.speedup))
     text = _("At {place}, **{label}** is fastest: {ms} ms an image, {rate} images/s{gain}.").format(
@@ -44,10 +44,10 @@ def fastest_here(rows: Table, margin: float) -> str:
     doubt = _("It ties with {names}: that they differ by more than {doubt} % is not certain.").format(
         names=listed([label(row) for _index, row in others.iterrows()]), doubt=f"{100 * (margin - 1):.1f}"
     )
-    return f"{text} {doubt}"
+    return Markdown(" ").join([text, doubt])
 
 
-def resolution_effect(table: Table, batch_size: int) -> list[str]:
+def resolution_effect(table: Table, batch_size: int) -> list[Markdown]:
     """Say how time per image grows with resolution: the exponent of a least-squares fit on logarithms."""
     rows = measured(table)
     rows = rows[rows.batch_size == batch_size]
@@ -76,7 +76,7 @@ def resolution_effect(table: Table, batch_size: int) -> list[str]:
     return sentences
 
 
-def batch_effect(table: Table, resolution: int) -> list[str]:
+def batch_effect(table: Table, resolution: int) -> list[Markdown]:
     """Say from which batch size on more images at once no longer raise throughput."""
     rows = measured(table)
     rows = rows[rows.resolution == resolution]
@@ -84,7 +84,7 @@ def batch_effect(table: Table, resolution: int) -> list[str]:
     return [saturation(line) for line in lines if line.batch_size.nunique() > 1]
 
 
-def saturation(line: Table) -> str:
+def saturation(line: Table) -> Markdown:
     """Say where one backend and precision saturates; its rows rise in batch size."""
     first, end = line.iloc[0], line.iloc[-1].batch_size
     enough = line[line.fps >= SATURATED * line.fps.max()].iloc[0]
@@ -109,7 +109,7 @@ def saturation(line: Table) -> str:
     return text.format(**known)
 
 
-def precision_effect(table: Table, margin: float = MARGIN) -> list[str]:
+def precision_effect(table: Table, margin: float = MARGIN) -> list[Markdown]:
     """Say what each precision gains over fp32 on the same backend, and where that is beyond doubt."""
     rows = measured(table)
     keys = ["backend", "resolution", "batch_size"]
@@ -120,16 +120,19 @@ def precision_effect(table: Table, margin: float = MARGIN) -> list[str]:
         if both.empty:
             continue
         sentences.append(
-            f"{backend_name(backend)}: {gain_over(strict[strict.backend == backend], both, precision, margin)} "
-            f"{where_it_matters(both, line, strict, margin)}"
+            Markdown("{}: {} {}").format(
+                backend_name(backend),
+                gain_over(strict[strict.backend == backend], both, precision, margin),
+                where_it_matters(both, line, strict, margin),
+            )
         )
     return sentences
 
 
-def gain_over(strict: Table, both: Table, precision: str, margin: float) -> str:
+def gain_over(strict: Table, both: Table, precision: str, margin: float) -> Markdown:
     """Say what a precision gains over fp32 in the median; both: rows that have `latency_ms` and `latency_ms_base`."""
     ratios = both.latency_ms_base / both.latency_ms
-    over = "fp32"
+    over = Markdown("fp32")
     if len(ran := strict[relabelled(strict)].observed_precision) and relabelled(strict).all():
         over = _("its rows labelled fp32, which ran {precision}").format(precision=listed(sorted(set(ran))))
     if 1 / margin < ratios.median() < margin:
@@ -146,7 +149,7 @@ def gain_over(strict: Table, both: Table, precision: str, margin: float) -> str:
     )
 
 
-def where_it_matters(both: Table, line: Table, strict: Table, margin: float) -> str:
+def where_it_matters(both: Table, line: Table, strict: Table, margin: float) -> Markdown:
     """Say in how many cells a precision is faster beyond doubt, and where it matters most."""
     keys = ["backend", "resolution", "batch_size"]
     own, base = line.set_index(keys), strict.set_index(keys)

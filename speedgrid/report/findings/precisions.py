@@ -4,13 +4,13 @@ from speedgrid.grid import Config
 from speedgrid.report.findings.objectives import OBJECTIVES, advantage
 from speedgrid.table import choice
 from speedgrid.table.run import Table
-from speedgrid.text.language import _
+from speedgrid.text.markup import Markdown, _
 from speedgrid.text.words import backend_name, listed, number, with_interval
 
 LATENCY = OBJECTIVES["latency"]
 
 
-def which_precision(table: Table, resolution: int, batch_size: int, config: Config) -> list[str]:
+def which_precision(table: Table, resolution: int, batch_size: int, config: Config) -> list[Markdown]:
     """Return one sentence for each backend with several precisions at a place: the choice, its speed and its loss.
 
     table: of one model. config: has `accuracy.max_top1_loss`, the share of images that a choice may lose.
@@ -25,7 +25,7 @@ def which_precision(table: Table, resolution: int, batch_size: int, config: Conf
     ]
 
 
-def sentence(backend: str, rows: Table, limit: float) -> str:
+def sentence(backend: str, rows: Table, limit: float) -> Markdown:
     """Say which precision of one backend is the choice, and which faster ones are not."""
     name = backend_name(backend)
     if not rows.chosen.any():
@@ -45,14 +45,14 @@ def sentence(backend: str, rows: Table, limit: float) -> str:
     if faster.empty:
         return text
     names = [f"{one.precision} ({percent(one.loss)})" for one in faster.itertuples()]
-    return " ".join([text, _("Faster, but beyond the limit: {names}.").format(names=listed(names))])
+    return Markdown(" ").join([text, _("Faster, but beyond the limit: {names}.").format(names=listed(names))])
 
 
-def gain(row, rows: Table) -> str:
+def gain(row, rows: Table) -> Markdown:
     """Say how many times as fast as fp32 a row is on the same backend, with its interval; empty for fp32 itself."""
     base = rows[rows.precision == "fp32"]
     if base.empty or row.precision == "fp32":
-        return ""
+        return Markdown()
     ratio, low, high = advantage(row, base.iloc[0], LATENCY)
     return _(", {ratio} times as fast as fp32").format(ratio=with_interval(ratio, low, high))
 

@@ -7,7 +7,8 @@ import pandas as pd
 from speedgrid.measure.probes.request import COLUMNS
 from speedgrid.table.columns import called
 from speedgrid.table.run import Table
-from speedgrid.text.language import N_, _
+from speedgrid.text.language import N_
+from speedgrid.text.markup import Markdown, _
 from speedgrid.text.words import label, measured, number
 
 # Columns of the report's table, in its order.
@@ -32,7 +33,7 @@ class Requests(TypedDict):
 
     head: list[str]
     rows: list[list[str]]
-    sentences: list[str]
+    sentences: list[Markdown]
     failed: list[str]
 
 
@@ -64,7 +65,7 @@ def best(row: pd.Series) -> tuple[str, str]:
     return _(PLACES[WHOLES.index(way)]), number(100 * row.call_ms / row[way])
 
 
-def sentences(rows: Table) -> list[str]:
+def sentences(rows: Table) -> list[Markdown]:
     """Say which request is the quickest, and whether it is the one with the quickest call."""
     wholes = rows[WHOLES].astype(float).min(axis=1).dropna()
     if wholes.empty:
