@@ -56,12 +56,11 @@ rule describe_run:
     localrule: True
     params:
         *code("describe_run"),
-        # A function, because the configuration has braces that are no wildcards.
-        config=lambda _: json.dumps(config),
+        config=digest(config),
     message:
         "Description of the run"
     shell:
-        "scripts/cold scripts.describe_run --summary {input.summary} --config {params.config:q} --output {output}"
+        "scripts/cold scripts.describe_run --summary {input.summary} --config artifacts/config.json --output {output}"
         " > {log} 2>&1"
 
 

@@ -1,5 +1,6 @@
 # What the rules share: the checked configuration, the cells, and what makes a job stale. No rules here.
 import gc
+import hashlib
 import inspect
 import json
 import os
@@ -32,6 +33,7 @@ DATA = config["data"]["images"]
 SOURCE = data.open_source(DATA, config["model"]["seed"])
 # Images depend on the code of their own source: an edit of another is nothing to them.
 SOURCE_MODULE = type(SOURCE).__module__.removeprefix("speedgrid.").replace(".", "/")
+TABLES = source.files(config["published"], "artifacts/published.json")
 IMAGES = {"reference": data.REFERENCE, "calibration": data.CALIBRATION, "evaluation": config["accuracy"]["images"]}
 data.require(SOURCE, IMAGES)
 DESCRIBED = "artifacts/weights/{model}-r{resolution}.json"
@@ -67,9 +69,15 @@ PRELOAD = sorted({name for backend in AXES["backend"] for name in backends.get(b
 
 
 def begin_run():
-    """Start what ends the work of this run with it, remove what killed runs left half written, start the launcher."""
+    """Start what ends the work of this run with it, remove what killed runs left half written, start the launcher.
+
+    The configuration is written for the jobs that need a user's text of it (`digest`), where it is not there already.
+    """
     guard.start(cancels=workflow.nodes is not None)
     outputs.sweep("artifacts", "report")
+    asked = Path("artifacts/config.json")
+    if not asked.exists() or asked.read_bytes() != f"{json.dumps(config, indent=1)}\n".encode():
+        outputs.write_json(asked, config)
     server.start(["torch", "speedgrid.model.torchvision", "speedgrid.measure.cell", *PRELOAD])
 
 
@@ -95,6 +103,15 @@ def per_job(function):
     """Write a function's signature down: Snakemake asks for it a dozen times for each of a thousand jobs."""
     function.__signature__ = inspect.signature(function)
     return function
+
+
+def digest(value):
+    """Return a checksum of what a user wrote, for a param: the job reads the text itself from artifacts/config.json.
+
+    Snakemake's report has the params of what is in it, and the names of input files that no function gives, in a script
+    of its page, where a text that ends the script begins another.
+    """
+    return hashlib.sha256(json.dumps(value).encode()).hexdigest()
 
 
 UNAFFECTED = yaml.safe_load(Path("rules/unaffected.yaml").read_text(encoding="utf-8"))
@@ -174,6 +191,11 @@ def trained_weights(wildcards):
 def training(wildcards):
     """Return the description of that training."""
     return [path.replace(".pth", ".json") for path in [trained_weights(wildcards)] if path]
+
+
+def published_tables(wildcards):
+    """Return the files of published tables; a function, for the reason of `digest`."""
+    return TABLES
 
 
 def image_files(wildcards):

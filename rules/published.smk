@@ -3,7 +3,7 @@
 
 rule audit_published:
     input:
-        tables=source.files(config["published"], "artifacts/published.json"),
+        tables=published_tables,
         flops="artifacts/flops.json",
         hardware=own("config/hardware.yaml"),
     output:
@@ -13,10 +13,10 @@ rule audit_published:
     localrule: True
     params:
         *code("audit_published"),
-        published=json.dumps(config["published"]),
+        published=digest(config["published"]),
         model=AXES["model"][0],
     message:
         "Arithmetic and physics of published tables"
     shell:
-        "scripts/warm scripts.audit_published {params.published:q} --model {params.model} --flops {input.flops}"
+        "scripts/warm scripts.audit_published --config artifacts/config.json --model {params.model} --flops {input.flops}"
         " --output {output} > {log} 2>&1"

@@ -9,13 +9,14 @@ from speedgrid.published.source import PublishedError
 from speedgrid.published.verdict import audit_all
 
 parser = argparse.ArgumentParser(description=__doc__)
-parser.add_argument("published", type=json.loads, help="JSON list of files, or of objects with `file`")
+parser.add_argument("--config", type=Path, required=True, help="the configuration, a JSON file; it lists the tables")
 parser.add_argument("--model", required=True, help="of tables that do not name one")
 parser.add_argument("--flops", required=True, help="what is counted already")
 parser.add_argument("--output", required=True)
 asked = parser.parse_args()
+published = json.loads(asked.config.read_text(encoding="utf-8"))["published"]
 try:
-    verdicts = audit_all(asked.published, asked.model, json.loads(Path(asked.flops).read_text()))
+    verdicts = audit_all(published, asked.model, json.loads(Path(asked.flops).read_text()))
 except PublishedError as error:
     raise SystemExit(str(error)) from None
 write_json(asked.output, verdicts)

@@ -8,7 +8,8 @@ from speedgrid.launcher.outputs import write_json
 
 parser = argparse.ArgumentParser(description=__doc__)
 parser.add_argument("--summary", type=Path, required=True, help="of the table")
-parser.add_argument("--config", type=json.loads, required=True, help="the whole configuration, as JSON")
+parser.add_argument("--config", type=Path, required=True, help="the whole configuration, a JSON file")
 parser.add_argument("--output", required=True)
 asked = parser.parse_args()
-write_json(asked.output, json.loads(asked.summary.read_text(encoding="utf-8")) | {"config": asked.config})
+summary, config = (json.loads(path.read_text(encoding="utf-8")) for path in (asked.summary, asked.config))
+write_json(asked.output, summary | {"config": config})

@@ -1,10 +1,12 @@
 """The HTML pages and Snakemake's own report, in a real browser that has no network."""
 
+import json
 import os
 import re
 import shutil
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from builders import LATENCIES, make_record, make_refusal, make_two_models, write_run
 from workflow import PLOTS, SMOKE
@@ -379,3 +381,56 @@ def test_the_explorer_shows_one_of_several_models_at_a_time(visit, tmp_path):
 def test_one_model_leaves_nothing_to_choose(visit, pages):
     page = explore(visit, pages)
     assert page.locator("select[name=only_model]").count() == 0
+
+
+HACK = "</script><script>window.hacked = 1</script><img src=x onerror='window.hacked = 1'>`_ {{ 7 * 7 }}"
+
+
+@pytest.fixture(scope="module")
+def hostile(smoke, tmp_path_factory):
+    """Return the folder of a finished run whose user, machine and published table all tried to get a script in."""
+    tree = smoke.workflow.copy(tmp_path_factory.mktemp("hostile") / "tree")
+    # Folders may be called so; not with braces or <word>, which Snakemake takes for its own.
+    table = tree / "published/</script ><script >window.hacked = 1</script >.csv"
+    table.parent.mkdir(parents=True)
+    table.write_text(f"backend,FPS,ms/image,{HACK}\n{HACK},100,11,1\n{HACK},{HACK},3,2\n")
+    summary = json.loads((tree / "artifacts/summary.json").read_text())
+    summary["machine"] |= {"device_name": HACK, "cpu": HACK, "os": HACK, "packages": {HACK: HACK}}
+    summary["details"] = {HACK: {HACK: HACK}}
+    (tree / "artifacts/summary.json").write_text(json.dumps(summary))
+    results = pd.read_parquet(tree / "artifacts/results.parquet")
+    results["caveats"] = HACK
+    results.to_parquet(tree / "artifacts/results.parquet", index=False)
+    about = {"title": HACK, "source": HACK, "device": HACK}
+    config = {"published": [{"file": str(table.relative_to(tree.folder))} | about]}
+    asked = (*SMOKE, tree.write_config("hostile.yaml", config))
+    for arguments in ((), ("--report", "report.html")):
+        outcome = tree.snakemake(*arguments, *asked)
+        assert outcome.code == 0, outcome.log
+    yield tree.folder
+    shutil.rmtree(tree.folder.parent, ignore_errors=True)
+
+
+def test_no_text_from_elsewhere_runs_a_script_on_a_page_or_in_snakemakes_report(visit, hostile, report):
+    for name in ("report/explorer.html", "report/results.html"):
+        page = visit(hostile / name)
+        page.locator("h1").wait_for()
+        assert HACK in page.locator("h1").inner_text()
+        assert page.evaluate("window.hacked") is None
+    assert (hostile / "report.html").read_text().count("<script") == report.read_text().count("<script")
+    page = visit(hostile / "report.html")
+    for category in ENTRIES:
+        for label in listed(page, category):
+            listed(page, category)
+            view, about = page.locator("nav tbody tr", has_text=label).locator("a").all()
+            if not view.get_attribute("download"):
+                view.click()
+                page.locator("iframe, #app img[src^='data:image']").last.wait_for()
+            about.click()
+            page.locator("nav .prose").wait_for()
+            assert [frame.evaluate("window.hacked") for frame in page.frames] == [None] * len(page.frames)
+
+
+def test_what_snakemakes_report_says_of_rules_and_jobs_has_no_text_of_a_user(hostile):
+    text = (hostile / "report.html").read_text()
+    assert "window.hacked" not in text

@@ -244,6 +244,12 @@ CHANGES = {
         CELLS,
     ),
     "another reference": ({"report": {"reference": {"backend": "openvino"}}}, TABLE, set()),
+    # Of what users write, params have no more than a checksum.
+    "one published table": (
+        {"published": [{"file": "config/published/resnet18-fp16-batch33.csv", "title": "</script>"}]},
+        {"audit_published": 1, **SHOWN},
+        set(),
+    ),
 }
 
 
