@@ -35,6 +35,7 @@ def draw(comparison: Comparison, path: Path) -> list[Path]:
     from matplotlib import pyplot
 
     settings = {
+        "text.parse_math": False,  # a dollar in a name from elsewhere begins no formula
         "svg.hashsalt": "speedgrid",
         "savefig.bbox": "tight",
         "axes.spines.top": False,

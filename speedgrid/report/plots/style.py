@@ -51,6 +51,8 @@ LOOKS = {
 # As arguments of a line.
 STYLES = {name: {"linestyle": look.linestyle, "marker": look.marker} for name, look in LOOKS.items()}
 SETTINGS = {
+    # A dollar in a name from elsewhere begins no formula.
+    "text.parse_math": False,
     "svg.hashsalt": "speedgrid",  # the same table gives the same bytes
     "svg.fonttype": "none",  # letters are text, which takes half the space, and can be found and copied
     "figure.figsize": (7.6, 4.2),
