@@ -69,6 +69,7 @@ PATHS = {
     "a\0b": "is no path (embedded null byte)",
     "/dev/null": "is no file but a device",
     "a{b}.csv": "has a brace in its path, where the rules of the workflow have placeholders",
+    "a<script>b.csv": "has <script> in its path, which the rules of the workflow take for a folder to be filled in",
     "a}b.csv": "has a brace in its path, where the rules of the workflow have placeholders",
     "y" * 300: "cannot be read (File name too long)",
 }

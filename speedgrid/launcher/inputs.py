@@ -5,12 +5,15 @@ that a user can remove is looked at before there are any rules.
 """
 
 import os
+import re
 import stat
 from collections.abc import Callable
 from pathlib import Path
 
 # How the rules mark their own placeholders; a path that has one cannot be an input.
 BRACES = "{}"
+# How it marks folders that a module may rename: an input with one is no input, and the old result of its rule is shown.
+RENAMED = re.compile(r"<[a-z][a-z0-9_]*>")
 
 
 def expanded(path: str) -> str:
@@ -33,6 +36,8 @@ def _fault(path: str, is_wanted: Callable[[int], bool], instead: str, access: in
         return "is empty"
     if any(brace in path for brace in BRACES):
         return "has a brace in its path, where the rules of the workflow have placeholders"
+    if found := RENAMED.search(path):
+        return f"has {found[0]} in its path, which the rules of the workflow take for a folder to be filled in"
     try:
         mode = os.stat(path).st_mode
     except FileNotFoundError:
