@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TypedDict
 
+from speedgrid.data.answers import Errors, Expected, Parity
 from speedgrid.grid import Cell
 from speedgrid.launcher.outputs import one_line, write_json
 
@@ -119,44 +120,6 @@ class Host:
     busy_elsewhere_cores: float
     stolen_cores: float
     pace_ms: list[float] = field(default_factory=list)
-
-
-@dataclass(frozen=True)
-class Errors:
-    """Errors of a session's outputs beside the float64 reference, one number for each compared image.
-
-    images: how many different ones. signal, noise: L2 norms of the reference's outputs and of the difference. margin:
-    between the reference's two best classes; None of one class. same_class: both have the same best class.
-    """
-
-    images: int
-    signal: list[float]
-    noise: list[float]
-    cosine: list[float]
-    margin: list[float | None]
-    same_class: list[bool]
-    classes: int
-
-
-@dataclass(frozen=True)
-class Parity:
-    """Figures of all compared images, as of speedgrid.evidence.parity: what records before format 4 have of Errors."""
-
-    images: int
-    snr_db: float
-    snr_db_min: float
-    snr_db_median: float
-    relative_l2: float
-    cosine_min: float
-    top1_agreement: float
-
-
-@dataclass(frozen=True)
-class Expected:
-    """Errors that rounding is expected to make on this model: SNR in dB by precision, and its unevenness in dB."""
-
-    snr_db: dict[str, float]
-    uneven_db: float = 0.0
 
 
 @dataclass(frozen=True)

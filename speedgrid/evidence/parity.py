@@ -9,8 +9,8 @@ from dataclasses import replace
 
 import numpy as np
 
+from speedgrid.data.answers import Errors
 from speedgrid.data.sequence import batch
-from speedgrid.record import Errors
 
 # Images that are compared however long they take.
 FEWEST = 4
@@ -36,7 +36,21 @@ def compare(outputs: np.ndarray, reference: np.ndarray) -> Errors | None:
         margin=(ordered[:, -1] - ordered[:, -2]).tolist() if several else [None] * len(reference),
         same_class=(outputs.argmax(axis=1) == reference.argmax(axis=1)).tolist(),
         classes=reference.shape[1],
+        nearest=nearest(outputs, reference),
     )
+
+
+def nearest(outputs: np.ndarray, reference: np.ndarray) -> list[float | None]:
+    """Return the L2 distance of each output to the nearest right answer that is not its own; None where all are."""
+    rows: dict[bytes, int] = {}  # images are repeated where a batch is larger
+    own = np.array([rows.setdefault(row.tobytes(), number) for number, row in enumerate(reference)])
+    kept = np.array(list(rows.values()))
+    if len(kept) < 2:
+        return [None] * len(outputs)
+    answers, own = reference[kept], np.searchsorted(kept, own)
+    squares = (outputs**2).sum(axis=1)[:, None] + (answers**2).sum(axis=1) - 2 * outputs @ answers.T
+    squares[np.arange(len(outputs)), own] = np.inf
+    return np.sqrt(np.maximum(squares.min(axis=1), 0.0)).tolist()
 
 
 def check(session, images: np.ndarray, logits: np.ndarray, seconds: float, call_seconds: float) -> Errors | None:

@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from speedgrid.evidence.parity import compare
-from speedgrid.evidence.snr import summarise, unevenness
+from speedgrid.evidence.snr import by_image, summarise, unevenness
 from speedgrid.model import torchvision as models
 from speedgrid.model.flops import images_within
 from speedgrid.precision import PRECISIONS, QUANTISED
@@ -30,6 +30,7 @@ class ExpectedErrors(TypedDict):
 
     snr_db: dict[str, float]
     uneven_db: float
+    images_db: dict[str, list[float]]
 
 
 def images_for(model: str, resolution: int) -> int:
@@ -41,12 +42,14 @@ def expected(model: str, weights: str, images: np.ndarray, logits: np.ndarray) -
     """Return the error that each precision makes on `images`, float32 [count, 3, resolution, resolution].
 
     logits: the right answers, float64 [count, classes]. `snr_db`: of the outputs in each precision; `uneven_db`: by
-    how much the worst image is worse than the median one, in that of the float precisions where it is worst.
+    how much the worst image is worse than the median one, in that of the float precisions where it is worst;
+    `images_db`: of each image in each precision.
     """
     module = models.load(model, weights)
     folded = models.fold_batch_norm(module)  # as it is quantised, since folding widens the ranges of weights
     batch = torch.from_numpy(np.array(images))
     snr_db: dict[str, float] = {}
+    images_db: dict[str, list[float]] = {}
     uneven_db = 0.0
     with torch.inference_mode():
         for precision in PRECISIONS:
@@ -55,9 +58,10 @@ def expected(model: str, weights: str, images: np.ndarray, logits: np.ndarray) -
             parity = summarise(errors) if errors else None
             # A model that overflows in a precision has no signal there: 0 dB.
             snr_db[precision] = round(parity.snr_db, 2) if parity else 0.0
+            images_db[precision] = by_image(errors).round(2).tolist() if errors else [0.0] * len(logits)
             if parity and precision not in QUANTISED:
                 uneven_db = max(uneven_db, unevenness(parity))
-    return {"snr_db": snr_db, "uneven_db": round(uneven_db, 2)}
+    return {"snr_db": snr_db, "uneven_db": round(uneven_db, 2), "images_db": images_db}
 
 
 def simulate(module: nn.Module, precision: str, batch: torch.Tensor) -> nn.Module:

@@ -2,8 +2,8 @@
 
 import numpy as np
 
+from speedgrid.data.answers import Errors, Parity
 from speedgrid.evidence.parity import TINY, compare
-from speedgrid.record import Errors, Parity
 
 
 def summarise(errors: Errors, expected_db: float = np.inf) -> Parity:
@@ -28,6 +28,12 @@ def summarise(errors: Errors, expected_db: float = np.inf) -> Parity:
         cosine_min=min(errors.cosine),
         top1_agreement=float(1 - flipped.mean()),
     )
+
+
+def by_image(errors: Errors) -> np.ndarray:
+    """Return the SNR in dB of each image."""
+    relative = np.array(errors.noise) / np.maximum(np.array(errors.signal), TINY)
+    return -20 * np.log10(np.maximum(relative, 1e-16))
 
 
 def snr_db(outputs: np.ndarray, reference: np.ndarray) -> float:

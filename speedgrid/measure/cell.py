@@ -120,6 +120,7 @@ def _expected(precision: str, files: Files, build: dict[str, Any]) -> Expected:
     found = Expected(**json.loads(Path(files.expected).read_text()))
     if "expected_snr_db" in build:
         found.snr_db[precision] = build["expected_snr_db"]
+        found.images_db.pop(precision, None)
     return found
 
 

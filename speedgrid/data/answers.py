@@ -1,0 +1,49 @@
+"""Answers of a session beside the right ones: the types of what is seen of their errors, and of what is expected."""
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Errors:
+    """Errors of a session's outputs beside the float64 reference, one number for each compared image.
+
+    images: how many different ones. signal, noise: L2 norms of the reference's outputs and of the difference. margin:
+    between the reference's two best classes; None of one class. same_class: both have the same best class. nearest: L2
+    distance to the nearest right answer of another image; None where no other image has another answer. Empty in older
+    records.
+    """
+
+    images: int
+    signal: list[float]
+    noise: list[float]
+    cosine: list[float]
+    margin: list[float | None]
+    same_class: list[bool]
+    classes: int
+    nearest: list[float | None] = field(default_factory=list, compare=False)
+
+
+@dataclass(frozen=True)
+class Parity:
+    """Figures of all compared images, as of speedgrid.evidence.parity: what records before format 4 have of Errors."""
+
+    images: int
+    snr_db: float
+    snr_db_min: float
+    snr_db_median: float
+    relative_l2: float
+    cosine_min: float
+    top1_agreement: float
+
+
+@dataclass(frozen=True)
+class Expected:
+    """Errors that rounding is expected to make on this model: SNR in dB by precision, and its unevenness in dB.
+
+    images_db: SNR in dB of each simulated image, the first of those that sessions are compared on, by precision; empty
+    in older records, and without a precision whose SNR is not simulated but known of the very file that runs.
+    """
+
+    snr_db: dict[str, float]
+    uneven_db: float = 0.0
+    images_db: dict[str, list[float]] = field(default_factory=dict)
