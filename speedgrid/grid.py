@@ -14,6 +14,9 @@ Config: TypeAlias = dict[str, Any]
 AXES = ("model", "backend", "precision", "resolution", "batch_size")
 # What a timing is for: a round of the grid, or a control of the run (see `measuring_order`).
 TURN = r"(round|sentinel|twin)\d+"
+# The names of a cell, as `Cell.PATTERN`, and of a timing of it.
+CELL = re.compile(r"(\w+)-(\w+)-(\w+)-r(\d+)-b(\d+)")
+TIMING = re.compile(rf"(?P<cell>{CELL.pattern})-(?P<turn>{TURN})")
 # Large enough to be bound by the device and not by the host, small enough to be quick.
 CONTROL_PLACE = {"resolution": 224, "batch_size": 32}
 
@@ -38,7 +41,7 @@ class Cell:
     @classmethod
     def parse(cls, name: str) -> "Cell":
         """Read a cell from its name. Raises ValueError when the name is not one that `str(cell)` gives."""
-        match = re.fullmatch(r"(\w+)-(\w+)-(\w+)-r(\d+)-b(\d+)", name)
+        match = CELL.fullmatch(name)
         if not match:
             raise ValueError(f"cell name {name!r} does not read as {cls.PATTERN}, e.g. resnet18-pytorch-fp32-r224-b1")
         return cls(match[1], match[2], match[3], int(match[4]), int(match[5]))

@@ -6,13 +6,13 @@ with no device and no measurement repeated. A record is a JSON file, written who
 
 import json
 import zlib
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, TypedDict
 
 from speedgrid.data.answers import Errors, Expected, Parity
 from speedgrid.grid import Cell
-from speedgrid.launcher.outputs import one_line, write_json
+from speedgrid.launcher.outputs import checksum, one_line, write_json
 
 FORMAT = 4
 # What a process that holds the device can say; all else is said by the table.
@@ -150,7 +150,8 @@ class Record:
     """One measurement: what was asked, and what was seen.
 
     reason: in one clause, why `status` is not ok. measured_at: ISO 8601. fingerprint: what must not differ in a table.
-    command: measures this again. build: the record of what was compiled for it. seen: None unless it ran.
+    command: measures this again. build: the record of what was compiled for it. seen: None unless it ran. file: that
+    it was read from. intact: whether its content has the checksum there; None of older ones, which have none.
     """
 
     asked: Asked
@@ -164,6 +165,8 @@ class Record:
     seen: Seen | None = None
     traceback: str | None = None
     format: int = FORMAT
+    file: str = field(default="", compare=False)
+    intact: bool | None = field(default=None, compare=False)
 
     @property
     def cell(self) -> Cell:
@@ -176,6 +179,11 @@ class Record:
         return self.asked.turn
 
     @property
+    def name(self) -> str:
+        """The name of the measurement, which its file has too."""
+        return f"{self.cell}-{self.turn}"
+
+    @property
     def host_ms(self) -> list[float]:
         """The latencies in ms on the host clock, of a record that has some."""
         assert self.seen is not None, f"{self.cell}, {self.turn}: {self.status}"
@@ -183,20 +191,23 @@ class Record:
 
 
 def write(path: str | Path, record: Record) -> None:
-    """Write a record to `path`, as JSON, whole or not at all."""
-    write_json(path, asdict(record))
+    """Write a record to `path`, as JSON with its checksum, whole or not at all."""
+    content = {key: value for key, value in asdict(record).items() if key not in ("file", "intact")}
+    write_json(path, content | {"checksum": checksum(content)})
 
 
 def read(path: Any) -> Record:
     """Return the record in `path`, a path or one inside a ZIP file. Raises RecordError if it is none."""
+    file = Path(path) if isinstance(path, str) else path
     try:
-        content = json.loads((Path(path) if isinstance(path, str) else path).read_text(encoding="utf-8"))
-    except (OSError, ValueError, zlib.error) as error:
-        raise RecordError(f"{path} is not a readable record ({error}); delete it and run again.") from error
-    try:
-        return parse(content)
+        content = json.loads(file.read_text(encoding="utf-8"))
+        found = parse(content)
     except RecordError as error:
         raise RecordError(f"{path} {error}; delete it and run again.") from error
+    except (OSError, ValueError, zlib.error) as error:
+        raise RecordError(f"{path} is not a readable record ({error}); delete it and run again.") from error
+    intact = content["checksum"] == checksum(content) if "checksum" in content else None
+    return replace(found, file=file.name, intact=intact)
 
 
 def parse(content: Any) -> Record:
@@ -222,8 +233,8 @@ def _from_format_3(old: dict[str, Any]) -> dict[str, Any]:
     Of telemetry and errors it had summaries alone, which stand as one reading and as Parity; its verdicts are dropped.
     """
     numbers = ("warmup_runs", "timed_runs", "min_seconds", "max_seconds", "target_percent")
-    given: dict[str, Any] = dict.fromkeys(numbers, 0) | {"settings": {}} | old["asked"]
-    asked = given | {"cell": old["cell"], "turn": old["turn"], "probes": []}
+    asked: dict[str, Any] = dict.fromkeys(numbers, 0) | {"settings": {}} | old["asked"]
+    asked |= {"cell": old["cell"], "turn": old["turn"], "probes": []}
     new = {name: old[name] for name in ("measured_at", "environment", "fingerprint", "command")}
     new |= {"asked": asked, "format": FORMAT, "traceback": old.get("traceback")}
     if "samples" not in old:
@@ -245,7 +256,7 @@ def _one_reading(summary: dict[str, Any] | None) -> dict[str, Any] | None:
     """Return the summary that records of format 3 have of their telemetry as a single reading."""
     if summary is None:
         return None
-    bits = {text: bit for bit, text in LOWER_CLOCK.items()}
+    bits = dict(zip(LOWER_CLOCK.values(), LOWER_CLOCK, strict=True))
     found = {name: [summary.get(name)] for name in ("sm_clock_mhz", "power_w", "temperature_c", "utilisation_percent")}
     return found | {"time": [], "reasons": [sum(bits[text] for text in summary.get("throttled", ()))]}
 

@@ -7,6 +7,7 @@ work from what a killed process left; the next who writes the same file takes th
 
 import errno
 import fcntl
+import hashlib
 import itertools
 import json
 import os
@@ -99,6 +100,12 @@ def unmade(output: str | Path, reason: str, status: str = "failed") -> dict[str,
     """Return the description of a file that could not be made, and leave it empty; its cells show the reason."""
     write_text(output, "")
     return {"status": status, "reason": reason}
+
+
+def checksum(content: Mapping[str, Any]) -> str:
+    """Return the SHA-256 of a JSON object but for its own `checksum`, whatever the order of its keys and its layout."""
+    bare = {key: value for key, value in content.items() if key != "checksum"}
+    return hashlib.sha256(json.dumps(bare, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
 def no_room(folder: str | Path) -> int | None:
