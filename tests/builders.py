@@ -102,12 +102,14 @@ def make_record(name: str, host_ms=(1.0,) * 50, *, status="ok", reason="", ran=N
     if ran is None and status != "wrong_result":
         ran = {"fp32": "tf32", "tf32": "bf16"}[cell.precision] if status == "wrong_precision" else cell.precision
     of_samples = {key: changes.pop(key) for key in [*changes] if key in {one.name for one in fields(Samples)}}
-    samples = {"warmup_runs": 20, "warmup_seconds": 0.1, "timed_seconds": 0.2, "steady": True} | of_samples
+    timed = round(sum(host_ms) / 1000 + 0.001, 6)
+    changes = {"min_seconds": min(0.2, timed)} | changes
+    samples = {"warmup_runs": 20, "warmup_seconds": 0.1, "timed_seconds": timed, "steady": True} | of_samples
     seen = {
         "dtype": DTYPES.get(ran or cell.precision, "float32"),
         "details": {"version": "1.0"},
         "samples": Samples(host_ms=list(host_ms), **samples),
-        "seconds": {"import": 2.0, "load": 0.375, "first_call": 0.125, "queue": 40.0, "timing": 3.0},
+        "seconds": {"import": 2.0, "load": 0.375, "first_call": 0.125, "queue": 40.0, "timing": timed + 0.25},
         "memory": Memory({"baseline": 50.0, "timed": 150.0}),
         "expected": Expected(EXPECTED),
         "parity": make_parity(EXPECTED[ran] + 1) if ran else None,
@@ -150,6 +152,14 @@ def changed(found: Record, **changes) -> Record:
     if found.seen and (own := {key: changes.pop(key) for key in [*changes] if hasattr(found.seen.samples, key)}):
         found = changed(found, samples=replace(found.seen.samples, **own))
     return replace(found, **changes)
+
+
+def as_clocked(found: Record) -> Record:
+    """Return a record two of whose samples, where all are alike, differ from the others by a nanosecond."""
+    if found.seen is None or len(host_ms := found.seen.samples.host_ms) < 3 or len(set(host_ms)) > 1:
+        return found
+    first, *others, last = host_ms
+    return changed(found, host_ms=[round(first + 1e-6, 6), *others, round(last - 1e-6, 6)])
 
 
 def make_request(medians: dict[str, float]) -> dict:
@@ -217,7 +227,7 @@ def make_run(records: list[Record], cells=None, evaluations=(), config=None):
 def write_run(folder, records: list[Record], cells=None, evaluations=()):
     """Return the (table, description) of a run with these records, that were written to files and read again."""
     for number, one in enumerate(records):
-        write(folder / f"{number}.json", one)
+        write(folder / f"{number}.json", as_clocked(one))
     return make_run([read(folder / f"{number}.json") for number in range(len(records))], cells, evaluations)
 
 

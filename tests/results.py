@@ -25,7 +25,7 @@ def write_result(folder: Path, factor: float = 1.0, seed: int = 0, lost=()) -> P
     for name, latency in LATENCIES.items():
         for number in (1, 2, 3):
             level = latency * factor * np.exp(random.normal(0, 0.002))
-            samples = list(level * np.exp(random.normal(0, 0.002, 50)))
+            samples = (level * np.exp(random.normal(0, 0.002, 50))).round(6).tolist()  # as clocks have them
             turn = f"round{number}"
             refused = make_refusal(name, "failed", "died", turn=turn)
             records.append(refused if name in lost else make_record(name, samples, turn=turn))

@@ -1,5 +1,6 @@
 """What the benchmarks reckon with."""
 
+import json
 import sys
 from functools import partial
 from pathlib import Path
@@ -9,13 +10,15 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
-from builders import Clock, CornerSession, fake_backend, make_record
+from builders import ARITHMETIC, MEASURED, Clock, CornerSession, fake_backend, make_record
+from results import write_result
 
-from benchmarks import agreement, best_row, finished, loaded, overhead, telemetry_cost
+from benchmarks import agreement, best_row, finished, lies, loaded, overhead, telemetry_cost, verdicts
 from speedgrid import settings
 from speedgrid.backends.session import HostSession
 from speedgrid.backends.variants import VARIANTS
 from speedgrid.grid import Cell
+from speedgrid.launcher.outputs import write_json
 from speedgrid.measure import timing
 from speedgrid.record import Samples, write
 
@@ -203,6 +206,7 @@ def test_the_time_beyond_the_windows_is_told_by_step(tmp_path, monkeypatch, caps
         tmp_path,
         monkeypatch,
         [NAME],
+        timed_seconds=0.2,
         probes={"back_to_back": {"ms": 1.0, "runs": 500, "seconds": 0.5}},
         seconds={"claim": 1.0, "load": 0.25, "timing": 1.0, "back_to_back": 0.75},
     )
@@ -312,3 +316,47 @@ def test_the_run_of_the_best_row_has_every_backend_of_a_gpu():
 
 def test_a_rate_by_hand_is_that_of_the_timer(clock):
     assert best_row.rate("sleep(0.01)", {"sleep": clock.sleep}, 4) == pytest.approx(400)
+
+
+def test_every_lie_is_another_one_and_says_what_it_is():
+    told = [lie.__doc__ for lie in lies.LIES]
+    assert len(set(told)) == len(told) >= 12
+    assert all(told)
+
+
+def test_lies_are_told_in_records_and_found(tmp_path):
+    write_result(tmp_path)
+    write_json(tmp_path / "artifacts" / "flops.json", ARITHMETIC)
+    write_json(tmp_path / "artifacts" / "peaks.json", MEASURED)
+    described = json.loads((tmp_path / "artifacts" / "run.json").read_text())
+    axes = {"backend": ["pytorch", "onnxruntime"], "precision": ["fp32"], "resolution": [64], "batch_size": [1]}
+    described["config"]["grid"]["cpu"], described["config"]["timing"]["rounds"] = axes, 1
+    write_json(tmp_path / "artifacts" / "run.json", described)
+    random = np.random.default_rng(0)
+    for turn in ("sentinel1", "sentinel2", "sentinel3", "twin1"):
+        one = make_record(NAME, random.normal(4, 0.01, 50).round(6).tolist(), turn=turn)
+        write(tmp_path / "artifacts" / "timings" / f"{one.name}.json", one)
+    run = lies.Run(tmp_path)
+    assert run.before[0] == {}
+    assert all(lies.tell(run, lies.ten_round_ones, place, anew) for place in (0, 1) for anew in (False, True))
+    assert lies.tell(run, lies.tenth_less, 0, False)
+
+
+def verdict_trial(**outputs):
+    """Return a drawn session of a model whose outputs are right but for rounding."""
+    random = np.random.default_rng(0)
+    right = random.standard_normal((verdicts.COUNT, 20))
+    known = {"right": right, "norm": np.linalg.norm(right, axis=1)}
+    for precision, size in {"fp32": -6, "tf32": -3, "fp16": -3, "bf16": -2, "int8": -1.3, "fp8": -1}.items():
+        known[f"{precision} simulated"] = right + 10**size * random.standard_normal(right.shape)
+        known[f"{precision} noise"] = np.linalg.norm(known[f"{precision} simulated"] - right, axis=1)
+    return [verdicts.Trial(known | outputs, random) for _ in range(40)]
+
+
+def test_right_sessions_of_a_campaign_are_ok_and_faulty_ones_are_not():
+    for trial in verdict_trial():
+        outputs = trial.way(trial.precision)[trial.rows]
+        assert trial.status(outputs) == "ok"
+        assert not trial.small(0 * outputs)
+        assert trial.small(outputs)
+        assert trial.status(-outputs) == "wrong_result"

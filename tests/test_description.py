@@ -75,7 +75,7 @@ def test_the_most_cells_that_were_loaded_beside_one_are_said(tmp_path):
     records = make_records()
     assert write_run(tmp_path, records)[1]["loaded_beside"] == 0
     for number, others in enumerate((None, 3, 7)):
-        memory = Memory({"baseline": 0.0, "timed": 1.0}, other_processes=others)
+        memory = Memory({"baseline": 0.0, "timed": 100.0}, other_processes=others)
         records[number] = changed(records[number], memory=memory)
     records.append(make_refusal("resnet18-pytorch-fp16-r64-b1", "failed", "boom"))
     assert write_run(tmp_path, records)[1]["loaded_beside"] == 7

@@ -15,7 +15,7 @@ from speedgrid.record import Record, Telemetry
 from speedgrid.statistics import percentile
 from speedgrid.table.columns import NAMES as COLUMNS
 from speedgrid.table.columns import TEXT as TEXT_COLUMNS
-from speedgrid.table.conditions import caveats, throttled, unstable
+from speedgrid.table.conditions import caveats, disorder, throttled, unstable
 from speedgrid.table.limiter import limiter
 from speedgrid.table.run import Reference, Row, Table
 from speedgrid.table.verdict import judge, parity_of
@@ -44,14 +44,17 @@ def tabulate(
     # A column with no value at all would otherwise have no type.
     table = table.astype(dict.fromkeys(set(COLUMNS) - TEXT_COLUMNS - {*AXES, "auto", "rounds", "runs"}, float))
     add_speedups(table, by_cell, reference)
+    add_disorder(table)
     table["auto"] = False  # see speedgrid.table.choice, which needs the finished table
     return table
 
 
 def refuse_mixtures(records: list[Record]) -> None:
-    """Raise TableError if one backend's records, or two backends' machines, differ."""
+    """Raise TableError if the measurements of one backend, or the machines of two, differ."""
     seen: dict[str, tuple[str, Cell]] = {}
     for record in records:
+        if record.seen is None:
+            continue
         for key, value in (
             (record.cell.backend, record.fingerprint),
             ("device", record.environment["device_name"]),
@@ -189,6 +192,13 @@ def add_speedups(table: Table, by_cell: dict[Cell, list[Record]], reference: Ref
             # The reference against itself is 1 by definition, not a measurement.
             values = (1.0, 1.0, 1.0) if own else compare(rounds[place], samples_of(line, by_cell))
             table.loc[index, ["speedup", "speedup_low", "speedup_high"]] = values
+
+
+def add_disorder(table: Table) -> None:
+    """Add to the caveats of rows that more work takes less time there, as of speedgrid.table.conditions.disorder."""
+    for index, clause in disorder(table).items():
+        known = table.loc[index, "caveats"]
+        table.loc[index, "caveats"] = f"{known}; {clause}" if isinstance(known, str) else clause
 
 
 def samples_of(line, by_cell: dict[Cell, list[Record]]) -> list[np.ndarray]:

@@ -4,14 +4,16 @@ Rows that would not are marked and kept. What makes a row so is read from its re
 the GPU lowered its clock, what else had the processors, whether its calls ever became steady.
 """
 
-from collections.abc import Iterable
+import itertools
+from collections.abc import Hashable, Iterable
 from statistics import mean
 
 import numpy as np
 
 from speedgrid.evidence.intervals import order_statistic_interval
+from speedgrid.grid import AXES
 from speedgrid.record import LOWER_CLOCK, POWER_CAP, Record
-from speedgrid.table.run import Neighbours, Processor
+from speedgrid.table.run import Neighbours, Processor, Table
 
 # A row is unstable when its 95 % interval reaches further than this from its latency on either side.
 WIDEST = 0.10
@@ -19,6 +21,8 @@ WIDEST = 0.10
 BUSY_CORES = 1.0
 # So many times as long for the same work is another processor, as far as a call that waits for it is concerned.
 SLOWER = 1.2
+# So many times as slow as more work, beyond both intervals, is out of order.
+FASTER = 1.2
 
 
 def throttled(records: list[Record]) -> list[str]:
@@ -99,6 +103,24 @@ def cut_short(records: list[Record]) -> str:
         f"its timing was cut short in {len(cut)} of {of(records)}, "
         f"at an interval of up to ±{max(widths):.2g} % instead of {target:g} %"
     )
+
+
+def disorder(table: Table) -> dict[Hashable, str]:
+    """Return the rows where more images or more pixels take less time than intervals allow, each with a clause.
+
+    That can be, where a runtime has a better kernel for the larger call, and where two records changed places.
+    """
+    found: dict[Hashable, str] = {}
+    steady = table[(table.status == "ok") & table.latency_ms.notna()]
+    for axis in ("batch_size", "resolution"):
+        for _, group in steady.groupby([name for name in AXES if name != axis]):
+            rows = group.sort_values(axis)
+            for (one, less), (other, more) in itertools.pairwise(rows.iterrows()):
+                if less.latency_ms_low > FASTER * more.latency_ms_high:
+                    small, large = (f"{row.latency_ms:.4g} ms at {axis} {row[axis]}" for row in (less, more))
+                    clause = f"more work takes less time: {small}, {large}"
+                    found = {one: clause, other: clause} | found
+    return found
 
 
 def of(records: list[Record]) -> str:

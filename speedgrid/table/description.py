@@ -16,6 +16,7 @@ from speedgrid.model.described import Arithmetic, Counted, Origin
 from speedgrid.record import Record
 from speedgrid.table import accuracy, choice, conditions, controls, rounds, sessions
 from speedgrid.table import cells as table
+from speedgrid.table.held import hold
 from speedgrid.table.run import Controls, Description, Reference, Summary, Table, Timings
 
 __all__ = ["Description", "Finished", "Material", "Summary", "finish"]
@@ -75,9 +76,9 @@ def finish(cells: list[Cell], material: Material, reference: Reference, max_top1
     reference: `backend` and `precision` that speed-ups are relative to. max_top1_loss: of a choice, a share of images.
     Raises speedgrid.table.cells.TableError if records would mix machines.
     """
-    records = material.records
+    table.refuse_mixtures(material.records)
+    records, held = hold(material.records, material.arithmetic)
     of_grid = [found for found in records if found.turn.startswith("round")]
-    table.refuse_mixtures(records)
     machine = records[0].environment
     ceilings = limits(material.rates, data_sheet(machine["device_name"]))
     results = table.tabulate(cells, of_grid, material.arithmetic, ceilings, reference)
@@ -101,6 +102,7 @@ def finish(cells: list[Cell], material: Material, reference: Reference, max_top1
         controls=control(records),
         neighbours=conditions.neighbours(records),
         processor=conditions.processor(records),
+        held=held,
     )
     return Finished(results, rounds.tabulate(records), summary)
 

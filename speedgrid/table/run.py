@@ -97,6 +97,18 @@ class Processor(TypedDict):
     slow_percent: float
 
 
+class Held(TypedDict):
+    """The records of a run held against themselves and each other, as of speedgrid.table.held.
+
+    records: how many there are, of which so many have no checksum. contradictory: why, by the name of each that cannot
+    be true.
+    """
+
+    records: int
+    without_checksum: int
+    contradictory: dict[str, str]
+
+
 class Summary(TypedDict):
     """The facts of a run beside its tables, as plain JSON values."""
 
@@ -116,6 +128,7 @@ class Summary(TypedDict):
     controls: Controls
     neighbours: Neighbours | None
     processor: Processor | None
+    held: Held
 
 
 class Description(Summary):

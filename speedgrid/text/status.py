@@ -24,7 +24,7 @@ OUTCOMES = {
     "unavailable": Outcome(False, "#DDDDDD", "The backend cannot run on this machine."),
     "unsupported": Outcome(False, "#BBBBBB", "The backend or the device cannot do this cell."),
     "out_of_memory": Outcome(False, "#777777", "Memory did not suffice."),
-    "failed": Outcome(False, "#222222", "It ended in an error."),
+    "failed": Outcome(False, "#222222", "It ended in an error, or its record cannot be true."),
     "wrong_result": Outcome(False, "#B2182B", "It ran, but its answers are wrong: its speed is withheld."),
 }
 STATUSES = tuple(OUTCOMES)
