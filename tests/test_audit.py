@@ -270,3 +270,16 @@ def test_each_model_is_held_against_its_own_reference():
     assert found[0].startswith(
         "resnet50-pytorch-fp32-r64-b1: its speed-up is 0.333333, but reference over own latency is"
     )
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "words"),
+    [
+        ("latency_ms", float("nan"), "its status is ok, but it shows no latency"),
+        ("observed_precision", "tf32", "its status is ok, but it is labelled fp32 and ran tf32"),
+        ("observed_precision", None, "its status is ok, but it is labelled fp32 and ran nothing that was observed"),
+        ("status", "wrong_precision", "its status is wrong_precision, but it ran fp32, as its label says"),
+    ],
+)
+def test_a_row_whose_status_is_not_what_it_shows_is_found(column, value, words):
+    assert any(words in one for one in violations(broken(0, column, lambda _: value)))

@@ -15,7 +15,7 @@ from speedgrid.model.described import Arithmetic, Counted
 from speedgrid.precision import BYTES
 from speedgrid.table.columns import BY_NAME, COLUMNS, PROVEN
 from speedgrid.table.run import Reference, Row, Table
-from speedgrid.text.status import SHOWN
+from speedgrid.text.status import SHOWN, TRUE_TO_LABEL
 
 # Figures are float64 that follow from each other by one or two operations.
 ROUNDING = 1e-6
@@ -73,7 +73,15 @@ def differ(left: float, right: float) -> bool:
 
 
 def withheld(line: Row) -> Iterator[str]:
-    """A row that is not shown, or proved nothing, has no speed."""
+    """A row that is not shown, or proved nothing, has no speed; one that is has one, of the precision that it says."""
+    status, label, observed = (line[name] for name in ("status", "precision", "observed_precision"))
+    if status in SHOWN and math.isnan(line["latency_ms"]):
+        yield f"its status is {status}, but it shows no latency"
+    if status in TRUE_TO_LABEL and observed != label:
+        ran = observed if isinstance(observed, str) else "nothing that was observed"
+        yield f"its status is {status}, but it is labelled {label} and ran {ran}"
+    if status == "wrong_precision" and observed == label:
+        yield f"its status is {status}, but it ran {observed}, as its label says"
     for column in PROVEN:
         if line["status"] not in SHOWN and not math.isnan(line[column]):
             yield f"its status is {line['status']}, but it shows {column} = {line[column]:.6g}"
