@@ -2,8 +2,8 @@
 
 import argparse
 
+from speedgrid import InputError
 from speedgrid.comparison import archive
-from speedgrid.comparison.load import ComparisonError
 from speedgrid.launcher.outputs import Unwritable
 
 parser = argparse.ArgumentParser(prog="python -m scripts.archive", description=__doc__)
@@ -12,5 +12,5 @@ parser.add_argument("--folder", default=".", help="where artifacts/ and report/ 
 asked = parser.parse_args()
 try:
     print(archive.write(asked.folder, asked.name))
-except (archive.ArchiveError, ComparisonError, Unwritable) as error:
+except (InputError, Unwritable) as error:
     parser.exit(2, f"{error}\n")

@@ -15,8 +15,5 @@ for name in ("results", "summary", "output"):
 parser.add_argument("--reference", type=json.loads, required=True, help="backend and precision of speed-ups, as JSON")
 asked = parser.parse_args()
 run, table = json.loads(asked.summary.read_text(encoding="utf-8")), pd.read_parquet(asked.results)
-try:
-    rows = audit.require(table, run["arithmetic"], run["peaks"], asked.reference)
-except audit.AuditError as error:
-    raise SystemExit(str(error)) from None
+rows = audit.require(table, run["arithmetic"], run["peaks"], asked.reference)
 write_json(asked.output, {"rows_checked": rows})

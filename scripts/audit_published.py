@@ -5,7 +5,6 @@ import json
 from pathlib import Path
 
 from speedgrid.launcher.outputs import write_json
-from speedgrid.published.source import PublishedError
 from speedgrid.published.verdict import audit_all
 
 parser = argparse.ArgumentParser(description=__doc__)
@@ -15,8 +14,5 @@ parser.add_argument("--flops", required=True, help="what is counted already")
 parser.add_argument("--output", required=True)
 asked = parser.parse_args()
 published = json.loads(asked.config.read_text(encoding="utf-8"))["published"]
-try:
-    verdicts = audit_all(published, asked.model, json.loads(Path(asked.flops).read_text()))
-except PublishedError as error:
-    raise SystemExit(str(error)) from None
+verdicts = audit_all(published, asked.model, json.loads(Path(asked.flops).read_text()))
 write_json(asked.output, verdicts)

@@ -2,7 +2,6 @@
 
 import argparse
 
-from speedgrid.data.source import DataError
 from speedgrid.evidence import classes
 from speedgrid.launcher.outputs import write_json
 from speedgrid.machine import gpus
@@ -11,9 +10,6 @@ parser = argparse.ArgumentParser(description=__doc__)
 for name in ("model", "weights", "origin", "images", "about", "output"):
     parser.add_argument(f"--{name}", required=True)
 asked = parser.parse_args()
-try:
-    with gpus.working():
-        answers = classes.classify(asked.model, asked.weights, asked.origin, asked.images, asked.about)
-except DataError as error:
-    raise SystemExit(str(error)) from None
+with gpus.working():
+    answers = classes.classify(asked.model, asked.weights, asked.origin, asked.images, asked.about)
 write_json(asked.output, answers)

@@ -3,6 +3,8 @@
 import argparse
 import sys
 
+from speedgrid.launcher.outputs import Unwritable
+
 parser = argparse.ArgumentParser(prog="python -m scripts.compare", description=__doc__)
 parser.add_argument("a", help="what was: an archive of `make archive`, or a folder with artifacts/ or results.csv")
 parser.add_argument("b", help="what is now")
@@ -10,13 +12,15 @@ parser.add_argument("--threshold-percent", type=float, default=5, help="a regres
 parser.add_argument("--output", default="report/comparison.md", help="the report; .csv, .svg and .png lie beside it")
 asked = parser.parse_args()
 
-from speedgrid.comparison import cells, load, report  # noqa: E402 - a second, which a usage error need not pay
-from speedgrid.launcher.outputs import Unwritable  # noqa: E402
-
 try:
+    from speedgrid.comparison import cells, load, report  # a second, which a usage error need not pay
+
     found = cells.compare(load.read(asked.a), load.read(asked.b), asked.threshold_percent / 100)
     written = report.write(found, asked.output)
-except (load.ComparisonError, Unwritable) as error:
+except Unwritable as error:
     parser.exit(2, f"{error}\n")
+except Exception:  # 1 means a regression, whatever else goes wrong
+    sys.excepthook(*sys.exc_info())
+    sys.exit(2)
 print(*report.summary(found), f"See {', '.join(map(str, written))}.", sep="\n")
 sys.exit(1 if len(found.regressions) else 0)

@@ -5,7 +5,6 @@ import argparse
 from speedgrid.launcher.outputs import write_json
 from speedgrid.machine import gpus
 from speedgrid.model import flops
-from speedgrid.model.onnx_graph import GraphError
 
 parser = argparse.ArgumentParser(description=__doc__)
 parser.add_argument("--models", nargs="+", required=True)
@@ -13,9 +12,6 @@ parser.add_argument("--resolutions", type=int, nargs="+", required=True, help="p
 parser.add_argument("--onnx", nargs="+", required=True, help="the fp32 graph of each model at each resolution")
 parser.add_argument("--output", required=True)
 asked = parser.parse_args()
-try:
-    with gpus.working():
-        counted = flops.count_all(asked.models, asked.resolutions, asked.onnx)
-except (flops.CountError, GraphError) as error:
-    raise SystemExit(str(error)) from None
+with gpus.working():
+    counted = flops.count_all(asked.models, asked.resolutions, asked.onnx)
 write_json(asked.output, counted)

@@ -7,16 +7,12 @@ import argparse
 from pathlib import Path
 
 from speedgrid.comparison.judged import judge
-from speedgrid.comparison.load import ComparisonError
 
 parser = argparse.ArgumentParser(description=__doc__)
 parser.add_argument("results", help="a folder in which speedgrid ran, or an archive of `make archive`")
 parser.add_argument("--output", type=Path, help="a folder for results.csv, rounds.csv, run.json and flops.json")
 asked = parser.parse_args()
-try:
-    found = judge(asked.results)
-except ComparisonError as error:
-    raise SystemExit(str(error)) from None
+found = judge(asked.results)
 if asked.output:
     found.write(asked.output)
 print("\n".join([f"{len(found.changes)} of {len(found.run.table)} rows have another status.", *found.changes]))

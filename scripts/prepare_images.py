@@ -14,10 +14,7 @@ for name, default in (("seed", 0), ("resolution", 224), ("most", 64)):
 parser.add_argument("--output", required=True, help=".npy file to write")
 parser.add_argument("--description", required=True, help="JSON file to write")
 asked = parser.parse_args()
-try:
-    with gpus.working():
-        source = data.open_source(asked.source, asked.seed)
-        description = data.prepare(source, asked.part, asked.resolution, asked.most, asked.output)
-except data.DataError as error:
-    raise SystemExit(str(error)) from None
+with gpus.working():
+    source = data.open_source(asked.source, asked.seed)
+    description = data.prepare(source, asked.part, asked.resolution, asked.most, asked.output)
 write_json(asked.description, description)

@@ -4,7 +4,7 @@ import argparse
 
 from speedgrid.launcher.outputs import write_json
 from speedgrid.machine import gpus
-from speedgrid.model import torchvision, weights
+from speedgrid.model import weights
 
 parser = argparse.ArgumentParser(description=__doc__)
 for name, text in (("checkpoint", "the user's weights"), ("trained", "those on digits"), ("training", "their JSON")):
@@ -15,9 +15,6 @@ for name in ("model", "output", "description"):
     parser.add_argument(f"--{name}", required=True)
 asked = vars(parser.parse_args())
 path = asked.pop("description")
-try:
-    with gpus.working():
-        description = weights.prepare(**asked)
-except torchvision.WeightsError as error:
-    raise SystemExit(str(error)) from None
+with gpus.working():
+    description = weights.prepare(**asked)
 write_json(path, description)

@@ -7,18 +7,14 @@ import torch
 from speedgrid.launcher.outputs import replacing, write_json
 from speedgrid.machine import gpus
 from speedgrid.model import training
-from speedgrid.model.torchvision import WeightsError
 
 parser = argparse.ArgumentParser(description=__doc__)
 parser.add_argument("--seed", type=int, default=0)
 for name in ("model", "device", "output", "description"):
     parser.add_argument(f"--{name}", required=True)
 asked = parser.parse_args()
-try:
-    with gpus.working():
-        module, description = training.train(asked.model, asked.seed, asked.device)
-except WeightsError as error:
-    raise SystemExit(str(error)) from None
+with gpus.working():
+    module, description = training.train(asked.model, asked.seed, asked.device)
 with replacing(asked.output) as temporary:
     torch.save(module.state_dict(), temporary)
 write_json(asked.description, description)

@@ -5,3 +5,11 @@ from pathlib import Path
 __version__ = "0.1.0"
 # The folder that the workflow runs from: templates, languages and configuration lie there, beside the library.
 ROOT = Path(__file__).parent.parent
+
+
+class InputError(ValueError):
+    """What a user gave, or a file that somebody touched, cannot be used: every error of this kind derives from it.
+
+    The message is one sentence that names the key or the file, what it has, and what would be right. Scripts print it
+    and no traceback (speedgrid.launcher.ending).
+    """

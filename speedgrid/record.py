@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, TypedDict
 
+from speedgrid import InputError
 from speedgrid.data.answers import Errors, Expected, Parity
 from speedgrid.grid import Cell
 from speedgrid.launcher.outputs import checksum, one_line, write_json
@@ -19,7 +20,7 @@ FORMAT = 4
 Status = Literal["ok", "unavailable", "unsupported", "out_of_memory", "failed"]
 
 
-class RecordError(ValueError):
+class RecordError(InputError):
     """A record that cannot be read; the message names the file."""
 
 

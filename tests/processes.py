@@ -46,6 +46,9 @@ def script(name: str, *arguments, code: int = 0) -> SimpleNamespace:
             runpy.run_module(f"scripts.{name}", run_name="__main__", alter_sys=True)
         except SystemExit as end:
             ended = end.code or 0
+        except Exception:
+            sys.excepthook(*sys.exc_info())
+            ended = 1
     found = SimpleNamespace(stdout=output.getvalue(), stderr=errors.getvalue())
     show(found.stderr)
     assert ended == code, f"exit code {ended} of scripts.{name}\n{found.stdout}\n{found.stderr}"

@@ -22,8 +22,8 @@ NAMED = {
     "prepare_images": "data/noise.py",  # random images, as config/smoke.yaml asks for
 }
 FILES = {name: str(path.relative_to(ROOT)) for name, path in KNOWN.items()}
-# Scripts of no rule: for people.
-TOOLS = {"archive", "compare", "document_config", "judge", "redraw", "retry", "update_language"}
+# Scripts of no rule: for people, and what they all share.
+TOOLS = {"__init__", "archive", "compare", "document_config", "judge", "redraw", "retry", "update_language"}
 
 
 def named_in_strings(path):

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import yaml
 
+from speedgrid import InputError
 from speedgrid.comparison import load
 from speedgrid.launcher.outputs import PART, replacing
 
@@ -17,7 +18,7 @@ SUFFIX = ".speedgrid.zip"
 KEPT = ("results.csv", "rounds.csv", "run.json", "flops.json", "peaks.json", "audit.json")
 
 
-class ArchiveError(ValueError):
+class ArchiveError(InputError):
     """A result that cannot be kept; the message names the file, and what would be right."""
 
 

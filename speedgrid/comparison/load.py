@@ -14,7 +14,7 @@ from typing import Any, cast
 import numpy as np
 import pandas as pd
 
-from speedgrid import record
+from speedgrid import InputError, record
 from speedgrid.grid import AXES, Cell, turn_number
 from speedgrid.table.columns import BY_NAME
 from speedgrid.table.run import Description, Table
@@ -26,7 +26,7 @@ OPTIONAL = ("limiter", "sm_clock_mhz", "snr_db", "top1_agreement")
 ROUNDING = 1e-6
 
 
-class ComparisonError(ValueError):
+class ComparisonError(InputError):
     """Results that cannot be compared; the message names the file, and what would be right."""
 
 

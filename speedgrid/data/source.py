@@ -2,6 +2,8 @@
 
 from typing import TypedDict
 
+from speedgrid import InputError
+
 REFERENCE = 64
 CALIBRATION = 128
 PARTS = ("reference", "calibration", "evaluation")
@@ -26,5 +28,5 @@ class Images(TypedDict, total=False):
     classes: int | None
 
 
-class DataError(ValueError):
+class DataError(InputError):
     """Images that cannot be used; the message names the key or the file and what would be right."""

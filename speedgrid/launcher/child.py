@@ -4,7 +4,6 @@ import os
 import runpy
 import socket
 import sys
-import traceback
 
 from speedgrid.launcher.protocol import TYPE_CHECKING, Incoming, answer
 
@@ -53,7 +52,7 @@ def run_script(request: "Request", descriptors: list[int]) -> int:
         if isinstance(exit_.code, str):
             print(exit_.code, file=sys.stderr)
     except BaseException:
-        traceback.print_exc()
+        sys.excepthook(*sys.exc_info())  # the package of the scripts has put its own there
         code = 1
     sys.stdout.flush()
     sys.stderr.flush()

@@ -91,7 +91,7 @@ def write_json(path: str | Path, content: Mapping[str, Any]) -> None:
     write_text(path, json.dumps(content, indent=1, allow_nan=False) + "\n")
 
 
-def one_line(error: Exception) -> str:
+def one_line(error: BaseException) -> str:
     """Return an exception's type and text in one line, for a reason."""
     return f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
 

@@ -10,13 +10,11 @@ from typing import Any
 from speedgrid import backends
 from speedgrid.backends.session import Options, Session, UnsupportedError
 from speedgrid.grid import Cell
+from speedgrid.launcher.ending import is_out_of_memory
 from speedgrid.machine import gpus
 from speedgrid.machine.threads import physical_cores
 from speedgrid.measure.memory import MemoryMeter
 from speedgrid.record import Status
-
-# How torch, CUDA, ONNX Runtime, numpy and the C++ library say that memory is used up.
-OUT_OF_MEMORY = ("outofmemory", "out of memory", "to allocate", "allocate memory", "bad_alloc")
 
 
 class Laps:
@@ -93,6 +91,4 @@ def explain(error: Exception) -> tuple[Status, str]:
     short = text if len(text) <= 300 else f"{text[:297]}..."
     if isinstance(error, UnsupportedError):
         return "unsupported", short
-    words = f"{type(error).__name__} {text}".lower()
-    memory = isinstance(error, MemoryError) or any(sign in words for sign in OUT_OF_MEMORY)
-    return ("out_of_memory", short) if memory else ("failed", f"{type(error).__name__}: {short}")
+    return ("out_of_memory", short) if is_out_of_memory(error) else ("failed", f"{type(error).__name__}: {short}")

@@ -9,6 +9,7 @@ from typing import cast
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from speedgrid import InputError
 from speedgrid.model import onnx_graph
 from speedgrid.model.described import Arithmetic, Counted, LayerCount
 from speedgrid.model.torchvision import build
@@ -18,7 +19,7 @@ from speedgrid.model.torchvision import build
 TOLERANCE = 0.01
 
 
-class CountError(RuntimeError):
+class CountError(InputError):
     """Two counts of one model's arithmetic that do not agree; the message has both."""
 
 

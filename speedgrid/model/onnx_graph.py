@@ -7,11 +7,13 @@ from typing import Any, TypeAlias
 
 import onnx
 
+from speedgrid import InputError
+
 # Larger tensors are weights: of those, shape inference needs the shape alone.
 LARGEST_SHAPE_CONSTANT = 1000
 
 
-class GraphError(ValueError):
+class GraphError(InputError):
     """A graph whose arithmetic cannot be counted; the message names the file and the node."""
 
 

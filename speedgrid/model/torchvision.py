@@ -8,6 +8,7 @@ import torch
 from torch import nn
 from torchvision import models
 
+from speedgrid import InputError
 from speedgrid.data.sequence import images
 from speedgrid.model import zoo
 
@@ -17,7 +18,7 @@ WRAPPERS = ("state_dict", "model_state_dict", "model", "net")
 PREFIXES = ("module.", "_orig_mod.")
 
 
-class WeightsError(ValueError):
+class WeightsError(InputError):
     """Weights that cannot be used; the message names the file and what would be right."""
 
 

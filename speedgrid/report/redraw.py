@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import cast
 
-from speedgrid import ROOT, settings
+from speedgrid import ROOT, InputError, settings
 from speedgrid.launcher.outputs import write_text
 from speedgrid.model.described import Origin
 from speedgrid.published.verdict import audit_all
@@ -19,7 +19,7 @@ TEMPLATES = ROOT / "templates"
 NEEDED = ("results.csv", "rounds.csv", "run.json", "flops.json")
 
 
-class RedrawError(ValueError):
+class RedrawError(InputError):
     """A folder without the results of a run; the message names what is missing."""
 
 

@@ -8,6 +8,7 @@ import itertools
 import math
 from collections.abc import Iterator
 
+from speedgrid import InputError
 from speedgrid.grid import AXES, Cell
 from speedgrid.machine.data_sheet import Peaks
 from speedgrid.measure import probes
@@ -29,7 +30,7 @@ INTERVALS = tuple((f"{one.name}_low", one.name, f"{one.name}_high") for one in C
 PERCENTILES = ("latency_p90_ms", "latency_p95_ms", "latency_p99_ms")
 
 
-class AuditError(ValueError):
+class AuditError(InputError):
     """A table that cannot be true; the message has the first rows that say so, and the arithmetic."""
 
 

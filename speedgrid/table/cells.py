@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from speedgrid import InputError
 from speedgrid.evidence.intervals import compare, median_interval
 from speedgrid.grid import AXES, Cell, turn_number
 from speedgrid.machine.data_sheet import Peaks
@@ -22,7 +23,7 @@ from speedgrid.table.verdict import judge, parity_of
 from speedgrid.text.status import SHOWN, STATUSES, TRUE_TO_LABEL
 
 
-class TableError(ValueError):
+class TableError(InputError):
     """Records that must not share a table."""
 
 

@@ -1,0 +1,67 @@
+"""How a script ends that cannot go on: with one sentence where whoever runs it can mend that, else with a traceback."""
+
+import sys
+from types import TracebackType
+
+from speedgrid import InputError
+from speedgrid.launcher.outputs import one_line
+
+# How torch, CUDA, ONNX Runtime, numpy, the C++ library and the dynamic linker say that memory is used up.
+OUT_OF_MEMORY = (
+    "outofmemory",
+    "out of memory",
+    "to allocate",
+    "allocate memory",
+    "bad_alloc",
+    "failed to map segment from shared object",
+)
+
+
+def prepare() -> None:
+    """Have this process end so, and print what its terminal cannot show in escapes."""
+    sys.excepthook = tell
+    for stream in (sys.stdout, sys.stderr):
+        if reconfigure := getattr(stream, "reconfigure", None):  # not of a stream that a test has put there
+            reconfigure(errors="backslashreplace")
+
+
+def tell(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """Print the sentence on an error, or its traceback where there is none; of the kind of sys.excepthook."""
+    text = sentence(error)
+    if text is None:
+        sys.__excepthook__(kind, error, trace)
+    else:
+        print(text, file=sys.stderr)
+
+
+def sentence(error: BaseException) -> str | None:
+    """Return the sentence on what the user of a script can mend; None for a fault of this program."""
+    if isinstance(error, InputError):
+        return str(error)
+    if is_out_of_memory(error):
+        return f"this takes more memory than there is ({one_line(error)}); {more_memory()}."
+    if isinstance(error, OSError) and error.filename is not None and error.strerror:
+        return (
+            f"{error.filename} cannot be used ({error.strerror}); it must be a file or folder that this user may use."
+        )
+    return None
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Say whether an error is one of many that mean that memory is used up."""
+    words = f"{type(error).__name__} {error}".lower()
+    return isinstance(error, MemoryError) or any(sign in words for sign in OUT_OF_MEMORY)
+
+
+def more_memory() -> str:
+    """Return how a process gets more memory: by a limit that is lifted where it has one."""
+    try:
+        import resource
+    except ImportError:  # not on Windows
+        return "close other programs, or take a machine with more"
+    limit, _ = resource.getrlimit(resource.RLIMIT_AS)
+    if limit == resource.RLIM_INFINITY:
+        return "close other programs, or take a machine with more"
+    return (
+        f"its limit is {limit / 1e6:.0f} MB of address space (ulimit -v), so lift that, e.g. with `ulimit -v unlimited`"
+    )
