@@ -1,7 +1,10 @@
 # Which backend, precision, resolution and batch size to deploy: export, compile, time, aggregate, report.
 from snakemake.utils import min_version
 
+from speedgrid.settings import require_readable
+
 min_version("9.19")
+require_readable("config/config.yaml")
 
 
 configfile: "config/config.yaml"

@@ -23,7 +23,10 @@ from speedgrid.published import source
 # A large graph of jobs is a million objects that stay; looking for garbage among them takes a sixth of `snakemake -n`.
 gc.disable()
 
-config.update(settings.complete(config))
+for file in workflow.configfiles:
+    settings.require_readable(file)
+# Snakemake leaves numbers as text where `--config` has them in braces.
+config.update(settings.complete(config, workflow.config_settings.config))
 zoo.require(config["models"])
 
 DEVICE = config["device"]

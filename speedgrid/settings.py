@@ -1,15 +1,19 @@
 """Check a configuration against the strict schema and fill in its defaults."""
 
 import math
+import re
+from collections.abc import Mapping
 from copy import deepcopy
+from pathlib import Path
 from typing import Any
 
 import yaml
-from jsonschema import Draft202012Validator, validators
+from jsonschema import Draft202012Validator, FormatChecker, validators
 from jsonschema.exceptions import ValidationError, best_match
 
-from speedgrid import ROOT, backends
+from speedgrid import ROOT, InputError, backends, grid
 from speedgrid.grid import Config
+from speedgrid.launcher.reading import FileError, read_yaml
 from speedgrid.machine.device import resolve
 from speedgrid.precision import EXPERIMENTAL, PRECISIONS
 
@@ -18,21 +22,53 @@ FIRST_REFERENCE = "pytorch"
 SCHEMA_FILE = ROOT / "config" / "schema.yaml"
 
 
+# Names of this many bytes are what file systems take, and paths of this many what Linux takes.
+LONGEST_NAME, LONGEST_PATH = 255, 4095
+# Snakemake takes a minute to plan so many jobs.
+MOST_TIMINGS = 20_000
+# What is shown of a value that is longer.
+SHOWN = 100
+# YAML 1.1 takes a number with an exponent for text where it has no point, or its exponent no sign; JSON does not.
+EXPONENT = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+")
+FORMATS = FormatChecker(formats=())
+
+
+@FORMATS.checks("path")
+def is_path(value: object) -> bool:
+    """Say whether a text can be the path of a file; of other values that is not asked."""
+    if not isinstance(value, str):
+        return True
+    names = value.encode(errors="replace").split(b"/")
+    short = len(b"/".join(names)) <= LONGEST_PATH and all(len(name) <= LONGEST_NAME for name in names)
+    return short and value.isprintable()
+
+
+def whole_match(validator: Draft202012Validator, pattern: str, value: object, schema: dict[str, Any]):
+    """Yield an error where a text is not one that a pattern describes, from its beginning to its end.
+
+    JSON Schema searches for a pattern, and a `$` is found before a newline that ends a text, too.
+    """
+    if isinstance(value, str) and not re.fullmatch(pattern, value):
+        yield ValidationError(f"{shown(value)} does not match {pattern}")
+
+
 # JSON Schema takes 64.0 for an integer and infinity for a number; file names and loops do not.
 Strict = validators.extend(
     Draft202012Validator,
+    validators={"pattern": whole_match},
     type_checker=Draft202012Validator.TYPE_CHECKER.redefine_many(
         {
             "integer": lambda _, value: isinstance(value, int) and not isinstance(value, bool),
             "number": lambda _, value: (
-                isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+                not isinstance(value, bool)
+                and (isinstance(value, int) or (isinstance(value, float) and math.isfinite(value)))
             ),
         }
     ),
 )
 
 
-class SettingsError(ValueError):
+class SettingsError(InputError):
     """A configuration that cannot be run; the message names the key, the value and what would be right."""
 
 
@@ -41,21 +77,88 @@ def read_schema() -> dict[str, Any]:
     return yaml.safe_load(SCHEMA_FILE.read_text())
 
 
-def complete(config: Config) -> Config:
+def require_readable(file: str | Path) -> None:
+    """Raise SettingsError, one sentence, if a file of configuration cannot be read, or has one key twice."""
+    try:
+        read_yaml(file)
+    except FileError as error:
+        raise SettingsError(f"configuration {error}") from None
+
+
+def complete(config: Config, given: Mapping[str, Any] | None = None) -> Config:
     """Return a copy of `config` with every default filled in and `device` resolved to cuda or cpu.
 
-    Raises SettingsError, one sentence, if it cannot run.
+    given: what `--config` had, the numbers in which Snakemake leaves as text where they are nested; it goes before
+    `config`. Raises SettingsError, one sentence, if it cannot run.
     """
+    try:
+        return _complete(config, given or {})
+    except RecursionError:
+        raise SettingsError("the configuration is nested too deeply; config/schema.yaml has all of its keys.") from None
+
+
+def _complete(config: Config, given: Mapping[str, Any]) -> Config:
     schema = read_schema()
-    completed = _with_defaults(deepcopy(config), schema)
-    error = best_match(Strict(schema).iter_errors(completed))
-    if error:
+    completed = deepcopy(config)
+    if isinstance(completed, dict):
+        _overwrite(completed, given)
+    completed = _with_defaults(completed, schema)
+    validator = Strict(schema, format_checker=FORMATS)
+    for error in validator.iter_errors(completed):
+        _read_number(completed, error)
+    if error := best_match(validator.iter_errors(completed)):
         raise SettingsError(_sentence(error))
     completed["device"] = resolve(completed["device"])
     _expand_auto(completed)
     _choose_reference(completed)
     _check_combinations(completed)
     return completed
+
+
+def _overwrite(config: Config, given: Mapping[str, Any]) -> None:
+    """Put what `--config` had into a configuration, its texts read as a file of YAML has them."""
+    for key, value in given.items():
+        if isinstance(value, Mapping) and isinstance(config.get(key), dict):
+            _overwrite(config[key], value)
+        else:
+            config[key] = _resolved(value)
+
+
+def _resolved(value):
+    if isinstance(value, Mapping):
+        return {key: _resolved(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_resolved(one) for one in value]
+    if not isinstance(value, str):
+        return value
+    try:
+        found = yaml.safe_load(value)
+    except (yaml.YAMLError, ValueError, RecursionError):
+        return value
+    return found if isinstance(found, int | float) or (found is None and value) else value
+
+
+def _read_number(config: Config, error: ValidationError) -> None:
+    """Put a number where a configuration has one that YAML 1.1 takes for text, such as 1e-3."""
+    value, wanted = error.instance, error.validator_value
+    if error.validator != "type" or not isinstance(value, str) or not EXPONENT.fullmatch(value):
+        return
+    if "number" not in ([wanted] if isinstance(wanted, str) else wanted):
+        return
+    *path, last = error.absolute_path
+    place: Any = config
+    for key in path:
+        place = place[key]
+    place[last] = float(value)
+
+
+def shown(value: object) -> str:
+    """Return a value as a sentence can name it: in Python's spelling, cut off where it is long."""
+    try:
+        text = repr(value)
+    except ValueError:  # Python writes no numbers of thousands of digits
+        return "a number of thousands of digits"
+    return text if len(text) <= SHOWN else f"{text[: SHOWN - 20]}... ({len(text)} characters)"
 
 
 def _with_defaults(value, schema: dict[str, Any]):
@@ -76,20 +179,25 @@ def _sentence(error: ValidationError) -> str:
     if error.validator == "additionalProperties":
         known = list(error.schema["properties"])
         unknown = next(name for name in error.instance if name not in known)
-        return f"config key {unknown!r} at {key} is unknown; known keys there are {', '.join(known)}."
+        return f"config key {shown(unknown)} at {key} is unknown; known keys there are {', '.join(known)}."
     wanted = {
         "enum": lambda: f"one of {', '.join(map(str, error.validator_value))}",
         "required": lambda: f"complete: {error.message}",
         "type": lambda: f"of type {_either(error.validator_value)}",
         "minLength": lambda: "text that is not empty",
+        "maxLength": lambda: f"text of at most {error.validator_value} letters",
         "minItems": lambda: f"a list of at least {error.validator_value}",
+        "maxItems": lambda: f"a list of at most {error.validator_value}",
         "uniqueItems": lambda: "a list without repeats",
         "minimum": lambda: f"at least {error.validator_value}",
         "maximum": lambda: f"at most {error.validator_value}",
         "exclusiveMinimum": lambda: f"more than {error.validator_value}",
         "pattern": lambda: f"text that matches {error.validator_value}",
+        "format": lambda: (
+            f"a path of at most {LONGEST_PATH} bytes, each name of at most {LONGEST_NAME}, with no control characters"
+        ),
     }.get(error.validator, lambda: error.message)()
-    return f"config key {key} is {error.instance!r}; it must be {wanted}."
+    return f"config key {key} is {shown(error.instance)}; it must be {wanted}."
 
 
 def _either(types: str | list[str]) -> str:
@@ -134,6 +242,13 @@ def _choose_reference(config: Config) -> None:
 
 def _check_combinations(config: Config) -> None:
     timing, reference = config["timing"], config["report"]["reference"]
+    axes = {"model": config["models"], **config["grid"][config["device"]]}
+    timings = math.prod(len(axes[axis]) for axis in grid.AXES) * timing["rounds"]
+    if timings > MOST_TIMINGS:
+        raise SettingsError(
+            f"config key grid.{config['device']} has cells for {timings:,} timings in {timing['rounds']} rounds; they "
+            f"must be at most {MOST_TIMINGS:,}: take fewer values, or fewer timing.rounds."
+        )
     if timing["min_seconds"] > timing["max_seconds"]:
         raise SettingsError(
             f"config key timing.min_seconds is {timing['min_seconds']}; "

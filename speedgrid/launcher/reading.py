@@ -1,0 +1,131 @@
+"""What is read that somebody may have damaged: JSON and YAML, whole and of their kind, or one sentence with the file.
+
+Neither runs code, and neither takes more than it says: files are of LARGEST bytes at most.
+"""
+
+import json
+import math
+from pathlib import Path
+from typing import Any, NoReturn, Protocol, TypeVar, cast
+
+from speedgrid import InputError
+
+# The largest JSON file of a run of this many cells is a tenth of that.
+LARGEST = 256_000_000
+# What a workflow made it makes again.
+REMEDY = "it is damaged: delete it, and snakemake makes it again"
+
+Kind = TypeVar("Kind")
+
+
+class Readable(Protocol):
+    """A path in a folder or in a ZIP file."""
+
+    def read_text(self, encoding: str) -> str:
+        """Return what is in it."""
+
+
+class FileError(InputError):
+    """A file that is not what it should be; the message names it and what would be right."""
+
+
+def read_json(path: str | Readable, kind: type[Kind], remedy: str = REMEDY) -> Kind:
+    """Return the value in a JSON file, which is of a `kind`: a class, or a TypedDict with all that it must have.
+
+    What is there beside that stays. remedy: what to do about a file that is not so. Raises FileError.
+    """
+    try:
+        content = decode((Path(path) if isinstance(path, str) else path).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise FileError(f"{path} cannot be read as JSON ({reason(error)}); {remedy}.") from None
+    return of_kind(content, kind, str(path), remedy)
+
+
+def decode(text: str) -> Any:
+    """Return the value of a JSON text. Raises ValueError, also for an infinite number and for depths."""
+    try:
+        return json.loads(text, parse_constant=_no_number, parse_float=_finite)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+
+
+def _no_number(name: str) -> NoReturn:
+    raise ValueError(f"it has {name}, which is no number")
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if math.isinf(number):
+        raise ValueError(f"it has {text[:40]}, which is too large for a number")
+    return number
+
+
+def of_kind(content: Any, kind: type[Kind], name: str, remedy: str = REMEDY) -> Kind:
+    """Return a JSON value that is of a kind, as `read_json` has it. name: of what it was read from."""
+    import msgspec  # 20 ms, which whoever reads nothing need not pay
+
+    try:
+        msgspec.convert(content, kind)
+    except (msgspec.ValidationError, RecursionError) as error:
+        raise FileError(f"{name} is not what was written there ({reason(error)}); {remedy}.") from None
+    return cast(Kind, content)
+
+
+def read_yaml(path: str | Path) -> Any:
+    """Return the value in a YAML file. Raises FileError, also for a key that stands twice: YAML takes the last one."""
+    import yaml
+
+    try:
+        if Path(path).stat().st_size > LARGEST:
+            raise ValueError(f"it has more than {LARGEST:,} bytes")
+        text = Path(path).read_text(encoding="utf-8")
+        try:  # JSON is YAML but for its tabs
+            return json.loads(text, object_pairs_hook=_each_once)
+        except json.JSONDecodeError:
+            _refuse_repeats(yaml.compose(text, Loader=yaml.SafeLoader))
+            return yaml.safe_load(text)
+    except RecursionError:
+        problem = "it is nested too deeply"
+    except (OSError, ValueError, TypeError, OverflowError, yaml.YAMLError) as error:
+        problem = reason(error)
+    raise FileError(f"{path} cannot be read as YAML in UTF-8 ({problem}).")
+
+
+def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in found:
+            raise ValueError(f"the key {key[:60]!r} stands twice in one place; write it once")
+        found[key] = value
+    return found
+
+
+def _refuse_repeats(root: Any) -> None:
+    """Raise ValueError if a mapping in a tree of YAML nodes has one key twice."""
+    seen, waiting = set(), [root]
+    while waiting:
+        node = waiting.pop()
+        if id(node) in seen:  # an anchor may lead back to where it stands
+            continue
+        seen.add(id(node))
+        lines: dict[tuple[str, Any], int] = {}
+        for one in getattr(node, "value", ()):
+            if isinstance(one, tuple):  # of a mapping
+                key, value = one
+                line = key.start_mark.line + 1
+                if isinstance(key.value, str):
+                    if (key.tag, key.value) in lines:
+                        first = lines[key.tag, key.value]
+                        raise ValueError(
+                            f"the key {key.value[:60]!r} stands twice, in lines {first} and {line}; write it once"
+                        )
+                    lines[key.tag, key.value] = line
+                waiting.append(value)
+            elif not isinstance(one, str):
+                waiting.append(one)
+
+
+def reason(error: BaseException) -> str:
+    """Return an error's text in one line, for brackets."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text if len(text) <= 200 else f"{text[:200]}..."
