@@ -76,6 +76,8 @@ PATTERNS = (
     (r"utilisation share", "utilisation_percent", 1e-2),
     (r"speed ?up(?: x| factor| (?:over|vs) .+)?", "speedup", 1),
 )
+# No batch is larger.
+MOST = 1_000_000
 QUANTITIES = tuple(dict.fromkeys(quantity for _, quantity, _ in PATTERNS))
 
 
@@ -121,11 +123,11 @@ def precision(text: str) -> str:
 
 
 def whole(figure: Figure | None) -> int | None:
-    """Return a figure as a whole number above 0, or None if it is none."""
-    return int(figure.value) if figure and figure.value == int(figure.value) > 0 else None
+    """Return a figure as a whole number from 1 to MOST, or None if it is none."""
+    return int(figure.value) if figure and figure.value == int(figure.value) and 0 < figure.value <= MOST else None
 
 
 def side(text: str) -> int | None:
     """Return the side in pixels of a square image, written as `224`, `224 px` or `224x224`."""
-    found = re.fullmatch(r"(\d+)(?:\s*[x×*]\s*(\d+))?(?:\s*(?:px|pixels))?", text.strip().lower())
-    return int(found[1]) if found and found[2] in (None, found[1]) else None
+    found = re.fullmatch(r"(\d{1,5})(?:\s*[x×*]\s*(\d{1,5}))?(?:\s*(?:px|pixels))?", text.strip().lower())
+    return int(found[1]) or None if found and found[2] in (None, found[1]) else None

@@ -6,8 +6,10 @@ follow from one true value have intervals that overlap, however coarsely each wa
 
 import re
 from dataclasses import dataclass, replace
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 
+# Beyond these powers of ten there is no speed, and products of figures would be no numbers; nor has one more letters.
+POWERS, LETTERS = 30, 40
 # Figures are sums and products of decimal fractions that binary numbers do not hold exactly.
 SLACK = 1e-9
 NUMBER = re.compile(r"(?P<number>[+-]?(\d{1,3}(,\d{3})+|\d+)?(\.\d*)?([eE][+-]?\d+)?)\s*(x|×|%)?")
@@ -23,7 +25,9 @@ class Interval:
     high: float
 
     def __mul__(self, other: "Interval") -> "Interval":
-        return Interval(self.low * other.low, self.high * other.high)
+        # What is endless is so because nothing is known of it: nothing of it is nothing.
+        high = self.high * other.high if self.high and other.high else 0.0
+        return Interval(self.low * other.low, high)
 
     def __truediv__(self, other: "Interval") -> "Interval":
         return Interval(
@@ -41,7 +45,8 @@ class Interval:
 
     @property
     def middle(self) -> float:
-        return (self.low + self.high) / 2
+        """The number in the middle, or the lowest one where there is no highest."""
+        return (self.low + self.high) / 2 if self.high != float("inf") else self.low
 
 
 def exactly(value: float) -> Interval:
@@ -77,16 +82,21 @@ class Figure:
 
 
 def printed(text: str, factor: float = 1.0) -> Figure | None:
-    """Read a figure as it is printed, times `factor` for its unit; None for what is no number.
+    """Read a figure as it is printed, times `factor` for its unit; None for what is no number, or none that can be.
 
     Commas between thousands, an exponent, and a sign of times or percent after it are understood.
     """
-    found = NUMBER.fullmatch(text.strip())
+    found = NUMBER.fullmatch(text.strip()) if len(text.strip()) <= LETTERS else None
     if not found or not re.search(r"\d", re.split("[eE]", found["number"])[0]):
         return None
-    number = Decimal(found["number"].replace(",", ""))
+    try:
+        number = Decimal(found["number"].replace(",", ""))
+    except InvalidOperation:  # an exponent of twenty digits
+        return None
     _, digits, exponent = number.as_tuple()
     assert isinstance(exponent, int)  # it is neither infinite nor no number
+    if abs(number.adjusted()) > POWERS or abs(exponent) > POWERS:
+        return None
     if "." not in text and "e" not in text.lower():
         zeros = len(digits) - len("".join(map(str, digits)).rstrip("0"))
         exponent += max(0, min(zeros, len(digits) - KEPT_DIGITS))

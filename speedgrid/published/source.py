@@ -1,28 +1,26 @@
 """Read a published table: a CSV file, and what is known of it beyond its figures."""
 
-import csv
 import json
 import os
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
-import yaml
-
 from speedgrid.launcher.inputs import expanded, file_fault
-from speedgrid.published import columns
+from speedgrid.launcher.reading import FileError, read_yaml
+from speedgrid.published import columns, lines
+from speedgrid.published.lines import PublishedError, short, shown
 from speedgrid.published.quantities import Figure, Interval, printed
 
 # What is known of a table. Where a table has a column of that name, each row says for itself.
 ABOUT = ("title", "source", "origin")
+NUMBERS = ("resolution", "batch_size")
 CONSTANTS = ("device", "model", "backend", "precision", "resolution", "batch_size")
 # One of the configured tables: its file, or a file with what is known of it.
 Entry: TypeAlias = str | dict[str, Any]
+# The letters of a name in a table, at most.
+LETTERS = 200
 EMPTY = {"", "-", "–", "—", "n/a", "na", "nan", "none", "null"}
-
-
-class PublishedError(ValueError):
-    """A published table that cannot be read; the message names the file, what it has and what would be right."""
 
 
 @dataclass(frozen=True)
@@ -122,7 +120,7 @@ def described_by(audited: str | Path | None) -> list[str]:
 
 def sidecar(path: str | Path) -> Path:
     """Return the path of the description of a table, if there is one: x.yaml beside x.csv."""
-    return Path(path).with_suffix(".yaml")
+    return Path(f"{os.path.splitext(path)[0]}.yaml")
 
 
 def read(entry: dict[str, Any], model: str) -> Table:
@@ -132,13 +130,7 @@ def read(entry: dict[str, Any], model: str) -> Table:
     """
     file = Path(entry["file"])
     about = describe(entry)
-    try:
-        with file.open(newline="", encoding="utf-8-sig") as text:
-            reader = csv.DictReader(text)
-            headers = [header for header in reader.fieldnames or [] if header and header.strip()]
-            lines = list(reader)
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise PublishedError(f"published table {file} cannot be read: {error}; it must be a CSV file.") from None
+    headers, found = lines.read(file)
     meanings: dict[str, columns.Column] = {}
     used: set[str] = set()
     for header in headers:
@@ -148,7 +140,7 @@ def read(entry: dict[str, Any], model: str) -> Table:
             used.add(column.name)
     if not used & set(columns.QUANTITIES):
         raise PublishedError(
-            f"published table {file} has the columns {', '.join(headers) or '(none)'}; "
+            f"published table {file} has the columns {short(', '.join(headers)) or '(none)'}; "
             "one of them must be a speed with its unit, such as fps, ms_per_image or latency (ms)."
         )
     return Table(
@@ -160,36 +152,53 @@ def read(entry: dict[str, Any], model: str) -> Table:
         origin=about.get("origin"),
         columns={header: column.name for header, column in meanings.items()},
         unknown=[header for header in headers if header not in meanings],
-        rows=[_row(number, line, meanings, {"model": model} | about) for number, line in enumerate(lines, start=2)],
+        rows=[_row(number, line, meanings, {"model": model} | about) for number, line in found],
     )
 
 
 def describe(entry: dict[str, Any]) -> dict[str, Any]:
     """Return the description of a table from its entry and the file beside it. Raises PublishedError for other keys."""
     beside = sidecar(entry["file"])
-    found = (yaml.safe_load(beside.read_text()) or {}) if beside.exists() else {}
+    try:
+        found = (read_yaml(beside) or {}) if beside.exists() else {}
+    except FileError as error:
+        raise PublishedError(
+            f"{str(error).removesuffix('.')}; it describes a published table by {', '.join((*ABOUT, *CONSTANTS))}."
+        ) from None
     if not isinstance(found, dict) or set(found) - {*ABOUT, *CONSTANTS}:
         wrong = next((str(key) for key in found if key not in (*ABOUT, *CONSTANTS)), "no mapping")
         raise PublishedError(
-            f"{beside} has {wrong!r}; it describes a published table by {', '.join((*ABOUT, *CONSTANTS))}."
+            f"{beside} has {shown(wrong)}; it describes a published table by {', '.join((*ABOUT, *CONSTANTS))}."
         )
+    for key, value in found.items():
+        if key in NUMBERS:
+            right, wanted = (
+                type(value) is int and 0 < value <= columns.MOST,
+                f"a number from 1 to {columns.MOST:,}",
+            )
+        else:
+            right, wanted = isinstance(value, str), "text"
+        if value is not None and not right:
+            raise PublishedError(f"{beside} has a {key} that is of type {type(value).__name__}; it must be {wanted}.")
     return {key: value for key, value in (found | entry).items() if key != "file" and value is not None}
 
 
-def _row(number: int, line: dict[str, Any], meanings: dict[str, columns.Column], about: dict[str, Any]) -> Row:
+def _row(number: int, line: dict[str, str], meanings: dict[str, columns.Column], about: dict[str, Any]) -> Row:
     axes = {key: str(about[key]) for key in CONSTANTS if key in about}
     figures: dict[str, Figure] = {}
     unreadable: dict[str, str] = {}
     for header, column in meanings.items():
-        text = (line.get(header) or "").strip()
+        text = line[header].strip()
         if text.lower() in EMPTY:
             continue
-        if column.name in columns.AXES:
+        if column.name in columns.AXES and len(text) <= LETTERS:
             axes[column.name] = text
+            if column.name in READ and not READ[column.name](text):
+                unreadable[header] = short(text)
         elif figure := printed(text, column.factor):
             figures[column.name] = figure
         else:
-            unreadable[header] = text
+            unreadable[header] = short(text)
     precision = axes.pop("precision", None)
     return Row(
         line=number,
@@ -198,7 +207,16 @@ def _row(number: int, line: dict[str, Any], meanings: dict[str, columns.Column],
         device=axes.get("device"),
         precision=precision and columns.precision(precision),
         resolution=columns.side(axes.get("resolution", "")),
-        batch_size=columns.whole(printed(axes.get("batch_size", ""))),
+        batch_size=batch_size(axes.get("batch_size", "")),
         figures=figures,
         unreadable=unreadable,
     )
+
+
+def batch_size(text: str) -> int | None:
+    """Return the batch size that a text is, or None."""
+    return columns.whole(printed(text))
+
+
+# How the axes that are numbers are read.
+READ = {"resolution": columns.side, "batch_size": batch_size}

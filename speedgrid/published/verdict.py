@@ -141,7 +141,7 @@ def _row(row: Row) -> AuditedRow:
         "model": row.model,
         "device": row.device,
         "figures": {name: figure.text for name, figure in row.figures.items()},
-        "verdict": verdict(made),
+        "verdict": verdict(made, whole=not row.unreadable),
         "checked": [one.name for one in made],
         "failed": [{"name": one.name, "figures": one.figures, "ratio": round(one.ratio, 6)} for one in failed],
         "suggestions": hypotheses.explain(row),
@@ -152,14 +152,14 @@ def _row(row: Row) -> AuditedRow:
     }
 
 
-def verdict(made: list[checks.Check]) -> str:
-    """Return the verdict on a row from the checks that could be made of it."""
+def verdict(made: list[checks.Check], whole: bool = True) -> str:
+    """Return the verdict on a row from the checks that could be made of it. whole: all of its figures could be read."""
     failed = {one.name for one in made if not one.holds}
     if failed & set(checks.PHYSICS):
         return "impossible"
     if failed:
         return "inconsistent"
-    return "consistent" if made else "unchecked"
+    return "consistent" if made and whole else "unchecked"
 
 
 def missing(row: Row, made: list[checks.Check]) -> list[str]:
