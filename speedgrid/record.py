@@ -4,8 +4,6 @@ What it means is decided when the table is made (speedgrid.table), so that a lim
 with no device and no measurement repeated. A record is a JSON file, written whole or not at all; older ones are read.
 """
 
-import json
-import zlib
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, TypedDict
@@ -14,6 +12,7 @@ from speedgrid import InputError
 from speedgrid.data.answers import Errors, Expected, Parity
 from speedgrid.grid import Cell
 from speedgrid.launcher.outputs import checksum, one_line, write_json
+from speedgrid.launcher.reading import load, short
 
 FORMAT = 4
 # What a process that holds the device can say; all else is said by the table.
@@ -201,11 +200,11 @@ def read(path: Any) -> Record:
     """Return the record in `path`, a path or one inside a ZIP file. Raises RecordError if it is none."""
     file = Path(path) if isinstance(path, str) else path
     try:
-        content = json.loads(file.read_text(encoding="utf-8"))
+        content = load(file)
         found = parse(content)
     except RecordError as error:
         raise RecordError(f"{path} {error}; delete it and run again.") from error
-    except (OSError, ValueError, zlib.error) as error:
+    except ValueError as error:
         raise RecordError(f"{path} is not a readable record ({error}); delete it and run again.") from error
     intact = content["checksum"] == checksum(content) if "checksum" in content else None
     return replace(found, file=file.name, intact=intact)
@@ -217,14 +216,16 @@ def parse(content: Any) -> Record:
 
     if not isinstance(content, dict):
         raise RecordError(f"is not a record but a {type(content).__name__}")
-    if (version := content.get("format")) not in [*OLDER, FORMAT]:
-        raise RecordError(f"has format {version!r}; this version reads {', '.join(map(str, [*OLDER, FORMAT]))}")
+    if (version := content.get("format")) not in [*OLDER, FORMAT] or type(version) is not int:
+        raise RecordError(f"has format {short(version)}; this version reads {', '.join(map(str, [*OLDER, FORMAT]))}")
     try:
         found = msgspec.convert(OLDER[version](content) if version in OLDER else content, Record)
-    except (msgspec.ValidationError, AttributeError, KeyError, TypeError, ValueError) as error:
+    except (msgspec.ValidationError, AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
         raise RecordError(f"is not a record of format {version} ({one_line(error)})") from error
     if (found.status == "ok") == (found.seen is None):
         raise RecordError(f"is not a record of format {version} (its status contradicts what it saw)")
+    if found.seen and not found.seen.samples.host_ms:
+        raise RecordError(f"is not a record of format {version} (it has no samples)")
     return found
 
 

@@ -13,7 +13,7 @@ from jsonschema.exceptions import ValidationError, best_match
 
 from speedgrid import ROOT, InputError, backends, grid
 from speedgrid.grid import Config
-from speedgrid.launcher.reading import FileError, read_yaml
+from speedgrid.launcher.reading import FileError, read_yaml, short
 from speedgrid.machine.device import resolve
 from speedgrid.precision import EXPERIMENTAL, PRECISIONS
 
@@ -26,8 +26,6 @@ SCHEMA_FILE = ROOT / "config" / "schema.yaml"
 LONGEST_NAME, LONGEST_PATH = 255, 4095
 # Snakemake takes a minute to plan so many jobs.
 MOST_TIMINGS = 20_000
-# What is shown of a value that is longer.
-SHOWN = 100
 # YAML 1.1 takes a number with an exponent for text where it has no point, or its exponent no sign; JSON does not.
 EXPONENT = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+")
 FORMATS = FormatChecker(formats=())
@@ -49,7 +47,7 @@ def whole_match(validator: Draft202012Validator, pattern: str, value: object, sc
     JSON Schema searches for a pattern, and a `$` is found before a newline that ends a text, too.
     """
     if isinstance(value, str) and not re.fullmatch(pattern, value):
-        yield ValidationError(f"{shown(value)} does not match {pattern}")
+        yield ValidationError(f"{short(value)} does not match {pattern}")
 
 
 # JSON Schema takes 64.0 for an integer and infinity for a number; file names and loops do not.
@@ -152,15 +150,6 @@ def _read_number(config: Config, error: ValidationError) -> None:
     place[last] = float(value)
 
 
-def shown(value: object) -> str:
-    """Return a value as a sentence can name it: in Python's spelling, cut off where it is long."""
-    try:
-        text = repr(value)
-    except ValueError:  # Python writes no numbers of thousands of digits
-        return "a number of thousands of digits"
-    return text if len(text) <= SHOWN else f"{text[: SHOWN - 20]}... ({len(text)} characters)"
-
-
 def _with_defaults(value, schema: dict[str, Any]):
     if not isinstance(value, dict):
         return value
@@ -179,7 +168,7 @@ def _sentence(error: ValidationError) -> str:
     if error.validator == "additionalProperties":
         known = list(error.schema["properties"])
         unknown = next(name for name in error.instance if name not in known)
-        return f"config key {shown(unknown)} at {key} is unknown; known keys there are {', '.join(known)}."
+        return f"config key {short(unknown)} at {key} is unknown; known keys there are {', '.join(known)}."
     wanted = {
         "enum": lambda: f"one of {', '.join(map(str, error.validator_value))}",
         "required": lambda: f"complete: {error.message}",
@@ -197,7 +186,7 @@ def _sentence(error: ValidationError) -> str:
             f"a path of at most {LONGEST_PATH} bytes, each name of at most {LONGEST_NAME}, with no control characters"
         ),
     }.get(error.validator, lambda: error.message)()
-    return f"config key {key} is {shown(error.instance)}; it must be {wanted}."
+    return f"config key {key} is {short(error.instance)}; it must be {wanted}."
 
 
 def _either(types: str | list[str]) -> str:

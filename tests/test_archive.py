@@ -93,14 +93,77 @@ def test_an_archive_that_cannot_be_finished_leaves_nothing(finished, tmp_path, m
     assert {one.name for one in tmp_path.iterdir()} == {"run"}
 
 
-def test_nothing_in_an_archive_is_written_anywhere(finished, tmp_path):
+def add(name, content="{}", **options):
+    """Return what adds a member to an archive."""
+
+    def spoil(path):
+        with zipfile.ZipFile(path, "a") as packed:
+            packed.writestr(name, content, **options)
+
+    return spoil
+
+
+def double(path):
+    with pytest.warns(UserWarning, match="Duplicate"):
+        add("artifacts/run.json")(path)
+
+
+def patch(sign, offset, value):
+    """Return what writes two bytes into the last entry of an archive's directory, or into its end."""
+
+    def spoil(path):
+        content = bytearray(path.read_bytes())
+        place = content.rfind(sign) + offset
+        content[place : place + 2] = value.to_bytes(2, "little")
+        path.write_bytes(content)
+
+    return spoil
+
+
+ZEROS, DEFLATED = b"0" * 70_000_000, {"compress_type": zipfile.ZIP_DEFLATED}
+HOSTILE = {
+    "outside": (add("../outside.json"), r"has the member '\.\./outside\.json', which leads out of it"),
+    "absolute": (
+        add("/artifacts/timings/absolute.json"),
+        "'/artifacts/timings/absolute.json', which leads",
+    ),
+    "in between": (add("artifacts/../../x.json"), "which leads out of it"),
+    "another system's": (add("artifacts\\run.json"), "which leads out of it"),
+    "a newline": (add("artifacts/run\n.json"), "is no name of a file"),
+    "twice": (double, "has the member 'artifacts/run.json' twice; an archive has each file once"),
+    "zeros": (
+        add("artifacts/zeros.json", ZEROS[:2_000_000], **DEFLATED),
+        "more than 200 times as large as it lies",
+    ),
+    "too large": (add("artifacts/large.json", ZEROS), "which has 70,000,000 bytes; a member has at most 64,000,000"),
+    "encrypted": (patch(b"PK\1\2", 8, 1), "which is encrypted; an archive of results has no password"),
+    "packed in an odd way": (
+        patch(b"PK\1\2", 10, 97),
+        "which is compressed by method 97; it must be",
+    ),
+    "too many": (patch(b"PK\5\6", 10, 60_000), "has too many members; an archive of results has at most 50,000"),
+}
+
+
+@pytest.mark.parametrize(("spoil", "sentence"), HOSTILE.values(), ids=HOSTILE)
+def test_an_archive_beyond_its_limits_is_refused_and_nothing_of_it_is_written(finished, tmp_path, spoil, sentence):
     path = archive.write(finished, str(tmp_path / "place" / "kept"))
-    with zipfile.ZipFile(path, "a") as packed:
-        packed.writestr("../outside.json", "{}")
-        packed.writestr("/artifacts/timings/absolute.json", "{}")
+    spoil(path)
     before = {one for one in tmp_path.rglob("*")}
-    assert len(load.read(path).samples) == 3
+    with pytest.raises(archive.ArchiveError, match=sentence) as refused:
+        load.read(path)
+    assert str(refused.value).startswith(f"{path} ")
+    assert len(str(refused.value).splitlines()) == 1
     assert {one for one in tmp_path.rglob("*")} == before
+    done = compare(path, finished, "--output", tmp_path / "comparison.md", code=2)
+    assert done.stderr == f"{refused.value}\n"
+
+
+def test_members_that_are_many_in_all_are_refused_by_their_sum(finished, tmp_path, monkeypatch):
+    path = archive.write(finished, str(tmp_path / "kept"))
+    monkeypatch.setattr("speedgrid.comparison.packed.ALL", 10_000)
+    with pytest.raises(archive.ArchiveError, match=r"holds [\d,]+ bytes; an archive of results holds at most 10,000"):
+        load.read(path)
 
 
 def test_a_damaged_archive_is_refused_by_name(finished, tmp_path):

@@ -12,6 +12,7 @@ from builders import changed
 from processes import ROOT, run
 from results import compare, write_result
 
+from speedgrid import InputError
 from speedgrid.comparison import cells, differences, load, noise, report, verdicts
 from speedgrid.comparison.load import ComparisonError, Result
 from speedgrid.comparison.noise import Rounds
@@ -480,7 +481,7 @@ BROKEN = {
 def test_what_cannot_be_compared_is_refused_in_one_sentence(tmp_path, spoil, sentence):
     a, b = write_result(tmp_path / "a"), write_result(tmp_path / "b")
     spoil(b)
-    with pytest.raises(ComparisonError) as refused:
+    with pytest.raises(InputError) as refused:
         cells.compare(load.read(a), load.read(b), 0.05)
     assert sentence in str(refused.value)
     assert str(b) in str(refused.value)

@@ -9,17 +9,13 @@ from pathlib import Path
 
 import yaml
 
-from speedgrid import InputError
 from speedgrid.comparison import load
+from speedgrid.comparison.packed import ArchiveError
 from speedgrid.launcher.outputs import PART, replacing
 
 SUFFIX = ".speedgrid.zip"
 # Of artifacts/, what cannot be made again; engines, weights and ONNX files can, and are large.
 KEPT = ("results.csv", "rounds.csv", "run.json", "flops.json", "peaks.json", "audit.json")
-
-
-class ArchiveError(InputError):
-    """A result that cannot be kept; the message names the file, and what would be right."""
 
 
 def write(folder: str | Path, name: str) -> Path:

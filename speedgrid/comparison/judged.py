@@ -3,11 +3,12 @@
 import zipfile
 from collections.abc import Iterable
 from pathlib import Path
-from typing import NamedTuple, cast
+from typing import NamedTuple
 
 from speedgrid import grid
-from speedgrid.comparison.load import ComparisonError, Result, base_of, parse, read_tables, records
-from speedgrid.evidence.evaluation import Evaluation
+from speedgrid.comparison.load import REMEDY, ComparisonError, Result, base_of, parse, read_tables, records
+from speedgrid.evidence.evaluation import Evaluation, whole
+from speedgrid.launcher.reading import Kind, of_kind
 from speedgrid.launcher.outputs import write_json
 from speedgrid.machine.data_sheet import Measured
 from speedgrid.model.described import Arithmetic
@@ -53,8 +54,8 @@ def judge(source: str | Path) -> Judged:
     of_run = [one for one in records(base / "timings") if f"{one.cell}-{one.turn}" in timings]
     if not of_run:
         raise ComparisonError(f"{source} has no record of its own grid in timings; measure first.")
-    arithmetic: Arithmetic = parse(base / "flops.json")
-    rates, evaluations = cast(Measured, parse(base / "peaks.json")), evaluated(base)
+    arithmetic: Arithmetic = read_as(base / "flops.json", Arithmetic)
+    rates, evaluations = read_as(base / "peaks.json", Measured), evaluated(base)
     material = Material(of_run, before.run["weights"], arithmetic, rates, evaluations)
     found = finish(cells, material, config["report"]["reference"], config["accuracy"]["max_top1_loss"])
     if not evaluations:
@@ -69,7 +70,12 @@ def evaluated(base: Path | zipfile.Path) -> list[Evaluation]:
     if not folder.exists():
         return []
     paths: Iterable[Path | zipfile.Path] = folder.iterdir()
-    return [cast(Evaluation, parse(path)) for path in sorted(paths, key=str) if path.name.endswith(".json")]
+    return [whole(parse(path), str(path), REMEDY) for path in sorted(paths, key=str) if path.name.endswith(".json")]
+
+
+def read_as(path: Path | zipfile.Path, kind: type[Kind]) -> Kind:
+    """Return the JSON object in a file, of a kind as of speedgrid.launcher.reading. Raises InputError if it is none."""
+    return of_kind(parse(path), kind, str(path), REMEDY)
 
 
 def keep_accuracy(found: Finished, before: Result, max_top1_loss: float) -> None:

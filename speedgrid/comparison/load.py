@@ -3,27 +3,81 @@
 Nothing is unpacked: the members of an archive are read where they are.
 """
 
-import io
-import json
 import zipfile
-import zlib
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, NotRequired, TypedDict, cast
 
 import numpy as np
-import pandas as pd
 
 from speedgrid import InputError, record
+from speedgrid.comparison.packed import open_archive
 from speedgrid.grid import AXES, Cell, turn_number
+from speedgrid.launcher.reading import load, of_kind, short
+from speedgrid.table import saved
 from speedgrid.table.columns import BY_NAME
-from speedgrid.table.run import Description, Table
+from speedgrid.table.run import Controls, Description, Reference, Table
+from speedgrid.text.language import SOURCE, codes
+from speedgrid.text.status import SHOWN
 
 # What a table has to have here; older tables may lack other columns.
 NEEDED = (*AXES, "status", "reason", *BY_NAME["latency_ms"].names(), "rounds", "observed_precision")
 OPTIONAL = ("limiter", "sm_clock_mhz", "snr_db", "top1_agreement")
 # The share by which a latency in the table may differ from that of the samples beside it: what decimals lose.
 ROUNDING = 1e-6
+# How deep the files of a run are nested, at most.
+DEEPEST = 20
+# What to do about a file of a result that cannot be read.
+REMEDY = "take the result from where it was made again"
+
+
+class Timing(TypedDict):
+    """What a comparison reads of the key timing."""
+
+    rounds: int
+
+
+class Shown(TypedDict):
+    """What a comparison reads of the key report."""
+
+    reference: Reference
+    language: NotRequired[str]
+
+
+class Configured(TypedDict):
+    """What a comparison reads of a configuration; one of an older version lacks other keys."""
+
+    device: str
+    models: list[str]
+    grid: dict[str, dict[str, list[Any]]]
+    timing: Timing
+    report: Shown
+
+
+class Named(TypedDict):
+    """What a comparison reads of a machine."""
+
+    device_name: str
+
+
+class Weights(TypedDict):
+    """What a comparison reads of the origin of weights."""
+
+    model: str
+    resolution: int
+    source: str
+    sha256: NotRequired[str | None]
+
+
+class Needed(TypedDict):
+    """What a comparison reads of a run's description; one of an older version lacks other parts."""
+
+    machine: Named
+    weights: list[Weights]
+    config: Configured
+    controls: Controls
+    measured_from: str
+    measured_to: str
 
 
 class ComparisonError(InputError):
@@ -44,7 +98,7 @@ class Result:
 
 
 def read(source: str | Path) -> Result:
-    """Return the result in a folder or an archive. Raises ComparisonError if there is none that can be read."""
+    """Return the result in a folder or an archive. Raises InputError if there is none that can be read."""
     found, base = read_tables(source), base_of(source)
     samples = _samples(base / "timings") if (base / "timings").is_dir() else {}
     _refuse_strangers(found.table, samples, base)
@@ -52,7 +106,7 @@ def read(source: str | Path) -> Result:
 
 
 def read_tables(source: str | Path) -> Result:
-    """Return the table and the description of a result, without its samples. Raises ComparisonError as `read` does."""
+    """Return the table and the description of a result, without its samples. Raises InputError as `read` does."""
     base = base_of(source)
     for name in ("results.csv", "run.json"):
         if not (base / name).is_file():
@@ -60,10 +114,19 @@ def read_tables(source: str | Path) -> Result:
                 f"{source} has no {name}, neither in it nor in its artifacts/; give an archive of `make archive`, a "
                 "folder in which speedgrid ran, or one like examples/nvidia-h200."
             )
-    run = parse(base / "run.json")
+    return Result(str(source), _table(base / "results.csv"), _described(base / "run.json"), {})
+
+
+def _described(path: Path | zipfile.Path) -> Description:
+    run = parse(path)
     if absent := [key for key in ("machine", "weights", "config", "controls") if key not in run]:
-        raise ComparisonError(f"{base / 'run.json'} has no {absent[0]!r}; it is not the description of a run.")
-    return Result(str(source), _table(base / "results.csv"), cast(Description, run), {})
+        raise ComparisonError(f"{path} has no {absent[0]!r}; it is not the description of a run.")
+    needed = of_kind(run, Needed, str(path), REMEDY)
+    if not needed["config"]["models"]:
+        raise ComparisonError(f"{path} has no model in config.models; a run has one or more.")
+    if (language := needed["config"]["report"].get("language", SOURCE)) not in codes():
+        raise ComparisonError(f"{path} has config.report.language {short(language)}; known are {', '.join(codes())}.")
+    return cast(Description, run)
 
 
 def base_of(source: str | Path) -> Path | zipfile.Path:
@@ -77,36 +140,33 @@ def _root(path: Path) -> Path | zipfile.Path:
         return path
     if not path.is_file():
         raise ComparisonError(f"{path} is not there; give a folder or an archive of `make archive`.")
-    try:
-        return zipfile.Path(zipfile.ZipFile(path))
-    except zipfile.BadZipFile as error:
-        raise ComparisonError(f"{path} is neither a folder nor an archive of `make archive` ({error}).") from error
-
-
-def _text(path: Path | zipfile.Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, ValueError, zipfile.BadZipFile, zlib.error) as error:
-        raise ComparisonError(f"{path} cannot be read ({error}); it is damaged.") from error
+    return open_archive(path)
 
 
 def parse(path: Path | zipfile.Path) -> dict[str, Any]:
     """Return the JSON object in a file. Raises ComparisonError for a file that cannot be read as one."""
-    text = _text(path)
     try:
-        content = json.loads(text)
+        content = load(path)
     except ValueError as error:
-        raise ComparisonError(f"{path} is not JSON ({error}); it is damaged.") from error
+        raise ComparisonError(f"{path} is not JSON that can be read ({error}); {REMEDY}.") from error
     if not isinstance(content, dict):
         raise ComparisonError(f"{path} is a JSON {type(content).__name__}; it must be an object.")
+    if not shallow(content):
+        raise ComparisonError(f"{path} is nested more than {DEEPEST} levels deep; {REMEDY}.")
     return content
 
 
+def shallow(content: Any) -> bool:
+    """Say whether a JSON value is at most DEEPEST levels deep; what walks through one calls itself for each."""
+    level = [content]
+    for _ in range(DEEPEST):
+        inner = [one for value in level for one in (value.values() if isinstance(value, dict) else value)]
+        level = [one for one in inner if isinstance(one, dict | list)]
+    return not level
+
+
 def _table(path: Path | zipfile.Path) -> Table:
-    try:
-        table = pd.read_csv(io.StringIO(_text(path)))
-    except pd.errors.ParserError as error:
-        raise ComparisonError(f"{path} is not a table ({error}).") from error
+    table = saved.read(path, REMEDY)
     if absent := [column for column in NEEDED if column not in table]:
         raise ComparisonError(f"{path} has no column {absent[0]!r}; it is not a table that speedgrid wrote.")
     table = table.assign(**{column: np.nan for column in OPTIONAL if column not in table})
@@ -114,6 +174,10 @@ def _table(path: Path | zipfile.Path) -> Table:
     if len(set(names)) < len(names):
         twice = next(name for name in names if names.count(name) > 1)
         raise ComparisonError(f"{path} has {twice} twice; a table has one row for each cell.")
+    shown = table[table.status.isin(SHOWN) & table.latency_ms.notna()]
+    for column in (*BY_NAME["latency_ms"].names(), "rounds"):
+        if not (bare := shown.index[~(shown[column] > 0)]).empty:
+            raise ComparisonError(f"{path}, line {bare[0] + 2}, has a speed but no {column} above 0; {REMEDY}.")
     return table.set_axis(names)
 
 
@@ -131,7 +195,7 @@ def records(folder: Path | zipfile.Path) -> list[record.Record]:
     paths = [path for path in folder.iterdir() if path.name.endswith(".json") and not path.name.startswith(".")]
     try:
         return [record.read(path) for path in paths]
-    except (record.RecordError, zipfile.BadZipFile) as error:
+    except record.RecordError as error:
         raise ComparisonError(f"{error} Or compare with the version of speedgrid that wrote it.") from error
 
 

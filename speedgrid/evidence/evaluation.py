@@ -3,6 +3,7 @@
 from typing import Any, NotRequired, TypedDict
 
 from speedgrid.data.source import Images
+from speedgrid.launcher.reading import REMEDY, FileError, of_kind
 from speedgrid.record import Status
 
 
@@ -13,6 +14,16 @@ class Answers(TypedDict):
     images: Images
     labels: list[int] | None
     predicted: list[int]
+
+
+class Place(TypedDict):
+    """The fields of a cell, as plain JSON values."""
+
+    model: str
+    backend: str
+    precision: str
+    resolution: int
+    batch_size: int
 
 
 class Evaluation(TypedDict):
@@ -33,3 +44,14 @@ class Evaluation(TypedDict):
     expected: list[int]
     predicted: list[int] | None
     traceback: NotRequired[str]
+
+
+def whole(content: Any, name: str, remedy: str = REMEDY) -> Evaluation:
+    """Return a JSON value that is a whole evaluation. name: of the file that it was read from. Raises FileError."""
+    found = of_kind(content, Evaluation, name, remedy)
+    of_kind(found["cell"], Place, name, remedy)
+    lists = {"labels": found["labels"], "expected": found["expected"], "predicted": found["predicted"]}
+    if len({len(one) for one in lists.values() if one is not None}) > 1:
+        counts = ", ".join(f"{len(one)} {key}" for key, one in lists.items() if one is not None)
+        raise FileError(f"{name} has {counts}; they must be as many as there are images: {remedy}.")
+    return found

@@ -35,10 +35,22 @@ def read_json(path: str | Readable, kind: type[Kind], remedy: str = REMEDY) -> K
     What is there beside that stays. remedy: what to do about a file that is not so. Raises FileError.
     """
     try:
-        content = decode((Path(path) if isinstance(path, str) else path).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise FileError(f"{path} cannot be read as JSON ({reason(error)}); {remedy}.") from None
-    return of_kind(content, kind, str(path), remedy)
+        found = load(path)
+    except ValueError as error:
+        raise FileError(f"{path} cannot be read as JSON ({error}); {remedy}.") from None
+    return of_kind(found, kind, str(path), remedy)
+
+
+def load(path: str | Readable) -> Any:
+    """Return the value in a JSON file, whatever it is. Raises ValueError if it cannot be read."""
+    try:
+        if isinstance(path, str | Path) and Path(path).stat().st_size > LARGEST:
+            raise ValueError(f"it has more than {LARGEST:,} bytes")
+        return decode((Path(path) if isinstance(path, str) else path).read_text(encoding="utf-8"))
+    except MemoryError:
+        raise
+    except Exception as error:  # a path in a ZIP file has the errors of four libraries
+        raise ValueError(reason(error)) from None
 
 
 def decode(text: str) -> Any:
@@ -61,7 +73,7 @@ def _finite(text: str) -> float:
 
 
 def of_kind(content: Any, kind: type[Kind], name: str, remedy: str = REMEDY) -> Kind:
-    """Return a JSON value that is of a kind, as `read_json` has it. name: of what it was read from."""
+    """Return a JSON value that is of a kind. name: of what it was read from. Otherwise as `read_json`."""
     import msgspec  # 20 ms, which whoever reads nothing need not pay
 
     try:
@@ -125,7 +137,16 @@ def _refuse_repeats(root: Any) -> None:
                 waiting.append(one)
 
 
-def reason(error: BaseException) -> str:
-    """Return an error's text in one line, for brackets."""
+def reason(error: BaseException | str) -> str:
+    """Return an error's text, or another one, in one line, for brackets."""
     text = " ".join(str(error).split()) or type(error).__name__
     return text if len(text) <= 200 else f"{text[:200]}..."
+
+
+def short(value: object) -> str:
+    """Return a value in Python's spelling, as a sentence can name it: its beginning where it is long."""
+    try:
+        text = repr(value)
+    except ValueError:  # Python writes no numbers of thousands of digits
+        return "a number of thousands of digits"
+    return text if len(text) <= 100 else f"{text[:80]}... ({len(text)} characters)"

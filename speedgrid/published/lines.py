@@ -73,7 +73,7 @@ def cells_of(file: Path, reader, headers: list[str]) -> Iterator[list[str]]:
     """Yield the cells of each line that has some. Raises PublishedError for a header or a line that fits no table."""
     if twice := next((one for one in headers if one and headers.count(one) > 1), None):
         raise PublishedError(
-            f"published table {file}, line 1, has the column {shown(twice)} twice; each must have a name of its own."
+            f"published table {file}, line 1, has the column {short(twice)!r} twice; each must have a name of its own."
         )
     count = 0
     for cells in reader:
@@ -88,11 +88,6 @@ def cells_of(file: Path, reader, headers: list[str]) -> Iterator[list[str]]:
         if count > MOST:
             raise PublishedError(f"published table {file} has more than {MOST:,} lines; audit it in parts.")
         yield cells
-
-
-def shown(text: str) -> str:
-    """Return a text of a table as a sentence can name it, in quotes."""
-    return repr(short(text))
 
 
 def short(text: str) -> str:

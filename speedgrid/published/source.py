@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 from speedgrid.launcher.inputs import expanded, file_fault
 from speedgrid.launcher.reading import FileError, read_yaml
 from speedgrid.published import columns, lines
-from speedgrid.published.lines import PublishedError, short, shown
+from speedgrid.published.lines import PublishedError, short
 from speedgrid.published.quantities import Figure, Interval, printed
 
 # What is known of a table. Where a table has a column of that name, each row says for itself.
@@ -168,7 +168,7 @@ def describe(entry: dict[str, Any]) -> dict[str, Any]:
     if not isinstance(found, dict) or set(found) - {*ABOUT, *CONSTANTS}:
         wrong = next((str(key) for key in found if key not in (*ABOUT, *CONSTANTS)), "no mapping")
         raise PublishedError(
-            f"{beside} has {shown(wrong)}; it describes a published table by {', '.join((*ABOUT, *CONSTANTS))}."
+            f"{beside} has {short(wrong)!r}; it describes a published table by {', '.join((*ABOUT, *CONSTANTS))}."
         )
     for key, value in found.items():
         if key in NUMBERS:

@@ -1,6 +1,5 @@
 """A finished run: its table, one row for each timing, and the description that a report needs beside them."""
 
-import json
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -8,9 +7,10 @@ from pathlib import Path
 from typing import Any, NamedTuple, cast
 
 from speedgrid import record
-from speedgrid.evidence.evaluation import Evaluation
+from speedgrid.evidence.evaluation import Evaluation, whole
 from speedgrid.grid import Cell
 from speedgrid.launcher.outputs import replacing, write_json, write_text
+from speedgrid.launcher.reading import read_json
 from speedgrid.machine.data_sheet import DataSheet, Measured, Peaks, Rates, data_sheet
 from speedgrid.model.described import Arithmetic, Counted, Origin
 from speedgrid.record import Record
@@ -45,10 +45,11 @@ class Material:
         peaks: Path,
         evaluations: Iterable[Path] = (),
     ) -> "Material":
-        """Return the contents of files, each a path or one inside a ZIP file. Raises RecordError for a bad record."""
+        """Return the contents of files. Raises RecordError for a bad record, FileError for another bad file."""
         records = [record.read(path) for path in timings]
-        arithmetic, rates = read_all([flops, peaks])
-        return cls(records, read_all(weights), arithmetic, rates, read_all(evaluations))
+        origins = [read_json(path, Origin) for path in weights]
+        given = [whole(read_json(path, dict), str(path)) for path in evaluations]
+        return cls(records, origins, read_json(flops, Arithmetic), read_json(peaks, Measured), given)
 
 
 class Finished(NamedTuple):
@@ -105,11 +106,6 @@ def finish(cells: list[Cell], material: Material, reference: Reference, max_top1
         held=held,
     )
     return Finished(results, rounds.tabulate(records), summary)
-
-
-def read_all(paths: Iterable[Path]) -> list[Any]:
-    """Return the contents of JSON files."""
-    return [json.loads(path.read_text(encoding="utf-8")) for path in paths]
 
 
 def limits(measured: Measured, sheet: DataSheet | None) -> Peaks:

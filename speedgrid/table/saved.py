@@ -1,0 +1,70 @@
+"""The table of a finished run, read again from a file: of the kinds that its columns declare, or one sentence."""
+
+import math
+from typing import Any
+
+import pandas as pd
+
+from speedgrid import InputError
+from speedgrid.grid import AXES, Cell
+from speedgrid.launcher.reading import REMEDY, reason, short
+from speedgrid.table.columns import OF
+from speedgrid.table.run import Table
+from speedgrid.text import column
+
+# Axes that are numbers, and the largest that a cell of any run has.
+SIZES = {"resolution": 100_000, "batch_size": 1_000_000}
+
+
+class SavedError(InputError):
+    """A file that holds no table of a run; the message names it, the line, and what would be right."""
+
+
+def read(path: Any, remedy: str = REMEDY) -> Table:
+    """Return the table in a .parquet or .csv file, a path or one inside a ZIP file, with the columns that it has.
+
+    remedy: what to do about a file that holds none. Raises SavedError.
+    """
+    try:
+        with path.open("rb") as file:
+            table = pd.read_parquet(file) if path.name.endswith(".parquet") else pd.read_csv(file, index_col=False)
+    except MemoryError:
+        raise
+    except Exception as error:  # of pandas, pyarrow or a ZIP file
+        raise SavedError(f"{path} is not a table ({reason(error)}); {remedy}.") from None
+    check(table, str(path), remedy)
+    return table
+
+
+def check(table: Table, name: str, remedy: str = REMEDY) -> None:
+    """Raise SavedError for the first cell of a table that is not what its column declares. name: of its file."""
+    if missing := [axis for axis in AXES if axis not in table]:
+        raise SavedError(f"{name} has no column {missing[0]!r}; it is not a table that speedgrid wrote.")
+    for header in table.columns:
+        declared = OF.get(header)
+        if declared is None:
+            continue
+        numbers = declared.kind in (column.NUMBER, column.INTEGER)
+        for line, value in zip(range(2, len(table) + 2), table[header], strict=True):
+            if numbers and not number(value):
+                raise SavedError(f"{name}, line {line}: {header} is {short(value)}, which is no number; {remedy}.")
+            if header in SIZES and not (value == value and 0 < value <= SIZES[header] and value == int(value)):
+                wanted = f"a whole number from 1 to {SIZES[header]:,}"
+                raise SavedError(f"{name}, line {line}: {header} is {short(value)}, but must be {wanted}; {remedy}.")
+    for line, values in zip(range(2, len(table) + 2), table[list(AXES)].itertuples(index=False), strict=True):
+        try:
+            Cell.parse(str(Cell(*values[:3], *map(int, values[3:]))))
+        except ValueError as error:
+            raise SavedError(f"{name}, line {line}: {reason(error)}; {remedy}.") from None
+
+
+def number(value: object) -> bool:
+    """Say whether a cell of a table is a number, or empty."""
+    if value is None or value is pd.NA:
+        return True
+    if isinstance(value, bool):
+        return False
+    try:
+        return not math.isinf(value)  # type: ignore[arg-type]
+    except (TypeError, OverflowError):
+        return False
