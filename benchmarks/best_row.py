@@ -106,11 +106,12 @@ def main(options: list[str]) -> None:
                 str(output),
             ]
             subprocess.run(command, check=True, env=os.environ | {"TORCHINDUCTOR_CACHE_DIR": folder})
-            print(sentence(row, json.loads(output.read_text())), flush=True)
+            print(sentence(row, json.loads(output.read_text(encoding="utf-8"))), flush=True)
 
 
 if __name__ == "__main__":
     if sys.argv[1:2] == ["--by-hand"]:
-        Path(sys.argv[4]).write_text(json.dumps(compile_by_hand(sys.argv[2], json.loads(sys.argv[3]))))
+        made = json.dumps(compile_by_hand(sys.argv[2], json.loads(sys.argv[3])))
+        Path(sys.argv[4]).write_text(made, encoding="utf-8")
     else:
         main(sys.argv[1:])

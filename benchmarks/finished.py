@@ -28,7 +28,10 @@ def jobs() -> list[tuple[tuple[float, float], Record]]:
     found = []
     for path in sorted(Path("artifacts/timings").glob("*.json")):
         name = base64.urlsafe_b64encode(str(path).encode()).decode()
-        metadata, record = json.loads((Path(".snakemake/metadata") / name).read_text()), records.read(path)
+        metadata, record = (
+            json.loads((Path(".snakemake/metadata") / name).read_text(encoding="utf-8")),
+            records.read(path),
+        )
         if record.seen:
             found.append(((metadata["starttime"], metadata["endtime"]), record))
     if not found:

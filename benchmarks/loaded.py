@@ -23,7 +23,7 @@ def in_fork(module: str, record: Record, folder: str, address: str) -> dict:
     arguments = [module, "--record", str(path), str(output)]
     if code := client.ask(address, arguments, None):
         raise SystemExit(f"{' '.join(arguments)} ended with {code}")
-    return json.loads(output.read_text())
+    return json.loads(output.read_text(encoding="utf-8"))
 
 
 def answer(measure) -> bool:
@@ -32,7 +32,7 @@ def answer(measure) -> bool:
         return False
     record = records.read(sys.argv[2])
     with cpu.alone() if record.asked.device == "cpu" else nullcontext():
-        Path(sys.argv[3]).write_text(json.dumps(measure(load(record), record.asked)))
+        Path(sys.argv[3]).write_text(json.dumps(measure(load(record), record.asked)), encoding="utf-8")
     return True
 
 

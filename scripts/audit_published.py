@@ -1,10 +1,11 @@
 """Hold published tables against arithmetic and physics."""
 
 import argparse
-import json
 from pathlib import Path
 
+from speedgrid.launcher.reading import read_json
 from speedgrid.launcher.outputs import write_json
+from speedgrid.model.described import Arithmetic
 from speedgrid.published.verdict import audit_all
 
 parser = argparse.ArgumentParser(description=__doc__)
@@ -13,6 +14,6 @@ parser.add_argument("--model", required=True, help="of tables that do not name o
 parser.add_argument("--flops", required=True, help="what is counted already")
 parser.add_argument("--output", required=True)
 asked = parser.parse_args()
-published = json.loads(asked.config.read_text(encoding="utf-8"))["published"]
-verdicts = audit_all(published, asked.model, json.loads(Path(asked.flops).read_text()))
+published = read_json(asked.config, dict)["published"]
+verdicts = audit_all(published, asked.model, read_json(asked.flops, Arithmetic))
 write_json(asked.output, verdicts)

@@ -1,13 +1,13 @@
 """Render the HTML pages beside the report: the explorer and the table of all cells."""
 
 import argparse
-import json
 from pathlib import Path
 
-import pandas as pd
-
 from speedgrid.launcher.outputs import write_text
+from speedgrid.launcher.reading import read_json
 from speedgrid.report import explorer, results_page
+from speedgrid.table import saved
+from speedgrid.table.run import Description
 from speedgrid.text.language import speaking
 
 parser = argparse.ArgumentParser(description=__doc__)
@@ -16,7 +16,7 @@ for name in ("results", "run"):
 for name in ("explorer", "table"):
     parser.add_argument(f"--{name}", nargs=2, type=Path, required=True, metavar=("TEMPLATE", "PAGE"))
 asked = parser.parse_args()
-results, run = pd.read_parquet(asked.results), json.loads(asked.run.read_text(encoding="utf-8"))
+results, run = saved.read(asked.results), read_json(asked.run, Description)
 with speaking(run["config"]["report"]["language"]):
     for (template, page), made in ((asked.explorer, explorer), (asked.table, results_page)):
         write_text(page, made.page(results, run, template))

@@ -72,7 +72,7 @@ class SettingsError(InputError):
 
 def read_schema() -> dict[str, Any]:
     """Return config/schema.yaml as a dictionary."""
-    return yaml.safe_load(SCHEMA_FILE.read_text())
+    return yaml.safe_load(SCHEMA_FILE.read_text(encoding="utf-8"))
 
 
 def require_readable(file: str | Path) -> None:

@@ -9,6 +9,8 @@ import pytest
 from hypothesis import settings
 
 settings.register_profile("speedgrid", deadline=None, max_examples=40, derandomize=True)
+# pytest --hypothesis-profile=campaign: many more, and other ones each time.
+settings.register_profile("campaign", deadline=None, max_examples=1000)
 settings.load_profile("speedgrid")
 
 RESOLUTION = 64

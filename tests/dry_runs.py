@@ -24,7 +24,7 @@ def dry_run(folder: Path, arguments: list[str], environment: dict[str, str]) -> 
         given = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
         LOCAL.server = subprocess.Popen([sys.executable, "-P", __file__], **given)
         atexit.register(LOCAL.server.kill)
-    with tempfile.NamedTemporaryFile("r") as output:
+    with tempfile.NamedTemporaryFile("r", encoding="utf-8") as output:
         asked = {"folder": str(folder), "arguments": list(map(str, arguments)), "environment": environment}
         print(json.dumps(asked | {"output": output.name}), file=LOCAL.server.stdin, flush=True)
         code, seconds = LOCAL.server.stdout.readline().split()

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from builders import CornerSession, corner_logits, fake_backend
+from builders import TRAINING, CornerSession, corner_logits, fake_backend
 
 from speedgrid.data import DataError
 from speedgrid.data.sequence import images
@@ -36,7 +36,7 @@ def backend(monkeypatch):
 @pytest.fixture
 def files(tmp_path):
     np.save(tmp_path / "images.npy", PICTURES)
-    write_json(tmp_path / "answers.json", {"images": ABOUT, "labels": [1] * 5, "predicted": [2] * 5})
+    write_json(tmp_path / "answers.json", {"model": "none", "images": ABOUT, "labels": [1] * 5, "predicted": [2] * 5})
     return Files("none", str(tmp_path / "images.npy"), answers=str(tmp_path / "answers.json"))
 
 
@@ -101,7 +101,15 @@ def trained(tmp_path, resnet):
         expected = resnet(torch.from_numpy(pictures)).argmax(dim=1).tolist()
 
     def classify(origin, about):
-        origin = {"own": False, "trained": None, "source": "weights.pth", "classes": 1000, **origin}
+        made = {
+            "own": False,
+            "trained": None,
+            "source": "weights.pth",
+            "classes": 1000,
+            "sha256": "ab",
+            "parameters": 1,
+        }
+        origin = {"model": "resnet18", "resolution": 64, **made, **origin}
         write_json(tmp_path / "origin.json", origin)
         write_json(tmp_path / "about.json", {**ABOUT, **about})
         names = ("weights.pth", "origin.json", "images.npy", "about.json")
@@ -111,7 +119,7 @@ def trained(tmp_path, resnet):
 
 
 LABELLED = {
-    "digits, on which they were trained": ({"trained": {"steps": 60}}, {"source": "digits"}, True),
+    "digits, on which they were trained": ({"trained": TRAINING}, {"source": "digits"}, True),
     "a folder, for a checkpoint": ({"own": True}, {"source": "photos"}, True),
     "digits, for a checkpoint": ({"own": True}, {"source": "digits"}, False),
     "a folder, for seeded weights": ({}, {"source": "photos"}, False),

@@ -438,7 +438,7 @@ def test_a_folder_that_has_only_the_table_can_be_compared_with_one_that_has_samp
 
 
 def edit(path: Path, **changes) -> None:
-    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+    path.write_text(json.dumps(json.loads(path.read_text(encoding="utf-8")) | changes), encoding="utf-8")
 
 
 def break_format(folder):

@@ -203,7 +203,7 @@ def built(inputs, script: str, cell: Cell, *given: str) -> tuple[str, str]:
     """Run the script that compiles a cell, in a process of its own; return the paths of what it made and its record."""
     made, build = str(inputs[0] / f"{cell}.made"), str(inputs[0] / f"{cell}.json")
     python("-m", f"scripts.{script}", cell, "--device", "cuda", *given, made, "--build", build)
-    record = json.loads(Path(build).read_text())
+    record = json.loads(Path(build).read_text(encoding="utf-8"))
     assert record["status"] == "ok", record["traceback"]
     assert record["build_seconds"] > 0
     return made, build

@@ -211,7 +211,7 @@ def test_a_script_whose_output_cannot_be_written_harms_no_other(launch):
     launcher = launch()
     other = launcher.begin("wait", "pid")
     child = launcher.wait_for_pid("pid")
-    with open("/dev/full", "w") as full:
+    with open("/dev/full", "w", encoding="utf-8") as full:
         assert launcher.begin("end", "print('lost')", stdout=full, stderr=full).wait(120) != 0
     survived = alive(child)
     other.kill()
@@ -240,7 +240,7 @@ def test_a_client_whose_turn_never_comes_runs_its_script_alone(launch):
     wait_for((launcher.folder / "importing").exists)
     second = launcher.begin("end", "print('second')")
     # The listener, the first client's end, and the end that waits to be accepted.
-    wait_for(lambda: Path("/proc/net/unix").read_text().count(launcher.address) == 3)
+    wait_for(lambda: Path("/proc/net/unix").read_text(encoding="utf-8").count(launcher.address) == 3)
     with contextlib.suppress(subprocess.TimeoutExpired):  # time to send its request
         second.wait(0.2)
     os.kill(launcher.pid, signal.SIGKILL)

@@ -20,6 +20,7 @@ from speedgrid.builders.attempt import attempt
 from speedgrid.data.sequence import images
 from speedgrid.grid import Cell
 from speedgrid.launcher import outputs
+from speedgrid.launcher.reading import FileError
 from speedgrid.machine import cpu, locks
 from speedgrid.machine.threads import physical_cores
 from speedgrid.measure import cell as measure
@@ -453,10 +454,9 @@ def test_outputs_of_nothing_but_zeros_are_a_wrong_result_although_they_were_time
 
 
 @pytest.mark.parametrize("name", ["images", "logits", "expected"])
-def test_a_reference_that_is_not_there_is_failed_by_name(backend, files, name):
-    found = measure_cell(replace(files, **{name: "none.file"}))
-    assert found.status == "failed"
-    assert "none.file" in found.reason
+def test_a_reference_that_is_not_there_stops_the_timing_by_name(backend, files, name):
+    with pytest.raises(FileError, match=r"none\.file cannot be read as .*; it is damaged: delete it,"):
+        measure_cell(replace(files, **{name: "none.file"}))
 
 
 def test_eager_pytorch_is_measured_from_weights_to_parity(weights, reference_64, expected_64, tmp_path):

@@ -119,7 +119,7 @@ def test_a_processor_is_known_to_saturate_by_what_it_computes():
 )
 def test_what_has_vnni_or_is_no_x86_does_not_saturate(monkeypatch, tmp_path, text, expected):
     (tmp_path / "cpuinfo").write_text(f"processor\t: 0\n{text}\n")
-    monkeypatch.setattr(quantize, "Path", lambda _: tmp_path / "cpuinfo")
+    monkeypatch.setattr(quantize, "CPUINFO", tmp_path / "cpuinfo")
     assert quantize.saturates() is expected
 
 

@@ -1,10 +1,12 @@
 """The weights of one resolution."""
 
 import hashlib
+import json
 from pathlib import Path
 
 import pytest
 import torch
+from builders import TRAINING
 
 from speedgrid.data.digits import Digits
 from speedgrid.model import torchvision as models
@@ -43,10 +45,10 @@ def test_a_users_checkpoint_is_taken_over_as_a_plain_state_dict_and_is_not_writt
 
 def test_weights_trained_on_digits_have_statistics_of_their_resolution(tmp_path, resnet, weights):
     output, training = tmp_path / "out.pth", tmp_path / "training.json"
-    training.write_text('{"steps": 60}')
+    training.write_text(json.dumps(TRAINING))
     description = prepare("resnet18", None, 0, 96, str(output), trained=weights, training=str(training))
     assert (description["source"], description["own"]) == ("trained on handwritten digits, seed 0", False)
-    assert description["trained"] == {"steps": 60}
+    assert description["trained"] == TRAINING
     assert description["sha256"] == hashlib.sha256(output.read_bytes()).hexdigest()
     state = torch.load(output)
     assert torch.equal(state["conv1.weight"], resnet.conv1.weight)
@@ -57,7 +59,7 @@ def test_weights_trained_on_digits_have_statistics_of_their_resolution(tmp_path,
 
 def test_weights_trained_on_digits_are_taken_as_they_are_at_large_resolutions(tmp_path, resnet, weights):
     output, training = tmp_path / "out.pth", tmp_path / "training.json"
-    training.write_text('{"steps": 60}')
+    training.write_text(json.dumps(TRAINING))
     prepare("resnet18", None, 0, 256, str(output), trained=weights, training=str(training))
     assert torch.equal(torch.load(output)["bn1.running_mean"], resnet.bn1.running_mean)
 

@@ -8,10 +8,12 @@ from pathlib import Path
 
 import torch  # noqa: F401 (loads libcudnn.so)
 
+from speedgrid.machine.proc import lines
+
 PARTS = ("graph", "ops", "cnn", "heuristic", "engines_precompiled", "engines_runtime_compiled")
 
 # From the folder of the one in use: a process must not mix versions (proc(5), maps).
-for line in Path("/proc/self/maps").read_text().splitlines():
+for line in lines("/proc/self/maps"):
     if "/libcudnn.so." in line:
         library = Path(line.split(maxsplit=5)[-1])
         for part in PARTS:

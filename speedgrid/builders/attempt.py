@@ -4,7 +4,7 @@ import traceback
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
-from speedgrid import backends
+from speedgrid import InputError, backends
 from speedgrid.grid import Cell
 from speedgrid.launcher.outputs import one_line, unmade
 from speedgrid.machine import gpus
@@ -26,6 +26,8 @@ def attempt(cell: Cell, device: str, output: str, compile_: Callable[[], Build],
     try:
         with gpus.working(alone=alone):
             return record | compile_()
+    except InputError:  # a damaged file says nothing of the compiler
+        raise
     except Exception as error:
         traceback.print_exc()
         lost = unmade(output, f"engine build: {one_line(error)}")

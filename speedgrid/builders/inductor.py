@@ -16,6 +16,7 @@ from speedgrid import backends
 from speedgrid.builders.attempt import Build, attempt
 from speedgrid.grid import Cell
 from speedgrid.launcher.outputs import replacing
+from speedgrid.machine.proc import lines
 from speedgrid.machine.threads import shared_cores
 from speedgrid.precision import set_torch_math, torch_dtype
 
@@ -139,7 +140,7 @@ def find_cuda(folder: str) -> None:
         assert spec.origin is not None  # a package has a file
         nvidia = Path(spec.origin).parent / "backends" / "nvidia"
         os.environ["CUDA_HOME"] = cpp_extension.CUDA_HOME = str(nvidia)
-    for line in Path("/proc/self/maps").read_text().splitlines():
+    for line in lines("/proc/self/maps"):
         if "/libcuda.so." in line:
             libraries = Path(folder).resolve() / "lib"
             libraries.mkdir()

@@ -8,6 +8,7 @@ import numpy as np
 import onnx
 import torch
 
+from speedgrid import InputError
 from speedgrid.data.sequence import images
 from speedgrid.evidence import snr
 from speedgrid.launcher.outputs import one_line, replacing, unmade
@@ -41,6 +42,8 @@ def attempt(model: str, weights: str, precision: str, resolution: int, output: s
     """
     try:
         return {"status": "ok", "reason": ""} | export(model, weights, precision, resolution, output)
+    except InputError:
+        raise
     except Exception as error:
         traceback.print_exc()
         return unmade(output, f"ONNX export: {one_line(error)}")

@@ -10,8 +10,11 @@ from typing import Any
 import numpy as np
 import onnx
 
+from speedgrid import InputError
 from speedgrid.evidence.snr import snr_db
 from speedgrid.launcher.outputs import one_line, replacing, unmade
+from speedgrid.launcher.reading import read_onnx
+from speedgrid.machine.proc import CPUINFO, lines
 
 # Pixels of one calibration call: as of four images at 224. Every activation of a call is in memory at once.
 CALL_PIXELS = 4 * 224**2
@@ -30,6 +33,8 @@ def attempt(source: str, images: np.ndarray, output: str) -> dict[str, Any]:
     """
     try:
         return {"status": "ok", "reason": ""} | quantize(source, images, output)
+    except InputError:
+        raise
     except Exception as error:
         traceback.print_exc()
         return unmade(output, f"int8 quantisation: {one_line(error)}")
@@ -50,6 +55,7 @@ def quantize(source: str, images: np.ndarray, output: str) -> dict[str, Any]:
 
     if not Path(source).stat().st_size:
         raise ValueError(f"{source} is empty, because the model was not exported.")
+    read_onnx(source)  # which says so where the file is damaged
     reader, started, narrow = Reader(images), time.perf_counter(), saturates()
     with replacing(output) as temporary, tempfile.TemporaryDirectory() as folder:
         prepared = str(Path(folder, "prepared.onnx"))
@@ -83,9 +89,8 @@ def saturates() -> bool:
     x86 does without VNNI: 2 x 255 x 127 becomes 32767, in ONNX Runtime as in OpenVINO. With weights of 7 bits it fits.
     On an EPYC with AVX2 alone it costs a seeded ResNet-18 of 64 pixels 5.6 dB of 20.4, and the seventh bit 2.8.
     """
-    file = Path("/proc/cpuinfo")
-    lines = file.read_text().splitlines() if file.exists() else []
-    flags = next((set(line.split()) for line in lines if line.startswith("flags")), None)  # ARM calls them otherwise
+    told = lines(CPUINFO)
+    flags = next((set(line.split()) for line in told if line.startswith("flags")), None)  # ARM calls them otherwise
     return flags is not None and not flags & {"avx512_vnni", "avx_vnni"}
 
 

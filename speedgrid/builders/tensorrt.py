@@ -4,11 +4,20 @@ import json
 import time
 from collections import Counter
 from pathlib import Path
+from typing import TypedDict
 
 from speedgrid.backends import tensorrt_api
 from speedgrid.builders.attempt import Build, attempt
 from speedgrid.grid import Cell
 from speedgrid.launcher.outputs import replacing, unmade
+from speedgrid.launcher.reading import read_json
+
+
+class Made(TypedDict):
+    """What the description of an ONNX file says first."""
+
+    status: str
+    reason: str
 
 
 def build(cell: Cell, device: str, onnx: str, description: str, output: str) -> Build:
@@ -16,7 +25,7 @@ def build(cell: Cell, device: str, onnx: str, description: str, output: str) -> 
 
     description: file that says whether there is an ONNX file; where there is none, its status and reason are passed on.
     """
-    exported = json.loads(Path(description).read_text())
+    exported = read_json(description, Made)
     if exported["status"] != "ok":
         return unmade(output, exported["reason"], exported["status"]) | {"build_seconds": None}
     # Full TensorRT times kernels while it builds; TensorRT-RTX does not.

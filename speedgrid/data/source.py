@@ -28,5 +28,9 @@ class Images(TypedDict, total=False):
     classes: int | None
 
 
+class Labelled(Images):
+    """The description of images in a file, which says whether they have labels."""
+
+
 class DataError(InputError):
     """Images that cannot be used; the message names the key or the file and what would be right."""

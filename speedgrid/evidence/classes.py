@@ -1,14 +1,13 @@
 """The right classes of the evaluation images, and those that the float32 model gives them."""
 
-import json
-from pathlib import Path
-
 import numpy as np
 
 from speedgrid.data import arrays
-from speedgrid.data.source import DataError
+from speedgrid.data.source import DataError, Labelled
 from speedgrid.evidence.evaluation import Answers
+from speedgrid.launcher.reading import read_json
 from speedgrid.machine.threads import shared_cores
+from speedgrid.model.described import Origin
 
 # Images at once for the float32 model.
 BATCH = 16
@@ -25,7 +24,7 @@ def classify(model: str, weights: str, origin: str, images: str, about: str) -> 
     from speedgrid.model import torchvision as models
     from speedgrid.precision import set_torch_math
 
-    made, known = json.loads(Path(origin).read_text()), json.loads(Path(about).read_text())
+    made, known = read_json(origin, Origin), read_json(about, Labelled)
     labels = known.pop("labels")
     if not (made["own"] if known["source"] != "digits" else made["trained"]):
         labels = None

@@ -150,3 +150,15 @@ def short(value: object) -> str:
     except ValueError:  # Python writes no numbers of thousands of digits
         return "a number of thousands of digits"
     return text if len(text) <= 100 else f"{text[:80]}... ({len(text)} characters)"
+
+
+def read_onnx(path: str | Path) -> Any:
+    """Return the model in an ONNX file (onnx.ModelProto). Raises FileError for one that is cut off or none."""
+    import onnx
+
+    try:
+        return onnx.load(path)
+    except MemoryError:
+        raise
+    except Exception as error:  # protobuf's, which do not name the file
+        raise FileError(f"{path} cannot be read as ONNX ({reason(error)}); {REMEDY}.") from None

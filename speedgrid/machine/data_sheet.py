@@ -3,9 +3,8 @@
 import re
 from typing import NotRequired, TypedDict
 
-import yaml
-
 from speedgrid import ROOT
+from speedgrid.launcher.reading import FileError, of_kind, read_yaml
 
 HARDWARE_FILE = ROOT / "config" / "hardware.yaml"
 
@@ -20,6 +19,12 @@ class DataSheet(TypedDict):
     tflops: dict[str, float]
     source: str
     bandwidth_gb_s: NotRequired[float]
+
+
+class Hardware(TypedDict):
+    """What is in config/hardware.yaml."""
+
+    devices: list[DataSheet]
 
 
 class Rates(TypedDict):
@@ -52,8 +57,12 @@ def data_sheet(device_name: str) -> DataSheet | None:
     """Return the entry of config/hardware.yaml for a device, or None if there is none.
 
     It has `tflops` by precision and their `source`, and where it is known `bandwidth_gb_s`. The most specific
-    (longest) matching name wins.
+    (longest) matching name wins. Raises FileError for a file that is not as it should be.
     """
-    entries: list[DataSheet] = yaml.safe_load(HARDWARE_FILE.read_text())["devices"]
-    matches = [entry for entry in entries if re.search(entry["match"], device_name)]
+    content, name = read_yaml(HARDWARE_FILE), str(HARDWARE_FILE)
+    entries = of_kind(content, Hardware, name, "an entry has match, tflops by precision, and source")["devices"]
+    try:
+        matches = [entry for entry in entries if re.search(entry["match"], device_name)]
+    except re.error as error:
+        raise FileError(f"{name} has a match that is no regular expression ({error}); mend it.") from None
     return max(matches, key=lambda entry: len(entry["match"]), default=None)

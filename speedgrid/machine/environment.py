@@ -9,6 +9,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from speedgrid.machine import graphics
+from speedgrid.machine.proc import CPUINFO, lines
 from speedgrid.record import Machine
 
 # Everything that the report lists; what one backend depends on is in its module's PACKAGES.
@@ -74,12 +75,7 @@ def describe(device: str) -> Machine:
 
 def cpu_name() -> str:
     """Return the processor's model name and the number of logical CPUs, e.g. `AMD EPYC 9654 (8 CPUs)`."""
-    cpuinfo = Path("/proc/cpuinfo")
-    names = (
-        [line.split(":", 1)[1].strip() for line in cpuinfo.read_text().splitlines() if "model name" in line]
-        if (cpuinfo.exists())
-        else []
-    )
+    names = [line.split(":", 1)[1].strip() for line in lines(CPUINFO) if line.startswith("model name") and ":" in line]
     return f"{names[0] if names else platform.processor() or platform.machine()} ({len(names) or 1} CPUs)"
 
 

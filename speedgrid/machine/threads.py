@@ -20,5 +20,9 @@ def physical_cores() -> int:
     """
     import psutil
 
+    try:
+        physical = psutil.cpu_count(logical=False)
+    except (OSError, ValueError, IndexError):  # /proc and /sys may be hidden
+        physical = None
     allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return min(psutil.cpu_count(logical=False) or allowed, allowed)
+    return min(physical or allowed, allowed)

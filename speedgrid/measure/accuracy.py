@@ -5,21 +5,20 @@ neither training nor calibration has seen. What it costs in right answers is see
 same images, image by image, so that chance in the choice of images mostly cancels.
 """
 
-import json
 import traceback
 from dataclasses import asdict
 from datetime import UTC, datetime
-from pathlib import Path
 
 import numpy as np
 
-from speedgrid import backends
+from speedgrid import InputError, backends
 from speedgrid.backends.fingerprint import fingerprint
 from speedgrid.backends.session import Options
 from speedgrid.data import arrays
 from speedgrid.data.sequence import batch
-from speedgrid.evidence.evaluation import Evaluation
+from speedgrid.evidence.evaluation import Answers, Evaluation
 from speedgrid.grid import Cell
+from speedgrid.launcher.reading import read_json
 from speedgrid.machine import environment, gpus
 from speedgrid.machine.device import nvml
 from speedgrid.measure import loading
@@ -37,7 +36,7 @@ def evaluate(cell: Cell, device: str, files: Files, cpu_threads: int, died: str 
     """
     with gpus.working():
         machine = environment.describe(device)
-        answers = json.loads(Path(files.answers).read_text())
+        answers = read_json(files.answers, Answers)
         record: Evaluation = {
             "cell": asdict(cell),
             "status": "ok",
@@ -59,6 +58,8 @@ def evaluate(cell: Cell, device: str, files: Files, cpu_threads: int, died: str 
         try:
             session, _ = loading.load(cell, device, machine.get("gpu_uuid"), files.artifact, options, loading.Laps())
             return record | {"predicted": predictions(session, arrays.read(files.images))}
+        except InputError:  # a damaged file says nothing of the cell
+            raise
         except Exception as error:
             status, reason = loading.explain(error)
             return record | {"status": status, "reason": reason, "traceback": traceback.format_exc()}

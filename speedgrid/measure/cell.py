@@ -1,20 +1,19 @@
 """Measure one cell in this process, from loading to the errors of its answers, and write down what was seen."""
 
-import json
 import os
 import traceback
 from contextlib import nullcontext
 from datetime import UTC, datetime
-from pathlib import Path
 from statistics import median
 from typing import Any
 
-from speedgrid import backends
+from speedgrid import InputError, backends
 from speedgrid.backends.fingerprint import fingerprint
 from speedgrid.backends.session import Options
 from speedgrid.data import arrays
 from speedgrid.data.sequence import batch
 from speedgrid.evidence import parity
+from speedgrid.launcher.reading import of_kind, read_json
 from speedgrid.machine import cpu, environment, gpus
 from speedgrid.machine.device import nvml
 from speedgrid.measure import probes, timing
@@ -50,6 +49,8 @@ def measure_cell(files: Files, asked: Asked, died: str | None = None, alone: boo
         with cpu.alone() if asked.device == "cpu" else nullcontext():
             laps.end("claim")
             seen = _measure(files, asked, build or {}, machine, laps)
+    except InputError:  # a damaged file says nothing of the cell
+        raise
     except Exception as error:
         status, reason = explain(error)
         if status == "out_of_memory" and gpus.crowded():
@@ -117,7 +118,9 @@ def _expected(precision: str, files: Files, build: dict[str, Any]) -> Expected:
 
     Of a quantised model it is what the very file that runs is known to do: its ranges are not those of a simulation.
     """
-    found = Expected(**json.loads(Path(files.expected).read_text()))
+    errors = read_json(files.expected, dict)
+    of_kind(errors, Expected, files.expected)
+    found = Expected(**errors)
     if "expected_snr_db" in build:
         found.snr_db[precision] = build["expected_snr_db"]
         found.images_db.pop(precision, None)

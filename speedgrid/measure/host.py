@@ -5,6 +5,7 @@ import time
 from pathlib import Path
 from statistics import median
 
+from speedgrid.machine.proc import lines
 from speedgrid.record import Host
 
 # Columns of the first line of proc(5)'s stat, in ticks: user, nice, system, idle, iowait, irq, softirq, steal.
@@ -56,10 +57,10 @@ def pace() -> float:
 
 
 def reading() -> tuple[float, float, float, float] | None:
-    """Return (time, this process's processor time, all busy time, stolen time) in seconds; None if not on Linux."""
-    try:
-        ticks = [int(field) for field in STAT.read_text().splitlines()[0].split()[1:]]
-    except OSError:
+    """Return (time, this process's processor time, all busy time, stolen time) in seconds, or None: not told."""
+    fields = [line.split()[1:] for line in lines(STAT) if line.startswith("cpu ")]
+    if not fields or len(fields[0]) <= STEAL or not all(field.isdecimal() for field in fields[0]):
         return None
+    ticks = [int(field) for field in fields[0]]
     rate = os.sysconf("SC_CLK_TCK")
     return time.perf_counter(), time.process_time(), sum(ticks[i] for i in BUSY) / rate, ticks[STEAL] / rate

@@ -1,16 +1,15 @@
 """How a cell is loaded: whether it can run, what it is loaded from, and what to say when it fails."""
 
-import json
 import time
 from dataclasses import dataclass
 from importlib import import_module
-from pathlib import Path
-from typing import Any
+from typing import Any, NotRequired, TypedDict
 
 from speedgrid import backends
 from speedgrid.backends.session import Options, Session, UnsupportedError
 from speedgrid.grid import Cell
 from speedgrid.launcher.ending import is_out_of_memory
+from speedgrid.launcher.reading import of_kind, read_json, read_onnx
 from speedgrid.machine import gpus
 from speedgrid.machine.threads import physical_cores
 from speedgrid.measure.memory import MemoryMeter
@@ -31,6 +30,14 @@ class Laps:
         self.last = now
 
 
+class Made(TypedDict):
+    """What every record of a build says."""
+
+    status: Status
+    reason: str
+    expected_snr_db: NotRequired[float]
+
+
 @dataclass(frozen=True)
 class Files:
     """The files that a measurement reads.
@@ -49,7 +56,14 @@ class Files:
 
     def read_build(self) -> dict[str, Any] | None:
         """Return the record of the build, or None where nothing is built."""
-        return json.loads(Path(self.build).read_text()) if self.build else None
+        return read_build(self.build) if self.build else None
+
+
+def read_build(path: str) -> dict[str, Any]:
+    """Return the record of a build, which says whether there is what was built. Raises FileError."""
+    found = read_json(path, dict)
+    of_kind(found, Made, path)
+    return found
 
 
 def threads(cpu_threads: int) -> int:
@@ -79,7 +93,12 @@ def load(
         gpus.measure_alone()
         memory = MemoryMeter(device, uuid)
     laps.end("context")
-    session = backend.load(cell, device, artifact, options)
+    try:
+        session = backend.load(cell, device, artifact, options)
+    except Exception:
+        if artifact.endswith(".onnx"):
+            read_onnx(artifact)  # which says so where the file is damaged
+        raise
     memory.read("loaded")
     laps.end("load")
     return session, memory

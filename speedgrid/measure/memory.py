@@ -4,10 +4,21 @@ import os
 from pathlib import Path
 
 from speedgrid.machine.device import nvml
+from speedgrid.machine.proc import lines
 from speedgrid.record import Memory
 
 # Writing "5" here resets the peak that the Linux kernel keeps for a process (proc(5)).
 PEAK_RESET = Path("/proc/self/clear_refs")
+STATUS = Path("/proc/self/status")
+
+
+def reset_peak() -> bool:
+    """Have the kernel forget this process's peak, and say whether it did: some containers do not let it."""
+    try:
+        PEAK_RESET.write_text("5", encoding="utf-8")
+    except OSError:
+        return False
+    return True
 
 
 class MemoryMeter:
@@ -21,8 +32,7 @@ class MemoryMeter:
 
     def __init__(self, device: str, uuid: str | None = None):
         self.device, self.uuid, self.whole_device = device, uuid, False
-        if device == "cpu" and PEAK_RESET.exists():
-            PEAK_RESET.write_text("5")
+        self.peak_field = "VmHWM" if device == "cpu" and reset_peak() else "VmRSS"
         if device == "cuda":
             import torch
 
@@ -31,7 +41,7 @@ class MemoryMeter:
         self.readings = {"baseline": self.now("VmRSS")}
 
     def now(self, field: str) -> float | None:
-        """Return this process's memory in MB (None: the driver is silent); on the CPU, a field of proc(5)'s status."""
+        """Return this process's memory in MB (None: nobody tells); on the CPU, a field of proc(5)'s status."""
         if self.device == "cuda":
             import torch
 
@@ -39,8 +49,9 @@ class MemoryMeter:
             free, total = torch.cuda.mem_get_info()
             used = total - free if self.whole_device else self.processes().get(os.getpid())
             return None if used is None else round(used / 1e6, 3)
-        status = Path("/proc/self/status").read_text()
-        return round(int(status.split(f"{field}:")[1].split()[0]) * 1024 / 1e6, 3)
+        words = [line.split() for line in lines(STATUS) if line.startswith(f"{field}:")]
+        known = words and len(words[0]) > 1 and words[0][1].isdecimal()
+        return round(int(words[0][1]) * 1024 / 1e6, 3) if known else None
 
     def processes(self) -> dict[int, int | None]:
         """Return the bytes that each process has on the GPU, by the driver's account; None where it cannot tell."""
@@ -59,8 +70,8 @@ class MemoryMeter:
         return len(self.processes().keys() - {os.getpid()}) if known else None
 
     def read(self, moment: str) -> None:
-        """Keep a reading under a name; on the CPU, the peak since the meter was made."""
-        self.readings[moment] = self.now("VmHWM")
+        """Keep a reading under a name; on the CPU, the peak since the meter was made, or where it is not kept, now."""
+        self.readings[moment] = self.now(self.peak_field)
 
     def found(self) -> Memory:
         """Return the readings, and how many other processes had something on the same GPU."""

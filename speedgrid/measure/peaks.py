@@ -11,6 +11,7 @@ from speedgrid.machine import cpu, gpus
 from speedgrid.machine.data_sheet import Measured
 from speedgrid.machine.device import missing
 from speedgrid.machine.graphics import lacking
+from speedgrid.machine.proc import lines
 from speedgrid.machine.threads import physical_cores
 from speedgrid.measure import energy
 from speedgrid.precision import set_torch_math, torch_dtype
@@ -132,12 +133,10 @@ def last_level_cache(device: str) -> float | None:
     caches = set()
     for folder in CPU_CACHES.glob("cpu[0-9]*/cache/index[0-9]*"):
         try:
-            level, shared_by, size = (
-                (folder / name).read_text().strip() for name in ("level", "shared_cpu_list", "size")
-            )
-        except OSError:
+            level, shared_by, size = (lines(folder / name)[0].strip() for name in ("level", "shared_cpu_list", "size"))
+            caches.add((int(level), shared_by, int(size.removesuffix("K")) * 1024))
+        except (IndexError, ValueError):
             continue  # some kernels and virtual machines leave one of them out
-        caches.add((int(level), shared_by, int(size.removesuffix("K")) * 1024))
     last = max((level for level, _, _ in caches), default=None)
     return round(sum(size for level, _, size in caches if level == last) / 1e6, 3) or None
 

@@ -8,6 +8,7 @@ from typing import Any, TypeAlias
 import onnx
 
 from speedgrid import InputError
+from speedgrid.launcher.reading import read_onnx
 
 # Larger tensors are weights: of those, shape inference needs the shape alone.
 LARGEST_SHAPE_CONSTANT = 1000
@@ -60,7 +61,7 @@ def read(path: str) -> Graph:
     are those of onnx's own inference (https://onnx.ai/onnx/api/shape_inference.html), which starts from those that the
     exporter wrote, and refuses them where they contradict. Raises GraphError where one is unknown.
     """
-    model = onnx.load(path)
+    model = read_onnx(path)
     try:
         shapes = infer_shapes(model)
     except onnx.shape_inference.InferenceError as error:

@@ -1,16 +1,16 @@
 """The weights of one resolution: the user's checkpoint where there is one, else trained on digits, else seeded."""
 
 import hashlib
-import json
 from pathlib import Path
 
 import torch
 
 from speedgrid.data.digits import Digits
 from speedgrid.launcher.outputs import one_line, replacing
+from speedgrid.launcher.reading import read_json
 from speedgrid.machine.threads import shared_cores
 from speedgrid.model import torchvision as models
-from speedgrid.model.described import Origin
+from speedgrid.model.described import Origin, Training
 from speedgrid.model.training import LARGEST, calibration, takes
 
 
@@ -30,7 +30,7 @@ def prepare(
     cannot be used, or the model cannot take images of this resolution.
     """
     torch.set_num_threads(shared_cores())
-    how = json.loads(Path(training).read_text()) if training and trained and not checkpoint else None
+    how = read_json(training, Training) if training and trained and not checkpoint else None
     try:
         source, module = make(model, checkpoint, seed, resolution, trained)
         with torch.inference_mode():

@@ -1,10 +1,11 @@
 """Write a report again from the results of a finished run, with no device: after a change of template, or elsewhere."""
 
 from pathlib import Path
-from typing import cast
+from typing import Any, TypedDict, cast
 
 from speedgrid import ROOT, InputError, settings
 from speedgrid.launcher.outputs import write_text
+from speedgrid.launcher.reading import of_kind
 from speedgrid.model.described import Origin
 from speedgrid.published.verdict import audit_all
 from speedgrid.report import markdown as report
@@ -19,8 +20,19 @@ TEMPLATES = ROOT / "templates"
 NEEDED = ("results.csv", "rounds.csv", "run.json", "flops.json")
 
 
+# What to do about a file that cannot be read.
+REMEDY = "take the results from where they were made again"
+
+
 class RedrawError(InputError):
     """A folder without the results of a run; the message names what is missing."""
+
+
+class Older(TypedDict):
+    """What the description of a run of any version has that newer parts are put into."""
+
+    config: dict[str, Any]
+    weights: list[dict[str, Any]]
 
 
 def redraw(results: str | Path, output: str | Path) -> Path:
@@ -34,9 +46,11 @@ def redraw(results: str | Path, output: str | Path) -> Path:
         raise RedrawError(f"{folder} has no {', '.join(missing)}; a report is drawn from {', '.join(NEEDED)}.")
     material = Material.read(*(folder / name for name in NEEDED))
     # A run of an older version knows neither the newer keys nor the newer columns.
+    of_kind(material.run, Older, str(folder / "run.json"), REMEDY)
     newer = {"accuracy": None, "processor": None}
     run = cast(Description, newer | material.run | {"config": settings.complete(material.run["config"])})
     run["weights"] = [cast(Origin, {"trained": None, **one}) for one in run["weights"]]
+    of_kind(run, Description, str(folder / "run.json"), REMEDY)
     table = material.table.reindex(columns=NAMES)
     audit.require(table, run["arithmetic"], run["peaks"], run["config"]["report"]["reference"])
     (output / "plots").mkdir(parents=True, exist_ok=True)

@@ -9,7 +9,7 @@ from speedgrid import InputError
 from speedgrid.grid import AXES, Cell
 from speedgrid.launcher.reading import REMEDY, reason, short
 from speedgrid.table.columns import OF
-from speedgrid.table.run import Table
+from speedgrid.table.run import Table, Timings
 from speedgrid.text import column
 
 # Axes that are numbers, and the largest that a cell of any run has.
@@ -25,15 +25,28 @@ def read(path: Any, remedy: str = REMEDY) -> Table:
 
     remedy: what to do about a file that holds none. Raises SavedError.
     """
+    table = read_any(path, remedy)
+    check(table, str(path), remedy)
+    return table
+
+
+def read_rounds(path: Any, remedy: str = REMEDY) -> Timings:
+    """Return the table of all timings of a run in a file, as `read` does."""
+    table = read(path, remedy)
+    if "turn" not in table:
+        raise SavedError(f"{path} has no column 'turn'; it is not a table of timings that speedgrid wrote.")
+    return table
+
+
+def read_any(path: Any, remedy: str) -> pd.DataFrame:
+    """Return the table in a file, whatever its columns. Raises SavedError."""
     try:
         with path.open("rb") as file:
-            table = pd.read_parquet(file) if path.name.endswith(".parquet") else pd.read_csv(file, index_col=False)
+            return pd.read_parquet(file) if path.name.endswith(".parquet") else pd.read_csv(file, index_col=False)
     except MemoryError:
         raise
     except Exception as error:  # of pandas, pyarrow or a ZIP file
         raise SavedError(f"{path} is not a table ({reason(error)}); {remedy}.") from None
-    check(table, str(path), remedy)
-    return table
 
 
 def check(table: Table, name: str, remedy: str = REMEDY) -> None:

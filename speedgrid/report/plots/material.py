@@ -1,14 +1,14 @@
 """What the plots of a run are drawn from: its four tables of figures, and what the report holds fixed."""
 
-import json
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-
-import pandas as pd
+from typing import cast
 
 from speedgrid.grid import nearest
+from speedgrid.launcher.reading import read_json
 from speedgrid.model.described import Arithmetic
+from speedgrid.table import saved
 from speedgrid.table.run import Description, Reference, Table, Timings
 
 
@@ -27,9 +27,9 @@ class Material:
 
     @classmethod
     def read(cls, results: str | Path, rounds: str | Path, run: str | Path, flops: str | Path) -> "Material":
-        """Read the files of a run, or of an example. results: .parquet or .csv."""
-        table = pd.read_parquet(results) if Path(results).suffix == ".parquet" else pd.read_csv(results)
-        return cls(table, pd.read_csv(rounds), *(json.loads(Path(path).read_text()) for path in (run, flops)))
+        """Read the files of a run, or of an example. results: .parquet or .csv. Raises InputError for a bad one."""
+        tables = saved.read(Path(results)), saved.read_rounds(Path(rounds))
+        return cls(*tables, cast(Description, read_json(str(run), dict)), read_json(str(flops), Arithmetic))
 
     def of(self, model: str) -> "Material":
         """Return the material of one model; timings stay whole, since the control cell is of the first model alone."""
