@@ -108,8 +108,8 @@ def refused(smoke, tmp_path_factory):
         ),
         pytest.param(
             128,
-            "weights/best_resnet18_128.pth is not a readable PyTorch checkpoint (OSError); "
-            "write it with torch.save(model.state_dict(), path).",
+            "weights/best_resnet18_128.pth is not a readable PyTorch checkpoint (a ZIP file that is cut off or "
+            "damaged: File is not a zip file); copy it again, or write it with torch.save(model.state_dict(), path).",
             id="unreadable",
         ),
     ],

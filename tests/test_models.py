@@ -3,6 +3,7 @@
 import copy
 import os
 import pickle
+import zipfile
 
 import pytest
 import torch
@@ -13,6 +14,7 @@ from torch import nn
 from torchvision import models as zoo
 
 from speedgrid.data.sequence import images
+from speedgrid.model import checkpoint
 from speedgrid.model import torchvision as models
 from speedgrid.model import zoo as known
 from speedgrid.model.torchvision import WeightsError
@@ -48,7 +50,7 @@ WRAPPED = {
 @pytest.mark.parametrize("wrap", WRAPPED.values(), ids=WRAPPED)
 def test_the_usual_forms_of_a_checkpoint_give_the_same_state(path, state, wrap):
     torch.save(wrap(state), path)
-    assert same(models.read_checkpoint(path), state)
+    assert same(checkpoint.read(path), state)
 
 
 @pytest.mark.parametrize(
@@ -63,7 +65,7 @@ def test_the_usual_forms_of_a_checkpoint_give_the_same_state(path, state, wrap):
 )
 def test_prefixes_are_stripped_as_often_as_every_name_has_one(path, names, expected):
     torch.save({name: torch.ones(2) for name in names}, path)
-    assert list(models.read_checkpoint(path)) == expected
+    assert list(checkpoint.read(path)) == expected
 
 
 def test_a_checkpoint_is_loaded_in_float32_and_eval_mode(path, state, resnet):
@@ -89,7 +91,7 @@ def test_any_number_of_classes_is_accepted(path, state, classes):
     assert model(torch.zeros(1, 3, 32, 32)).shape == (1, classes)
 
 
-def refusal(path, read=models.read_checkpoint):
+def refusal(path, read=checkpoint.read):
     with pytest.raises(WeightsError) as caught:
         read(path)
     message = str(caught.value)
@@ -99,29 +101,104 @@ def refusal(path, read=models.read_checkpoint):
     return message
 
 
-@pytest.mark.parametrize("content", [b"", b"PK\x03\x04 cut off"])
-def test_an_unreadable_file_is_refused_with_how_to_write_one(path, content):
+FILES = {
+    "empty": (b"", "is empty; write it with torch.save(model.state_dict(), path)."),
+    "cut off": (b"PK\x03\x04 cut off", "is not a readable PyTorch checkpoint (a ZIP file that is cut off or damaged: "),
+    "text": (b"not a checkpoint\n", "is not a PyTorch checkpoint (it begins with b'not a checkp'); write it with"),
+    "braces": (b"{}", "is not a PyTorch checkpoint (it begins with b'{}'); write it with torch.save("),
+    "a pointer": (b"version https://git-lfs.github.com/spec/v1\n", "is a Git LFS pointer and not the file"),
+    "a page": (b"<!DOCTYPE html>\n", "is a page of HTML or XML, as a server sends one in place of a file"),
+    "safetensors": ((16).to_bytes(8, "little") + b'{"a": 1}' + bytes(20), "is a safetensors file; write it again with"),
+    "HDF5": (b"\x89HDF\r\n\x1a\n" + bytes(20), "is an HDF5 file, as Keras writes it"),
+    "a pickle cut off": (b"\x80\x02}q\x00(X\x01", "is not a readable PyTorch checkpoint (unpack requires"),
+}
+
+
+@pytest.mark.parametrize(("content", "sentence"), FILES.values(), ids=FILES)
+def test_a_file_that_is_no_checkpoint_is_called_what_it_is(path, content, sentence):
     path.write_bytes(content)
-    assert "is not a readable PyTorch checkpoint" in refusal(path)
-    assert "torch.save(model.state_dict(), path)" in refusal(path)
+    assert f"{path} {sentence}" in refusal(path)
 
 
 def test_half_a_checkpoint_is_refused(path, state):
     torch.save(state, path)
     path.write_bytes(path.read_bytes()[:100_000])
-    assert "is not a readable PyTorch checkpoint" in refusal(path)
+    assert "is not a readable PyTorch checkpoint (a ZIP file that is cut off or damaged" in refusal(path)
 
 
-@pytest.mark.parametrize(
-    "content",
-    [b"not a checkpoint\n", b"version https://git-lfs.github.com/spec/v1\n", b"<!DOCTYPE html>\n", b"{}", b"\n"],
-)
-def test_a_text_file_is_called_one_and_not_dangerous(path, content):
-    path.write_bytes(content)
-    assert refusal(path) == (
-        f"{path} is not a PyTorch checkpoint (a text file, perhaps a Git LFS pointer); "
-        "write it with torch.save(model.state_dict(), path)."
-    )
+def test_what_the_workflow_made_is_to_be_deleted_and_not_written_by_hand(tmp_path):
+    (tmp_path / "artifacts").mkdir()
+    path = tmp_path / "artifacts" / "resnet18.pth"
+    path.write_bytes(b"")
+    assert refusal(path) == f"{path} is empty; it is damaged: delete it, and snakemake makes it again."
+
+
+def test_a_module_of_torchscript_is_told_from_a_checkpoint(path):
+    torch.jit.save(torch.jit.script(nn.Linear(2, 2)), path)
+    assert "is a TorchScript module, which is a program; save its weights alone" in refusal(path)
+
+
+def test_another_zip_file_is_told_from_a_checkpoint(path):
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("weights/readme.txt", "here")
+    assert "is a ZIP file that torch.save did not write" in refusal(path)
+
+
+def test_a_small_file_that_unpacks_to_a_large_one_is_refused_before_it_is_read(path, tmp_path, state, monkeypatch):
+    torch.save({"fc.weight": torch.zeros(1_000_000)}, tmp_path / "plain.pth")
+    with zipfile.ZipFile(tmp_path / "plain.pth") as plain, zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as packed:
+        for name in plain.namelist():
+            packed.writestr(name, plain.read(name))
+    monkeypatch.setattr(torch, "load", None)
+    assert "has 0.0 MB and holds 4 MB; a checkpoint holds at most 4 times its own size" in refusal(path)
+
+
+def test_a_file_that_is_much_larger_than_its_model_is_refused_before_it_is_read(path, monkeypatch):
+    path.write_bytes(b"\x80\x02")
+    os.truncate(path, 900_000_000)  # a file with a hole, which takes no room
+    monkeypatch.setattr(torch, "load", None)
+    message = refusal(path, lambda path: models.load("resnet18", path))
+    assert "has 900 MB, but a checkpoint of this model at most 813 MB (16 times its weights, and 64 MB)" in message
+
+
+def stored_once(shape):
+    return torch.zeros(1).expand(shape)
+
+
+ODD = {
+    "complex": (
+        lambda weight: weight.to(torch.complex64),
+        "which is of type complex64; weights are plain",
+    ),
+    "sparse": (lambda weight: weight.to_sparse(), "which is not dense (sparse_coo)"),
+    "meta": (lambda weight: weight.to("meta"), "which has a shape and no numbers (device meta)"),
+    "quantised": (lambda weight: torch.quantize_per_tensor(weight, 0.1, 0, torch.qint8), "which is of type qint8"),
+    "one number for all": (lambda weight: stored_once(weight.shape), "which has 9,408 numbers and stores fewer"),
+    "whole numbers": (lambda weight: weight.int(), "in int32; resnet18 has floating-point numbers there."),
+}
+
+
+@pytest.mark.parametrize(("make", "problem"), ODD.values(), ids=ODD)
+def test_tensors_that_are_no_weights_are_refused_by_name(path, state, make, problem):
+    torch.save({**state, "conv1.weight": make(state["conv1.weight"])}, path)
+    message = refusal(path, lambda path: models.load("resnet18", path))
+    assert f"{path} has the tensor 'conv1.weight'" in message
+    assert problem in message
+
+
+@pytest.mark.parametrize("number", [float("nan"), float("inf"), -float("inf"), 1e39])
+@pytest.mark.parametrize("name", ["layer1.0.bn1.weight", "fc.bias", "bn1.running_var"])
+def test_a_number_that_is_none_is_refused_with_its_parameter(path, state, number, name):
+    spoilt = state[name].double()
+    spoilt[3] = number
+    torch.save({**state, name: spoilt}, path)
+    message = refusal(path, lambda path: models.load("resnet18", path))
+    assert f"{path} has 1 of {spoilt.numel():,} numbers in {name!r} that are NaN or infinite in float32" in message
+
+
+def test_no_classes_are_refused(path, state):
+    torch.save({**state, "fc.weight": torch.ones(0, 512), "fc.bias": torch.ones(0)}, path)
+    assert "tells no classes apart, as fc.weight is empty" in refusal(path, lambda path: models.load("resnet18", path))
 
 
 @pytest.mark.parametrize("protocol", range(2, 6))
@@ -167,7 +244,7 @@ def test_a_file_without_tensors_by_name_holds_no_state_dict(path, content):
 
 def test_names_that_are_not_text_and_values_that_are_not_tensors_are_ignored(path):
     torch.save({0: torch.ones(2), "module.fc.bias": torch.ones(3), "epoch": 3}, path)
-    assert same(models.read_checkpoint(path), {"fc.bias": torch.ones(3)})
+    assert same(checkpoint.read(path), {"fc.bias": torch.ones(3)})
 
 
 def test_a_head_without_axes_is_refused_as_another_architecture(path):

@@ -74,7 +74,7 @@ def test_a_users_checkpoint_comes_before_weights_trained_on_digits(tmp_path, res
 def test_a_checkpoint_that_cannot_be_used_stops_with_its_name_and_writes_nothing(tmp_path):
     own, output = tmp_path / "own.pth", tmp_path / "out.pth"
     own.write_bytes(b"")
-    with pytest.raises(models.WeightsError, match=r"own\.pth is not a readable"):
+    with pytest.raises(models.WeightsError, match=r"own\.pth is empty"):
         prepare("resnet18", str(own), 0, 64, str(output))
     assert not Path(output).exists()
 

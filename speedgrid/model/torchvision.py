@@ -1,6 +1,5 @@
 """Build a torchvision model and give it weights: the user's checkpoint, or seeded ones."""
 
-import pickle
 from collections import OrderedDict
 from pathlib import Path
 
@@ -8,18 +7,9 @@ import torch
 from torch import nn
 from torchvision import models
 
-from speedgrid import InputError
 from speedgrid.data.sequence import images
-from speedgrid.model import zoo
-
-# Where training scripts commonly put the state dict inside a checkpoint.
-WRAPPERS = ("state_dict", "model_state_dict", "model", "net")
-# What data-parallel and compiled training put before every name.
-PREFIXES = ("module.", "_orig_mod.")
-
-
-class WeightsError(InputError):
-    """Weights that cannot be used; the message names the file and what would be right."""
+from speedgrid.model import checkpoint, zoo
+from speedgrid.model.checkpoint import WeightsError
 
 
 def build(name: str, classes: int = 1000) -> nn.Module:
@@ -39,58 +29,23 @@ def smallest_resolution(name: str) -> int:
     return min(max(weights.meta["min_size"]) for weights in models.get_model_weights(name))
 
 
-def read_checkpoint(path: str | Path) -> dict[str, torch.Tensor]:
-    """Return the plain state dict of a checkpoint: a state dict, a wrapped one, or one with `module.` prefixes.
-
-    The file is read with `weights_only=True`, so no code in it can run. Raises WeightsError if it is unreadable,
-    carries code, or holds no tensors.
-    """
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        if not looks_like_checkpoint(path):
-            raise WeightsError(
-                f"{path} is not a PyTorch checkpoint (a text file, perhaps a Git LFS pointer); "
-                "write it with torch.save(model.state_dict(), path)."
-            ) from error
-        raise WeightsError(
-            f"{path} holds pickled Python objects, which could run code and are refused; "
-            "save the weights alone, with torch.save(model.state_dict(), path)."
-        ) from error
-    except Exception as error:
-        raise WeightsError(
-            f"{path} is not a readable PyTorch checkpoint ({type(error).__name__}); "
-            "write it with torch.save(model.state_dict(), path)."
-        ) from error
-    for wrapper in WRAPPERS:
-        if isinstance(content, dict) and isinstance(content.get(wrapper), dict):
-            content = content[wrapper]
-    if not isinstance(content, dict) or not any(torch.is_tensor(value) for value in content.values()):
-        raise WeightsError(f"{path} holds no state dict; write it with torch.save(model.state_dict(), path).")
-    state = {name: value for name, value in content.items() if torch.is_tensor(value) and isinstance(name, str)}
-    if not state:
-        raise WeightsError(f"{path} holds no state dict; write it with torch.save(model.state_dict(), path).")
-    while prefix := next((one for one in PREFIXES if state and all(name.startswith(one) for name in state)), None):
-        state = {name.removeprefix(prefix): value for name, value in state.items()}
-    return state
-
-
-def looks_like_checkpoint(path: str | Path) -> bool:
-    """Say whether a file begins as torch.save writes it: a zip archive, or in its old format a pickle."""
-    with open(path, "rb") as file:
-        return file.read(2) in (b"PK", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")
-
-
 def load(name: str, path: str | Path) -> nn.Module:
     """Return model `name` with the weights in `path`, with as many classes as they have, in float32 and eval mode.
 
-    Raises WeightsError if the file is unreadable (see read_checkpoint) or belongs to another architecture.
+    Raises WeightsError if the file is unreadable (see speedgrid.model.checkpoint), belongs to another architecture, or
+    has numbers that are none.
     """
-    state = read_checkpoint(path)
-    with torch.device("meta"):  # nothing is drawn at random that the weights would replace
-        model = build(name)
-        weight = state.get(f"{head(model)}.weight")
-        model = build(name, classes=weight.shape[0] if weight is not None and weight.ndim else 1000)
+    model = skeleton(name)
+    state = checkpoint.read(path, 4 * sum(value.numel() for value in model.state_dict().values()))
+    weight = state.get(f"{head(model)}.weight")
+    if weight is not None and weight.ndim:
+        if not weight.shape[0]:
+            raise WeightsError(f"{path} tells no classes apart, as {head(model)}.weight is empty; one is the fewest.")
+        model = skeleton(name, weight.shape[0])
+    for key, value in model.state_dict().items():
+        if value.is_floating_point() and key in state and not state[key].is_floating_point():
+            kind = str(state[key].dtype).removeprefix("torch.")
+            raise WeightsError(f"{path} has the tensor {key!r} in {kind}; {name} has floating-point numbers there.")
     # A plain dictionary says nothing of its version, without which MNASNet refuses it. The tensors become the model's:
     # those of a model in channels_last would bring its layout with them.
     whole = OrderedDict((name, value.contiguous()) for name, value in state.items())
@@ -106,7 +61,14 @@ def load(name: str, path: str | Path) -> nn.Module:
             f"{path} does not hold weights of {name} ({detail}); "
             f"put its architecture into models or give weights of {name}."
         ) from error
-    return model.float().eval()
+    checkpoint.refuse_numbers(path, model.float())
+    return model.eval()
+
+
+def skeleton(name: str, classes: int = 1000) -> nn.Module:
+    """Return model `name` with shapes alone: nothing is drawn at random that weights would replace."""
+    with torch.device("meta"):
+        return build(name, classes)
 
 
 def head(model: nn.Module) -> str:
