@@ -1,7 +1,11 @@
 """The sources of images."""
 
 import json
+import os
 import random
+import re
+import struct
+import zlib
 from collections import Counter
 from pathlib import Path
 
@@ -13,7 +17,7 @@ from processes import python
 from torchvision.datasets import folder as torchvision_folder
 
 from speedgrid import data
-from speedgrid.data import DataError, folder, open_source
+from speedgrid.data import DataError, folder, open_source, pictures
 from speedgrid.data.digits import TILE, bundled
 from speedgrid.data.sequence import images
 from speedgrid.data.source import DEVIATION, MEAN
@@ -221,6 +225,106 @@ def test_an_unreadable_image_is_named(tmp_path, content):
     broken.write_bytes(content)
     with pytest.raises(DataError, match=rf"data\.images: {broken} is not a readable image"):
         source.images("reference", 32, 0, 4)
+
+
+def ramp(dtype, largest, shape=(48, 64)):
+    """Return a picture that goes from black to white along its width."""
+    return np.tile(np.linspace(0, largest, shape[1]), (shape[0], 1)).round().astype(dtype)
+
+
+LEVELS = {
+    "PNG of 16 bits": lambda path: Image.fromarray(ramp(np.uint16, 65535)).save(path),
+    "TIFF of 16 bits": lambda path: Image.fromarray(ramp(np.uint16, 65535)).save(path, "TIFF"),
+    "TIFF of 16 bits, the other way round": lambda path: Image.fromarray(ramp(">u2", 65535)).save(path, "TIFF"),
+    "TIFF whose 0 is white": lambda path: Image.fromarray(65535 - ramp(np.uint16, 65535)).save(
+        path, "TIFF", tiffinfo={262: 0}
+    ),
+    "PGM of 16 bits": lambda path: path.write_bytes(b"P5 64 48 65535\n" + ramp(">u2", 65535).tobytes()),
+    "PGM of 10 bits": lambda path: path.write_bytes(b"P5 64 48 1023\n" + ramp(">u2", 1023).tobytes()),
+    "PNG of 16 bits in three channels": lambda path: path.write_bytes(png_of_16_bits(ramp(">u2", 65535))),
+}
+
+
+def png_of_16_bits(grey):
+    """Return a PNG file of RGB with 16 bits, which PIL does not write."""
+    rows = b"".join(b"\0" + np.repeat(row, 3).tobytes() for row in grey)
+    head = struct.pack(">IIBBBBB", grey.shape[1], grey.shape[0], 16, 2, 0, 0, 0)
+    parts = [(b"IHDR", head), (b"IDAT", zlib.compress(rows)), (b"IEND", b"")]
+    packed = [
+        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data)) for kind, data in parts
+    ]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(packed)
+
+
+@pytest.mark.parametrize("save", LEVELS.values(), ids=LEVELS)
+def test_grey_of_more_than_8_bits_keeps_its_brightness(tmp_path, save):
+    save(tmp_path / "image.png")
+    found = np.asarray(pictures.read(str(tmp_path / "image.png")))
+    assert found.shape == (48, 64, 3)
+    assert abs(found.astype(int) - ramp(np.uint8, 255)[..., None]).max() <= 1
+
+
+def tiff(dtype, largest):
+    """Return what writes a ramp to a path."""
+    return lambda path: Image.fromarray(ramp(dtype, largest)).save(path, "TIFF")
+
+
+def plain(mode, size):
+    """Return what writes a black picture to a path."""
+    return lambda path: Image.new(mode, size).save(path)
+
+
+def raw(content):
+    """Return what writes bytes to a path."""
+    return lambda path: path.write_bytes(content)
+
+
+ODD = {
+    "floats": (tiff(np.float32, 1), "has floating-point numbers as pixels, and nothing says which of them is white"),
+    "large floats": (tiff(np.float32, 255), "has floating-point numbers as pixels"),
+    "32 bits": (tiff(np.int32, 2**20), "has numbers of 32 bits or with a sign as pixels"),
+    "a line": (plain("L", (1, 5000)), "has 1 x 5000 pixels; one side may be at most 20 times as long as the other"),
+    "a long line": (plain("RGB", (4100, 200)), "has 4100 x 200 pixels; one side may be at most 20 times"),
+    "a bomb": (plain("1", (11_000, 10_000)), "has 11000 x 10000 pixels, more than 100,000,000; make it smaller."),
+    "a larger bomb": (plain("1", (20_000, 18_000)), "has more than 100,000,000 pixels; make it smaller."),
+    "another decoder's error": (raw(b"P5 9 9 99999\n" + bytes(81)), "is not a readable image"),
+    "a pickle": (raw(b"\x80\x04."), "is not a readable image"),
+}
+
+
+@pytest.mark.parametrize(("save", "words"), ODD.values(), ids=ODD)
+def test_an_image_that_cannot_be_used_is_refused_in_one_sentence_with_its_file(tmp_path, save, words):
+    path = tmp_path / "image.png"
+    save(path)
+    with pytest.raises(DataError) as caught:
+        pictures.read(str(path))
+    message = str(caught.value)
+    assert message.startswith(f"config key data.images: {path} ")
+    assert words in message
+    assert message.endswith(".")
+    assert "\n" not in message
+
+
+@pytest.mark.parametrize("pair", [("01", "1"), ("7", "007"), ("0", "00")])
+def test_class_folders_that_are_one_number_are_refused(tmp_path, pair):
+    write_images(tmp_path, [f"{name}/{number}.png" for name in (*pair, "5") for number in range(20)])
+    with pytest.raises(DataError, match=rf"class folders '0\d*' and '\d+' are both of class {int(pair[0])};"):
+        open_source(str(tmp_path), 0)
+
+
+@pytest.mark.parametrize("hidden", [".", "cat", "cat/young"])
+def test_a_folder_that_may_not_be_read_is_named(tmp_path, monkeypatch, hidden):
+    write_images(tmp_path, [f"{name}/{number}.png" for name in ("ape", "cat/young", "dog") for number in range(20)])
+    scandir, closed = os.scandir, os.path.normpath(tmp_path / hidden)
+
+    def refuse(path):
+        if os.path.normpath(path) == closed:
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    with pytest.raises(DataError, match=rf"of which '{re.escape(closed)}/?' cannot be read \(Permission denied\)"):
+        open_source(str(tmp_path), 0)
 
 
 @pytest.mark.parametrize("name", ["digits", "random", "folder"])

@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
+from speedgrid.data import pictures
 from speedgrid.data.source import CALIBRATION, PARTS, REFERENCE, DataError, Images
 from speedgrid.launcher.inputs import expanded, file_fault, folder_fault
 
@@ -25,8 +26,11 @@ class Folder:
 
     def __init__(self, path: str | Path, seed: int):
         self.path, self.seed = Path(expanded(str(path))), seed
-        self.classes = self._classes()
-        self.files = self._files()
+        try:
+            self.classes = self._classes()
+            self.files = self._files()
+        except OSError as error:
+            raise self._refusal(error.filename, f"cannot be read ({error.strerror})") from None
         self.parts = split(self.files, seed)
 
     def _classes(self) -> list[str]:
@@ -51,6 +55,8 @@ class Folder:
         """Return every image's path below the folder, with its class or None, in order."""
         if self.classes:
             numbered = all(name.isdecimal() for name in self.classes)
+            if numbered:
+                self._refuse_equal_numbers()
             files: dict[str, int | None] = {
                 file: int(name) if numbered else index
                 for index, name in enumerate(self.classes)
@@ -94,6 +100,16 @@ class Folder:
             if fault := file_fault(path):
                 raise self._refusal(path, fault)
 
+    def _refuse_equal_numbers(self) -> None:
+        """Raise DataError if two class folders have names that are one number, such as `01` and `1`."""
+        known: dict[int, str] = {}
+        for name in self.classes:
+            if (other := known.setdefault(int(name), name)) != name:
+                raise DataError(
+                    f"config key data.images is {str(self.path)!r}, whose class folders {other!r} and {name!r} are "
+                    f"both of class {int(name)}; each class must have a number of its own."
+                )
+
     def size(self, part: str, most: int) -> int:
         """Return how many images a part has."""
         return min(len(self.parts[part]), most)
@@ -110,23 +126,12 @@ class Folder:
     def images(self, part: str, resolution: int, start: int, count: int):
         """Return images `start` to `start + count` of a part, float32 [count, 3, resolution, resolution]."""
         import numpy as np
-        from PIL import Image
         from torchvision.models import ResNet18_Weights
 
         # The preset that most of torchvision's models are evaluated with: the shorter side to 8/7 of the resolution
         # (256 at 224), bilinear and antialiased, the middle cut out, ImageNet's mean and deviation.
         preset = ResNet18_Weights.DEFAULT.transforms(crop_size=resolution, resize_size=round(resolution * 8 / 7))
-        made = []
-        for path in self.paths(part)[start : start + count]:
-            try:
-                with Image.open(path) as image:
-                    made.append(preset(image.convert("RGB")).numpy())
-            except (OSError, ValueError, SyntaxError) as error:
-                raise DataError(
-                    f"config key data.images: {path} is not a readable image ({type(error).__name__}: {error}); "
-                    "replace or remove it."
-                ) from error
-        return np.stack(made)
+        return np.stack([preset(pictures.read(path)).numpy() for path in self.paths(part)[start : start + count]])
 
     def describe(self) -> Images:
         """Return the description of a folder's images."""
