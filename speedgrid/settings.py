@@ -4,6 +4,7 @@ import math
 import re
 from collections.abc import Mapping
 from copy import deepcopy
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,8 @@ SCHEMA_FILE = ROOT / "config" / "schema.yaml"
 
 # Names of this many bytes are what file systems take, and paths of this many what Linux takes.
 LONGEST_NAME, LONGEST_PATH = 255, 4095
+# A longer number is none of a configuration.
+BITS = 4096
 # Snakemake takes a minute to plan so many jobs.
 MOST_TIMINGS = 20_000
 # YAML 1.1 takes a number with an exponent for text where it has no point, or its exponent no sign; JSON does not.
@@ -72,6 +75,11 @@ class SettingsError(InputError):
 
 def read_schema() -> dict[str, Any]:
     """Return config/schema.yaml as a dictionary."""
+    return deepcopy(_schema())
+
+
+@cache
+def _schema() -> dict[str, Any]:
     return yaml.safe_load(SCHEMA_FILE.read_text(encoding="utf-8"))
 
 
@@ -100,6 +108,7 @@ def _complete(config: Config, given: Mapping[str, Any]) -> Config:
     completed = deepcopy(config)
     if isinstance(completed, dict):
         _overwrite(completed, given)
+    _refuse_endless(completed)
     completed = _with_defaults(completed, schema)
     validator = Strict(schema, format_checker=FORMATS)
     for error in validator.iter_errors(completed):
@@ -111,6 +120,19 @@ def _complete(config: Config, given: Mapping[str, Any]) -> Config:
     _choose_reference(completed)
     _check_combinations(completed)
     return completed
+
+
+def _refuse_endless(config: object) -> None:
+    """Raise SettingsError for a number that Python would not write: YAML takes any number of hexadecimal digits."""
+    seen, waiting = set(), [("the top level", config)]
+    while waiting:
+        key, value = waiting.pop()
+        if isinstance(value, int) and value.bit_length() > BITS:
+            raise SettingsError(f"config key {key} is a number of thousands of digits; it must be one that can be.")
+        if isinstance(value, dict | list) and id(value) not in seen:  # an anchor may lead back to where it stands
+            seen.add(id(value))
+            inner = value.items() if isinstance(value, dict) else enumerate(value)
+            waiting += [(short(name), one) for name, one in inner]
 
 
 def _overwrite(config: Config, given: Mapping[str, Any]) -> None:

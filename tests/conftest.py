@@ -6,11 +6,11 @@ import sys
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
+from hypothesis import Phase, settings
 
 settings.register_profile("speedgrid", deadline=None, max_examples=40, derandomize=True)
 # pytest --hypothesis-profile=campaign: many more, and other ones each time.
-settings.register_profile("campaign", deadline=None, max_examples=1000)
+settings.register_profile("campaign", deadline=None, max_examples=1000, phases=(Phase.explicit, Phase.generate))
 settings.load_profile("speedgrid")
 
 RESOLUTION = 64

@@ -91,5 +91,6 @@ def cells_of(file: Path, reader, headers: list[str]) -> Iterator[list[str]]:
 
 
 def short(text: str) -> str:
-    """Return the beginning of a text that may be a whole book."""
+    """Return the beginning of a text that may be a whole book, in one line."""
+    text = "".join(letter if letter.isprintable() else " " for letter in text[:200])
     return text if len(text) <= 100 else f"{text[:80]}..."

@@ -14,6 +14,7 @@ from speedgrid.measure import probes
 from speedgrid.model.described import Arithmetic
 from speedgrid.record import Record, Telemetry
 from speedgrid.statistics import percentile
+from speedgrid.table import parts
 from speedgrid.table.columns import NAMES as COLUMNS
 from speedgrid.table.columns import TEXT as TEXT_COLUMNS
 from speedgrid.table.conditions import caveats, disorder, throttled, unstable
@@ -34,8 +35,9 @@ def tabulate(
 
     records: of the grid's rounds. arithmetic: as of speedgrid.model.flops.count_all. reference: the `backend` and
     `precision` that speed-ups are relative to. Raises TableError if records of different machines or library versions
-    would mix.
+    would mix, PartsError for one that lacks a part.
     """
+    parts.require(records)
     refuse_mixtures(records)
     by_cell: dict[Cell, list[Record]] = {}
     for record in sorted(records, key=lambda record: turn_number(record.turn)):

@@ -10,11 +10,11 @@ from speedgrid import record
 from speedgrid.evidence.evaluation import Evaluation, whole
 from speedgrid.grid import Cell
 from speedgrid.launcher.outputs import replacing, write_json, write_text
-from speedgrid.launcher.reading import read_json
+from speedgrid.launcher.reading import REMEDY, read_json
 from speedgrid.machine.data_sheet import DataSheet, Measured, Peaks, Rates, data_sheet
 from speedgrid.model.described import Arithmetic, Counted, Origin
 from speedgrid.record import Record
-from speedgrid.table import accuracy, choice, conditions, controls, rounds, sessions
+from speedgrid.table import accuracy, choice, conditions, controls, parts, rounds, sessions
 from speedgrid.table import cells as table
 from speedgrid.table.held import hold
 from speedgrid.table.run import Controls, Description, Reference, Summary, Table, Timings
@@ -77,6 +77,8 @@ def finish(cells: list[Cell], material: Material, reference: Reference, max_top1
     reference: `backend` and `precision` that speed-ups are relative to. max_top1_loss: of a choice, a share of images.
     Raises speedgrid.table.cells.TableError if records would mix machines.
     """
+    parts.require(material.records)
+    require_arithmetic(cells, material.arithmetic)
     table.refuse_mixtures(material.records)
     records, held = hold(material.records, material.arithmetic)
     of_grid = [found for found in records if found.turn.startswith("round")]
@@ -106,6 +108,14 @@ def finish(cells: list[Cell], material: Material, reference: Reference, max_top1
         held=held,
     )
     return Finished(results, rounds.tabulate(records), summary)
+
+
+def require_arithmetic(cells: list[Cell], arithmetic: Arithmetic) -> None:
+    """Raise TableError if the arithmetic of a cell's image was not counted."""
+    for cell in cells:
+        counted = arithmetic.get(cell.model, {}).get(str(cell.resolution))
+        if counted is None or "layers" not in counted:
+            raise table.TableError(f"flops.json has no layers of {cell.model} at {cell.resolution} pixels; {REMEDY}.")
 
 
 def limits(measured: Measured, sheet: DataSheet | None) -> Peaks:
