@@ -124,15 +124,16 @@ def _complete(config: Config, given: Mapping[str, Any]) -> Config:
 
 def _refuse_endless(config: object) -> None:
     """Raise SettingsError for a number that Python would not write: YAML takes any number of hexadecimal digits."""
-    seen, waiting = set(), [("the top level", config)]
+    seen: set[int] = set()
+    waiting: list[tuple[str, object]] = [("", config)]
     while waiting:
         key, value = waiting.pop()
         if isinstance(value, int) and value.bit_length() > BITS:
-            raise SettingsError(f"config key {key} is a number of thousands of digits; it must be one that can be.")
+            raise SettingsError(f"config key {key[1:]} is a number of thousands of digits; it must be one that can be.")
         if isinstance(value, dict | list) and id(value) not in seen:  # an anchor may lead back to where it stands
             seen.add(id(value))
             inner = value.items() if isinstance(value, dict) else enumerate(value)
-            waiting += [(short(name), one) for name, one in inner]
+            waiting += [(f"{key}.{str(name)[:40]}", one) for name, one in inner]
 
 
 def _overwrite(config: Config, given: Mapping[str, Any]) -> None:

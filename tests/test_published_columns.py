@@ -1,8 +1,12 @@
 """Headers and figures of published tables, in the conventions that people use."""
 
+import json
+import os
+
 import pytest
 
-from speedgrid.published import columns, quantities, source
+from speedgrid.published import columns, quantities, source, verdict
+from speedgrid.published.arithmetic import Counter
 
 UNDERSTOOD = {
     "ms_per_image": ("ms_per_image", 1),
@@ -171,3 +175,116 @@ def test_the_files_of_the_audit_are_the_tables_and_the_descriptions_that_exist(t
     assert source.files([entry["file"]]) == [entry["file"]]
     (tmp_path / "table.yaml").write_text("device: NVIDIA L4\n")
     assert source.files([entry]) == [entry["file"], str(tmp_path / "table.yaml")]
+
+
+ODD_FILES = {
+    "nothing": (b"", "has nothing in it; it must be a CSV file with a header, and a line for each measurement"),
+    "a header": (b"fps,model\n", "has a header and no lines after it"),
+    "empty lines": (b"fps,model\n\n,\n", "has a header and no lines after it"),
+    "a cell too many": (
+        b"fps,model\n1,a\n\n2,b,c\n",
+        "line 4, has 3 cells, but the header has 2; they must be",
+    ),
+    "a cell too few": (b"fps,model\n1,a\n2\n", "line 3, has 1 cells, but the header has 2"),
+    "a comma for a point": (b"fps,ms/image\n1,5,2\n", "line 2, has 3 cells, but the header has 2"),
+    "two columns of one name": (b"fps,model, fps\n1,a,2\n", "line 1, has the column 'fps' twice"),
+    "UTF-16": ("fps\n1\n".encode("utf-16"), "line 1, cannot be read: it has the byte 0xff, which is not UTF-8"),
+    "UTF-16 without a mark": ("fps\n1\n".encode("utf-16-le"), "line 1, cannot be read: it has a byte of zero"),
+    "Latin-1": ("fps,model\n1,a\n2,größer\n".encode("latin-1"), "line 3, cannot be read: it has the byte 0xf6"),
+    "zero": (b"fps,model\n1,a\n2,\0\n", "line 3, cannot be read: it has a byte of zero, which no text has"),
+    "an open quote": (b'fps,model\n1,"a\n2,b\n', "cannot be read: unexpected end of data; it must be a CSV file"),
+    "a long book": (b"fps\n" + b"1\n" * 10_001, "has more than 10,000 lines; audit it in parts"),
+    "megabytes": (b"fps\n" + b"1" * 10_000_001, "has more than 10,000,000 bytes"),
+    "no speed": (b"a\nb\n", "has the columns a; one of them must be a speed with its unit"),
+}
+
+
+@pytest.mark.parametrize(("content", "words"), ODD_FILES.values(), ids=ODD_FILES)
+def test_a_file_that_is_no_table_is_refused_in_one_sentence_with_its_line(tmp_path, content, words):
+    path = tmp_path / "table.csv"
+    path.write_bytes(content)
+    with pytest.raises(source.PublishedError) as caught:
+        source.read({"file": str(path)}, "resnet18")
+    message = str(caught.value)
+    assert message.startswith(f"published table {path}")
+    assert words in message
+    assert "\n" not in message
+
+
+@pytest.mark.parametrize("kind", ["missing", "a folder", "a pipe"])
+def test_a_table_that_is_no_file_is_refused(tmp_path, kind):
+    path = tmp_path / "table.csv"
+    if kind != "missing":
+        (path.mkdir if kind == "a folder" else lambda: os.mkfifo(path))()
+    with pytest.raises(
+        source.PublishedError, match=r"table\.csv (cannot be read \(No such file|is a folder or a device)"
+    ):
+        source.read({"file": str(path)}, "resnet18")
+
+
+SIDECARS = {
+    "broken": (b"device: [", "table.yaml cannot be read as YAML in UTF-8 ("),
+    "binary": (b"\xff\xfe\x00", "table.yaml cannot be read as YAML in UTF-8 ("),
+    "a number": (b"device: 4090\n", "table.yaml has a device that is of type int; it must be text."),
+    "a list": (b"device: [a, b]\n", "table.yaml has a device that is of type list; it must be text."),
+    "a date": (b"source: 2026-01-02\n", "table.yaml has a source that is of type date; it must be text."),
+    "half an image": (b"batch_size: 0.5\n", "has a batch_size that is of type float; it must be a number from 1 to"),
+    "a truth": (
+        b"resolution: true\n",
+        "has a resolution that is of type bool; it must be a number from 1 to",
+    ),
+    "endless": (b"resolution: 0x" + b"f" * 5000 + b"\n", "has a resolution that is of type int; it must be a number"),
+    "twice": (b"device: a\ndevice: b\n", "the key 'device' stands twice, in lines 1 and 2; write it once"),
+    "deep": (b"[" * 5000, "table.yaml cannot be read as YAML in UTF-8 (it is nested too deeply)"),
+    "a sentence": (b"hello\n", "table.yaml has 'no mapping'; it describes a published table by title"),
+}
+
+
+@pytest.mark.parametrize(("content", "words"), SIDECARS.values(), ids=SIDECARS)
+def test_a_description_that_is_none_is_refused_in_one_sentence(tmp_path, content, words):
+    (tmp_path / "table.csv").write_text("fps\n1\n", encoding="utf-8")
+    (tmp_path / "table.yaml").write_bytes(content)
+    with pytest.raises(source.PublishedError) as caught:
+        source.read({"file": str(tmp_path / "table.csv")}, "resnet18")
+    assert words in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+ODD_CELLS = {
+    "too large": "fps,1e400",
+    "digits": f"fps,{'9' * 400}",
+    "no float's": "fps,1e308",
+    "too small": "fps,1e-300",
+    "an exponent of digits": "fps,1e99999999999999999999",
+    "zero with an exponent": "fps,0e999",
+    "a size of digits": f"resolution,{'2' * 5000}",
+    "a batch of digits": f"batch_size,{'9' * 4400}",
+    "half a batch": "batch_size,2.5",
+    "words": "fps,fast",
+}
+
+
+@pytest.mark.parametrize("odd", ODD_CELLS.values(), ids=ODD_CELLS)
+def test_an_odd_cell_makes_its_row_one_that_cannot_be_checked_and_no_other(tmp_path, odd):
+    header, cell = odd.split(",")
+    lines = [{"latency_ms": "2", "batch_size": "2", "fps": "1000", "resolution": "224"} for _ in range(3)]
+    lines[1][header] = cell
+    text = "\n".join([",".join(lines[0]), *(",".join(line.values()) for line in lines)])
+    (tmp_path / "table.csv").write_text(text, encoding="utf-8")
+    table = source.read({"file": str(tmp_path / "table.csv")}, "resnet18")
+    found = verdict.audit([table], lambda model, resolution: None)[0]
+    json.dumps(found, allow_nan=False)
+    assert [row["verdict"] for row in found["rows"]] == ["consistent", "unchecked", "consistent"]
+    assert [row["line"] for row in found["rows"]] == [2, 3, 4]
+    assert list(found["rows"][1]["unreadable"]) == [header]
+    assert len(found["rows"][1]["unreadable"][header]) <= 100
+
+
+@pytest.mark.parametrize(("model", "size"), [("vit_b_32", 225), ("alexnet", 3), ("maxvit_t", 100), ("no", 9)])
+def test_a_model_at_a_size_that_it_does_not_take_has_no_arithmetic(model, size):
+    assert Counter({})(model, size) is None
+
+
+def test_lines_are_those_of_the_file(tmp_path):
+    (tmp_path / "table.csv").write_text('fps,model\n\n1,a\n,\n2,"b\nc"\n3,d\n', encoding="utf-8")
+    assert [row.line for row in source.read({"file": str(tmp_path / "table.csv")}, "resnet18").rows] == [3, 6, 7]

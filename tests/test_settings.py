@@ -108,6 +108,30 @@ BAD = {
         ["report.reference.precision", "'fp16'", "grid.cpu.precision, ['fp32']"],
     ),
     "not a mapping": ([], ["the top level", "[]", "of type object"]),
+    "a name that ends in a newline": ({"models": ["resnet18\n"]}, ["models.0", r"'resnet18\n'", "text that matches"]),
+    "a path with a newline": ({"model": {"weights": "a.pth\n"}}, ["model.weights", "with no control characters"]),
+    "a path of 5,000 letters": ({"data": {"images": "a" * 5000}}, ["data.images", "... (5002 characters)", "255"]),
+    "a path of many names": ({"data": {"images": "a/" * 3000}}, ["data.images", "a path of at most 4095 bytes"]),
+    "a path of 200 letters of two bytes": ({"published": ["ж" * 200]}, ["published.0", "each name of at most 255"]),
+    "a table without a name": ({"published": [""]}, ["published.0", "''", "text that is not empty"]),
+    "a table whose file has no name": ({"published": [{"file": ""}]}, ["published.0.file", "text that is not empty"]),
+    "400 digits": ({"timing": {"rounds": 10**400}}, ["timing.rounds", "... (401 characters)", "at most 100"]),
+    "5,000 digits": ({"timing": {"rounds": 16**5000}}, ["timing.rounds is a number of thousands of digits"]),
+    "a million rounds": ({"timing": {"rounds": 1_000_000}}, ["timing.rounds", " 1000000;", "at most 100"]),
+    "a batch of millions": (with_axis("batch_size", [10**7]), ["grid.cpu.batch_size.0", "at most 4096"]),
+    "a hundred thousand pixels": (with_axis("resolution", [10**5]), ["grid.cpu.resolution.0", "at most 8192"]),
+    "a seed that numpy does not take": ({"model": {"seed": 2**32}}, ["model.seed", "at most 4294967295"]),
+    "an hour a cell": ({"timing": {"max_seconds": 1e5}}, ["timing.max_seconds", "at most 3600"]),
+    "101 batch sizes": (with_axis("batch_size", list(range(1, 102))), ["grid.cpu.batch_size", "a list of at most 100"]),
+    "more timings than can be planned": (
+        with_axis("batch_size", list(range(1, 101)))
+        | {"models": [f"m{n}" for n in range(30)], "timing": {"rounds": 9}},
+        ["grid.cpu has cells for 27,000 timings in 9 rounds; they must be at most 20,000"],
+    ),
+    "text that is nearly a number": ({"timing": {"min_seconds": "1e-3 s"}}, ["timing.min_seconds", "of type number"]),
+    "a number in quotes": ({"timing": {"min_seconds": "0.1"}}, ["timing.min_seconds", "'0.1'", "of type number"]),
+    "no number of rounds": ({"timing": {"rounds": "1e1"}}, ["timing.rounds", "'1e1'", "of type integer"]),
+    "a number without end": ({"timing": {"min_seconds": "1e400"}}, ["timing.min_seconds", "inf", "of type number"]),
 }
 
 
@@ -127,6 +151,50 @@ def test_bad_input_gives_one_sentence_with_key_value_and_what_would_be_right(con
 def test_yamls_numbers_that_are_not_finite_are_refused(key, value):
     with pytest.raises(SettingsError, match=rf"config key timing\.{key} is -?(nan|inf); it must be "):
         complete({"timing": yaml.safe_load(f"{key}: {value}")})
+
+
+@pytest.mark.parametrize("text", ["1e-3", "1E-3", ".1e-2", "1.e-3", "+1e-3", "0.0001e1", "1e-03"])
+def test_a_number_with_an_exponent_is_a_number(text):
+    assert complete({"timing": yaml.safe_load(f"min_seconds: {text}")})["timing"]["min_seconds"] == 0.001
+    assert complete({}, {"timing": {"min_seconds": text}})["timing"]["min_seconds"] == 0.001
+
+
+def test_what_is_nested_in_the_option_config_is_read_as_yaml_has_it():
+    # Snakemake leaves all of it as text, where it stands in braces.
+    given = {
+        "timing": {"min_seconds": "0.1", "rounds": "2", "end_to_end": "true", "energy_resolutions": ["64"]},
+        "minimum_fps": "null",
+        "model": {"weights": "best.pth"},
+    }
+    found = complete({"timing": {"timed_runs": 7}, "minimum_fps": 3}, given)
+    assert found["timing"] | {"min_seconds": 0.1, "rounds": 2, "end_to_end": True} == found["timing"]
+    assert (found["timing"]["timed_runs"], found["timing"]["energy_resolutions"]) == (7, [64])
+    assert (found["minimum_fps"], found["model"]["weights"]) == (None, "best.pth")
+    with pytest.raises(SettingsError, match=r"timing\.rounds is 'two'; it must be of type integer"):
+        complete({}, {"timing": {"rounds": "two"}})
+
+
+def test_a_configuration_that_leads_back_to_itself_is_refused():
+    loop = yaml.safe_load("published: &a [*a]")
+    with pytest.raises(SettingsError, match=r"nested too deeply|published"):
+        complete(loop)
+
+
+def test_every_number_of_the_schema_has_a_largest_one():
+    schema, waiting = settings.read_schema(), []
+    waiting.append(schema)
+    endless = []
+    while waiting:
+        one = waiting.pop()
+        if isinstance(one, dict):
+            kinds = one.get("type", [])
+            kinds = [kinds] if isinstance(kinds, str) else kinds
+            if {"integer", "number"} & set(kinds) and "maximum" not in one:
+                endless.append(one)
+            if "array" in kinds and "maxItems" not in one:
+                endless.append(one)
+            waiting += one.values()
+    assert endless == []
 
 
 def test_seconds_may_be_whole_numbers():

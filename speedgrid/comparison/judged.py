@@ -1,9 +1,10 @@
 """Judge a finished run again, by today's rules, from its records alone: with no device, and nothing measured again."""
 
+import math
 import zipfile
 from collections.abc import Iterable
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypedDict
 
 from speedgrid import grid
 from speedgrid.comparison.load import REMEDY, ComparisonError, Result, base_of, parse, read_tables, records
@@ -17,6 +18,15 @@ from speedgrid.table.columns_of_evidence import ACCURACY
 from speedgrid.table.description import Finished, Material, finish
 from speedgrid.table.run import Description, Table
 from speedgrid.text.markup import clean
+
+# Ten times what the workflow plans (speedgrid.settings).
+MOST_TIMINGS = 200_000
+
+
+class Chosen(TypedDict):
+    """What judging reads of the key accuracy."""
+
+    max_top1_loss: float
 
 
 class Judged(NamedTuple):
@@ -35,6 +45,12 @@ class Judged(NamedTuple):
         write_json(folder / "flops.json", self.arithmetic)
 
 
+class Judgeable(TypedDict):
+    """What judging reads of a configuration beside what a comparison does."""
+
+    accuracy: Chosen
+
+
 def judge(source: str | Path) -> Judged:
     """Return the run in a folder or an archive, judged again.
 
@@ -48,7 +64,10 @@ def judge(source: str | Path) -> Judged:
                 "ran, or an archive of `make archive`."
             )
     config = before.run["config"]
+    of_kind(config, Judgeable, str(base / "run.json"), REMEDY)
     axes = {"model": config["models"], **config["grid"][config["device"]]}
+    if (count := math.prod(map(len, axes.values())) * config["timing"]["rounds"]) > MOST_TIMINGS:
+        raise ComparisonError(f"{source} has a grid of {count:,} timings; a run has at most {MOST_TIMINGS:,}.")
     cells = grid.cells(axes)
     timings = set(grid.timings(axes, config["timing"]["rounds"]))
     of_run = [one for one in records(base / "timings") if f"{one.cell}-{one.turn}" in timings]

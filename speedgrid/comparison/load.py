@@ -6,9 +6,10 @@ Nothing is unpacked: the members of an archive are read where they are.
 import zipfile
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, NotRequired, TypedDict, cast
+from typing import Annotated, Any, NotRequired, TypedDict, cast
 
 import numpy as np
+from msgspec import Meta
 
 from speedgrid import InputError, record
 from speedgrid.comparison.packed import open_archive
@@ -31,10 +32,24 @@ DEEPEST = 20
 REMEDY = "take the result from where it was made again"
 
 
+# Values of an axis, and sizes: at least one, and no more than a run can have.
+Names = Annotated[list[str], Meta(min_length=1, max_length=100)]
+Sizes = Annotated[list[Annotated[int, Meta(ge=1, le=1_000_000)]], Meta(min_length=1, max_length=100)]
+
+
 class Timing(TypedDict):
     """What a comparison reads of the key timing."""
 
-    rounds: int
+    rounds: Annotated[int, Meta(ge=1, le=1000)]
+
+
+class AxesOf(TypedDict):
+    """What a comparison reads of the axes for a device."""
+
+    backend: Names
+    precision: Names
+    resolution: Sizes
+    batch_size: Sizes
 
 
 class Shown(TypedDict):
@@ -48,8 +63,8 @@ class Configured(TypedDict):
     """What a comparison reads of a configuration; one of an older version lacks other keys."""
 
     device: str
-    models: list[str]
-    grid: dict[str, dict[str, list[Any]]]
+    models: Names
+    grid: dict[str, AxesOf]
     timing: Timing
     report: Shown
 
@@ -122,8 +137,8 @@ def _described(path: Path | zipfile.Path) -> Description:
     if absent := [key for key in ("machine", "weights", "config", "controls") if key not in run]:
         raise ComparisonError(f"{path} has no {absent[0]!r}; it is not the description of a run.")
     needed = of_kind(run, Needed, str(path), REMEDY)
-    if not needed["config"]["models"]:
-        raise ComparisonError(f"{path} has no model in config.models; a run has one or more.")
+    if needed["config"]["device"] not in needed["config"]["grid"]:
+        raise ComparisonError(f"{path} has no axes in config.grid of its device, {short(needed['config']['device'])}.")
     if (language := needed["config"]["report"].get("language", SOURCE)) not in codes():
         raise ComparisonError(f"{path} has config.report.language {short(language)}; known are {', '.join(codes())}.")
     return cast(Description, run)

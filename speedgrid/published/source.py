@@ -166,7 +166,8 @@ def describe(entry: dict[str, Any]) -> dict[str, Any]:
             f"{str(error).removesuffix('.')}; it describes a published table by {', '.join((*ABOUT, *CONSTANTS))}."
         ) from None
     if not isinstance(found, dict) or set(found) - {*ABOUT, *CONSTANTS}:
-        wrong = next((str(key) for key in found if key not in (*ABOUT, *CONSTANTS)), "no mapping")
+        keys = found if isinstance(found, dict) else ["no mapping"]
+        wrong = next(str(key) for key in keys if key not in (*ABOUT, *CONSTANTS))
         raise PublishedError(
             f"{beside} has {short(wrong)!r}; it describes a published table by {', '.join((*ABOUT, *CONSTANTS))}."
         )
