@@ -221,13 +221,11 @@ def test_memory_that_is_not_told_of_is_not_known(tmp_path, monkeypatch, content)
     assert meter.found().peak_mb() is None
 
 
-def test_where_a_peak_cannot_be_forgotten_readings_are_of_now(tmp_path, monkeypatch):
-    (tmp_path / "status").write_text("VmHWM: 9000 kB\nVmRSS: 5000 kB\n", encoding="utf-8")
-    monkeypatch.setattr(memory, "STATUS", tmp_path / "status")
-    monkeypatch.setattr(memory, "PEAK_RESET", tmp_path / "none" / "clear_refs")
+def test_a_peak_that_may_not_be_reset_is_no_error(tmp_path, monkeypatch):
+    monkeypatch.setattr(memory, "PEAK_RESET", tmp_path)  # which nobody can write to
     meter = MemoryMeter("cpu")
     meter.read("loaded")
-    assert meter.readings == {"baseline": 5.12, "loaded": 5.12}
+    assert meter.found().peak_mb() >= 0
 
 
 def test_a_kernel_that_tells_nothing_has_no_lines(tmp_path):

@@ -1,6 +1,7 @@
 """How much memory a cell takes, as the difference to the same process before it loaded anything."""
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
 from speedgrid.machine.device import nvml
@@ -12,13 +13,11 @@ PEAK_RESET = Path("/proc/self/clear_refs")
 STATUS = Path("/proc/self/status")
 
 
-def reset_peak() -> bool:
-    """Have the kernel forget this process's peak, and say whether it did: some containers do not let it."""
-    try:
-        PEAK_RESET.write_text("5", encoding="utf-8")
-    except OSError:
-        return False
-    return True
+def reset_peak() -> None:
+    """Have the kernel forget this process's peak, where it does: some containers do not let it."""
+    if PEAK_RESET.exists():
+        with suppress(OSError):
+            PEAK_RESET.write_text("5", encoding="utf-8")
 
 
 class MemoryMeter:
@@ -32,7 +31,8 @@ class MemoryMeter:
 
     def __init__(self, device: str, uuid: str | None = None):
         self.device, self.uuid, self.whole_device = device, uuid, False
-        self.peak_field = "VmHWM" if device == "cpu" and reset_peak() else "VmRSS"
+        if device == "cpu":
+            reset_peak()
         if device == "cuda":
             import torch
 
@@ -70,8 +70,8 @@ class MemoryMeter:
         return len(self.processes().keys() - {os.getpid()}) if known else None
 
     def read(self, moment: str) -> None:
-        """Keep a reading under a name; on the CPU, the peak since the meter was made, or where it is not kept, now."""
-        self.readings[moment] = self.now(self.peak_field)
+        """Keep a reading under a name; on the CPU, the peak since the meter was made."""
+        self.readings[moment] = self.now("VmHWM")
 
     def found(self) -> Memory:
         """Return the readings, and how many other processes had something on the same GPU."""
