@@ -52,7 +52,9 @@ def compiler() -> str:
 def compiler_version() -> dict[str, str]:
     """Return the version of Inductor's C++ compiler as that of a package, `c++`; empty where there is none."""
     try:
-        asked = subprocess.run([compiler(), "-dumpfullversion", "-dumpversion"], capture_output=True, text=True)
+        asked = subprocess.run(
+            [compiler(), "-dumpfullversion", "-dumpversion"], capture_output=True, encoding="utf-8", errors="replace"
+        )
     except OSError:
         return {}
     return {"c++": asked.stdout.strip()} if asked.returncode == 0 else {}
@@ -95,7 +97,7 @@ def commit() -> str | None:
         "--exclude=*",
     ]
     try:
-        return subprocess.run(git, capture_output=True, text=True, check=True).stdout.strip()
+        return subprocess.run(git, capture_output=True, encoding="utf-8", check=True).stdout.strip()
     except (OSError, subprocess.CalledProcessError):
         return os.environ.get("SPEEDGRID_COMMIT")
 
