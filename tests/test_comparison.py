@@ -466,7 +466,95 @@ def measure_on(folder):
         write(slower, changed(read(slower), host_ms=[9.0] * 50))
 
 
+def describe(**changes):
+    """Return what changes a run's description."""
+    return lambda folder: edit(folder / "artifacts" / "run.json", **changes)
+
+
+def configure(**changes):
+    """Return what changes the configuration in a run's description."""
+
+    def spoil(folder):
+        path = folder / "artifacts" / "run.json"
+        edit(path, config=json.loads(path.read_text(encoding="utf-8"))["config"] | changes)
+
+    return spoil
+
+
+REPORT = {"reference": {"backend": "pytorch", "precision": "fp32"}, "language": "../x"}
+
+
+def nest(folder):
+    (folder / "artifacts" / "run.json").write_text('{"a": ' * 3000 + "1" + "}" * 3000, encoding="utf-8")
+
+
+def nest_a_little(folder):
+    edit(folder / "artifacts" / "run.json", extra=json.loads("[" * 30 + "]" * 30))
+
+
+def lose(*path):
+    """Return what takes a part from the first record."""
+
+    def spoil(folder):
+        record = folder / "artifacts" / "timings" / "resnet18-pytorch-fp32-r64-b1-round1.json"
+        content = part = json.loads(record.read_text(encoding="utf-8"))
+        for key in path[:-1]:
+            part = part[key]
+        del part[path[-1]]
+        record.write_text(json.dumps(content), encoding="utf-8")
+
+    return spoil
+
+
+def empty_samples(folder):
+    record = folder / "artifacts" / "timings" / "resnet18-pytorch-fp32-r64-b1-round1.json"
+    content = json.loads(record.read_text(encoding="utf-8"))
+    content["seen"]["samples"]["host_ms"] = []
+    record.write_text(json.dumps(content), encoding="utf-8")
+
+
+def write_in_table(column, value):
+    """Return what writes a text into the second line of the table."""
+
+    def spoil(folder):
+        path = folder / "artifacts" / "results.csv"
+        table = pd.read_csv(path, dtype=object)
+        table.loc[0, column] = value
+        table.to_csv(path, index=False)
+
+    return spoil
+
+
 BROKEN = {
+    "no configuration": (describe(config=None), "is not what was written there (Expected `object`, got `null`"),
+    "a number for a machine": (describe(machine=3), "Expected `object`, got `int` - at `$.machine`"),
+    "no device's name": (describe(machine={}), "Object missing required field `device_name`"),
+    "weights without a model": (describe(weights=[{}]), "Object missing required field `model` - at `$.weights[0]`"),
+    "no models": (configure(models=[]), "Expected `array` of length >= 1 - at `$.config.models`"),
+    "a device without axes": (configure(device="cuda", grid={}), "has no axes in config.grid of its device, 'cuda'"),
+    "an unknown language": (
+        configure(report=REPORT),
+        "known",
+    ),
+    "deep nesting": (nest, "it is nested too deeply"),
+    "some nesting": (nest_a_little, "is nested more than 20 levels deep"),
+    "a record without its turn": (lose("asked", "turn"), "Object missing required field `turn`"),
+    "a record without its cell": (lose("asked", "cell"), "Object missing required field `cell`"),
+    "a record without samples": (lose("seen", "samples"), "Object missing required field `samples`"),
+    "a record of no samples": (empty_samples, "is not a record of format 4 (it has no samples)"),
+    "an empty table": (
+        lambda folder: (folder / "artifacts" / "results.csv").write_text(""),
+        "is not a table (",
+    ),
+    "a word for a latency": (write_in_table("latency_ms", "fast"), "line 2: latency_ms is 'fast', which is no number"),
+    "an endless latency": (write_in_table("latency_ms", "inf"), "line 2: latency_ms is inf, which is no number"),
+    "half a batch": (
+        write_in_table("batch_size", "0.5"),
+        "line 2: batch_size is 0.5, but must be a whole",
+    ),
+    "no size": (write_in_table("resolution", ""), "line 2: resolution is nan, but must be a whole number from 1 to"),
+    "a model of two words": (write_in_table("model", "res net"), "line 2: cell name 'res net-pytorch-"),
+    "a latency of nothing": (write_in_table("latency_ms", "0"), "line 2, has a speed but no latency_ms above 0"),
     "no result": (lambda folder: shutil.rmtree(folder / "artifacts"), "has no results.csv, neither in it nor in"),
     "nothing there": (shutil.rmtree, "is not there; give a folder or an archive of `make archive`."),
     "an older record": (break_format, "has format 1; this version reads "),
