@@ -4,8 +4,8 @@ import argparse
 import json
 from pathlib import Path
 
-from speedgrid.launcher.reading import read_json
 from speedgrid.launcher.outputs import write_json
+from speedgrid.launcher.reading import read_json
 from speedgrid.table import audit, saved
 from speedgrid.table.run import Summary
 

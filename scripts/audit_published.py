@@ -3,8 +3,8 @@
 import argparse
 from pathlib import Path
 
-from speedgrid.launcher.reading import read_json
 from speedgrid.launcher.outputs import write_json
+from speedgrid.launcher.reading import read_json
 from speedgrid.model.described import Arithmetic
 from speedgrid.published.verdict import audit_all
 

@@ -3,8 +3,8 @@
 import argparse
 from pathlib import Path
 
-from speedgrid.launcher.reading import read_json
 from speedgrid.launcher.outputs import write_json
+from speedgrid.launcher.reading import read_json
 from speedgrid.table.run import Summary
 
 parser = argparse.ArgumentParser(description=__doc__)

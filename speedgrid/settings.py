@@ -39,15 +39,15 @@ def is_path(value: object) -> bool:
     """Say whether a text can be the path of a file; of other values that is not asked."""
     if not isinstance(value, str):
         return True
-    names = value.encode(errors="replace").split(b"/")
-    short = len(b"/".join(names)) <= LONGEST_PATH and all(len(name) <= LONGEST_NAME for name in names)
-    return short and value.isprintable()
+    path = value.encode(errors="replace")
+    longest = max(map(len, path.split(b"/")))
+    return len(path) <= LONGEST_PATH and longest <= LONGEST_NAME and value.isprintable()
 
 
 def whole_match(validator: Draft202012Validator, pattern: str, value: object, schema: dict[str, Any]):
     """Yield an error where a text is not one that a pattern describes, from its beginning to its end.
 
-    JSON Schema searches for a pattern, and a `$` is found before a newline that ends a text, too.
+    JSON Schema searches for a pattern, and finds a `$` before a newline at the end, too.
     """
     if isinstance(value, str) and not re.fullmatch(pattern, value):
         yield ValidationError(f"{short(value)} does not match {pattern}")
@@ -162,9 +162,8 @@ def _resolved(value):
 def _read_number(config: Config, error: ValidationError) -> None:
     """Put a number where a configuration has one that YAML 1.1 takes for text, such as 1e-3."""
     value, wanted = error.instance, error.validator_value
-    if error.validator != "type" or not isinstance(value, str) or not EXPONENT.fullmatch(value):
-        return
-    if "number" not in ([wanted] if isinstance(wanted, str) else wanted):
+    asked = error.validator == "type" and "number" in ([wanted] if isinstance(wanted, str) else wanted)
+    if not asked or not isinstance(value, str) or not EXPONENT.fullmatch(value):
         return
     *path, last = error.absolute_path
     place: Any = config

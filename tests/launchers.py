@@ -88,7 +88,7 @@ def wait_for(condition, seconds=60):
 def state(pid):
     """Return the letter that /proc has for the state of a process; Z, as of one that has ended, if there is none."""
     try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+        return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0]
     except OSError:
         return "Z"
 
@@ -100,7 +100,7 @@ def alive(pid):
 
 def children(pid):
     """Return the processes that a process has forked and that still run."""
-    listed = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    listed = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="utf-8").split()
     return [int(one) for one in listed if alive(int(one))]
 
 
@@ -135,7 +135,10 @@ class Launcher:
 
     def run(self, *arguments):
         """Run a client to its end, with its output in files as in a workflow; return (exit code, output, errors)."""
-        with tempfile.TemporaryFile("w+") as output, tempfile.TemporaryFile("w+") as errors:
+        with (
+            tempfile.TemporaryFile("w+", encoding="utf-8") as output,
+            tempfile.TemporaryFile("w+", encoding="utf-8") as errors,
+        ):
             code = self.begin(*arguments, stdout=output, stderr=errors).wait(120)
             output.seek(0)
             errors.seek(0)

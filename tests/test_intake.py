@@ -178,13 +178,13 @@ def test_bytes_are_a_request_or_refused(payload):
 
 @pytest.mark.parametrize("more", [0, 1, 3, 20, 250])
 def test_descriptors_that_are_not_two_are_refused_and_closed(launcher, more):
-    with open(os.devnull) as nowhere:
+    with open(os.devnull, encoding="utf-8") as nowhere:
         message = framed(json.dumps(GOOD).encode())
         assert say(launcher, message, [nowhere.fileno()] * more).startswith("refused: ")
 
 
 def test_descriptors_with_every_byte_are_refused_and_closed(launcher):
-    with connect(launcher) as connection, open(os.devnull) as nowhere:
+    with connect(launcher) as connection, open(os.devnull, encoding="utf-8") as nowhere:
         with contextlib.suppress(OSError):
             for byte in framed(json.dumps(GOOD).encode()):
                 socket.send_fds(connection, [bytes([byte])], [nowhere.fileno()] * 3)
@@ -205,7 +205,7 @@ def test_connections_that_say_no_more_keep_nobody_waiting_and_are_refused_in_the
 
 
 def test_a_request_may_come_in_pieces(launcher):
-    with connect(launcher) as connection, open(launcher.folder / "pieces", "w+") as output:
+    with connect(launcher) as connection, open(launcher.folder / "pieces", "w+", encoding="utf-8") as output:
         message = framed(
             json.dumps(GOOD | {"folder": str(launcher.folder), "environment": launcher.environment}).encode()
         )
@@ -235,7 +235,7 @@ def test_a_long_request_is_taken(launcher):
 )
 def test_what_cannot_be_run_is_the_clients_own_failure(launcher, keep, change):
     request = GOOD | {"keep": keep, "environment": {"PYTHONPATH": str(launcher.folder)}} | change
-    with open(launcher.folder / "failed", "w+") as output:
+    with open(launcher.folder / "failed", "w+", encoding="utf-8") as output:
         assert say(launcher, framed(json.dumps(request).encode()), [output.fileno()] * 2, end=False) == "1\n"
         output.seek(0)
         assert "Error" in output.read()
@@ -244,7 +244,7 @@ def test_what_cannot_be_run_is_the_clients_own_failure(launcher, keep, change):
 def test_whoever_says_something_after_a_request_ends_that_alone(launcher):
     other = launcher.begin("wait", "other")
     child = launcher.wait_for_pid("other")
-    with connect(launcher) as connection, open(os.devnull, "w") as nowhere:
+    with connect(launcher) as connection, open(os.devnull, "w", encoding="utf-8") as nowhere:
         message = framed(json.dumps(GOOD | {"arguments": ["wait", "mine"], "folder": str(launcher.folder)}).encode())
         socket.send_fds(connection, [message], [nowhere.fileno()] * 2)
         mine = launcher.wait_for_pid("mine")
@@ -330,7 +330,7 @@ def test_a_fork_that_fails_ends_its_connection_with_the_systems_own_reason():
         selector = selectors.DefaultSelector()
         taken = intake.Intake(listener, selector, begin)
         client.connect(address)
-        with open(os.devnull) as nowhere:
+        with open(os.devnull, encoding="utf-8") as nowhere:
             protocol.send(client, GOOD, [nowhere.fileno()] * 2)
         for _ in range(3):
             for key, _mask in selector.select(1):
@@ -348,4 +348,4 @@ def test_nothing_is_left_of_a_launcher_whatever_ended_it(launch):
         wait_for(lambda one=one: not alive(one.pid))
         known = {f"{name}.py" for name in MODULES} | {"__pycache__"}
         assert {path.name for path in Path(one.folder).iterdir()} <= known
-        assert one.address not in Path("/proc/net/unix").read_text()
+        assert one.address not in Path("/proc/net/unix").read_text(encoding="utf-8")

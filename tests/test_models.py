@@ -14,7 +14,7 @@ from torch import nn
 from torchvision import models as zoo
 
 from speedgrid.data.sequence import images
-from speedgrid.model import checkpoint
+from speedgrid.model import state_dict
 from speedgrid.model import torchvision as models
 from speedgrid.model import zoo as known
 from speedgrid.model.torchvision import WeightsError
@@ -50,7 +50,7 @@ WRAPPED = {
 @pytest.mark.parametrize("wrap", WRAPPED.values(), ids=WRAPPED)
 def test_the_usual_forms_of_a_checkpoint_give_the_same_state(path, state, wrap):
     torch.save(wrap(state), path)
-    assert same(checkpoint.read(path), state)
+    assert same(state_dict.read(path), state)
 
 
 @pytest.mark.parametrize(
@@ -65,7 +65,7 @@ def test_the_usual_forms_of_a_checkpoint_give_the_same_state(path, state, wrap):
 )
 def test_prefixes_are_stripped_as_often_as_every_name_has_one(path, names, expected):
     torch.save({name: torch.ones(2) for name in names}, path)
-    assert list(checkpoint.read(path)) == expected
+    assert list(state_dict.read(path)) == expected
 
 
 def test_a_checkpoint_is_loaded_in_float32_and_eval_mode(path, state, resnet):
@@ -91,7 +91,7 @@ def test_any_number_of_classes_is_accepted(path, state, classes):
     assert model(torch.zeros(1, 3, 32, 32)).shape == (1, classes)
 
 
-def refusal(path, read=checkpoint.read):
+def refusal(path, read=state_dict.read):
     with pytest.raises(WeightsError) as caught:
         read(path)
     message = str(caught.value)
@@ -244,7 +244,7 @@ def test_a_file_without_tensors_by_name_holds_no_state_dict(path, content):
 
 def test_names_that_are_not_text_and_values_that_are_not_tensors_are_ignored(path):
     torch.save({0: torch.ones(2), "module.fc.bias": torch.ones(3), "epoch": 3}, path)
-    assert same(checkpoint.read(path), {"fc.bias": torch.ones(3)})
+    assert same(state_dict.read(path), {"fc.bias": torch.ones(3)})
 
 
 def test_a_head_without_axes_is_refused_as_another_architecture(path):

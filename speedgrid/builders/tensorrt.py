@@ -3,7 +3,6 @@
 import json
 import time
 from collections import Counter
-from pathlib import Path
 from typing import TypedDict
 
 from speedgrid.backends import tensorrt_api

@@ -9,8 +9,8 @@ from typing import NamedTuple, TypedDict
 from speedgrid import grid
 from speedgrid.comparison.load import REMEDY, ComparisonError, Result, base_of, parse, read_tables, records
 from speedgrid.evidence.evaluation import Evaluation, whole
-from speedgrid.launcher.reading import Kind, of_kind
 from speedgrid.launcher.outputs import write_json
+from speedgrid.launcher.reading import Kind, of_kind
 from speedgrid.machine.data_sheet import Measured
 from speedgrid.model.described import Arithmetic
 from speedgrid.table import choice

@@ -6,13 +6,14 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
+from speedgrid import InputError
 from speedgrid.launcher.inputs import expanded, file_fault
 
 # Where a checkpoint may be, and need not be.
 DEFAULT = "weights/best_{model}_{resolution}.pth"
 
 
-class CheckpointError(ValueError):
+class CheckpointError(InputError):
     """A checkpoint that is not where the configuration says; the message names the key, the file and what is wrong."""
 
 

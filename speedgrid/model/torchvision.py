@@ -8,8 +8,8 @@ from torch import nn
 from torchvision import models
 
 from speedgrid.data.sequence import images
-from speedgrid.model import checkpoint, zoo
-from speedgrid.model.checkpoint import WeightsError
+from speedgrid.model import state_dict, zoo
+from speedgrid.model.state_dict import WeightsError
 
 
 def build(name: str, classes: int = 1000) -> nn.Module:
@@ -32,11 +32,11 @@ def smallest_resolution(name: str) -> int:
 def load(name: str, path: str | Path) -> nn.Module:
     """Return model `name` with the weights in `path`, with as many classes as they have, in float32 and eval mode.
 
-    Raises WeightsError if the file is unreadable (see speedgrid.model.checkpoint), belongs to another architecture, or
+    Raises WeightsError if the file is unreadable (see speedgrid.model.state_dict), belongs to another architecture, or
     has numbers that are none.
     """
     model = skeleton(name)
-    state = checkpoint.read(path, 4 * sum(value.numel() for value in model.state_dict().values()))
+    state = state_dict.read(path, 4 * sum(value.numel() for value in model.state_dict().values()))
     weight = state.get(f"{head(model)}.weight")
     if weight is not None and weight.ndim:
         if not weight.shape[0]:
@@ -61,7 +61,7 @@ def load(name: str, path: str | Path) -> nn.Module:
             f"{path} does not hold weights of {name} ({detail}); "
             f"put its architecture into models or give weights of {name}."
         ) from error
-    checkpoint.refuse_numbers(path, model.float())
+    state_dict.refuse_numbers(path, model.float())
     return model.eval()
 
 

@@ -10,11 +10,13 @@ from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
+from speedgrid import InputError
+
 # How torchvision registers a function under its own name.
 REGISTERED = re.compile(r"^@register_model\(\)\n(?:@.*\n)*def (\w+)\(", re.MULTILINE)
 
 
-class ModelError(ValueError):
+class ModelError(InputError):
     """A model that there is none of; the message names it and those whose names are nearest."""
 
 
