@@ -25,10 +25,8 @@ SCHEMA_FILE = ROOT / "config" / "schema.yaml"
 
 # Names of this many bytes are what file systems take, and paths of this many what Linux takes.
 LONGEST_NAME, LONGEST_PATH = 255, 4095
-# A longer number is none of a configuration.
-BITS = 4096
-# Snakemake takes a minute to plan so many jobs.
-MOST_TIMINGS = 20_000
+# A longer number is none of a configuration; Snakemake takes a minute to plan so many timings.
+BITS, MOST_TIMINGS = 4096, 20_000
 # YAML 1.1 takes a number with an exponent for text where it has no point, or its exponent no sign; JSON does not.
 EXPONENT = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+")
 FORMATS = FormatChecker(formats=())
@@ -129,7 +127,7 @@ def _refuse_endless(config: object) -> None:
     while waiting:
         key, value = waiting.pop()
         if isinstance(value, int) and value.bit_length() > BITS:
-            raise SettingsError(f"config key {key[1:]} is a number of thousands of digits; it must be one that can be.")
+            raise SettingsError(f"config key {key[1:]} is a number of thousands of digits; it must be smaller.")
         if isinstance(value, dict | list) and id(value) not in seen:  # an anchor may lead back to where it stands
             seen.add(id(value))
             inner = value.items() if isinstance(value, dict) else enumerate(value)
