@@ -217,7 +217,7 @@ def test_a_table_that_is_no_file_is_refused(tmp_path, kind):
     if kind != "missing":
         (path.mkdir if kind == "a folder" else lambda: os.mkfifo(path))()
     with pytest.raises(
-        source.PublishedError, match=r"table\.csv (cannot be read \(No such file|is a folder or a device)"
+        source.PublishedError, match=r"table\.csv (cannot be read: No such file|is a folder or a device)"
     ):
         source.read({"file": str(path)}, "resnet18")
 

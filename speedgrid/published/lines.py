@@ -48,7 +48,7 @@ def text_of(file: Path) -> str:
         content = file.read_bytes() if regular and state.st_size <= LARGEST else None
     except OSError as error:
         raise PublishedError(
-            f"published table {file} cannot be read ({error.strerror}); it must be a CSV file."
+            f"published table {file} cannot be read: {error.strerror}; it must be a CSV file."
         ) from None
     if not regular:  # a pipe would be waited for, and a device has no end
         raise PublishedError(f"published table {file} is a folder or a device; it must be a CSV file.")
