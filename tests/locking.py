@@ -72,7 +72,10 @@ def line(process):
 def waits(process):
     """Say whether a process comes to wait for a lock, by the kernel's account of them (proc(5))."""
     waiting, deadline = rf"-> FLOCK +ADVISORY +\w+ {process.pid} ", time.monotonic() + 60
-    while not (found := re.search(waiting, Path("/proc/locks").read_text())) and time.monotonic() < deadline:
+    while (
+        not (found := re.search(waiting, Path("/proc/locks").read_text(encoding="utf-8")))
+        and time.monotonic() < deadline
+    ):
         time.sleep(0.01)
     return bool(found)
 
