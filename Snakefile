@@ -27,10 +27,6 @@ include: "rules/report.smk"
 
 onstart:
     gc.enable()
-    # For its limit of jobs a second Snakemake chooses jobs again each second, and once more for each job that has
-    # ended: soon without a pause, on a core beside the timings.
-    if workflow.nodes is None:
-        workflow.scheduler.job_rate_limiter = None
     begin_run()
     PROGRESS.start(sum(job.rule.name == "time_cell" for job in workflow.dag.needrun_jobs()))
     IN_THE_WAY.look = DEVICE == "cpu" and workflow.nodes is None

@@ -77,6 +77,10 @@ def begin_run():
     The configuration is written for the jobs that need a user's text of it (`digest`), where it is not there already.
     """
     guard.start(cancels=workflow.nodes is not None)
+    # For its limit of jobs a second Snakemake chooses jobs again each second, and once more for each job that has
+    # ended: soon without a pause, on a core beside the timings.
+    if workflow.nodes is None:
+        workflow.scheduler.job_rate_limiter = None
     outputs.sweep("artifacts", "report")
     asked = Path("artifacts/config.json")
     if not asked.exists() or asked.read_bytes() != f"{json.dumps(config, indent=1)}\n".encode():

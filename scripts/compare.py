@@ -17,9 +17,7 @@ try:
 
     found = cells.compare(load.read(asked.a), load.read(asked.b), asked.threshold_percent / 100)
     written = report.write(found, asked.output)
-except Unwritable as error:
-    parser.exit(2, f"{error}\n")
-except Exception:  # 1 means a regression, whatever else goes wrong
+except (Exception, Unwritable):  # 1 means a regression, whatever else goes wrong
     sys.excepthook(*sys.exc_info())
     sys.exit(2)
 print(*report.summary(found), f"See {', '.join(map(str, written))}.", sep="\n")

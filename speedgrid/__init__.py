@@ -8,7 +8,7 @@ ROOT = Path(__file__).parent.parent
 
 
 class InputError(ValueError):
-    """What a user gave, or a file that somebody touched, cannot be used: every error of this kind derives from it.
+    """An input that cannot be used: what a user gave, or a file that somebody touched; all such errors derive from it.
 
     The message is one sentence that names the key or the file, what it has, and what would be right. Scripts print it
     and no traceback (speedgrid.launcher.ending).

@@ -53,9 +53,7 @@ def quantize(source: str, images: np.ndarray, output: str) -> dict[str, Any]:
     from onnxruntime.quantization import CalibrationMethod, QuantFormat, QuantType, quantize_static
     from onnxruntime.quantization.shape_inference import quant_pre_process
 
-    if not Path(source).stat().st_size:
-        raise ValueError(f"{source} is empty, because the model was not exported.")
-    read_onnx(source)  # which says so where the file is damaged
+    require_export(source)
     reader, started, narrow = Reader(images), time.perf_counter(), saturates()
     with replacing(output) as temporary, tempfile.TemporaryDirectory() as folder:
         prepared = str(Path(folder, "prepared.onnx"))
@@ -81,6 +79,13 @@ def quantize(source: str, images: np.ndarray, output: str) -> dict[str, Any]:
         "offered_nodes": offered(graph),
         "expected_snr_db": emulated_snr(source, output, images[:COMPARED]),
     }
+
+
+def require_export(source: str) -> None:
+    """Raise ValueError if an ONNX file is empty, and speedgrid.launcher.reading.FileError if it is damaged."""
+    if not Path(source).stat().st_size:
+        raise ValueError(f"{source} is empty, because the model was not exported.")
+    read_onnx(source)
 
 
 def saturates() -> bool:

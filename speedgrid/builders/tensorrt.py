@@ -13,7 +13,7 @@ from speedgrid.launcher.reading import read_json
 
 
 class Made(TypedDict):
-    """What the description of an ONNX file says first."""
+    """The first part of the description of an ONNX file."""
 
     status: str
     reason: str

@@ -24,7 +24,7 @@ MOST_TIMINGS = 200_000
 
 
 class Chosen(TypedDict):
-    """What judging reads of the key accuracy."""
+    """The parts that judging reads of the key accuracy."""
 
     max_top1_loss: float
 
@@ -46,7 +46,7 @@ class Judged(NamedTuple):
 
 
 class Judgeable(TypedDict):
-    """What judging reads of a configuration beside what a comparison does."""
+    """The parts that judging reads of a configuration beside what a comparison does."""
 
     accuracy: Chosen
 

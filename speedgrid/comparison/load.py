@@ -38,13 +38,13 @@ Sizes = Annotated[list[Annotated[int, Meta(ge=1, le=1_000_000)]], Meta(min_lengt
 
 
 class Timing(TypedDict):
-    """What a comparison reads of the key timing."""
+    """The parts that a comparison reads of the key timing."""
 
     rounds: Annotated[int, Meta(ge=1, le=1000)]
 
 
 class AxesOf(TypedDict):
-    """What a comparison reads of the axes for a device."""
+    """The parts that a comparison reads of the axes for a device."""
 
     backend: Names
     precision: Names
@@ -53,14 +53,14 @@ class AxesOf(TypedDict):
 
 
 class Shown(TypedDict):
-    """What a comparison reads of the key report."""
+    """The parts that a comparison reads of the key report."""
 
     reference: Reference
     language: NotRequired[str]
 
 
 class Configured(TypedDict):
-    """What a comparison reads of a configuration; one of an older version lacks other keys."""
+    """The parts that a comparison reads of a configuration; one of an older version lacks other keys."""
 
     device: str
     models: Names
@@ -70,13 +70,13 @@ class Configured(TypedDict):
 
 
 class Named(TypedDict):
-    """What a comparison reads of a machine."""
+    """The parts that a comparison reads of a machine."""
 
     device_name: str
 
 
 class Weights(TypedDict):
-    """What a comparison reads of the origin of weights."""
+    """The parts that a comparison reads of the origin of weights."""
 
     model: str
     resolution: int
@@ -85,7 +85,7 @@ class Weights(TypedDict):
 
 
 class Needed(TypedDict):
-    """What a comparison reads of a run's description; one of an older version lacks other parts."""
+    """The parts that a comparison reads of a run's description; one of an older version lacks other parts."""
 
     machine: Named
     weights: list[Weights]

@@ -60,7 +60,7 @@ def refuse_too_many(path: Path) -> None:
 
 
 def wrong(member: zipfile.ZipInfo) -> str | None:
-    """Return what is wrong with a member of an archive and what would be right, or None."""
+    """Return the fault of a member of an archive with what would be right, or None."""
     name = member.orig_filename
     parts = PurePosixPath(name).parts
     if not name or name.startswith("/") or ".." in parts or "\\" in name or not name.isprintable():

@@ -4,7 +4,7 @@ import sys
 from types import TracebackType
 
 from speedgrid import InputError
-from speedgrid.launcher.outputs import one_line
+from speedgrid.launcher.outputs import Unwritable, one_line
 
 # How torch, CUDA, ONNX Runtime, numpy, the C++ library and the dynamic linker say that memory is used up.
 OUT_OF_MEMORY = (
@@ -36,7 +36,7 @@ def tell(kind: type[BaseException], error: BaseException, trace: TracebackType |
 
 def sentence(error: BaseException) -> str | None:
     """Return the sentence on what the user of a script can mend; None for a fault of this program."""
-    if isinstance(error, InputError):
+    if isinstance(error, InputError | Unwritable):
         return str(error)
     if is_out_of_memory(error):
         return f"this takes more memory than there is ({one_line(error)}); {more_memory()}."
@@ -54,7 +54,7 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 def more_memory() -> str:
-    """Return how a process gets more memory: by a limit that is lifted where it has one."""
+    """Return the advice on getting a process more memory: to lift its limit where it has one."""
     try:
         import resource
     except ImportError:  # not on Windows

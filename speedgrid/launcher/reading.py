@@ -22,7 +22,7 @@ class Readable(Protocol):
     """A path in a folder or in a ZIP file."""
 
     def read_text(self, encoding: str) -> str:
-        """Return what is in it."""
+        """Return the text in it."""
 
 
 class FileError(InputError):

@@ -22,7 +22,7 @@ class DataSheet(TypedDict):
 
 
 class Hardware(TypedDict):
-    """What is in config/hardware.yaml."""
+    """The content of config/hardware.yaml."""
 
     devices: list[DataSheet]
 

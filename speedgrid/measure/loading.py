@@ -31,7 +31,7 @@ class Laps:
 
 
 class Made(TypedDict):
-    """What every record of a build says."""
+    """The parts that every record of a build has."""
 
     status: Status
     reason: str

@@ -67,7 +67,7 @@ def read(path: str | Path, model_bytes: float = float("inf")) -> dict[str, torch
 
 
 def advice(path: str | Path) -> str:
-    """Return what to do about a file: the user wrote a checkpoint, and the workflow what is among its artifacts."""
+    """Return the advice about a file: the user wrote a checkpoint, and the workflow what is among its artifacts."""
     return REMEDY if "artifacts" in Path(path).parts else SAVE
 
 
@@ -128,7 +128,7 @@ def refuse_archive(path: str | Path, size: int) -> None:
 
 
 def odd(value: torch.Tensor) -> str | None:
-    """Return what keeps a tensor from being weights, or None."""
+    """Return the reason why a tensor is no weights, or None."""
     if value.is_meta:
         return "has a shape and no numbers (device meta)"
     if value.layout != torch.strided or value.is_nested:

@@ -41,7 +41,7 @@ def read(file: Path) -> tuple[list[str], list[tuple[int, dict[str, str]]]]:
 
 
 def text_of(file: Path) -> str:
-    """Return what is in a file, as text. Raises PublishedError for one that is not text in UTF-8."""
+    """Return the text of a file. Raises PublishedError for one that is not text in UTF-8."""
     try:
         state = file.stat()
         regular = stat.S_ISREG(state.st_mode)

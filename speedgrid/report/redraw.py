@@ -29,7 +29,7 @@ class RedrawError(InputError):
 
 
 class Older(TypedDict):
-    """What the description of a run of any version has that newer parts are put into."""
+    """The parts that the description of a run of any version has; newer ones are put into it."""
 
     config: dict[str, Any]
     weights: list[dict[str, Any]]

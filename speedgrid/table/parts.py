@@ -24,46 +24,46 @@ class PartsError(InputError):
 
 
 class Named(TypedDict):
-    """What a table reads of a machine."""
+    """The parts that a table reads of a machine."""
 
     device_name: str
 
 
 class Built(TypedDict, total=False):
-    """What a table reads of the record of a build."""
+    """The parts that a table reads of the record of a build."""
 
     build_seconds: float | None
     coverage_percent: float | None
 
 
 class Details(TypedDict, total=False):
-    """What a table reads of a runtime's account of itself."""
+    """The parts that a table reads of a runtime's account of itself."""
 
     coverage_percent: float | None
 
 
 class Executed(TypedDict):
-    """What a table reads of the nodes of a quantised session."""
+    """The parts that a table reads of the nodes of a quantised session."""
 
     executed: int
     of: int
 
 
 class Steps(TypedDict):
-    """What a table reads of where the time went."""
+    """The parts that a table reads of where the time went."""
 
     load: float
     first_call: float
 
 
 class BackToBack(TypedDict):
-    """What a table reads of calls back to back."""
+    """The parts that a table reads of calls back to back."""
 
     ms: float
 
 
 class Energy(TypedDict):
-    """What a table reads of energy."""
+    """The parts that a table reads of energy."""
 
     calls: float
     seconds: float
@@ -72,25 +72,25 @@ class Energy(TypedDict):
 
 
 class Kernels(TypedDict):
-    """What a table reads of kernels: ms by name."""
+    """The parts that a table reads of kernels: ms by name."""
 
     ms: dict[str, float]
 
 
 class Step(TypedDict):
-    """What a table reads of one step of a request."""
+    """The parts that a table reads of one step of a request."""
 
     host_ms: list[float]
 
 
 class Request(TypedDict):
-    """What a table reads of a request."""
+    """The parts that a table reads of a request."""
 
     samples: dict[str, Step] | None
 
 
 class Probes(TypedDict):
-    """What a table reads of what the probes measured."""
+    """The parts that a table reads of what the probes measured."""
 
     back_to_back: NotRequired[BackToBack]
     energy: NotRequired[Energy]
@@ -125,7 +125,7 @@ def parts(record: Record) -> Iterable[tuple[Any, Any]]:
 
 
 def odd(record: Record) -> str | None:
-    """Return what of a record no table can be made of, or None."""
+    """Return the part of a record of which no table can be made, or None."""
     if not re.fullmatch(TURN, record.turn):
         return f"the turn {short(record.turn)}"
     if record.cell.precision not in PRECISIONS or min(record.cell.resolution, record.cell.batch_size) < 1:
@@ -134,7 +134,7 @@ def odd(record: Record) -> str | None:
 
 
 def unreadable(seen: Seen, precision: str) -> str | None:
-    """Return what of the observations of a cell in a precision no table can be made of, or None."""
+    """Return the part of the observations of a cell of which no table can be made, or None."""
     if not seen.memory.readings_mb:
         return "no reading of memory"
     steps = [step["host_ms"] for step in (seen.probes.get("request", {}).get("samples") or {}).values()]
