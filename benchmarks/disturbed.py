@@ -103,12 +103,11 @@ class Run:
         path = f"{Path(sys.executable).parent}:{kept['PATH']}"
         return kept | {"PATH": path, "TMPDIR": str(self.temporary), MARKER: str(self.folder)}
 
-    def start(self, *arguments: str) -> subprocess.Popen[bytes]:
-        """Start Snakemake, in a session of its own as a terminal has one."""
-        command = [*SNAKEMAKE, *arguments, "--configfile", CONFIG]
+    def call(self, *command: str) -> subprocess.Popen[bytes]:
+        """Start a command that is Snakemake or becomes it, in a session of its own as a terminal has one."""
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen(
-                command,
+                [*command, "--configfile", CONFIG],
                 cwd=self.folder,
                 env=self.environment(),
                 stdin=subprocess.DEVNULL,
@@ -119,20 +118,19 @@ class Run:
             )
         return self.process
 
+    def start(self, *arguments: str) -> subprocess.Popen[bytes]:
+        """Start Snakemake."""
+        return self.call(*SNAKEMAKE, *arguments)
+
     def resume(self) -> subprocess.Popen[bytes]:
         """Start Snakemake again as the README says: with --unlock first where the killed one left its lock."""
         if self.locked():
             self.start("--unlock").wait()
         return self.start("--rerun-incomplete")
 
-    def retry(self) -> bool:
-        """Have what failed tried again by the next run, as the README says; return if there was anything.
-
-        A script that was killed may have said so in its record, which stays.
-        """
-        command = [sys.executable, "-m", "scripts.retry"]
-        done = subprocess.run(command, cwd=self.folder, env=self.environment(), capture_output=True, check=False)
-        return done.stdout.count(b"\n") > 1  # each record, and how many
+    def retry(self) -> subprocess.Popen[bytes]:
+        """Start the command that tries again what failed: a script that was killed may have said so in its record."""
+        return self.call(sys.executable, "-m", "scripts.retry")
 
     def locked(self) -> bool:
         """Say whether Snakemake left its lock."""

@@ -195,10 +195,10 @@ class Campaign:
             lost = {name for name, checksum in kill.done.items() if now.get(name) != checksum} - told
             kill.found["lost"] += [f"{name} was done and is made anew" for name in sorted(lost)]
             told |= lost
-        if run.retry():
-            run.resume()
-            self.end_of(run, kills[-1].found)
         last = kills[-1].found
+        run.retry()
+        if self.end_of(run, last):
+            last["other"].append(f"what failed cannot be tried again: {run.last_words()}")
         differences = whole.differences(run.folder, self.undisturbed.folder)
         extra = [one for one in differences if one.endswith(whole.EXTRA)]
         new = set(run.leftovers()) - set(self.undisturbed.leftovers())

@@ -362,7 +362,8 @@ def test_a_campaign_finds_what_a_workflow_does_wrong_and_nothing_else(tmp_path, 
     program.write_text(WORKFLOW.format(**right))
     monkeypatch.setattr(disturbed, "SNAKEMAKE", (sys.executable, str(program)))
     monkeypatch.setattr(faults, "AT_WRITING", 1)
-    (tmp_path / "undisturbed").mkdir()
+    (tmp_path / "undisturbed/scripts").mkdir(parents=True)
+    (tmp_path / "undisturbed/scripts/retry.py").touch()  # nothing failed
     undisturbed = Run(tmp_path / "undisturbed")
     assert undisturbed.start().wait() == 0
     program.write_text(WORKFLOW.format(**right | changes))
