@@ -11,11 +11,11 @@ report: setup
 
 # In two processes: much of the time is waiting for processes of the workflow's.
 test: setup check
-	pytest -n 2 --no-loadscope-reorder
+	pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 # What a release needs beside that: no sentence of a report waits for its translation.
 release: setup check
-	SPEEDGRID_RELEASE=1 pytest -n 2 --no-loadscope-reorder
+	SPEEDGRID_RELEASE=1 pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 check: setup
 	ruff check .

@@ -3,7 +3,6 @@
 import os
 import signal
 import sys
-from pathlib import Path
 
 import pytest
 from hypothesis import Phase, settings
@@ -17,33 +16,29 @@ RESOLUTION = 64
 # Threads of OpenMP that wait for each other sleep, also in the processes that tests start. Else they spin, and a
 # machine that has other work takes three times the processor's time. Read when torch is first imported.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
-# A shell that runs the tests in its background has them ignore Ctrl-C, and all processes that they start and interrupt.
-if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+# A shell's background and nohup have the tests ignore Ctrl-C and a closed terminal, and all processes that they start.
+for number, usual in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
+    if signal.getsignal(number) is signal.SIG_IGN:
+        signal.signal(number, usual)
 
 
-# Files of tests that share one run of the workflow.
-OF_ONE_RUN = ("test_bad_input", "test_html", "test_smoke", "test_two_runs", "test_vanished", "test_workflow")
-# Those that take minutes begin first, so that neither of two processes waits for the other at the end.
-LONGEST = ("test_several_models", *OF_ONE_RUN)
+# Files that take minutes begin first, so that neither of two processes waits for the other at the end.
+LONGEST = (
+    "test_workflow",
+    "test_several_models",
+    "test_vanished",
+    "test_bad_input",
+    "test_smoke",
+    "test_ending",
+    "test_html",
+    "test_two_runs",
+    "test_faults",
+)
 
 
 def pytest_collection_modifyitems(items):
     """Put the files that take longest first, and leave all others in their order."""
     items.sort(key=lambda item: LONGEST.index(item.path.stem) if item.path.stem in LONGEST else len(LONGEST))
-
-
-@pytest.hookimpl(optionalhook=True)  # a machine with a GPU may lack pytest-xdist
-def pytest_xdist_make_scheduler(config, log):
-    """Let pytest-xdist give a whole file to one process, and all files of one run to the same one."""
-    from xdist.scheduler import LoadScopeScheduling
-
-    class Scheduling(LoadScopeScheduling):
-        def _split_scope(self, nodeid):
-            name = Path(nodeid.split("::")[0]).stem
-            return "one run" if name in OF_ONE_RUN else name
-
-    return Scheduling(config, log)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -92,8 +92,8 @@ def test_every_script_names_the_artifact_that_is_damaged(tmp_path, name):
             *("--results", table, "--run", bad, "--published", bad),
             *("--template", "x", "--output", "x"),
         ],
-        "describe_run": ["--summary", bad, "--config", "{}", "--output", "x"],
-        "audit_published": ["[]", "--model", "resnet18", "--flops", bad, "--output", "x"],
+        "describe_run": ["--summary", bad, "--config", bad, "--output", "x"],
+        "audit_published": ["--config", bad, "--model", "resnet18", "--flops", bad, "--output", "x"],
         "draw_plots": [
             "--model",
             "m",

@@ -3,8 +3,10 @@
 PYTEST_DONT_REWRITE: those tests also import from here, which pytest would warn about.
 """
 
+import fcntl
 import functools
 import os
+import pickle
 import re
 import shutil
 import subprocess
@@ -169,10 +171,28 @@ def run_once(folder: Path, *arguments, config: dict | None = None):
     shutil.rmtree(folder, ignore_errors=True)
 
 
+def shared_run(factory: pytest.TempPathFactory, name: str, *arguments, config: dict | None = None):
+    """Yield a run that all processes of pytest-xdist share: the first to ask makes it, each has a copy of its own."""
+    if "PYTEST_XDIST_WORKER" not in os.environ:
+        yield from run_once(factory.mktemp(name), *arguments, config=config)
+        return
+    common = factory.getbasetemp().parent / name
+    common.mkdir(exist_ok=True)
+    with (common / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (common / "outcome").exists():
+            made = next(run_once(common, *arguments, config=config))  # not to its end, where it is removed
+            (common / "outcome").write_bytes(pickle.dumps(made.outcome))
+    outcome = pickle.loads((common / "outcome").read_bytes())
+    folder = factory.mktemp(name)
+    yield Run(Workflow(common / "tree").copy(folder / "tree"), outcome)
+    shutil.rmtree(folder, ignore_errors=True)
+
+
 @pytest.fixture(scope="session")
 def smoke(tmp_path_factory):
     """Return the one real run of config/smoke.yaml."""
-    yield from run_once(tmp_path_factory.mktemp("smoke"), "--verbose", *SMOKE)
+    yield from shared_run(tmp_path_factory, "smoke", "--verbose", *SMOKE)
 
 
 @pytest.fixture(scope="session")
@@ -180,7 +200,7 @@ def without_gpu(tmp_path_factory):
     """Return the one real run of a grid for a GPU on this machine, which has none."""
     if device.gpu_count():
         pytest.skip("this machine has a GPU")
-    yield from run_once(tmp_path_factory.mktemp("without-gpu"), config=NO_GPU)
+    yield from shared_run(tmp_path_factory, "without-gpu", config=NO_GPU)
 
 
 @pytest.fixture

@@ -128,7 +128,7 @@ class Summary(TypedDict):
     controls: Controls
     neighbours: Neighbours | None
     processor: Processor | None
-    held: Held
+    held: Held | None
 
 
 class Description(Summary):
