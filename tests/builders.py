@@ -106,7 +106,7 @@ def make_record(name: str, host_ms=(1.0,) * 50, *, status="ok", reason="", ran=N
         ran = {"fp32": "tf32", "tf32": "bf16"}[cell.precision] if status == "wrong_precision" else cell.precision
     of_samples = {key: changes.pop(key) for key in [*changes] if key in {one.name for one in fields(Samples)}}
     timed = round(sum(host_ms) / 1000 + 0.001, 6)
-    changes = {"min_seconds": min(0.2, timed)} | changes
+    changes = {"min_seconds": min(0.2, timed), "timed_runs": min(10, len(host_ms))} | changes
     samples = {"warmup_runs": 20, "warmup_seconds": 0.1, "timed_seconds": timed, "steady": True} | of_samples
     seen = {
         "dtype": DTYPES.get(ran or cell.precision, "float32"),
@@ -165,6 +165,15 @@ def as_clocked(found: Record) -> Record:
     return changed(found, host_ms=[round(first + 1e-6, 6), *others, round(last - 1e-6, 6)])
 
 
+def scattered(middle: float, seed: int, spread: float = 0.01, count: int = 61) -> list[float]:
+    """Return samples in ms with this median, as a clock gives them; those of another seed are no copies of them.
+
+    count: an odd number.
+    """
+    logarithms = np.random.default_rng(seed).normal(0, spread, count)
+    return (middle * np.exp(logarithms - np.median(logarithms))).round(6).tolist()
+
+
 def make_request(medians: dict[str, float]) -> dict:
     """Return what the probe of requests saw, with these medians in ms by step."""
     samples = {name: {"host_ms": [ms / 2, ms, ms * 2], "device_ms": []} for name, ms in medians.items()}
@@ -216,7 +225,8 @@ def make_evaluation(name: str, wrong: int = 10, expected_wrong: int = 5, **chang
 
 
 def make_run(records: list[Record], cells=None, evaluations=(), config=None):
-    """Return the (table, description) of a run with these records."""
+    """Return the (table, description) of a run with these records, whose samples a clock could have given."""
+    records = [as_clocked(one) for one in records]
     names = cells or dict.fromkeys(str(one.cell) for one in records)
     cells = [Cell.parse(name) for name in names]
     models = list(dict.fromkeys(cell.model for cell in cells))
@@ -233,7 +243,7 @@ def make_run(records: list[Record], cells=None, evaluations=(), config=None):
 def write_run(folder, records: list[Record], cells=None, evaluations=()):
     """Return the (table, description) of a run with these records, that were written to files and read again."""
     for number, one in enumerate(records):
-        write(folder / f"{number}.json", as_clocked(one))
+        write(folder / f"{number}.json", one)
     return make_run([read(folder / f"{number}.json") for number in range(len(records))], cells, evaluations)
 
 

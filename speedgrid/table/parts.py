@@ -120,7 +120,7 @@ def parts(record: Record) -> Iterable[tuple[Any, Any]]:
         yield seen.details, Details
         yield seen.seconds, Steps
         yield seen.probes, Probes
-        if seen.quantised_nodes is not None:
+        if seen.quantised_nodes:  # an empty account does not know, as none at all
             yield seen.quantised_nodes, Executed
 
 
