@@ -7,12 +7,13 @@ by the type of its tensors.
 """
 
 import itertools
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from speedgrid.data.answers import Errors, Expected, Parity
-from speedgrid.evidence.snr import by_image, summarise, unevenness
+from speedgrid.evidence.snr import by_image, summarise
 from speedgrid.precision import QUANTISED
 from speedgrid.record import Record
 
@@ -27,8 +28,6 @@ SLACK = 20.0
 # computed wrongly. On trained weights rounding itself leaves images up to 26 dB below; eight simulated images of
 # EfficientNet-B0 show all but 19 of it in 99 of 100 choices of the eight, those of ResNet-18 all but 8.
 UNEVEN = 20.0
-# Nor was one that is less than this below what is expected of all together: then it is the median one that is good.
-WORST = 15.0
 # An image with an error of half its answer, in dB, was not rounded where rounding leaves all of them so much better:
 # more where integers are used, which cut numbers that no image of the calibration had.
 HALF, BETTER, BETTER_CUT = 6.0, 10.0, 16.0
@@ -45,15 +44,16 @@ class Images(NamedTuple):
     """Images one by one beside what rounding was simulated to do to them; nothing in older records.
 
     own_db: SNR of each that was simulated. expected_db: what it is expected to be, by precision. strays: how many
-    answers were given to another image.
+    answers were given to another image. rest_db: SNR of each that was compared, but not simulated.
     """
 
     own_db: np.ndarray
     expected_db: dict[str, np.ndarray]
     strays: int
+    rest_db: np.ndarray
 
 
-NO_IMAGES = Images(np.array([]), {}, 0)
+NO_IMAGES = Images(np.array([]), {}, 0, np.array([]))
 
 
 class Verdict(NamedTuple):
@@ -90,7 +90,7 @@ def images_of(errors: Errors | None, expected: Expected | None, precision: str) 
     normal = np.full(len(own_db), expected.snr_db[precision])
     normal[:count] = simulated.get(precision, np.inf)
     found = strays(errors, normal) if precision in simulated else 0
-    return Images(own_db[:count] if simulated else NO_IMAGES.own_db, simulated, found)
+    return Images(own_db[:count] if simulated else NO_IMAGES.own_db, simulated, found, own_db[count:])
 
 
 def strays(errors: Errors, normal: np.ndarray) -> int:
@@ -139,6 +139,8 @@ def observe(
             pairs = {names[one]: (names[one : one + 2], limits[one]) for one in range(place, own)}
             clear = (name for name, pair in pairs.items() if clearly_above(precision, *pair, parity, expected, images))
             found = next(clear, precision)
+            if found != precision:  # better than its label: nearer to integers or not, it is no wrong answer
+                return found
         elif mostly_above(names[own : own + 2], limits[own], parity, images):
             found = precision
     return None if found is None or like_integers(found, parity, expected, images) else found
@@ -196,7 +198,8 @@ def clearly_above(
 ) -> bool:
     """Say whether an error shows the more exact one of two precisions, where `precision` was the label.
 
-    Each image is better than halfway between the two, as simulated on it or else on all. Four images are so by chance,
+    Each image is better than halfway between the two, as simulated on it or else on all: one that is not may be as
+    good as its label has it, and the others are easy. Four images are so by chance,
     of a model whose images differ much: in the mean they are three quarters of the way. What is expected to leave
     little of the answers is no measure of what is too good.
     """
@@ -205,7 +208,8 @@ def clearly_above(
     if not all(name in images.expected_db for name in names):
         return parity.snr_db_min >= limit
     near = images.own_db - (images.expected_db[names[0]] + halfway(names, images)) / 2
-    return bool((images.own_db >= halfway(names, images)).all() and near.mean() >= 0)
+    each = (images.own_db >= halfway(names, images)).all() and (images.rest_db >= limit).all()
+    return bool(each and near.mean() >= 0)
 
 
 def halfway(names: tuple[str, ...], images: Images) -> np.ndarray:
@@ -256,22 +260,26 @@ def wrong_images(
 ) -> str:
     """Return a clause with the evidence that a few images were computed wrongly; empty where there is none.
 
-    An image that is too good never does: what counts is how far the worst one is below what rounding leaves.
+    An image that is too good never does: what counts is how far the worst one is below the median one, or below the
+    best median that rounding leaves: in the label's precision, or in a less exact one that was observed. Nor do
+    images that are all as bad, which no precision explains.
     """
     if images.strays:
         return f"{images.strays} answers are nearer to the right answer to another image than to that to their own"
     names = candidates(precision, dtype)
-    usual = expected[observed or names[-1]]
-    far = unevenness(parity) > uneven_db + UNEVEN and parity.snr_db_min < usual - WORST
-    if len(simulated := images.expected_db.get(observed or names[-1], NO_IMAGES.own_db)):
+    too_good = precision in names and observed in names[: names.index(precision)]
+    held_to = precision if too_good else observed or names[-1]
+    usual = expected[held_to]
+    far = min(parity.snr_db_median, usual + uneven_db) - parity.snr_db_min > uneven_db + UNEVEN
+    if len(simulated := images.expected_db.get(held_to, NO_IMAGES.own_db)):
         usual = max(usual - uneven_db - BETTER, float(simulated.min()) - BEYOND - BEYOND_UNEVEN * uneven_db)
     else:
-        usual -= uneven_db + (BETTER_CUT if observed in QUANTISED else BETTER)
-    far |= parity.snr_db_min < min(HALF, usual)
+        usual -= uneven_db + (BETTER_CUT if held_to in QUANTISED else BETTER)
+    far |= observed is not None and parity.snr_db_min < min(HALF, usual)
     # A lower precision lowers every image. Where the median one shows a higher one than all together, a few are wrong.
-    if observed != precision and observed not in names[: names.index(precision) if precision in names else 0]:
-        best = max(parity.snr_db, parity.snr_db_median)
-        far |= explaining(precision, dtype, best, expected) != observed
+    if observed != precision and not too_good:
+        best = replace(parity, snr_db=max(parity.snr_db, parity.snr_db_median))
+        far |= observe(precision, dtype, best, expected, images) != observed
     worst = f"{parity.snr_db_min:.0f} dB SNR on the worst image, {parity.snr_db_median:.0f} on the median one"
     return f"{worst}, of which rounding explains {uneven_db:.0f} dB" if far else ""
 
