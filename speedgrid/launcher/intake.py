@@ -44,7 +44,7 @@ class Intake:
             return None
 
     def accept(self) -> None:
-        """Take one connection, of this user; where there is no descriptor for it, say so."""
+        """Take a connection of this user's, or refuse it where there is no descriptor for it."""
         try:
             connection, _ = self.listener.accept()
         except BlockingIOError:

@@ -242,7 +242,7 @@ def _lies_at(handle: int, path: Path) -> bool:
 
 
 def _unusable(path: Path, found: os.stat_result, error: OSError | None = None) -> str:
-    """Return one sentence on what lies where a lock file should, and what to do about it."""
+    """Return the sentence on a thing that lies where a lock file should, with the remedy."""
     regular, mode = stat.S_ISREG(found.st_mode), stat.S_IMODE(found.st_mode)
     if error and error.errno not in ONLY_READABLE and regular:
         return f"The lock {path} cannot be opened: {error.strerror}."

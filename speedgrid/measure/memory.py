@@ -41,7 +41,7 @@ class MemoryMeter:
         self.readings = {"baseline": self.now("VmRSS")}
 
     def now(self, field: str) -> float | None:
-        """Return this process's memory in MB (None: nobody tells); on the CPU, a field of proc(5)'s status."""
+        """Return the memory of this process in MB (None: nobody tells); on the CPU, a field of proc(5)'s status."""
         if self.device == "cuda":
             import torch
 
