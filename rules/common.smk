@@ -1,6 +1,5 @@
 # What the rules share: the checked configuration, the cells, and what makes a job stale. No rules here.
 import gc
-import hashlib
 import inspect
 import json
 import os
@@ -74,7 +73,7 @@ PRELOAD = sorted({name for backend in AXES["backend"] for name in backends.get(b
 def begin_run():
     """Start what ends the work of this run with it, remove what killed runs left half written, start the launcher.
 
-    The configuration is written for the jobs that need a user's text of it (`digest`), where it is not there already.
+    The configuration is written for the jobs that need a user's text of it (`digest`).
     """
     guard.start(cancels=workflow.nodes is not None)
     # For its limit of jobs a second Snakemake chooses jobs again each second, and once more for each job that has
@@ -82,9 +81,7 @@ def begin_run():
     if workflow.nodes is None:
         workflow.scheduler.job_rate_limiter = None
     outputs.sweep("artifacts", "report")
-    asked = Path("artifacts/config.json")
-    if not asked.exists() or asked.read_bytes() != f"{json.dumps(config, indent=1)}\n".encode():
-        outputs.write_json(asked, config)
+    outputs.write_json("artifacts/config.json", config)
     server.start(["torch", "speedgrid.model.torchvision", "speedgrid.measure.cell", *PRELOAD])
 
 
@@ -118,7 +115,7 @@ def digest(value):
     Snakemake's report has the params of what is in it, and the names of input files that no function gives, in a script
     of its page, where a text that ends the script begins another.
     """
-    return hashlib.sha256(json.dumps(value).encode()).hexdigest()
+    return outputs.checksum({"given": value})
 
 
 UNAFFECTED = yaml.safe_load(Path("rules/unaffected.yaml").read_text(encoding="utf-8"))

@@ -1,9 +1,10 @@
 """What to try again: the records of what did not come to its end, by their status."""
 
-import json
 from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import NamedTuple
+
+from speedgrid.launcher.reading import load
 
 # What may end otherwise the next time: something went wrong, memory was short, or the file itself is damaged.
 UNREADABLE = "unreadable"
@@ -32,8 +33,8 @@ def unmade(artifacts: Path, statuses: Collection[str] = WORTH_IT) -> Iterator[Un
 def read(path: Path) -> tuple[str, str]:
     """Return status and reason of a record; of a file that has no status, two empty texts."""
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
+        found = load(path)
+    except ValueError:
         return UNREADABLE, "it is not JSON"
     if not isinstance(found, dict):
         return UNREADABLE, "it is no record"
