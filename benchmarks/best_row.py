@@ -36,7 +36,7 @@ def compile_by_hand(weights: str, shape: list[int]) -> dict[str, float]:
     import torch
 
     from speedgrid.machine import gpus
-    from speedgrid.model import torchvision as models
+    from speedgrid.model import modules as models
 
     gpus.claim()
     gpus.measure_alone()

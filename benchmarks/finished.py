@@ -118,7 +118,7 @@ def again(record: Record, folder: str) -> tuple[list[str], Path]:
 @contextmanager
 def launcher():
     """Start a launcher as the workflow does, and yield its address."""
-    process = server.start(["torch", "speedgrid.model.torchvision", "speedgrid.measure.cell", "onnxruntime"])
+    process = server.start(["torch", "torchvision", "speedgrid.model.modules", "speedgrid.measure.cell", "onnxruntime"])
     try:
         yield os.environ.pop(ADDRESS_VARIABLE)
     finally:

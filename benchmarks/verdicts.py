@@ -27,7 +27,7 @@ from speedgrid.data.digits import Digits
 from speedgrid.data.sequence import images
 from speedgrid.evidence import parity, reference, rounding
 from speedgrid.grid import Cell
-from speedgrid.model import torchvision as models
+from speedgrid.model import modules as models
 from speedgrid.model import training
 from speedgrid.precision import PRECISIONS, QUANTISED
 from speedgrid.record import Asked, Memory, Record, Samples, Seen

@@ -16,7 +16,8 @@ from speedgrid.report import plots
 from speedgrid.launcher import guard, inputs, outputs, progress
 from speedgrid.launcher import server, sources
 from speedgrid.measure import probes
-from speedgrid.model import checkpoints, zoo
+from speedgrid.model import checkpoints
+from speedgrid.model import sources as models
 from speedgrid.published import source
 
 # A large graph of jobs is a million objects that stay; looking for garbage among them takes a sixth of `snakemake -n`.
@@ -26,7 +27,7 @@ for file in workflow.configfiles:
     settings.require_readable(file)
 # Snakemake leaves numbers as text where `--config` has them in braces.
 config.update(settings.complete(config, workflow.config_settings.config))
-zoo.require(config["models"])
+models.require(config["models"])
 
 DEVICE = config["device"]
 AXES = {"model": config["models"], **config["grid"][DEVICE]}
@@ -82,7 +83,7 @@ def begin_run():
         workflow.scheduler.job_rate_limiter = None
     outputs.sweep("artifacts", "report")
     outputs.write_json("artifacts/config.json", config)
-    server.start(["torch", "speedgrid.model.torchvision", "speedgrid.measure.cell", *PRELOAD])
+    server.start(["torch", "torchvision", "speedgrid.model.modules", "speedgrid.measure.cell", *PRELOAD])
 
 
 # What rules compile ahead of time for each cell; the record of a build lies beside it, as .json.

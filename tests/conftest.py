@@ -54,7 +54,7 @@ def own_locks(tmp_path_factory):
 @pytest.fixture(scope="session")
 def resnet():
     """Return a seeded ResNet-18 for 64 x 64 pixels; tests copy it before they change it."""
-    from speedgrid.model import torchvision as models
+    from speedgrid.model import modules as models
 
     return models.seeded("resnet18", 0, RESOLUTION)
 

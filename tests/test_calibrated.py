@@ -14,7 +14,7 @@ from speedgrid.builders import modelopt as calibrated
 from speedgrid.data.sequence import images
 from speedgrid.grid import Cell
 from speedgrid.machine import graphics
-from speedgrid.model import torchvision as models
+from speedgrid.model import modules as models
 
 
 def cell(precision):

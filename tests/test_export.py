@@ -12,7 +12,7 @@ from onnx import numpy_helper
 
 from speedgrid.builders import onnx_export as export
 from speedgrid.data.sequence import images
-from speedgrid.model import torchvision as models
+from speedgrid.model import modules as models
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ from torchvision.models import SwinTransformer, VisionTransformer
 
 from speedgrid.builders import onnx_export as export
 from speedgrid.model import flops
-from speedgrid.model import torchvision as models
+from speedgrid.model import modules as models
 from speedgrid.model.flops import CountError, flop_per_image
 
 

@@ -72,7 +72,9 @@ def inputs(tmp_path_factory):
     reference.prepare("resnet18", *files, "cuda")
     for precision in ("fp32", "fp16", "bf16"):
         export.export("resnet18", paths["weights.pth"], precision, RESOLUTION, paths[f"{precision}.onnx"])
-    launcher = server.start(["torch", "speedgrid.model.torchvision", "speedgrid.measure.cell", "onnxruntime"])
+    launcher = server.start(
+        ["torch", "torchvision", "speedgrid.model.modules", "speedgrid.measure.cell", "onnxruntime"]
+    )
     yield folder, paths
     launcher.stdin.close()
 

@@ -38,7 +38,9 @@ def compiled(weights, tmp_path_factory):
         patched.setenv("CXX", str(compiler))
         # What torch finds out about the compiler takes half of a build, and is not what is tested here.
         patched.setenv("TORCHINDUCTOR_VEC_ISA_OK", "1")
-        process = server.start(["torch", "speedgrid.model.torchvision"])  # it reads both when it imports torch
+        process = server.start(
+            ["torch", "torchvision", "speedgrid.model.modules"]
+        )  # it reads both when it imports torch
         try:
             asked = ["scripts.compile_inductor", str(CELL), "--device", "cpu", "--weights", weights]
             asked += ["--package", str(package), "--build", str(build)]

@@ -14,10 +14,10 @@ from torch import nn
 from torchvision import models as zoo
 
 from speedgrid.data.sequence import images
-from speedgrid.model import state_dict
-from speedgrid.model import torchvision as models
-from speedgrid.model import zoo as known
-from speedgrid.model.torchvision import WeightsError
+from speedgrid.model import modules as models
+from speedgrid.model import sources, state_dict
+from speedgrid.model.modules import WeightsError
+from speedgrid.model.sources import torchvision as known
 
 
 @pytest.fixture
@@ -323,7 +323,7 @@ def refused(name, sizes):
 
 def test_the_names_of_models_are_those_that_torchvision_lists_and_are_known_without_importing_it():
     assert known.known() == set(zoo.list_models(module=zoo))
-    program = "import sys; from speedgrid.model import zoo; zoo.require(['vgg16']); print(*sys.modules)"
+    program = "import sys; from speedgrid.model import sources; sources.require(['vgg16']); print(*sys.modules)"
     assert not {"torch", "torchvision"} & set(python("-c", program).stdout.split())
 
 
@@ -339,8 +339,8 @@ def test_the_names_of_models_are_those_that_torchvision_lists_and_are_known_with
     ],
 )
 def test_a_name_that_is_no_models_is_refused_with_the_nearest(name, near):
-    with pytest.raises(known.ModelError) as caught:
-        known.require(["vgg16", name])
+    with pytest.raises(sources.ModelError) as caught:
+        sources.require(["vgg16", name])
     message = str(caught.value)
     begin = f"config key models has {name!r}; its entries must be torchvision classification models, such as "
     assert message.startswith(begin)
@@ -353,16 +353,16 @@ def test_a_name_that_is_no_models_is_refused_with_the_nearest(name, near):
 @given(st.text())
 def test_any_text_is_a_model_or_is_refused_in_one_line(name):
     if name in known.known():
-        return known.require([name])
-    with pytest.raises(known.ModelError) as caught:
-        known.require([name])
+        return sources.require([name])
+    with pytest.raises(sources.ModelError) as caught:
+        sources.require([name])
     assert "\n" not in str(caught.value)
 
 
 def test_where_there_is_no_torchvision_no_name_is_refused(monkeypatch):
     monkeypatch.setattr(known, "find_spec", lambda name: None)
     known.known.cache_clear()
-    known.require(["resnet19"])
+    sources.require(["resnet19"])
     monkeypatch.undo()
     known.known.cache_clear()
     assert "vgg16" in known.known()
@@ -374,7 +374,7 @@ def test_every_model_runs_at_the_smallest_resolution_that_torchvision_names_and_
     left_out = ("regnet", "densenet16", "densenet2", "resnet101", "resnet152", "efficientnet_b7", "efficientnet_v2_l")
     names = [name for name in zoo.list_models(module=zoo) if not name.startswith(left_out)]
     assert len(names) >= 55
-    smallest = {name: models.smallest_resolution(name) for name in names}
+    smallest = {name: sources.find(name).smallest_resolution() for name in names}
     found = {name: refused(name, (size, 256)) for name, size in smallest.items()}
     assert [name for name, sizes in found.items() if smallest[name] in sizes] == []
     alone = {name: smallest[name] for name, sizes in found.items() if 256 in sizes}

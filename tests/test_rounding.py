@@ -17,7 +17,7 @@ from speedgrid.data.sequence import images
 from speedgrid.evidence import reference, rounding
 from speedgrid.evidence.parity import compare
 from speedgrid.evidence.snr import summarise, unevenness
-from speedgrid.model import torchvision as models
+from speedgrid.model import modules as models
 from speedgrid.model import training
 from speedgrid.precision import PRECISIONS, QUANTISED
 from speedgrid.table.verdict import verdict

@@ -233,7 +233,7 @@ def test_no_image_is_in_two_parts(smoke):
 
 def test_weights_that_were_trained_on_small_images_know_large_ones(smoke):
     from speedgrid.data.digits import Digits
-    from speedgrid.model import torchvision as models
+    from speedgrid.model import modules as models
     from speedgrid.model import training
 
     digits = Digits(0)

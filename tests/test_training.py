@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from speedgrid.data.digits import Digits
-from speedgrid.model import torchvision as models
+from speedgrid.model import modules as models
 from speedgrid.model import training
 
 

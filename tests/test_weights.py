@@ -9,7 +9,7 @@ import torch
 from builders import TRAINING
 
 from speedgrid.data.digits import Digits
-from speedgrid.model import torchvision as models
+from speedgrid.model import modules as models
 from speedgrid.model.weights import prepare
 
 

@@ -35,7 +35,7 @@ def load(cell, device: str, artifact: str, options: Options) -> Session:
     """
     import torch
 
-    from speedgrid.model import torchvision as models
+    from speedgrid.model import modules as models
 
     settings = options["settings"]
     set_torch_math(cell.precision)

@@ -43,7 +43,7 @@ def compile_package(cell: Cell, device: str, weights: str, output: str, mode: st
     """
     import torch
 
-    from speedgrid.model import torchvision as models
+    from speedgrid.model import modules as models
 
     if device == "cuda":
         torch.set_num_threads(shared_cores())  # many builds with as many threads as cores each wait for each other

@@ -13,7 +13,7 @@ from speedgrid.data.sequence import images
 from speedgrid.evidence import snr
 from speedgrid.launcher.outputs import one_line, replacing, unmade
 from speedgrid.machine.threads import shared_cores
-from speedgrid.model import torchvision as models
+from speedgrid.model import modules as models
 from speedgrid.precision import torch_dtype
 
 # The first opset with bf16 convolutions is 22; 20 is what every runtime here reads.

@@ -116,7 +116,7 @@ def prepare(
 
     With it comes what is known of its error: `expected_snr_db` of a quantised one.
     """
-    from speedgrid.model import torchvision as models
+    from speedgrid.model import modules as models
 
     module = models.fold_batch_norm(models.load(model, weights))
     if precision in QUANTISED:

@@ -21,7 +21,7 @@ def classify(model: str, weights: str, origin: str, images: str, about: str) -> 
     """
     import torch
 
-    from speedgrid.model import torchvision as models
+    from speedgrid.model import modules as models
     from speedgrid.precision import set_torch_math
 
     made, known = read_json(origin, Origin), read_json(about, Labelled)

@@ -18,7 +18,7 @@ def compute(model: str, weights: str, images: np.ndarray) -> np.ndarray:
     """Return the logits of `images`, float32 [count, 3, height, width], as float64 [count, classes]."""
     import torch
 
-    from speedgrid.model import torchvision as models
+    from speedgrid.model import modules as models
 
     module = models.load(model, weights).double()
 

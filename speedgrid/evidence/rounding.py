@@ -14,7 +14,7 @@ from torch import nn
 
 from speedgrid.evidence.parity import compare
 from speedgrid.evidence.snr import by_image, summarise, unevenness
-from speedgrid.model import torchvision as models
+from speedgrid.model import modules as models
 from speedgrid.model.flops import images_within
 from speedgrid.precision import PRECISIONS, QUANTISED
 

@@ -12,7 +12,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from speedgrid import InputError
 from speedgrid.model import onnx_graph
 from speedgrid.model.described import Arithmetic, Counted, LayerCount
-from speedgrid.model.torchvision import build
+from speedgrid.model.modules import build
 
 # Both count the same operations: they differ in what an exporter adds or leaves out. Of 16 torchvision models 15 agree
 # to the last digit; swin_v2_t has 0.3 % less in its graph, where a product of constants is folded.

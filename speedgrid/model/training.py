@@ -13,7 +13,7 @@ from torch.nn.functional import cross_entropy
 
 from speedgrid.data.digits import EVALUATION, Digits
 from speedgrid.machine.threads import shared_cores
-from speedgrid.model import torchvision as models
+from speedgrid.model import modules as models
 from speedgrid.model.described import Fit, Training
 from speedgrid.model.flops import flop_per_image
 from speedgrid.precision import set_torch_math

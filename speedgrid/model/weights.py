@@ -9,7 +9,8 @@ from speedgrid.data.digits import Digits
 from speedgrid.launcher.outputs import one_line, replacing
 from speedgrid.launcher.reading import read_json
 from speedgrid.machine.threads import shared_cores
-from speedgrid.model import torchvision as models
+from speedgrid.model import modules as models
+from speedgrid.model import sources
 from speedgrid.model.described import Origin, Training
 from speedgrid.model.training import LARGEST, calibration, takes
 
@@ -58,7 +59,7 @@ def prepare(
 
 def wanted(model: str) -> str:
     """Return the resolutions that a model runs at, in words: one size alone, or a smallest size."""
-    smallest = models.smallest_resolution(model)
+    smallest = sources.find(model).smallest_resolution()
     return f"have {smallest} or more" if takes(model, 2 * smallest) else f"be [{smallest}]"
 
 

@@ -1,32 +1,25 @@
-"""Build a torchvision model and give it weights: the user's checkpoint, or seeded ones."""
+"""A model as a torch module, whatever its source, with weights: the user's checkpoint, or seeded ones."""
 
 from collections import OrderedDict
 from pathlib import Path
 
 import torch
 from torch import nn
-from torchvision import models
 
 from speedgrid.data.sequence import images
-from speedgrid.model import state_dict, zoo
+from speedgrid.model import sources, state_dict
 from speedgrid.model.state_dict import WeightsError
 
 
 def build(name: str, classes: int = 1000) -> nn.Module:
-    """Return the torchvision classification model `name` with random weights, in eval mode.
+    """Return model `name` with random weights, in eval mode.
 
-    Raises WeightsError with the nearest names if torchvision has no such classification model.
+    Raises WeightsError with what would be right if its source has no such model.
     """
     try:
-        zoo.require([name])
-    except zoo.ModelError as error:
+        return sources.find(name).build(classes).eval()
+    except sources.ModelError as error:
         raise WeightsError(str(error)) from None
-    return models.get_model(name, weights=None, num_classes=classes).eval()
-
-
-def smallest_resolution(name: str) -> int:
-    """Return the side in pixels of the smallest images that a model takes, as torchvision says of its weights."""
-    return min(max(weights.meta["min_size"]) for weights in models.get_model_weights(name))
 
 
 def load(name: str, path: str | Path) -> nn.Module:
