@@ -8,6 +8,7 @@ from functools import cache
 from pathlib import Path
 
 import yaml
+from snakemake.logging import logger
 
 from speedgrid import backends, data, grid, precision, record, settings
 from speedgrid.backends.fingerprint import fingerprint
@@ -41,6 +42,8 @@ IMAGES = {"reference": data.REFERENCE, "calibration": data.CALIBRATION, "evaluat
 data.require(SOURCE, IMAGES)
 DESCRIBED = "artifacts/weights/{model}-r{resolution}.json"
 checkpoints.require(config["model"]["weights"], AXES["model"], AXES["resolution"], DESCRIBED)
+for sentence in checkpoints.unasked(config["model"]["weights"], AXES["model"], AXES["resolution"]):
+    logger.warning(sentence)
 # Random images have no right answers; there is nothing to evaluate on them.
 EVALUATED = grid.evaluated_cells(AXES, config["accuracy"]["resolution"]) if DATA != "random" else []
 CONTROL = grid.control_cell(AXES)

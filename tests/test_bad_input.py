@@ -95,8 +95,10 @@ def refused(smoke, tmp_path_factory):
     [
         pytest.param(
             64,
-            "weights/best_resnet18_64.pth holds pickled Python objects, which could run code and are refused; "
-            "save the weights alone, with torch.save(model.state_dict(), path).",
+            "weights/best_resnet18_64.pth holds pickled Python objects (posix.system), which could run code and are "
+            "refused; save the weights alone, with torch.save(model.state_dict(), path), or run `python -m "
+            "scripts.plain_weights weights/best_resnet18_64.pth`, which writes what weights there are to another file "
+            "and runs nothing of this one.",
             id="code",
         ),
         pytest.param(
@@ -109,7 +111,8 @@ def refused(smoke, tmp_path_factory):
         pytest.param(
             128,
             "weights/best_resnet18_128.pth is not a readable PyTorch checkpoint (a ZIP file that is cut off or "
-            "damaged: File is not a zip file); copy it again, or write it with torch.save(model.state_dict(), path).",
+            "damaged: File is not a zip file); fetch or copy it again, or write it with "
+            "torch.save(model.state_dict(), path).",
             id="unreadable",
         ),
     ],

@@ -50,7 +50,7 @@ WRAPPED = {
 @pytest.mark.parametrize("wrap", WRAPPED.values(), ids=WRAPPED)
 def test_the_usual_forms_of_a_checkpoint_give_the_same_state(path, state, wrap):
     torch.save(wrap(state), path)
-    assert same(state_dict.read(path), state)
+    assert same(state_dict.read(path, "resnet18", state)[0], state)
 
 
 @pytest.mark.parametrize(
@@ -65,7 +65,7 @@ def test_the_usual_forms_of_a_checkpoint_give_the_same_state(path, state, wrap):
 )
 def test_prefixes_are_stripped_as_often_as_every_name_has_one(path, names, expected):
     torch.save({name: torch.ones(2) for name in names}, path)
-    assert list(state_dict.read(path)) == expected
+    assert list(state_dict.read(path, "resnet18", expected)[0]) == expected
 
 
 def test_a_checkpoint_is_loaded_in_float32_and_eval_mode(path, state, resnet):
@@ -91,7 +91,11 @@ def test_any_number_of_classes_is_accepted(path, state, classes):
     assert model(torch.zeros(1, 3, 32, 32)).shape == (1, classes)
 
 
-def refusal(path, read=state_dict.read):
+def read(path):
+    return state_dict.read(path, "a model", ["fc.weight", "fc.bias"])
+
+
+def refusal(path, read=read):
     with pytest.raises(WeightsError) as caught:
         read(path)
     message = str(caught.value)
@@ -108,7 +112,7 @@ FILES = {
     "braces": (b"{}", "is not a PyTorch checkpoint (it begins with b'{}'); write it with torch.save("),
     "a pointer": (b"version https://git-lfs.github.com/spec/v1\n", "is a Git LFS pointer and not the file"),
     "a page": (b"<!DOCTYPE html>\n", "is a page of HTML or XML, as a server sends one in place of a file"),
-    "safetensors": ((16).to_bytes(8, "little") + b'{"a": 1}' + bytes(20), "is a safetensors file; write it again with"),
+    "safetensors": ((16).to_bytes(8, "little") + b'{"a": 1}' + bytes(20), "is a safetensors file whose header is none"),
     "HDF5": (b"\x89HDF\r\n\x1a\n" + bytes(20), "is an HDF5 file, as Keras writes it"),
     "a pickle cut off": (b"\x80\x02}q\x00(X\x01", "is not a readable PyTorch checkpoint (unpack requires"),
 }
@@ -233,7 +237,13 @@ def test_the_trap_of_the_test_above_would_have_been_seen(path, tmp_path):
 
 def test_a_whole_pickled_model_is_refused_with_how_to_save_weights_alone(path):
     torch.save(nn.Linear(2, 2), path)
-    assert "save the weights alone, with torch.save(model.state_dict(), path)" in refusal(path)
+    message = refusal(path)
+    assert (
+        "is a whole model, of pickled Python objects (torch.nn.modules.linear.Linear), which could run code" in message
+    )
+    assert (
+        "save the weights alone, with torch.save(model.state_dict(), path), or run `python -m scripts.plain_" in message
+    )
 
 
 @pytest.mark.parametrize("content", [[1, 2], {"epoch": 3}, {}, torch.ones(3), {"state_dict": {"epoch": 3}}])
@@ -244,7 +254,7 @@ def test_a_file_without_tensors_by_name_holds_no_state_dict(path, content):
 
 def test_names_that_are_not_text_and_values_that_are_not_tensors_are_ignored(path):
     torch.save({0: torch.ones(2), "module.fc.bias": torch.ones(3), "epoch": 3}, path)
-    assert same(state_dict.read(path), {"fc.bias": torch.ones(3)})
+    assert same(state_dict.read(path, "resnet18", ["fc.bias"])[0], {"fc.bias": torch.ones(3)})
 
 
 def test_a_head_without_axes_is_refused_as_another_architecture(path):

@@ -138,6 +138,20 @@ def test_seeded_weights_are_said_to_be(tmp_path):
     assert "the weights are generated (seeded, seed 0)" in render(tmp_path, make_records())[0]
 
 
+def test_the_part_of_a_checkpoint_that_was_taken_is_named_and_its_names_are_no_mark_up(tmp_path):
+    table, run = write_run(tmp_path, make_records())
+    part = {"key": "state_dict_ema", "prefix": "module.", "others": ["state_dict", "<b>|x"]}
+    run["weights"] = [{**run["weights"][0], "own": True, "source": "my weights.pth", "part": part}]
+    text = report.markdown(table, run, TEMPLATE)
+    assert (
+        "At 64 pixels the weights are your own: `my weights.pth`. Taken of the file: `state_dict_ema`. "
+        "Taken off its names: `module.`. Also there, and not taken: state_dict, " in text
+    )
+    assert "<b>" not in text
+    run["weights"][0]["part"] = {"key": "", "prefix": "", "others": []}
+    assert "are your own: `my weights.pth`.\n" in report.markdown(table, run, TEMPLATE)
+
+
 def test_the_html_table_has_every_row_and_every_reason_whole(tmp_path):
     cells = [*LATENCIES, "resnet18-torch_tensorrt-fp32-r64-b1", "resnet18-openvino-fp32-r64-b1"]
     reason = "a < b & " + "long " * 50 + "end"

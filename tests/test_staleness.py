@@ -23,7 +23,17 @@ NAMED = {
 }
 FILES = {name: str(path.relative_to(ROOT)) for name, path in KNOWN.items()}
 # Scripts of no rule: for people, and what they all share.
-TOOLS = {"__init__", "archive", "compare", "document_config", "judge", "redraw", "retry", "update_language"}
+TOOLS = {
+    "__init__",
+    "archive",
+    "compare",
+    "document_config",
+    "judge",
+    "plain_weights",
+    "redraw",
+    "retry",
+    "update_language",
+}
 
 
 def named_in_strings(path):

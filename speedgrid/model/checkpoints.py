@@ -1,5 +1,6 @@
 """The user's checkpoints, found without reading them: a dry-run has no time to import torch."""
 
+import difflib
 import itertools
 import json
 import os
@@ -11,6 +12,8 @@ from speedgrid.launcher.inputs import expanded, file_fault
 
 # Where a checkpoint may be, and need not be.
 DEFAULT = "weights/best_{model}_{resolution}.pth"
+# How the names of checkpoints end.
+ENDINGS = (".pth", ".pt", ".ckpt", ".bin", ".safetensors", ".tar", ".pkl")
 
 
 class CheckpointError(InputError):
@@ -46,6 +49,25 @@ def require(pattern: str, models: Iterable[str], resolutions: Iterable[int], des
     """Look for every checkpoint of a grid as `find` does. described: with placeholders, as `pattern` is."""
     for model, resolution in itertools.product(models, resolutions):
         find(pattern, model, resolution, described.format(model=model, resolution=resolution))
+
+
+def unasked(pattern: str, models: Iterable[str], resolutions: Iterable[int]) -> list[str]:
+    """Return a sentence on each checkpoint in weights/ that nothing of a grid asks for, and on what is."""
+    folder = Path(DEFAULT).parent
+    places = {
+        os.path.normpath(
+            expanded(pattern.format(model=model, resolution=resolution))
+        ): f"{model} at {resolution} pixels"
+        for model, resolution in itertools.product(models, resolutions)
+    }
+    there = sorted(str(path) for path in folder.glob("*") if path.name.endswith(ENDINGS) and path.name[0] != ".")
+    found = []
+    for path in there:
+        if path not in places:
+            missing = [place for place in places if not os.path.lexists(place)] or list(places)
+            [near] = difflib.get_close_matches(path, missing, n=1, cutoff=0)
+            found.append(f"{path} is not used: nothing asks for it; that of {places[near]} would be {near}.")
+    return found
 
 
 def source_of(described: str | Path) -> str | None:

@@ -25,10 +25,22 @@ class Training(Fit):
     seconds: float
 
 
+class Part(TypedDict):
+    """The part of a checkpoint that was taken. key: of its state dict, or empty. prefix: that its names had.
+
+    others: what else in the file would have fitted, such as an average of the weights.
+    """
+
+    key: str
+    prefix: str
+    others: list[str]
+
+
 class Origin(TypedDict):
     """Where the weights of a model at one resolution are from, as of speedgrid.model.weights.
 
-    source: in words. own: they are the user's. trained: how, where they were trained on digits.
+    source: in words. own: they are the user's. trained: how, where they were trained on digits. part: what of
+    the user's file was taken.
     """
 
     model: str
@@ -39,6 +51,7 @@ class Origin(TypedDict):
     sha256: str
     parameters: int
     classes: int
+    part: NotRequired[Part]
 
 
 class LayerCount(TypedDict):

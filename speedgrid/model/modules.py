@@ -8,6 +8,7 @@ from torch import nn
 
 from speedgrid.data.sequence import images
 from speedgrid.model import sources, state_dict
+from speedgrid.model.described import Part
 from speedgrid.model.state_dict import WeightsError
 
 
@@ -23,13 +24,19 @@ def build(name: str, classes: int = 1000) -> nn.Module:
 
 
 def load(name: str, path: str | Path) -> nn.Module:
-    """Return model `name` with the weights in `path`, with as many classes as they have, in float32 and eval mode.
+    """Return model `name` with the weights in `path`, as `load_part` does."""
+    return load_part(name, path)[0]
 
-    Raises WeightsError if the file is unreadable (see speedgrid.model.state_dict), belongs to another architecture, or
-    has numbers that are none.
+
+def load_part(name: str, path: str | Path) -> tuple[nn.Module, Part]:
+    """Return model `name` with the weights in `path`, in float32 and eval mode, and which part of the file they are.
+
+    It has as many classes as they have. Raises WeightsError if the file is unreadable (see speedgrid.model.state_dict),
+    belongs to another architecture, or has numbers that are none.
     """
     model = skeleton(name)
-    state = state_dict.read(path, 4 * sum(value.numel() for value in model.state_dict().values()))
+    own = model.state_dict()
+    state, part = state_dict.read(path, name, own, 4 * sum(value.numel() for value in own.values()))
     weight = state.get(f"{head(model)}.weight")
     if weight is not None and weight.ndim:
         if not weight.shape[0]:
@@ -47,15 +54,12 @@ def load(name: str, path: str | Path) -> nn.Module:
     try:
         model.load_state_dict(whole, assign=True)
     except RuntimeError as error:
-        expected, given = set(model.state_dict()), set(state)
-        odd = sorted(expected - given)[:1] + sorted(given - expected)[:1]
-        detail = f"first difference: {' / '.join(odd)}" if odd else str(error).splitlines()[-1].strip()
         raise WeightsError(
-            f"{path} does not hold weights of {name} ({detail}); "
+            f"{path} does not hold weights of {name} ({str(error).splitlines()[-1].strip()}); "
             f"put its architecture into models or give weights of {name}."
         ) from error
     state_dict.refuse_numbers(path, model.float())
-    return model.eval()
+    return model.eval(), part
 
 
 def skeleton(name: str, classes: int = 1000) -> nn.Module:

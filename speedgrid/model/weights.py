@@ -11,7 +11,7 @@ from speedgrid.launcher.reading import read_json
 from speedgrid.machine.threads import shared_cores
 from speedgrid.model import modules as models
 from speedgrid.model import sources
-from speedgrid.model.described import Origin, Training
+from speedgrid.model.described import Origin, Part, Training
 from speedgrid.model.training import LARGEST, calibration, takes
 
 
@@ -33,19 +33,16 @@ def prepare(
     torch.set_num_threads(shared_cores())
     how = read_json(training, Training) if training and trained and not checkpoint else None
     try:
-        source, module = make(model, checkpoint, seed, resolution, trained)
+        source, module, part = make(model, checkpoint, seed, resolution, trained)
         with torch.inference_mode():
             module(torch.zeros(1, 3, resolution, resolution))
     except (RuntimeError, AssertionError) as error:
         if takes(model, resolution):  # the size is not what was wrong
             raise
-        raise models.WeightsError(
-            f"config key grid.<device>.resolution has {resolution}, at which {model} does not run ({one_line(error)}); "
-            f"with {model} in models it must {wanted(model)}."
-        ) from error
+        raise refused_size(model, resolution, error) from error
     with replacing(output) as temporary:
         torch.save(module.state_dict(), temporary)
-    return {
+    origin: Origin = {
         "model": model,
         "resolution": resolution,
         "source": source,
@@ -55,6 +52,15 @@ def prepare(
         "parameters": sum(parameter.numel() for parameter in module.parameters()),
         "classes": models.classes(module),
     }
+    return origin | {"part": part} if part else origin
+
+
+def refused_size(model: str, resolution: int, error: BaseException) -> models.WeightsError:
+    """Return the error on a resolution that a model does not run at."""
+    return models.WeightsError(
+        f"config key grid.<device>.resolution has {resolution}, at which {model} does not run ({one_line(error)}); "
+        f"with {model} in models it must {wanted(model)}."
+    )
 
 
 def wanted(model: str) -> str:
@@ -65,13 +71,13 @@ def wanted(model: str) -> str:
 
 def make(
     model: str, checkpoint: str | None, seed: int, resolution: int, trained: str | None
-) -> tuple[str, torch.nn.Module]:
-    """Return the origin of the weights of a model, in words, and the model with them."""
+) -> tuple[str, torch.nn.Module, Part | None]:
+    """Return the origin of the weights of a model, in words, the model with them, and what of the file was taken."""
     if checkpoint:
-        return str(checkpoint), models.load(model, checkpoint)
+        return str(checkpoint), *models.load_part(model, checkpoint)
     if trained:
         module = models.load(model, trained)
         if resolution < LARGEST:
             models.calibrate(module, calibration(Digits(seed), resolution))
-        return f"trained on handwritten digits, seed {seed}", module
-    return f"seeded, seed {seed}", models.seeded(model, seed, resolution)
+        return f"trained on handwritten digits, seed {seed}", module, None
+    return f"seeded, seed {seed}", models.seeded(model, seed, resolution), None
