@@ -2,6 +2,7 @@
 
 import json
 import sys
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,7 +14,17 @@ import yaml
 from builders import ARITHMETIC, MEASURED, Clock, CornerSession, fake_backend, make_record
 from results import write_result
 
-from benchmarks import agreement, best_row, finished, lies, loaded, overhead, telemetry_cost, verdicts
+from benchmarks import (
+    agreement,
+    best_row,
+    finished,
+    lies,
+    loaded,
+    loadgen_agreement,
+    overhead,
+    telemetry_cost,
+    verdicts,
+)
 from speedgrid import settings
 from speedgrid.backends.session import HostSession
 from speedgrid.backends.variants import VARIANTS
@@ -360,3 +371,27 @@ def test_right_sessions_of_a_campaign_are_ok_and_faulty_ones_are_not():
         assert not trial.small(0 * outputs)
         assert trial.small(outputs)
         assert trial.status(-outputs) == "wrong_result"
+
+
+def test_what_loadgen_wrote_is_read_and_compared_over_turns():
+    log = "\n".join(
+        f':::MLLOG {{"key": "result_{share}_percentile_latency_ns", "value": {value}, "time_ms": 1.0}}'
+        for share, value in (("50.00", 2_000_000), ("99.00", 9_500_000))
+    )
+    assert loadgen_agreement.percentiles("another line\n" + log) == {"p50": 2.0, "p99": 9.5}
+    turns = {
+        "loadgen": [{"p99": 2.0}, {"p99": 2.2}, {"p99": 1.8}],
+        "speedgrid": [{"p99": 1.0}, {"p99": 1.1}, {"p99": 0.9}],
+    }
+    middle, low, high = loadgen_agreement.ratio(turns, "p99")
+    assert low < middle < high
+    assert middle == pytest.approx(2)
+
+
+def test_the_loop_that_loadgen_is_compared_with_serves_what_arrives(monkeypatch):
+    monkeypatch.setattr(loadgen_agreement, "SECONDS", 0.2)
+    calls = []
+    session = SimpleNamespace(active=nullcontext, run=lambda: calls.append(1), synchronize=lambda: None)
+    found = loadgen_agreement.by_speedgrid(loadgen_agreement.OneByOne(session), 1000.0, 1)
+    assert 100 < len(calls) < 320
+    assert 0 < found["p50"] <= found["p99"]
