@@ -86,6 +86,8 @@ def begin_run():
         workflow.scheduler.job_rate_limiter = None
     outputs.sweep("artifacts", "report")
     outputs.write_json("artifacts/config.json", config)
+    if hasattr(SOURCE, "summary"):
+        logger.info(SOURCE.summary())
     server.start(["torch", "torchvision", "speedgrid.model.modules", "speedgrid.measure.cell", *PRELOAD])
 
 

@@ -147,3 +147,17 @@ def test_more_classes_than_the_model_has_are_refused_with_both_numbers(trained):
         DataError, match=r"photos has images of class 12, but weights\.pth tells 10 classes apart, 0 to 9"
     ):
         trained[0]({"own": True, "classes": 10}, {"source": "photos", "labels": [0, 1, 12, 3, 4]})
+
+
+FOLDERS = [{"name": name, "number": number, "images": 2} for number, name in enumerate(("ape", "cat", "dog"))]
+
+
+def test_fewer_class_folders_than_the_model_has_classes_are_refused_where_their_order_numbers_them(trained):
+    about = {"source": "photos", "labels": [0, 1, 2, 0, 1], "class_folders": FOLDERS, "numbered": False}
+    with pytest.raises(
+        DataError,
+        match=r"photos has 3 class folders, numbered in alphabetical order from 'ape' on, but weights\.pth tells 10",
+    ):
+        trained[0]({"own": True, "classes": 10}, about)
+    assert trained[0]({"own": True, "classes": 3}, about)["labels"] == [0, 1, 2, 0, 1]
+    assert trained[0]({"own": True}, about | {"numbered": True})["labels"] == [0, 1, 2, 0, 1]

@@ -385,7 +385,17 @@ def test_images_may_lie_in_the_home_folder_and_behind_links(place, monkeypatch):
         (place / "photos" / label).symlink_to(f"../far/{label}")
     source = data.open_source("~/photos", 0)
     data.require(source, {"reference": 64, "calibration": 128, "evaluation": 200})
-    assert (source.classes, len(source.files)) == (["ape", "cat"], 40)
+    assert (list(source.classes), len(source.files)) == (["ape", "cat"], 40)
+
+
+def test_all_files_that_cannot_be_read_are_named_at_once(place):
+    path = photos(place / "photos")
+    for number in (3, 17, 30):
+        (place / f"photos/{number}.png").unlink()
+        (place / f"photos/{number}.png").mkdir()
+    message = unusable(path)
+    assert all(f"'photos/{number}.png' is no file but a folder; " in message for number in (3, 17, 30))
+    assert message.endswith("replace or remove them.")
 
 
 @pytest.mark.parametrize("name", ["digits", "random"])

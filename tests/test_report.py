@@ -412,6 +412,24 @@ def test_accuracy_has_a_line_for_each_evaluation_with_intervals_and_says_that_di
     assert "Inputs are images of `digits`, chosen by seed 0" in text
 
 
+CLASS_FOLDERS = [{"name": f"kind <b> {number}", "number": number, "images": 7} for number in range(25)]
+
+
+def test_the_classes_of_a_users_images_are_named_with_their_counts_and_the_classes_of_the_model(tmp_path):
+    images = {"source": "photos", "count": 100, "images_in_folder": 175, "seed": 0, "class_folders": CLASS_FOLDERS}
+    images |= {"numbered": False, "copies": 3, "passed_over": 1, "evaluated": "val", "calibrating": "train"}
+    text = with_accuracy(tmp_path, [make_evaluation("resnet18-onnxruntime-fp16-r64-b8", images=images)])
+    found = section(text, "Accuracy")
+    assert "Images are turned as their EXIF data says." in found
+    assert "Of the data set's parts, `val` is evaluated; the other images are from `train`." in found
+    assert "3 images are left out, as another part has them by content." in found
+    assert "1 hidden name or one of a system's was passed over." in found
+    assert "| 7 | 19 |\n" in found
+    assert "| 7 | 20 |\n" not in found
+    assert "<b>" not in found
+    assert "5 more are in `artifacts/images/`. Class folders are numbered in alphabetical order" in found
+
+
 def test_without_labels_the_report_says_that_only_agreement_is_known(tmp_path):
     images = {"source": "photos", "count": 100, "images_in_folder": 5000, "seed": 0}
     evaluations = [make_evaluation("resnet18-onnxruntime-fp16-r64-b8", labels=None, images=images)]

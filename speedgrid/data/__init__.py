@@ -6,10 +6,12 @@
     images(part, resolution, start, count)   float32 [count, 3, resolution, resolution], normalised
     describe() -> dict             what the images are, for a reader, as plain JSON values
 
-One that reads files of the user's has two more:
+One that reads files of the user's has more:
 
     paths(part, most) -> list      the files of a part, so that a changed one is seen
-    require(part, most)            DataError, one sentence, unless all of them are there and can be read
+    require(sizes)                 DataError, one sentence, unless all of all parts are there and can be read
+    refuse_unreadable(part, most)  DataError, one sentence, with all files that are no usable images
+    summary() -> str               what they are, in one line of a log
 
 The parts never share an image, and a seed always gives the same ones:
 
@@ -56,8 +58,7 @@ def require(source, sizes: Mapping[str, int]) -> None:
     sizes: how many images each part has at most.
     """
     if hasattr(source, "require"):
-        for part, most in sizes.items():
-            source.require(part, most)
+        source.require(sizes)
 
 
 def prepare(source, part: str, resolution: int, most: int, output: str | Path) -> Images:
@@ -71,10 +72,15 @@ def prepare(source, part: str, resolution: int, most: int, output: str | Path) -
     count = source.size(part, most)
     shape = (count, 3, resolution, resolution)
     head = {"descr": np.lib.format.dtype_to_descr(np.dtype(np.float32)), "fortran_order": False, "shape": shape}
-    with replacing(output) as temporary, temporary.open("wb") as file:
-        np.lib.format.write_array_header_1_0(file, head)
-        for start in range(0, count, CHUNK):
-            made = source.images(part, resolution, start, min(CHUNK, count - start))
-            file.write(np.ascontiguousarray(made, dtype=np.float32).data)
+    try:
+        with replacing(output) as temporary, temporary.open("wb") as file:
+            np.lib.format.write_array_header_1_0(file, head)
+            for start in range(0, count, CHUNK):
+                made = source.images(part, resolution, start, min(CHUNK, count - start))
+                file.write(np.ascontiguousarray(made, dtype=np.float32).data)
+    except DataError:
+        if hasattr(source, "refuse_unreadable"):  # the first is as good as all where there is no other
+            source.refuse_unreadable(part, most)
+        raise
     described: Images = source.describe()
     return {"part": part, "count": count, "resolution": resolution, "labels": source.labels(part, count), **described}

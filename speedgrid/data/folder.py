@@ -3,118 +3,134 @@
 import itertools
 import os
 import random
-from collections import defaultdict
-from collections.abc import Iterator
+from collections import Counter, defaultdict
 from pathlib import Path
+from typing import Any
 
-from speedgrid.data import pictures
-from speedgrid.data.source import CALIBRATION, PARTS, REFERENCE, DataError, Images
+from speedgrid.data import contents, pictures, tree
+from speedgrid.data.source import CALIBRATION, PARTS, REFERENCE, ClassFolder, DataError, Images
+from speedgrid.data.tree import EXTENSIONS, Level
 from speedgrid.launcher.inputs import expanded, file_fault, folder_fault
 
-# Of torchvision's ImageFolder.
-EXTENSIONS = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp")
-# Fewer cannot fill three parts with a few images each.
-FEWEST = 32
+# Fewer cannot fill three parts with a few images each; of a part of a data set that is evaluated alone, so many.
+FEWEST, FEWEST_EVALUATED = 32, 8
+# How many faults, and how many classes, a sentence names.
+NAMED = 20
 
 
 class Folder:
     """The images of a folder, split at random from a seed, by class where there are classes.
 
-    Classes are the subfolders in alphabetical order, as torchvision's ImageFolder numbers them; subfolders that are
-    all called by numbers have these numbers. Raises DataError if the folder cannot serve.
+    Classes are the subfolders in alphabetical order, as torchvision's ImageFolder numbers them, also those that are
+    empty; subfolders that are all called by numbers have these numbers. Of the parts of a data set (train, val, test)
+    the validation part is evaluated, and the training part gives the other images. Raises DataError if the folder
+    cannot serve.
     """
 
     def __init__(self, path: str | Path, seed: int):
         self.path, self.seed = Path(expanded(str(path))), seed
-        try:
-            self.classes = self._classes()
-            self.files = self._files()
-        except OSError as error:
-            raise self._refusal(error.filename, f"cannot be read ({error.strerror})") from None
-        self.parts = split(self.files, seed)
-
-    def _classes(self) -> list[str]:
-        """Return the names of the subfolders that hold images, sorted; empty if the images lie in the folder itself."""
         if fault := folder_fault(self.path):
-            raise DataError(
-                f"config key data.images is {str(self.path)!r}, which {fault}; "
-                "it must be digits, random or a folder that can be read."
-            )
-        entries = sorted(os.scandir(self.path), key=lambda entry: entry.name)
-        for entry in entries:
-            self._refuse_broken_link(entry.path)
-        names = [entry.name for entry in entries if entry.is_dir() and next(self._found(entry.name), None)]
-        if names and any(is_image(entry.name) for entry in entries if entry.is_file()):
-            raise DataError(
-                f"config key data.images is {str(self.path)!r}, which holds images beside the class folder "
-                f"{names[0]!r}; it must hold either images or one folder of images for each class."
-            )
-        return names
+            raise self._refused(f"which {fault}; it must be digits, random or a folder that can be read")
+        try:
+            self.levels, self.passed = tree.read(str(self.path))
+        except tree.TreeError as error:
+            raise self._refused(f"which {error}") from None
+        except tree.BrokenLinks as error:
+            raise self._refusal([f"{path!r} {file_fault(path)}" for path in error.paths]) from None
+        except OSError as error:
+            raise self._refusal([f"{error.filename!r} cannot be read ({error.strerror})"]) from None
+        self.evaluated, self.calibrating = self._roles()
+        self.classes = self._classes()
+        self.files = self._labelled(self.levels[self.calibrating]) | self._labelled(self.levels[self.evaluated])
+        self.parts, self.copies = contents.apart(self.path, self._split())
 
-    def _files(self) -> dict[str, int | None]:
-        """Return every image's path below the folder, with its class or None, in order."""
-        if self.classes:
-            numbered = all(name.isdecimal() for name in self.classes)
-            if numbered:
-                self._refuse_equal_numbers()
-            files: dict[str, int | None] = {
-                file: int(name) if numbered else index
-                for index, name in enumerate(self.classes)
-                for file in sorted(self._found(name))
-            }
-        else:
-            files = dict.fromkeys(sorted(entry.path for entry in os.scandir(self.path) if is_image(entry.name)))
-        if len(files) < FEWEST:
-            raise DataError(
-                f"config key data.images is {str(self.path)!r}, which holds {len(files)} images "
-                f"({', '.join(EXTENSIONS)}); it must hold at least {FEWEST}."
-            )
-        return {os.path.relpath(file, self.path): label for file, label in files.items()}
-
-    def _found(self, name: str) -> Iterator[str]:
-        """Yield the paths of the images in a subfolder and below it. Raises DataError where they cannot be listed."""
-
-        def refuse(error: OSError) -> None:
-            raise self._refusal(error.filename, f"cannot be read ({error.strerror})")
-
-        for where, _, names in os.walk(self.path / name, onerror=refuse, followlinks=True):
-            for path in (os.path.join(where, one) for one in names):
-                if is_image(path):
-                    yield path
-                else:
-                    self._refuse_broken_link(path)
-
-    def _refuse_broken_link(self, path: str) -> None:
-        """Raise DataError for a link that leads nowhere: it may have been a folder of images."""
-        if os.path.islink(path) and not os.path.exists(path):
-            raise self._refusal(path, file_fault(path))
-
-    def _refusal(self, path: str, fault: str | None) -> DataError:
-        return DataError(
-            f"config key data.images is {str(self.path)!r}, of which {path!r} {fault}; replace or remove it."
-        )
-
-    def require(self, part: str, most: int) -> None:
-        """Raise DataError unless the first `most` files of a part are there and can be read."""
-        for path in self.paths(part, most):
-            if fault := file_fault(path):
-                raise self._refusal(path, fault)
-
-    def _refuse_equal_numbers(self) -> None:
-        """Raise DataError if two class folders have names that are one number, such as `01` and `1`."""
-        known: dict[int, str] = {}
-        for name in self.classes:
-            if (other := known.setdefault(int(name), name)) != name:
-                raise DataError(
-                    f"config key data.images is {str(self.path)!r}, whose class folders {other!r} and {name!r} are "
-                    f"both of class {int(name)}; each class must have a number of its own."
+    def _roles(self) -> tuple[str, str]:
+        """Return the levels that are evaluated, and that the other images are taken from."""
+        evaluated = next(level for level in ("val", "test", "train", "") if level in self.levels)
+        calibrating = next((level for level in ("train", "test") if level in self.levels), evaluated)
+        for level in dict.fromkeys((evaluated, calibrating)):
+            fewest = FEWEST_EVALUATED if level == evaluated != calibrating else FEWEST
+            if (count := self.levels[level].count()) < fewest:
+                where = f"in {level!r} " if level else ""
+                raise self._refused(
+                    f"which holds {where}{count} images ({', '.join(EXTENSIONS)}); it must hold at least {fewest}"
                 )
+        return evaluated, calibrating
+
+    def _classes(self) -> dict[str, int]:
+        """Return the number of each class folder. Raises DataError where numbers would say something else."""
+        own, known = self.levels[self.evaluated].classes, self.levels[self.calibrating].classes
+        if self.calibrating == "train" and (odd := next((name for name in own if name not in known), None)) is not None:
+            raise self._refused(
+                f"which has the class folder {odd!r} in {self.evaluated!r} and not in 'train'; the classes of both "
+                "must be the same, as their order gives them their numbers"
+            )
+        names = known if self.calibrating == "train" else own
+        if not tree.numbered(names):
+            return {name: index for index, name in enumerate(names)}
+        seen: dict[int, str] = {}
+        for name in names:
+            if (other := seen.setdefault(int(name), name)) != name:
+                raise self._refused(
+                    f"whose class folders {other!r} and {name!r} are both of class {int(name)}; each class must have a "
+                    "number of its own"
+                )
+        return {name: int(name) for name in names}
+
+    def _labelled(self, level: Level) -> dict[str, int | None]:
+        """Return every image's path below the folder, with its class or None, in order."""
+        found: dict[str, int | None] = dict.fromkeys(level.files)
+        for name, files in level.classes.items():
+            found |= dict.fromkeys(files, self.classes.get(name))
+        return {os.path.relpath(file, self.path): label for file, label in found.items()}
+
+    def _split(self) -> dict[str, list[str]]:
+        if self.evaluated == self.calibrating:
+            return split(self.files, self.seed)
+        rest = ordered(self._labelled(self.levels[self.calibrating]), self.seed)
+        first = min(REFERENCE, len(rest) // 3)
+        evaluation = ordered(self._labelled(self.levels[self.evaluated]), self.seed)
+        return dict(zip(PARTS, (rest[:first], rest[first : first + CALIBRATION], evaluation), strict=True))
+
+    def _refused(self, clause: str) -> DataError:
+        return DataError(f"config key data.images is {str(self.path)!r}, {clause}.")
+
+    def _refusal(self, faults: list[str]) -> DataError:
+        more = f"; and {len(faults) - NAMED} more" if len(faults) > NAMED else ""
+        which = "it" if len(faults) == 1 else "them"
+        return self._refused(f"of which {'; '.join(faults[:NAMED])}{more}; replace or remove {which}")
+
+    def require(self, sizes: dict[str, int]) -> None:
+        """Raise DataError unless the files of all parts are there and can be read. sizes: how many at most."""
+        paths = [path for part, most in sizes.items() for path in self.paths(part, most)]
+        if faults := [f"{path!r} {fault}" for path in paths if (fault := file_fault(path))]:
+            raise self._refusal(faults)
+        if empty := [part for part in sizes if not self.parts[part]]:
+            raise self._refused(
+                f"which has no image for {' and '.join(empty)} that is not, by content, among the others; it must hold "
+                f"at least {FEWEST} different ones"
+            )
+
+    def refuse_unreadable(self, part: str, most: int) -> None:
+        """Raise DataError with all files of a part that are no usable images, and with those of the others."""
+        sizes = {"reference": REFERENCE, "calibration": CALIBRATION, "evaluation": 200, part: most}
+        faults = []
+        for path in dict.fromkeys(path for name, count in sizes.items() for path in self.paths(name, count)):
+            try:
+                pictures.read(path)
+            except DataError as error:
+                faults.append(str(error).removeprefix("config key data.images: ").removesuffix("."))
+        if len(faults) > 1:
+            more = f"; and {len(faults) - NAMED} more" if len(faults) > NAMED else ""
+            raise DataError(
+                f"config key data.images: {len(faults)} files cannot be used: {'; '.join(faults[:NAMED])}{more}."
+            )
 
     def size(self, part: str, most: int) -> int:
         """Return how many images a part has."""
         return min(len(self.parts[part]), most)
 
-    def labels(self, part: str, count: int) -> list[int] | None:
+    def labels(self, part: str, count: int | None) -> list[int] | None:
         """Return the classes of the first `count` images of a part, or None where there are no class folders."""
         found = [self.files[name] for name in self.parts[part][:count]]
         return [label for label in found if label is not None] if self.classes else None
@@ -123,7 +139,7 @@ class Folder:
         """Return the first `most` files of a part: all that is made of the part is stale when one of them changes."""
         return [str(self.path / name) for name in self.parts[part][:most]]
 
-    def images(self, part: str, resolution: int, start: int, count: int):
+    def images(self, part: str, resolution: int, start: int, count: int) -> Any:
         """Return images `start` to `start + count` of a part, float32 [count, 3, resolution, resolution]."""
         import numpy as np
         from torchvision.models import ResNet18_Weights
@@ -135,19 +151,45 @@ class Folder:
 
     def describe(self) -> Images:
         """Return the description of a folder's images."""
-        return {
+        found: Images = {
             "source": str(self.path),
             "seed": self.seed,
             "images_in_folder": len(self.files),
             "classes": len(self.classes) or None,
+            "class_folders": self.class_folders(),
+            "numbered": tree.numbered(self.classes),
+            "copies": self.copies,
+            "passed_over": self.passed,
         }
+        if self.evaluated != self.calibrating:
+            found |= {"evaluated": self.evaluated, "calibrating": self.calibrating}
+        return found
+
+    def class_folders(self) -> list[ClassFolder]:
+        """Return the class folders in order, each with its number and how many images of those in use it has."""
+        counts = Counter(self.files.values())
+        return [{"name": name, "number": number, "images": counts[number]} for name, number in self.classes.items()]
+
+    def summary(self) -> str:
+        """Say in one line what the images are, and which classes they are of."""
+        levels = (
+            f" ({self.evaluated} is evaluated, {self.calibrating} calibrates)"
+            if self.evaluated != self.calibrating
+            else ""
+        )
+        head = f"Images of {str(self.path)!r}: {len(self.files)}{levels}"
+        if not self.classes:
+            return f"{head}, without class folders, so without labels."
+        folders = self.class_folders()
+        named = ", ".join(f"{one['name']!r} {one['images']} (class {one['number']})" for one in folders[:NAMED])
+        more = f" and {len(folders) - NAMED} more" if len(folders) > NAMED else ""
+        return f"{head}, of {len(folders)} classes: {named}{more}."
 
 
-def split(files: dict[str, int | None], seed: int) -> dict[str, list[str]]:
-    """Return the files of each of PARTS, in order; of few files an eighth is reference and a quarter calibration.
+def ordered(files: dict[str, int | None], seed: int) -> list[str]:
+    """Return files in random order: each beginning of it has of every class the share that all have.
 
-    Each class's files are shuffled and spread evenly from 0 to 1, all are ordered by their place there, and the parts
-    taken one after another: so each part, and each beginning of one, has of every class the share that the folder has.
+    Each class's files are shuffled and spread evenly from 0 to 1, and all are ordered by their place there.
     """
     by_class = defaultdict(list)
     for name, label in files.items():
@@ -157,12 +199,16 @@ def split(files: dict[str, int | None], seed: int) -> dict[str, list[str]]:
         chance = random.Random(f"{seed}-{label}")
         chance.shuffle(names)
         place |= {name: (index + chance.random()) / len(names) for index, name in enumerate(names)}
-    order = sorted(place, key=lambda name: (place[name], name))
+    return sorted(place, key=lambda name: (place[name], name))
+
+
+def split(files: dict[str, int | None], seed: int) -> dict[str, list[str]]:
+    """Return the files of each of PARTS, in order; of few files an eighth is reference and a quarter calibration.
+
+    They are taken one after another from `ordered` files: so each part, and each beginning of one, has of every class
+    the share that the folder has.
+    """
+    order = ordered(files, seed)
     reference, calibration = min(REFERENCE, len(order) // 8), min(CALIBRATION, len(order) // 4)
     ends = (0, reference, reference + calibration, None)
     return {part: order[slice(*pair)] for part, pair in zip(PARTS, itertools.pairwise(ends), strict=True)}
-
-
-def is_image(name: str) -> bool:
-    """Say whether a file's name ends as that of an image does."""
-    return name.lower().endswith(EXTENSIONS)

@@ -11,6 +11,8 @@ from speedgrid.launcher.reading import reason
 PIXELS, TIMES_LONGER = 100_000_000, 20
 # The numbers of the TIFF tags that say how many bits a sample has, and whether 0 is white.
 BITS, PHOTOMETRIC = 258, 262
+# The number of the EXIF tag that says how an image is to be turned.
+ORIENTATION = 0x0112
 
 
 def read(path: str) -> Any:
@@ -23,7 +25,7 @@ def read(path: str) -> Any:
             Image.open(path) as image,
         ):
             refuse_size(path, *image.size)
-            return to_rgb(path, image)
+            return upright(to_rgb(path, image), orientation(image))
     except (DataError, MemoryError):
         raise
     except Image.DecompressionBombError:
@@ -33,6 +35,30 @@ def read(path: str) -> Any:
             f"config key data.images: {path} is not a readable image ({type(error).__name__}: {reason(error)}); "
             "replace or remove it."
         ) from error
+
+
+def orientation(image: Any) -> int:
+    """Return the orientation of an image by its EXIF data, 1 to 8; of a TIFF file 1, as PIL has turned it already."""
+    try:
+        return image.getexif().get(ORIENTATION, 1)
+    except Exception:  # EXIF data that is none
+        return 1
+
+
+def upright(image: Any, orientation: int) -> Any:
+    """Return an image as its EXIF data says that it is to be seen, whatever its format."""
+    from PIL.Image import Transpose
+
+    turned = {
+        2: Transpose.FLIP_LEFT_RIGHT,
+        3: Transpose.ROTATE_180,
+        4: Transpose.FLIP_TOP_BOTTOM,
+        5: Transpose.TRANSPOSE,
+        6: Transpose.ROTATE_270,
+        7: Transpose.TRANSVERSE,
+        8: Transpose.ROTATE_90,
+    }.get(orientation)
+    return image if turned is None else image.transpose(turned)
 
 
 def refuse_size(path: str, width: int, height: int) -> None:

@@ -12,10 +12,21 @@ MEAN = (0.485, 0.456, 0.406)
 DEVIATION = (0.229, 0.224, 0.225)
 
 
+class ClassFolder(TypedDict):
+    """A class folder: its name, the model's class that it stands for, and how many images it has."""
+
+    name: str
+    number: int
+    images: int
+
+
 class Images(TypedDict, total=False):
     """The description of images. source: `random`, `digits` or a folder. part, count, resolution: of those of a file.
 
-    classes: how many there are, None without labels. labels: their classes, None where they have none.
+    classes: how many there are, None without labels. labels: their classes, None where they have none. Of a folder
+    also: class_folders; numbered: these are called by their numbers. copies: images that were left out, as others are
+    the same by content. passed_over: hidden and other names that are no images. evaluated, calibrating: the parts of a
+    data set.
     """
 
     part: str
@@ -26,6 +37,12 @@ class Images(TypedDict, total=False):
     seed: int
     images_in_folder: int
     classes: int | None
+    class_folders: list[ClassFolder]
+    numbered: bool
+    copies: int
+    passed_over: int
+    evaluated: str
+    calibrating: str
 
 
 class Labelled(Images):

@@ -34,6 +34,13 @@ def classify(model: str, weights: str, origin: str, images: str, about: str) -> 
             f"{made['classes']} classes apart, 0 to {made['classes'] - 1}; give weights for these classes, or call the "
             "folders by the numbers of theirs."
         )
+    folders = known.get("class_folders") or []
+    if labels and not known.get("numbered") and 0 < len(folders) < made["classes"]:
+        raise DataError(
+            f"config key data.images: {known['source']} has {len(folders)} class folders, numbered in alphabetical "
+            f"order from {folders[0]['name']!r} on, but {made['source']} tells {made['classes']} classes apart; call "
+            "the folders by the numbers of theirs, or add an empty folder for each class that has no image."
+        )
     set_torch_math("fp32")
     torch.set_num_threads(shared_cores())
     module, pictures = models.load(model, weights), arrays.read(images)
