@@ -74,7 +74,11 @@ def file_of(module: str) -> str:
 
 def reached(path: str, name: str) -> str:
     """Return the source of what one function of a module reaches in it: itself, and every name that it uses there."""
-    text = (ROOT / path).read_text(encoding="utf-8")
+    return _reached((ROOT / path).read_text(encoding="utf-8"), name)
+
+
+@cache
+def _reached(text: str, name: str) -> str:
     defined: dict[str, list[ast.stmt]] = {}
     for node in ast.parse(text).body:
         for one in names_of(node):
@@ -88,7 +92,14 @@ def reached(path: str, name: str) -> str:
         used = [inner for node in defined[one] for inner in ast.walk(node)]
         waiting += [inner.id for inner in used if isinstance(inner, ast.Name)]
     nodes = sorted({node for one in wanted for node in defined[one]}, key=lambda node: node.lineno)
-    return "\n".join(ast.get_source_segment(text, node) or "" for node in nodes)
+    # Not ast.get_source_segment, which splits the whole text anew for each, and leaves out what decorates a function.
+    lines = text.splitlines()
+    return "\n".join(line for node in nodes for line in lines[first_line(node) - 1 : node.end_lineno])
+
+
+def first_line(node: ast.stmt) -> int:
+    """Return the number of the line with which a statement begins, that of its first decorator if it has some."""
+    return min([node.lineno, *(one.lineno for one in getattr(node, "decorator_list", ()))])
 
 
 def names_of(node: ast.stmt) -> Iterator[str]:
