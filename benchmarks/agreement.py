@@ -25,9 +25,10 @@ from statistics import median
 
 from benchmarks.finished import cells, launcher, name
 from benchmarks.loaded import answer, in_fork
+from speedgrid.data.samples import Samples
 from speedgrid.measure import timing
 from speedgrid.measure.probes import Context, back_to_back
-from speedgrid.record import Asked, Samples
+from speedgrid.record import Asked
 from speedgrid.table.limiter import waits_for_host
 
 # How often each timer has its turn; who begins alternates. Many short turns, because a machine drifts meanwhile.

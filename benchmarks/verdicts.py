@@ -24,13 +24,14 @@ from torch import nn
 
 from speedgrid.data.answers import Expected
 from speedgrid.data.digits import Digits
+from speedgrid.data.samples import Samples
 from speedgrid.data.sequence import images
 from speedgrid.evidence import parity, reference, rounding
 from speedgrid.grid import Cell
 from speedgrid.model import modules as models
 from speedgrid.model import training
 from speedgrid.precision import PRECISIONS, QUANTISED
-from speedgrid.record import Asked, Memory, Record, Samples, Seen
+from speedgrid.record import Asked, Memory, Record, Seen
 from speedgrid.table.verdict import judge
 
 SEEDED = ("resnet18", "resnet50", "mobilenet_v2", "mobilenet_v3_small", "squeezenet1_1", "efficientnet_b0")

@@ -55,7 +55,15 @@ MACHINE = environment.describe(DEVICE)
 FINGERPRINTS = {name: fingerprint(MACHINE, name) for name in AXES["backend"]}
 PREPROCESSING = environment.versions(("torch", "torchvision"))
 # The settings of a timing that every timing is given.
-TIMING_OPTIONS = ("warmup_runs", "timed_runs", "min_seconds", "max_seconds", "target_percent", "cpu_threads")
+TIMING_OPTIONS = (
+    "warmup_runs",
+    "timed_runs",
+    "min_seconds",
+    "max_seconds",
+    "target_percent",
+    "patience_seconds",
+    "cpu_threads",
+)
 PROGRESS = progress.Progress("artifacts/timings")
 # A timing on this machine's CPU says in the run's own log who keeps it waiting; on a cluster another machine times.
 IN_THE_WAY = cpu.InTheWay()

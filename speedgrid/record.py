@@ -10,6 +10,7 @@ from typing import Any, Literal, TypedDict
 
 from speedgrid import InputError
 from speedgrid.data.answers import Errors, Expected, Parity
+from speedgrid.data.samples import Host, Samples
 from speedgrid.grid import Cell
 from speedgrid.launcher.outputs import checksum, one_line, write_json
 from speedgrid.launcher.reading import load, short
@@ -48,7 +49,8 @@ class Asked:
     """The request of a timing: its cell, its turn, and how long it is measured.
 
     Counts and min_seconds are minimums; from there on it stops when the 95 % interval of its median is within
-    target_percent of it on either side; max_seconds wins. settings: of the variant. probes: what else to measure.
+    target_percent of it on either side; max_seconds wins. patience_seconds: how long it waits for others to be quiet,
+    and takes again what they disturbed. settings: of the variant. probes: what else to measure.
     """
 
     cell: Cell
@@ -60,26 +62,9 @@ class Asked:
     max_seconds: float
     target_percent: float
     cpu_threads: int
+    patience_seconds: float = 0.0
     settings: dict[str, Any] = field(default_factory=dict)
     probes: list[str] = field(default_factory=list)
-
-
-@dataclass(frozen=True)
-class Samples:
-    """Raw samples of one cell in one round, in ms a call.
-
-    host_ms: until its result is there. device_ms: between CUDA events around it; empty on the CPU. submit_ms: until it
-    returned. steady: two windows of warm-up calls agreed. capped: max_seconds was over before the interval was narrow.
-    """
-
-    host_ms: list[float]
-    device_ms: list[float] = field(default_factory=list)
-    submit_ms: list[float] = field(default_factory=list)
-    warmup_runs: int = 0
-    warmup_seconds: float = 0.0
-    timed_seconds: float = 0.0
-    steady: bool = False
-    capped: bool = False
 
 
 @dataclass(frozen=True)
@@ -111,15 +96,6 @@ class Telemetry:
     temperature_c: list[float | None] = field(default_factory=list)
     utilisation_percent: list[float | None] = field(default_factory=list)
     reasons: list[int | None] = field(default_factory=list)
-
-
-@dataclass(frozen=True)
-class Host:
-    """The processors of a machine while a cell was timed, as of speedgrid.measure.host."""
-
-    busy_elsewhere_cores: float
-    stolen_cores: float
-    pace_ms: list[float] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -167,6 +143,7 @@ class Record:
     format: int = FORMAT
     file: str = field(default="", compare=False)
     intact: bool | None = field(default=None, compare=False)
+    best_pace: float = field(default=0.0, compare=False)
 
     @property
     def cell(self) -> Cell:
@@ -190,9 +167,13 @@ class Record:
         return self.seen.samples.host_ms
 
 
+# What is said of a record where it is read and judged.
+UNWRITTEN = ("file", "intact", "best_pace")
+
+
 def write(path: str | Path, record: Record) -> None:
     """Write a record to `path`, as JSON with its checksum, whole or not at all."""
-    content = {key: value for key, value in asdict(record).items() if key not in ("file", "intact")}
+    content = {key: value for key, value in asdict(record).items() if key not in UNWRITTEN}
     write_json(path, content | {"checksum": checksum(content)})
 
 
@@ -207,7 +188,7 @@ def read(path: Any) -> Record:
     except ValueError as error:
         raise RecordError(f"{path} is not a readable record ({error}); delete it and run again.") from error
     intact = content["checksum"] == checksum(content) if "checksum" in content else None
-    return replace(found, file=file.name, intact=intact)
+    return replace(found, file=file.name, intact=intact, best_pace=0.0)
 
 
 def parse(content: Any) -> Record:

@@ -11,6 +11,7 @@ import numpy as np
 from speedgrid import settings
 from speedgrid.backends.session import HostSession
 from speedgrid.backends.variants import VARIANTS, Variant
+from speedgrid.data.samples import Samples
 from speedgrid.grid import Cell
 from speedgrid.precision import QUANTISED
 from speedgrid.record import (
@@ -19,7 +20,6 @@ from speedgrid.record import (
     Memory,
     Parity,
     Record,
-    Samples,
     Seen,
     Telemetry,
     _one_reading,
@@ -265,7 +265,7 @@ class Clock:
     def sleep(self, seconds: float) -> None:
         self.advance(1000 * seconds)
 
-    monotonic = perf_counter
+    monotonic = time = perf_counter
 
 
 class TimedSession:

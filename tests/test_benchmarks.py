@@ -28,10 +28,11 @@ from benchmarks import (
 from speedgrid import settings
 from speedgrid.backends.session import HostSession
 from speedgrid.backends.variants import VARIANTS
+from speedgrid.data.samples import Samples
 from speedgrid.grid import Cell
 from speedgrid.launcher.outputs import write_json
 from speedgrid.measure import timing
-from speedgrid.record import Samples, write
+from speedgrid.record import write
 
 NAME = "resnet18-pytorch-fp32-r64-b1"
 

@@ -3,7 +3,7 @@
 import pytest
 from builders import changed, make_record, make_table
 
-from speedgrid.record import Host
+from speedgrid.data.samples import Host
 from speedgrid.table import conditions
 
 NAME = "resnet18-pytorch-fp32-r64-b8"

@@ -12,9 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from speedgrid import record
+from speedgrid.data.samples import Host
 from speedgrid.evidence.parity import compare
 from speedgrid.launcher import outputs
-from speedgrid.record import Expected, Host, Memory, Telemetry
+from speedgrid.record import Expected, Memory, Telemetry
 from speedgrid.table.alike import copied
 from speedgrid.table.contradictions import contradictions
 from speedgrid.table.held import hold

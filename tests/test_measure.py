@@ -37,6 +37,7 @@ OPTIONS = {
     "min_seconds": 0,
     "max_seconds": 0.2,
     "target_percent": 1e9,
+    "patience_seconds": 0,
 }
 SETTINGS = {"speed": "high"}
 STEPS = ["claim", "describe", "import", "context", "load", "first_call", "queue", "telemetry", "timing", "parity"]

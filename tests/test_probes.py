@@ -11,13 +11,13 @@ import pytest
 from builders import EXPECTED, Clock, CornerSession, corner_logits, fake_backend, make_record, make_refusal, make_table
 
 from speedgrid import record
+from speedgrid.data.samples import Samples
 from speedgrid.data.sequence import images
 from speedgrid.grid import Cell
 from speedgrid.launcher.outputs import write_json
 from speedgrid.measure import cell as measure
 from speedgrid.measure import probes
 from speedgrid.measure.loading import Files, Laps
-from speedgrid.record import Samples
 from speedgrid.table import cells, columns
 from speedgrid.table.verdict import judge
 from speedgrid.text.column import Column

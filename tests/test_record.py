@@ -10,9 +10,10 @@ import pytest
 from builders import EXPECTED, changed, make_parity, make_record, make_refusal, make_request, make_table
 
 from speedgrid import record
+from speedgrid.data.samples import Host
 from speedgrid.launcher import outputs
 from speedgrid.measure.telemetry import gather
-from speedgrid.record import Errors, Host, RecordError
+from speedgrid.record import Errors, RecordError
 from speedgrid.table.conditions import throttled
 from speedgrid.table.verdict import judge, parity_of
 from speedgrid.text.status import SHOWN, STATUSES

@@ -279,6 +279,7 @@ def test_an_empty_configuration_gets_every_default():
         "min_seconds": 0.2,
         "max_seconds": 0.5,
         "target_percent": 2,
+        "patience_seconds": 3,
         "rounds": 3,
         "energy_resolutions": [],
         "end_to_end": False,
@@ -362,7 +363,7 @@ def test_the_schema_is_strict_and_says_of_every_key_what_it_means_and_its_defaul
     schema = settings.read_schema()
     Draft202012Validator.check_schema(schema)
     found = dict(leaves(schema))
-    assert len(found) == 30
+    assert len(found) == 31
     assert [path for path, one in found.items() if "default" not in one or len(one["description"]) < 10] == []
     objects = [schema, *schema["properties"].values(), *schema["$defs"].values()]
     assert [one for one in objects if one.get("type") == "object" and one["additionalProperties"] is not False] == []

@@ -7,9 +7,9 @@ import pytest
 import torch
 from builders import Clock, TimedSession, make_record, make_refusal, make_table
 
-from speedgrid.measure import timing
+from speedgrid.data.samples import Samples
+from speedgrid.measure import slices, timing
 from speedgrid.measure.probes import Context, back_to_back
-from speedgrid.record import Samples
 
 
 def asking(warmup_runs, timed_runs, min_seconds, max_seconds, target_percent):
@@ -22,10 +22,25 @@ def asking(warmup_runs, timed_runs, min_seconds, max_seconds, target_percent):
 PUBLISHED = asking(10, 50, 0.5, 10, 2)
 
 
+class Untold:
+    """A machine that does not tell what else it does."""
+
+    def read(self):
+        return None
+
+
+def of_test(monkeypatch):
+    """Return the clock of warming up and timing, on a machine that tells nothing."""
+    clock = Clock()
+    for module in (timing, slices):
+        monkeypatch.setattr(module, "time", clock)
+    monkeypatch.setattr(slices, "HostLoad", Untold)
+    return clock
+
+
 def timed(monkeypatch, cost, settings=PUBLISHED):
     """Return (samples, session) of a session whose call i takes `cost(i)` ms, or `cost` ms."""
-    clock = Clock()
-    monkeypatch.setattr(timing, "time", clock)
+    clock = of_test(monkeypatch)
     session = TimedSession(clock, cost if callable(cost) else lambda call: cost)
     return timing.measure(session, settings), session
 
@@ -70,13 +85,12 @@ def test_a_cell_that_reaches_its_count_when_time_is_over_is_not_capped(monkeypat
     assert not samples.capped
 
 
-@pytest.mark.parametrize(("uneven", "runs"), [(0, 50), (40, 62), (50, 77)])
+@pytest.mark.parametrize(("uneven", "runs"), [(0, 50), (40, 63), (50, 78)])
 def test_a_cell_is_timed_until_the_interval_of_its_median_is_narrow(monkeypatch, uneven, runs):
-    clock = Clock()
-    monkeypatch.setattr(timing, "time", clock)
+    clock = of_test(monkeypatch)
     session = TimedSession(clock, lambda call: (2, 6)[call % 2] if call < uneven else 4)
     samples = timing.time_latency(session, asking(1, 50, 0, 10, 2), Samples([], warmup_runs=3, steady=True))
-    # Looks come after 50, 62 and 77 calls: each time a quarter more.
+    # Looks come after 50, 63 and 78 calls: each time a quarter more, and half a slice.
     assert (len(samples.host_ms), samples.capped) == (runs, False)
     assert (samples.warmup_runs, samples.steady) == (3, True)  # as they were given
 
@@ -222,8 +236,7 @@ class StreamSession(TimedSession):
 @pytest.fixture
 def on_stream(monkeypatch):
     def measure(ms, settings=PUBLISHED):
-        clock = Clock()
-        monkeypatch.setattr(timing, "time", clock)
+        clock = of_test(monkeypatch)
         monkeypatch.setattr(torch.cuda, "Event", Event)
         session = StreamSession(clock, lambda call: ms)
         return timing.measure(session, settings), session

@@ -11,17 +11,18 @@ from speedgrid import InputError, backends
 from speedgrid.backends.fingerprint import fingerprint
 from speedgrid.backends.session import Options
 from speedgrid.data import arrays
+from speedgrid.data.samples import Host, Samples
 from speedgrid.data.sequence import batch
 from speedgrid.evidence import parity
 from speedgrid.launcher.reading import of_kind, read_json
 from speedgrid.machine import cpu, environment, gpus
 from speedgrid.machine.device import nvml
 from speedgrid.measure import probes, timing
-from speedgrid.measure.host import HostLoad
 from speedgrid.measure.loading import Files, Laps, explain, load, refuse, threads
 from speedgrid.measure.probes import Context
+from speedgrid.measure.slices import together
 from speedgrid.measure.telemetry import Sampler
-from speedgrid.record import Asked, Expected, Host, Machine, Record, Samples, Seen, Status, Telemetry
+from speedgrid.record import Asked, Expected, Machine, Record, Seen, Status, Telemetry
 
 # Comparing outputs with the reference takes no longer than this where enough images are compared.
 PARITY_SECONDS = 0.1
@@ -133,13 +134,11 @@ def _time(
     """Return the samples of a session in a Context, what GPU and processors did meanwhile, and probes beside them."""
     sampler.start()
     laps.end("telemetry")
-    host = HostLoad()
     samples: Samples = timing.measure(session, asked)
     context = Context(asked, uuid, samples, median(samples.host_ms) / 1000)
     laps.end("timing")
     found = probes.measure(session, context, laps, with_timing=True)
-    busy = host.read()
-    return context, sampler.stop(), busy, found
+    return context, sampler.stop(), together(samples.slices), found
 
 
 def _warm(session, images) -> None:

@@ -1,8 +1,9 @@
 """Latency of one session with one request in flight.
 
 The protocol is that of trtexec, nvbench and MLPerf's SingleStream brought together: warm up by count and until
-steady, and time each call on the host clock and on CUDA events. Nothing but the call is in the timed region, and the
-garbage collector is off. Throughput from back-to-back runs is a probe (speedgrid.measure.probes.back_to_back).
+steady, and time each call on the host clock and on CUDA events, in slices (speedgrid.measure.slices). Nothing but the
+call is in the timed region, and the garbage collector is off. Throughput from back-to-back runs is a probe
+(speedgrid.measure.probes.back_to_back).
 """
 
 import gc
@@ -13,21 +14,26 @@ from dataclasses import replace
 
 import numpy as np
 
-from speedgrid.record import Asked, Samples
+from speedgrid.data.samples import Samples
+from speedgrid.measure.slices import Course, Turn, undivided
+from speedgrid.record import Asked
 from speedgrid.statistics import order_statistic_interval
 
-# Timed calls that a cell always gets, however slow it is: fewer give no spread at all.
-FEWEST_RUNS = 3
 # Two windows of warm-up calls whose medians differ by less are steady.
 STEADY = 0.02
 # The part of max_seconds that warming up may take.
 WARMUP_SHARE = 0.25
 
 
-def measure(session, asked: Asked) -> Samples:
-    """Warm `session` up, time it, and return its samples. The session must have been fed."""
+def measure(session, asked: Asked, turn: Turn = undivided) -> Samples:
+    """Warm `session` up, time it, and return its samples. The session must have been fed.
+
+    turn: gives it the device, for warming up and for each slice.
+    """
     with session.active(), collector_off():
-        return time_latency(session, asked, warm_up(session, asked))
+        with turn():
+            samples = warm_up(session, asked)
+        return time_latency(session, asked, samples, turn)
 
 
 @contextmanager
@@ -74,27 +80,13 @@ def warm_up(session, asked: Asked) -> Samples:
     return Samples([], warmup_runs=len(calls), warmup_seconds=seconds, steady=steady)
 
 
-def time_latency(session, asked: Asked, samples: Samples) -> Samples:
-    """Time calls one after another, waiting for each: the closed loop of one client.
+def time_latency(session, asked: Asked, samples: Samples, turn: Turn = undivided) -> Samples:
+    """Time calls one after another, waiting for each: the closed loop of one client, in slices.
 
     Returns `samples`, which say how the session was warmed up, with those of these calls, rounded to a nanosecond.
     """
     once = once_with_events if session.stream is not None else once_on_host
-    started = time.perf_counter()
-    next_look, capped = asked.timed_runs, False
-    while True:
-        once(session, samples)
-        elapsed, runs = time.perf_counter() - started, len(samples.host_ms)
-        if runs >= FEWEST_RUNS and elapsed >= asked.max_seconds:
-            capped = runs < asked.timed_runs or not tight(samples.host_ms, asked.target_percent)
-            break
-        if runs >= next_look and elapsed >= asked.min_seconds:
-            if tight(samples.host_ms, asked.target_percent):
-                break
-            # Looking costs a millisecond: each time wait for a quarter more samples.
-            next_look = runs * 5 // 4
-    seconds = round(time.perf_counter() - started, 6)
-    return replace(rounded(samples), timed_seconds=seconds, capped=capped)
+    return rounded(Course(session, asked, samples, once, tight, turn).run())
 
 
 def rounded(samples: Samples) -> Samples:

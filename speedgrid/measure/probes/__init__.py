@@ -18,8 +18,9 @@ from importlib import import_module
 from types import ModuleType
 from typing import Any
 
+from speedgrid.data.samples import Samples
 from speedgrid.grid import Cell
-from speedgrid.record import Asked, Record, Samples
+from speedgrid.record import Asked, Record
 
 
 @dataclass(frozen=True)

@@ -13,9 +13,10 @@ from statistics import median
 from typing import Any, TypeAlias
 
 from speedgrid.data.preprocessing import photograph_size, preprocess
+from speedgrid.data.samples import Samples
 from speedgrid.launcher.outputs import one_line
 from speedgrid.measure import probes
-from speedgrid.record import Record, Samples
+from speedgrid.record import Record
 from speedgrid.text.column import LOWER, MS, NUMBER, Column
 from speedgrid.text.language import N_
 
