@@ -19,7 +19,7 @@ from builders import (
 )
 
 from speedgrid import settings
-from speedgrid.record import Host
+from speedgrid.data.samples import Host
 from speedgrid.report import markdown as report
 from speedgrid.report import plots, results_page
 

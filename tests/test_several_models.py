@@ -49,7 +49,9 @@ def test_every_cell_is_right_in_its_precision(run):
     models, _, folder = run
     table = pd.read_csv(folder / "artifacts/results.csv")
     assert list(zip(table.model, table.backend, strict=True)) == [(m, b) for m in models for b in BACKENDS]
-    assert set(zip(table.status, table.observed_precision, strict=True)) <= {("ok", "fp32"), ("unstable", "fp32")}
+    assert set(zip(table.status, table.observed_precision, strict=True)) <= {
+        (status, "fp32") for status in ("ok", "unstable", "busy")
+    }
     assert (table.top1_agreement == 1).all()
     assert (table[table.backend == "pytorch"].speedup == 1).all()
 

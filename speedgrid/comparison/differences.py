@@ -23,7 +23,7 @@ def fate(cells: pd.DataFrame) -> pd.Series:
 
     LOST: it has no speed any more, or one of another precision than it is labelled with.
     """
-    steps = {"ok": 0, "unstable": 0, "wrong_precision": 1}
+    steps = {"ok": 0, "unstable": 0, "busy": 0, "wrong_precision": 1}
     cells = cells[cells.status_a.notna() & cells.status_b.notna()]
     before, after = (cells[name].map(lambda status: steps.get(status, 2)) for name in ("status_a", "status_b"))
     other = (cells.status_a != cells.status_b) | (

@@ -16,6 +16,8 @@ from speedgrid.comparison.packed import open_archive
 from speedgrid.grid import AXES, Cell, turn_number
 from speedgrid.launcher.reading import load, of_kind, short
 from speedgrid.table import saved
+from speedgrid.table.aside import paced
+from speedgrid.table.cells import rounds_of
 from speedgrid.table.columns import BY_NAME
 from speedgrid.table.run import Controls, Description, Reference, Table
 from speedgrid.text.language import SOURCE, codes
@@ -198,11 +200,12 @@ def _table(path: Path | zipfile.Path) -> Table:
 
 def _samples(folder: Path | zipfile.Path) -> dict[str, list[np.ndarray]]:
     """Return the latencies of each cell's rounds in ms, in order."""
-    found: dict[str, dict[int, np.ndarray]] = {}
-    for one in records(folder):
-        if one.turn.startswith("round") and one.seen:
-            found.setdefault(str(one.cell), {})[turn_number(one.turn)] = np.array(one.host_ms, float)
-    return {cell: [rounds[number] for number in sorted(rounds)] for cell, rounds in found.items()}
+    found: dict[str, list[record.Record]] = {}
+    for one in sorted(paced(records(folder)), key=lambda one: turn_number(one.turn)):
+        if one.turn.startswith("round"):
+            found.setdefault(str(one.cell), []).append(one)
+    kept = {cell: [one for one in rounds_of(rounds) if one.seen] for cell, rounds in found.items()}
+    return {cell: [np.array(one.host_ms, float) for one in rounds] for cell, rounds in kept.items() if rounds}
 
 
 def records(folder: Path | zipfile.Path) -> list[record.Record]:

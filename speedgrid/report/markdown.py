@@ -16,6 +16,7 @@ from speedgrid.report import findings, plots
 from speedgrid.report.findings.accuracy import accuracies
 from speedgrid.report.findings.objectives import margin_of
 from speedgrid.report.findings.requests import requests
+from speedgrid.report.findings.trust import warnings
 from speedgrid.table.columns import interval
 from speedgrid.table.run import Description, Table
 from speedgrid.text import language, templates
@@ -103,6 +104,7 @@ def of_model(table: Table, run: Description, whole: dict[str, Any]) -> dict[str,
         "statuses": table.status.value_counts(sort=False).to_dict(),
         "weights": [one for one in run["weights"] if one["model"] == model],
         "findings": findings.compute(table, run["config"], run["controls"]["noise_floor_percent"]),
+        "warnings": warnings(table, run["controls"]),
         "sections": sections(table),
         "speedup_over_resolution": speedups(shown[shown.batch_size == whole["batch_size"]], "resolution"),
         "speedup_over_batch_size": speedups(shown[shown.resolution == whole["resolution"]], "batch_size"),

@@ -14,13 +14,13 @@ from speedgrid.measure import probes
 from speedgrid.model.described import Arithmetic
 from speedgrid.record import Record, Telemetry
 from speedgrid.statistics import percentile
-from speedgrid.table import parts
+from speedgrid.table import aside, parts
 from speedgrid.table.columns import NAMES as COLUMNS
 from speedgrid.table.columns import TEXT as TEXT_COLUMNS
 from speedgrid.table.conditions import caveats, disorder, throttled, unstable
 from speedgrid.table.limiter import limiter
 from speedgrid.table.run import Reference, Row, Table
-from speedgrid.table.verdict import judge, parity_of
+from speedgrid.table.verdict import parity_of
 from speedgrid.text.status import SHOWN, STATUSES, TRUE_TO_LABEL
 
 
@@ -40,7 +40,7 @@ def tabulate(
     parts.require(records)
     refuse_mixtures(records)
     by_cell: dict[Cell, list[Record]] = {}
-    for record in sorted(records, key=lambda record: turn_number(record.turn)):
+    for record in sorted(aside.paced(records), key=lambda record: turn_number(record.turn)):
         by_cell.setdefault(record.cell, []).append(record)
     rows = [row(cell, by_cell.get(cell, []), arithmetic, peaks) for cell in grid]
     table = pd.DataFrame(rows, columns=COLUMNS)
@@ -75,11 +75,14 @@ def row(cell: Cell, records: list[Record], arithmetic: Arithmetic, peaks: Peaks)
     result: Row = {axis: getattr(cell, axis) for axis in AXES}
     if not records:
         return result | {"status": "failed", "reason": "no record of this cell", "rounds": 0, "runs": 0}
-    verdicts = [judge(record) for record in records]
+    result |= {"rounds": len(records), "runs": 0, "quiet_percent": aside.quiet_percent(records)}
+    measured_rounds, records = len(records), rounds_of(records)
+    result["rounds"] = len(records)
+    verdicts = [aside.judge(record) for record in records]
     # A row is as good as its worst round.
     worst = max(verdicts, key=lambda one: STATUSES.index(one.status))
     result |= {"status": worst.status, "reason": worst.reason}
-    result |= {"device": records[0].environment["device_name"], "rounds": len(records), "runs": 0}
+    result["device"] = records[0].environment["device_name"]
     measured = [record for record in records if record.seen]
     observed = (one.observed for one, record in zip(verdicts, records, strict=True) if record.seen)
     result["observed_precision"] = next(observed, None)
@@ -93,11 +96,19 @@ def row(cell: Cell, records: list[Record], arithmetic: Arithmetic, peaks: Peaks)
         reason := unstable(measured, *(result[name] for name in ("latency_ms", "latency_ms_low", "latency_ms_high")))
     ):
         result |= {"status": "unstable", "reason": reason}
-    result["caveats"] = caveats(measured) or None
+    left = measured_rounds - len(records)
+    lost = f"{left} of {measured_rounds} rounds set aside, which never were quiet" if left else ""
+    result["caveats"] = "; ".join(one for one in (lost, caveats(measured)) if one) or None
     counted = arithmetic[cell.model][str(cell.resolution)]
     result |= efficiency(result, counted["flop"], peaks)
     result["limiter"] = limiter(result, counted["layers"], peaks, throttled(measured))
     return result | means(measured) | probes.columns(measured, result)
+
+
+def rounds_of(records: list[Record]) -> list[Record]:
+    """Return the rounds of a cell that its figures are made of, with what was measured in quiet alone."""
+    kept = aside.set_aside(records)
+    return aside.in_quiet(kept, [aside.judge(record) for record in kept])
 
 
 def speed(cell: Cell, records: list[Record]) -> Row:
@@ -184,16 +195,20 @@ def coverage(record: Record) -> float | None:
 def add_speedups(table: Table, by_cell: dict[Cell, list[Record]], reference: Reference) -> None:
     """Fill in the speed-up of every row over the reference of the same model, resolution and batch size.
 
-    A reference row counts only if it ran what its label says.
+    A reference row counts only if it ran what its label says; a row that is busy has no ratio to it.
     """
     is_reference = (table.backend == reference["backend"]) & (table.precision == reference["precision"])
     base = table[is_reference & table.status.isin(TRUE_TO_LABEL)]
-    rounds = {(line.model, line.resolution, line.batch_size): samples_of(line, by_cell) for line in base.itertuples()}
+    references = {(line.model, line.resolution, line.batch_size): line for line in base.itertuples()}
     for index, line in table[table.latency_ms.notna()].iterrows():
-        if (place := (line.model, line.resolution, line.batch_size)) in rounds:
-            own = line.backend == reference["backend"] and line.precision == reference["precision"]
+        over = references.get((line.model, line.resolution, line.batch_size))
+        if over is None:
+            continue
+        if line.backend == reference["backend"] and line.precision == reference["precision"]:
             # The reference against itself is 1 by definition, not a measurement.
-            values = (1.0, 1.0, 1.0) if own else compare(rounds[place], samples_of(line, by_cell))
+            table.loc[index, ["speedup", "speedup_low", "speedup_high"]] = (1.0, 1.0, 1.0)
+        elif "busy" not in (line.status, over.status):
+            values = compare(samples_of(over, by_cell), samples_of(line, by_cell))
             table.loc[index, ["speedup", "speedup_low", "speedup_high"]] = values
 
 
@@ -206,5 +221,5 @@ def add_disorder(table: Table) -> None:
 
 def samples_of(line, by_cell: dict[Cell, list[Record]]) -> list[np.ndarray]:
     """Return the latencies in ms of each round of a row's cell."""
-    records = by_cell[Cell(*(getattr(line, axis) for axis in AXES))]
+    records = rounds_of(by_cell[Cell(*(getattr(line, axis) for axis in AXES))])
     return [np.array(record.host_ms) for record in records if record.seen]

@@ -121,6 +121,15 @@ CONDITIONS = (
 
 MEASURING = (
     Column(
+        "quiet_percent",
+        NUMBER,
+        PERCENT,
+        HIGHER,
+        N_("% of the time in quiet"),
+        "Share of the timed seconds in which nothing else had the machine; what was timed in the others is kept in the "
+        "records and set aside.",
+    ),
+    Column(
         "build_seconds",
         NUMBER,
         SECONDS,
@@ -142,7 +151,7 @@ MEASURING = (
         NONE,
         None,
         N_("rounds"),
-        "How many rounds there is a record of, each in a fresh state of its process.",
+        "How many rounds its figures are made of, each in a fresh state of its process.",
     ),
     Column(
         "runs",

@@ -18,6 +18,7 @@ from speedgrid.launcher.outputs import one_line
 from speedgrid.precision import BYTES
 from speedgrid.record import Record, Seen
 from speedgrid.statistics import order_statistic_interval
+from speedgrid.table import aside
 from speedgrid.table.answers import answers
 
 # Fewer timed calls than this no timing has, however slow they are (speedgrid.measure.timing).
@@ -27,6 +28,8 @@ FEWEST_RUNS = 3
 BETWEEN_EACH, BETWEEN_ALL, BETWEEN_SHARE = 1e-4, 0.05, 0.15
 # What collecting garbage before the first call and the like take, in seconds and as a share of the time.
 BEFORE, BEFORE_SHARE = 1.0, 0.25
+# And what passes between two slices: looking at the machine, and filling the caches.
+PAUSE = 0.25
 # An event is as exact as half a microsecond, in ms; what a call takes on the host beyond its time on the device: waking
 # up and being told, in ms and as a share of it.
 EVENT_MS, HOST_MS, HOST_SHARE = 0.005, 1.0, 0.5
@@ -125,7 +128,7 @@ def wall_time(record: Record, seen: Seen) -> Iterator[str]:
             f"more than the {lap:.4g} s that both took"
         )
     loop = 0.0 if "back_to_back" in seen.seconds else seen.probes.get("back_to_back", {}).get("seconds") or 0.0
-    most = BEFORE + (1 + BEFORE_SHARE) * (parts + loop)
+    most = BEFORE + (1 + BEFORE_SHARE) * (parts + loop) + record.asked.patience_seconds + PAUSE * len(samples.slices)
     if lap is not None and lap > most:
         yield f"warming up and timing took {parts:.4g} s of {lap:.4g} s, where {most:.4g} s are the most for them"
 
@@ -140,12 +143,19 @@ def stopping(record: Record, seen: Seen) -> Iterator[str]:
     if timed < least - 1e-3:
         yield f"it was timed for {timed:.4g} s, and {least:g} s were asked for at least"
     if not samples.capped:
-        low, high = order_statistic_interval(np.array(samples.host_ms))
-        reach = 50 * (high - low) / float(np.median(samples.host_ms))
         if count < asked.timed_runs:
             yield f"it ended by itself after {count} timed calls, and {asked.timed_runs} were asked for at least"
-        elif reach > WIDER * asked.target_percent:
+        # While there was patience, slices in quiet alone counted.
+        elif (reach := min(map(reach_percent, (record, aside.calm(record))))) > WIDER * asked.target_percent:
             yield f"it ended by itself at an interval of ±{reach:.2g} %, and ±{asked.target_percent:g} % was asked for"
+    if samples.slices and sum(one.calls for one in samples.slices) != count:
+        yield f"its slices have {sum(one.calls for one in samples.slices)} calls, and it has {count}"
+
+
+def reach_percent(record: Record) -> float:
+    """Return how far the interval of a record's median reaches to either side, in percent of it."""
+    low, high = order_statistic_interval(np.array(record.host_ms))
+    return 50 * (high - low) / float(np.median(record.host_ms))
 
 
 def clocks(record: Record, seen: Seen) -> Iterator[str]:

@@ -11,13 +11,17 @@ from speedgrid.table.run import Drift, Noise, Tie
 from speedgrid.table.verdict import judge
 from speedgrid.text.status import SHOWN
 
+# A control whose interval reaches farther from 1 than this says nothing of whether settings differ.
+TELLING = 1.25
+
 
 def summarise(records: list[Record]) -> Noise:
     """Return the controls of a run from the records of its control cell, all turns (see speedgrid.grid).
 
     sentinel: `latency_ms` from the start to the end, `measured_at` and `drift_percent`, the largest difference between
     any two; None unless there are three at least. twin: `ratio` of the cell's latency under two names with its 95 %
-    interval `low`, `high`, over `rounds`, and whether it `ties`; None unless both were measured.
+    interval `low`, `high`, over `rounds`, whether it `ties` and whether it `tells` anything; None unless both were
+    measured.
     noise_floor_percent: how far that ratio is from 1; None without it.
     """
     usable = {record.turn: record for record in records if record.seen and judge(record).status in SHOWN}
@@ -51,4 +55,5 @@ def tie(rounds: list[Record], twins: list[Record]) -> Tie | None:
     if not rounds or not twins:
         return None
     ratio, low, high = compare(*([np.array(one.host_ms) for one in kind] for kind in (rounds, twins)))
-    return {"ratio": ratio, "low": low, "high": high, "rounds": len(twins), "ties": low <= 1 <= high}
+    tells = low >= 1 / TELLING and high <= TELLING
+    return {"ratio": ratio, "low": low, "high": high, "rounds": len(twins), "ties": low <= 1 <= high, "tells": tells}

@@ -14,7 +14,7 @@ from speedgrid.launcher.reading import REMEDY, read_json
 from speedgrid.machine.data_sheet import DataSheet, Measured, Peaks, Rates, data_sheet
 from speedgrid.model.described import Arithmetic, Counted, Origin
 from speedgrid.record import Record
-from speedgrid.table import accuracy, choice, conditions, controls, parts, rounds, sessions
+from speedgrid.table import accuracy, aside, choice, conditions, controls, parts, rounds, sessions
 from speedgrid.table import cells as table
 from speedgrid.table.held import hold
 from speedgrid.table.run import Controls, Description, Reference, Summary, Table, Timings
@@ -87,6 +87,7 @@ def finish(cells: list[Cell], material: Material, reference: Reference, max_top1
     results = table.tabulate(cells, of_grid, material.arithmetic, ceilings, reference)
     accuracy.fill(results, material.evaluations, material.weights)
     results["auto"] = choice.chosen(results, max_top1_loss)
+    calm = aside.set_aside(aside.paced(records))
     beside = [found.seen.memory.other_processes or 0 for found in records if found.seen]
     summary = Summary(
         machine=machine,
@@ -102,12 +103,12 @@ def finish(cells: list[Cell], material: Material, reference: Reference, max_top1
         threads=records[0].asked.cpu_threads,
         details=sessions.details(records),
         commands=commands(cells, of_grid),
-        controls=control(records),
+        controls=control(calm),
         neighbours=conditions.neighbours(records),
         processor=conditions.processor(records),
         held=held,
     )
-    return Finished(results, rounds.tabulate(records), summary)
+    return Finished(results, rounds.tabulate(calm), summary)
 
 
 def require_arithmetic(cells: list[Cell], arithmetic: Arithmetic) -> None:

@@ -9,9 +9,9 @@ import pandas as pd
 from speedgrid.evidence.intervals import median_interval
 from speedgrid.grid import AXES
 from speedgrid.record import Record
+from speedgrid.table.aside import judge
 from speedgrid.table.conditions import pace
 from speedgrid.table.run import Row, Table, Timings
-from speedgrid.table.verdict import judge
 from speedgrid.text.status import SHOWN
 
 COLUMNS = (

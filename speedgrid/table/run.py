@@ -3,7 +3,7 @@
 Importing this imports no more than pandas; speedgrid.table.description makes them.
 """
 
-from typing import Any, TypeAlias, TypedDict
+from typing import Any, NotRequired, TypeAlias, TypedDict
 
 import pandas as pd
 
@@ -37,13 +37,17 @@ class Drift(TypedDict):
 
 
 class Tie(TypedDict):
-    """The ratio of the control cell's latency under two names, with its 95 % interval over `rounds` of them."""
+    """The ratio of the control cell's latency under two names, with its 95 % interval over `rounds` of them.
+
+    ties: the interval contains 1. tells: it is narrow enough to say something; not in older descriptions.
+    """
 
     ratio: float
     low: float
     high: float
     rounds: int
     ties: bool
+    tells: NotRequired[bool]
 
 
 class Noise(TypedDict):

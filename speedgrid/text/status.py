@@ -20,6 +20,9 @@ class Outcome(NamedTuple):
 OUTCOMES = {
     "ok": Outcome(True, "#56B4E9", "Measured, and every check passed."),
     "unstable": Outcome(True, "#F0E442", "Measured and right, but it would not be repeated well; the reason says why."),
+    "busy": Outcome(
+        True, "#CC79A7", "Measured and right, but other programs had the machine throughout: its speed is not its own."
+    ),
     "wrong_precision": Outcome(True, "#E69F00", "Measured, but it ran another precision than its label says."),
     "unavailable": Outcome(False, "#DDDDDD", "The backend cannot run on this machine."),
     "unsupported": Outcome(False, "#BBBBBB", "The backend or the device cannot do this cell."),
@@ -30,4 +33,4 @@ OUTCOMES = {
 STATUSES = tuple(OUTCOMES)
 SHOWN = tuple(name for name, outcome in OUTCOMES.items() if outcome.shown)
 # Those whose speed is one of the precision that their label says.
-TRUE_TO_LABEL = ("ok", "unstable")
+TRUE_TO_LABEL = ("ok", "unstable", "busy")
