@@ -87,7 +87,9 @@ def begin_run():
 
     The configuration is written for the jobs that need a user's text of it (`digest`).
     """
-    guard.start(cancels=workflow.nodes is not None)
+    # Snakemake's own folders of a run, in TMPDIR and in its cache, unless that is one that the user has named.
+    leaves = [workflow.snakemake_tmp_dir, *filter(None, [getattr(workflow.sourcecache.runtime_cache, "name", None)])]
+    guard.start(cancels=workflow.nodes is not None, leaves=leaves)
     # For its limit of jobs a second Snakemake chooses jobs again each second, and once more for each job that has
     # ended: soon without a pause, on a core beside the timings.
     if workflow.nodes is None:

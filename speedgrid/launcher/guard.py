@@ -1,19 +1,23 @@
 """The guard of a run: a process that ends all work of the run with it, however the run ends.
 
-    python -S -m speedgrid.launcher.guard
+    python -S -m speedgrid.launcher.guard [FOLDER ...]
 
 It watches the process of the run, and is told of a signal by the end of its standard input. Then it stops all that
-works for the run (speedgrid.launcher.lifetime), so that nobody sees another one end and acts on it, and kills it. It is
-in a session of its own, where no signal of a terminal reaches it, and holds no file of the run's.
+works for the run (speedgrid.launcher.lifetime), so that nobody sees another one end and acts on it, and kills it; then
+it removes folders that the run would have removed. It is in a session of its own, where no signal of a terminal reaches
+it, and holds no file of the run's.
 """
 
 import contextlib
 import os
 import select
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterable
+from pathlib import Path
 
 from speedgrid import ROOT
 from speedgrid.launcher import RUN_VARIABLE, lifetime
@@ -28,16 +32,17 @@ LOOKS = 3
 STARTED: list[subprocess.Popen[bytes]] = []
 
 
-def start(cancels: bool = False) -> None:
+def start(cancels: bool = False, leaves: Iterable[str | Path] = ()) -> None:
     """Make this process a run whose work ends with it, and with a signal to it (Ctrl-C, SIGTERM, a closed terminal).
 
-    cancels: its jobs are elsewhere and it ends them itself, by commands; then a signal is its own affair.
+    cancels: its jobs are elsewhere and it ends them itself, by commands; then a signal is its own affair. leaves:
+    folders that it removes when it ends, and leaves behind where it is killed.
     """
     if lifetime.supported():
         os.environ[RUN_VARIABLE] = lifetime.name(os.getpid())
         STARTED.append(
             subprocess.Popen(
-                [sys.executable, "-S", "-m", __name__],
+                [sys.executable, "-S", "-m", __name__, *(os.path.abspath(folder) for folder in leaves)],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
@@ -75,6 +80,8 @@ def main() -> None:
         if not lifetime.ended(run):
             select.select([handle, 0], [], [])
     end_work(run)
+    for folder in sys.argv[1:]:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def end_work(run: str) -> None:
