@@ -7,6 +7,7 @@ from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
+import torch
 from builders import LATENCIES, changed, make_record, make_records, make_refusal, make_run
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -17,8 +18,10 @@ from speedgrid.evidence.parity import compare
 from speedgrid.launcher import outputs
 from speedgrid.record import Expected, Memory, Telemetry
 from speedgrid.table.alike import copied
+from speedgrid.table.answers import rounding
 from speedgrid.table.contradictions import contradictions
 from speedgrid.table.held import hold
+from speedgrid.table.verdict import judge
 
 NAME = "resnet18-pytorch-fp32-r64-b8"
 ARITHMETIC = {"resnet18": {"64": {"weight_elements": 2_000_000}}}
@@ -260,10 +263,48 @@ def test_right_answers_and_expectations_are_those_of_the_other_records():
     assert list(reasons(records)) == [records[4].name]
 
 
+def rounded(name, dtype, snr_db, seed=0):
+    """Return a record of answers with so much error, in tensors of a type."""
+    noise = 10 ** (-snr_db / 20) * np.random.default_rng(seed).standard_normal(REFERENCE.shape)
+    return changed(honest(name, 1.0 + seed, seed, errors=compare(REFERENCE + noise, REFERENCE)), dtype=dtype)
+
+
+def in_precision(precision, dtypes, snr_db):
+    names = [f"resnet18-pytorch-{precision}-r64-b{size}" for size in (1, 2, 4, 8, 16)]
+    return [rounded(name, dtype, snr_db, seed) for seed, (name, dtype) in enumerate(zip(names, dtypes, strict=True))]
+
+
 def test_tensors_are_of_the_type_that_others_of_the_backend_and_precision_have():
-    records = several()
-    records[2] = changed(records[2], dtype="float16")
-    assert "its tensors are of float16, and of float32 in 4 other records" in reasons(records)[records[2].name]
+    records = in_precision("bf16", ["bfloat16", "bfloat16", "float32", "bfloat16", "bfloat16"], 40)
+    assert list(reasons(records)) == [records[2].name]
+    assert "its tensors are of float32, and of bfloat16 in 4 other records" in reasons(records)[records[2].name]
+
+
+@pytest.mark.parametrize(
+    ("precision", "others", "own", "snr_db"),
+    [("fp16", "float16", "bfloat16", 40), ("fp16", "float16", "float32", 60), ("tf32", "float32", "bfloat16", 40)],
+)
+def test_tensors_that_are_not_those_of_the_label_are_a_verdict_and_no_contradiction(precision, others, own, snr_db):
+    odd = in_precision(precision, [own] * 5, snr_db)[2]
+    records = in_precision(precision, [others] * 5, 60)
+    records[2] = odd
+    found, held = hold(records, {})
+    assert held["contradictory"] == {}
+    assert judge(found[2]).status == "wrong_precision"
+
+
+@pytest.mark.parametrize(("dtype", "snr_db"), [("float16", 120), ("float16", 84), ("bfloat16", 74), ("bfloat16", 66)])
+def test_answers_are_no_better_than_the_type_of_their_tensors(dtype, snr_db):
+    found = contradictions(rounded(NAME, dtype, snr_db))
+    assert [f"dB SNR, and rounding them to {dtype} leaves" in one for one in found] == [True]
+
+
+@given(st.sampled_from(["float16", "bfloat16"]), st.integers(2, 1000), st.floats(0, 100), st.integers(0, 10**6))
+@settings(max_examples=200)
+def test_answers_that_are_rounded_to_a_type_have_its_error(dtype, classes, offset, seed):
+    exact = offset + np.random.default_rng(seed).standard_normal((16, classes))
+    seen = torch.from_numpy(exact).to(getattr(torch, dtype)).double().numpy()
+    assert list(rounding(dtype, compare(seen, exact))) == []
 
 
 def control(medians, turns=("round1", "twin1", "sentinel1", "sentinel2", "sentinel3"), hosts=None):

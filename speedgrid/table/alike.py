@@ -9,6 +9,7 @@ import numpy as np
 from speedgrid.precision import QUANTISED
 from speedgrid.record import Record
 from speedgrid.table.conditions import BUSY_CORES, SLOWER, elsewhere, pace, throttled
+from speedgrid.table.verdict import judge
 
 # Clauses by the place of a record.
 Clauses: TypeAlias = dict[int, list[str]]
@@ -62,14 +63,18 @@ def strangers(records: list[Record]) -> Clauses:
 
 
 def odd_types(records: list[Record]) -> Clauses:
-    """Find records whose tensors are of another type than most others of their backend and precision."""
+    """Find records whose tensors are of another type than most others of their backend and precision.
+
+    Only where a row would be ok with either: what is not of its label's precision is no contradiction but a verdict.
+    """
     found: Clauses = {}
     for group in grouped(records, lambda one: (one.cell.backend, one.cell.precision)):
         types = {place: seen.dtype for place in group if (seen := records[place].seen)}
         usual, count = Counter(types.values()).most_common(1)[0]
         if len(types) > 2 and 2 * count > len(types):
             told = f"and of {usual} in {count} other records of its backend and precision"
-            found |= {place: [f"its tensors are of {one}, {told}"] for place, one in types.items() if one != usual}
+            strange = [place for place, one in types.items() if one != usual and judge(records[place]).status == "ok"]
+            found |= {place: [f"its tensors are of {types[place]}, {told}"] for place in strange}
     return found
 
 
