@@ -42,8 +42,9 @@ def load(record: Record):
     cell, asked = record.cell, record.asked
     uuid = gpus.claim() if asked.device == "cuda" else None
     options = {"cpu_threads": asked.cpu_threads, "settings": asked.settings}
-    session, _ = loading.load(cell, asked.device, uuid, file_of(record, "artifact"), options, loading.Laps())
-    session.feed(batch(arrays.read(file_of(record, "images")), 0, cell.batch_size))
+    files = loading.Files(file_of(record, "artifact"), file_of(record, "images"))
+    session, _ = loading.load(cell, asked.device, uuid, files, options, loading.Laps())
+    session.feed(batch(arrays.read(files.images), 0, cell.batch_size))
     with session.active():
         session.run()
         session.synchronize()

@@ -4,7 +4,7 @@ import argparse
 
 from speedgrid.builders import inductor as inductor_package
 from speedgrid.grid import Cell
-from speedgrid.launcher.outputs import unmade, write_json
+from speedgrid.launcher.outputs import unmade, write_made
 
 parser = argparse.ArgumentParser(description=__doc__)
 parser.add_argument("cell", type=Cell.parse, help="e.g. resnet18-inductor-fp16-r224-b8")
@@ -16,4 +16,4 @@ if asked.died:
     made = unmade(asked.package, f"engine build: {asked.died}")
 else:
     made = inductor_package.build(asked.cell, asked.device, asked.weights, asked.package)
-write_json(asked.build, made)
+write_made(asked.build, made, asked.package)

@@ -4,7 +4,7 @@ import argparse
 
 from speedgrid.builders import torch_tensorrt as engine
 from speedgrid.grid import Cell
-from speedgrid.launcher.outputs import unmade, write_json
+from speedgrid.launcher.outputs import unmade, write_made
 
 parser = argparse.ArgumentParser(description=__doc__)
 parser.add_argument("cell", type=Cell.parse, help="e.g. resnet18-torch_tensorrt-fp16-r224-b8")
@@ -18,4 +18,4 @@ if asked.died:
     made = unmade(asked.engine, f"engine build: {asked.died}")
 else:
     made = engine.build(asked.cell, asked.device, asked.model, *paths)
-write_json(asked.build, made)
+write_made(asked.build, made, asked.engine)

@@ -3,7 +3,7 @@
 import argparse
 
 from speedgrid.builders import onnx_export as export
-from speedgrid.launcher.outputs import unmade, write_json
+from speedgrid.launcher.outputs import unmade, write_made
 from speedgrid.machine import gpus
 
 parser = argparse.ArgumentParser(description=__doc__)
@@ -18,4 +18,4 @@ if asked.died:
 else:
     with gpus.working():
         description = export.attempt(asked.model, asked.weights, asked.precision, asked.resolution, asked.onnx)
-write_json(asked.description, description)
+write_made(asked.description, description, asked.onnx)

@@ -4,7 +4,7 @@ import argparse
 import json
 
 from speedgrid.grid import Cell
-from speedgrid.launcher.outputs import write_json
+from speedgrid.launcher.outputs import write_checked
 from speedgrid.measure import accuracy, loading
 
 parser = argparse.ArgumentParser(description=__doc__)
@@ -17,4 +17,4 @@ for name in ("device", "artifact", "images", "answers", "output"):
 asked = parser.parse_args()
 files = loading.Files(asked.artifact, asked.images, asked.build, answers=asked.answers)
 threads = asked.options["cpu_threads"]
-write_json(asked.output, accuracy.evaluate(asked.cell, asked.device, files, threads, asked.died))
+write_checked(asked.output, accuracy.evaluate(asked.cell, asked.device, files, threads, asked.died))

@@ -2,7 +2,7 @@
 
 import argparse
 
-from speedgrid.launcher.outputs import write_json
+from speedgrid.launcher.outputs import write_checked
 from speedgrid.measure import peaks
 
 parser = argparse.ArgumentParser(description=__doc__)
@@ -10,4 +10,4 @@ parser.add_argument("--device", required=True)
 parser.add_argument("--precisions", nargs="+", required=True)
 parser.add_argument("--output", required=True)
 asked = parser.parse_args()
-write_json(asked.output, peaks.measure_all(asked.device, asked.precisions))
+write_checked(asked.output, peaks.measure_all(asked.device, asked.precisions))

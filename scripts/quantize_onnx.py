@@ -4,7 +4,7 @@ import argparse
 
 from speedgrid.builders import onnx_int8 as quantize
 from speedgrid.data import arrays
-from speedgrid.launcher.outputs import unmade, write_json
+from speedgrid.launcher.outputs import unmade, write_made
 from speedgrid.machine import gpus
 
 parser = argparse.ArgumentParser(description=__doc__)
@@ -17,4 +17,4 @@ if asked.died:
 else:
     with gpus.working():
         description = quantize.attempt(asked.onnx, arrays.read(asked.calibration), asked.output)
-write_json(asked.description, description)
+write_made(asked.description, description, asked.output)

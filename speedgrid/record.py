@@ -12,7 +12,7 @@ from speedgrid import InputError
 from speedgrid.data.answers import Errors, Expected, Parity
 from speedgrid.data.samples import Host, Samples
 from speedgrid.grid import Cell
-from speedgrid.launcher.outputs import checksum, one_line, write_json
+from speedgrid.launcher.outputs import checksum, one_line, write_checked
 from speedgrid.launcher.reading import load, short
 
 FORMAT = 4
@@ -173,8 +173,7 @@ UNWRITTEN = ("file", "intact", "best_pace")
 
 def write(path: str | Path, record: Record) -> None:
     """Write a record to `path`, as JSON with its checksum, whole or not at all."""
-    content = {key: value for key, value in asdict(record).items() if key not in UNWRITTEN}
-    write_json(path, content | {"checksum": checksum(content)})
+    write_checked(path, {key: value for key, value in asdict(record).items() if key not in UNWRITTEN})
 
 
 def read(path: Any) -> Record:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from builders import changed
+from builders import changed, make_record
 from processes import ROOT, run
 from results import compare, write_result
 
@@ -459,11 +459,35 @@ def break_table(folder):
     (folder / "artifacts" / "results.csv").write_text("a,b\n1,2\n")
 
 
+FIRST = "resnet18-pytorch-fp32-r64-b1-round1.json"
+
+
 def measure_on(folder):
-    path = folder / "artifacts" / "timings" / "resnet18-pytorch-fp32-r64-b1-round1.json"
+    random = np.random.default_rng(9)
     for number in (1, 2):
-        slower = path.with_name(f"resnet18-pytorch-fp32-r64-b1-round{number}.json")
-        write(slower, changed(read(slower), host_ms=[9.0] * 50))
+        slower = folder / "artifacts" / "timings" / FIRST.replace("round1", f"round{number}")
+        samples = (9.0 * np.exp(random.normal(0, 0.002, 50))).round(6).tolist()
+        write(slower, make_record("resnet18-pytorch-fp32-r64-b1", samples, turn=f"round{number}"))
+
+
+def edit_samples(folder):
+    path = folder / "artifacts" / "timings" / FIRST
+    content = json.loads(path.read_text(encoding="utf-8"))
+    content["seen"]["samples"]["host_ms"][0] *= 1.5
+    path.write_text(json.dumps(content), encoding="utf-8")
+
+
+def halve_samples(folder):
+    path = folder / "artifacts" / "timings" / FIRST
+    write(path, changed(read(path), host_ms=[one / 2 for one in read(path).host_ms]))
+
+
+def swap_records(folder):
+    one = folder / "artifacts" / "timings" / FIRST
+    other = one.with_name(FIRST.replace("-b1-", "-b8-"))
+    one.rename(one.with_name("kept"))
+    other.rename(one)
+    one.with_name("kept").rename(other)
 
 
 def describe(**changes):
@@ -562,6 +586,9 @@ BROKEN = {
     "half a description": (break_description, "is not JSON"),
     "another table": (break_table, "has no column 'model'; it is not a table that speedgrid wrote."),
     "measured on": (measure_on, "they must be of one run: run snakemake, which aggregates what was measured."),
+    "edited samples": (edit_samples, "its record cannot be true: its checksum is not that of its content"),
+    "halved samples": (halve_samples, "passed while they were timed"),
+    "swapped records": (swap_records, "its record cannot be true: it holds resnet18-pytorch-fp32-r64-b8-round1"),
 }
 
 

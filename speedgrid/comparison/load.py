@@ -9,16 +9,19 @@ from pathlib import Path
 from typing import Annotated, Any, NotRequired, TypedDict, cast
 
 import numpy as np
+import pandas as pd
 from msgspec import Meta
 
 from speedgrid import InputError, record
 from speedgrid.comparison.packed import open_archive
 from speedgrid.grid import AXES, Cell, turn_number
-from speedgrid.launcher.reading import load, of_kind, short
+from speedgrid.launcher.reading import load, of_kind, short, unchanged
+from speedgrid.model.described import Arithmetic
 from speedgrid.table import saved
 from speedgrid.table.aside import paced
 from speedgrid.table.cells import rounds_of
 from speedgrid.table.columns import BY_NAME
+from speedgrid.table.held import hold
 from speedgrid.table.run import Controls, Description, Reference, Table
 from speedgrid.text.language import SOURCE, codes
 from speedgrid.text.status import SHOWN
@@ -117,7 +120,11 @@ class Result:
 def read(source: str | Path) -> Result:
     """Return the result in a folder or an archive. Raises InputError if there is none that can be read."""
     found, base = read_tables(source), base_of(source)
-    samples = _samples(base / "timings") if (base / "timings").is_dir() else {}
+    if not (base / "timings").is_dir():
+        return found
+    measured = records(base / "timings")
+    _refuse_untrue(found.table, measured, base)
+    samples = _samples(measured)
     _refuse_strangers(found.table, samples, base)
     return replace(found, samples=samples)
 
@@ -170,7 +177,7 @@ def parse(path: Path | zipfile.Path) -> dict[str, Any]:
         raise ComparisonError(f"{path} is a JSON {type(content).__name__}; it must be an object.")
     if not shallow(content):
         raise ComparisonError(f"{path} is nested more than {DEEPEST} levels deep; {REMEDY}.")
-    return content
+    return unchanged(content, str(path), REMEDY)
 
 
 def shallow(content: Any) -> bool:
@@ -198,10 +205,10 @@ def _table(path: Path | zipfile.Path) -> Table:
     return table.set_axis(names)
 
 
-def _samples(folder: Path | zipfile.Path) -> dict[str, list[np.ndarray]]:
+def _samples(measured: list[record.Record]) -> dict[str, list[np.ndarray]]:
     """Return the latencies of each cell's rounds in ms, in order."""
     found: dict[str, list[record.Record]] = {}
-    for one in sorted(paced(records(folder)), key=lambda one: turn_number(one.turn)):
+    for one in sorted(paced(measured), key=lambda one: turn_number(one.turn)):
         if one.turn.startswith("round"):
             found.setdefault(str(one.cell), []).append(one)
     kept = {cell: [one for one in rounds_of(rounds) if one.seen] for cell, rounds in found.items()}
@@ -210,11 +217,22 @@ def _samples(folder: Path | zipfile.Path) -> dict[str, list[np.ndarray]]:
 
 def records(folder: Path | zipfile.Path) -> list[record.Record]:
     """Return the records in a folder of them. Raises ComparisonError for one that cannot be read."""
-    paths = [path for path in folder.iterdir() if path.name.endswith(".json") and not path.name.startswith(".")]
+    named = {path.name: path for path in folder.iterdir()}
+    paths = [named[name] for name in sorted(named) if name.endswith(".json") and not name.startswith(".")]
     try:
         return [record.read(path) for path in paths]
     except record.RecordError as error:
         raise ComparisonError(f"{error} Or compare with the version of speedgrid that wrote it.") from error
+
+
+def _refuse_untrue(table: Table, measured: list[record.Record], base: Path | zipfile.Path) -> None:
+    """Refuse records that cannot be true, held against themselves and each other, of rows with a speed."""
+    flops = base / "flops.json"
+    arithmetic = of_kind(parse(flops), Arithmetic, str(flops), REMEDY) if flops.is_file() else {}
+    held, _ = hold(measured, arithmetic)
+    for before, after in zip(measured, held, strict=True):
+        if before.seen and not after.seen and pd.notna(table.latency_ms.get(str(after.cell))):
+            raise ComparisonError(f"{base / 'timings'} has {after.name}, but {after.reason}.")
 
 
 def _refuse_strangers(table: Table, samples: dict[str, list[np.ndarray]], base: Path | zipfile.Path) -> None:

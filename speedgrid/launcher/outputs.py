@@ -91,6 +91,22 @@ def write_json(path: str | Path, content: Mapping[str, Any]) -> None:
     write_text(path, json.dumps(content, indent=1, allow_nan=False) + "\n")
 
 
+def write_checked(path: str | Path, content: Mapping[str, Any]) -> None:
+    """Write `content` to `path` as JSON with its checksum, whole or not at all. Raises Unwritable."""
+    write_json(path, {**content, "checksum": checksum(content)})
+
+
+def write_made(path: str | Path, made: Mapping[str, Any], artifact: str | Path) -> None:
+    """Write to `path` how `artifact` was made, as `write_checked` does, with what is in it, as of `contents`."""
+    write_checked(path, {**made, "file": contents(artifact)})
+
+
+def contents(path: str | Path) -> dict[str, Any]:
+    """Return the size of a file, `bytes`, and the SHA-256 of what is in it, `sha256`, to know it again."""
+    with open(path, "rb") as file:
+        return {"bytes": os.fstat(file.fileno()).st_size, "sha256": hashlib.file_digest(file, "sha256").hexdigest()}
+
+
 def one_line(error: BaseException) -> str:
     """Return an exception's type and text in one line, for a reason."""
     return f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, NoReturn, Protocol, TypeVar, cast
 
 from speedgrid import InputError
+from speedgrid.launcher.outputs import checksum
 
 # The largest JSON file of a run of this many cells is a tenth of that.
 LARGEST = 256_000_000
@@ -38,7 +39,7 @@ def read_json(path: str | Readable, kind: type[Kind], remedy: str = REMEDY) -> K
         found = load(path)
     except ValueError as error:
         raise FileError(f"{path} cannot be read as JSON ({error}); {remedy}.") from None
-    return of_kind(found, kind, str(path), remedy)
+    return unchanged(of_kind(found, kind, str(path), remedy), str(path), remedy)
 
 
 def load(path: str | Readable) -> Any:
@@ -81,6 +82,13 @@ def of_kind(content: Any, kind: type[Kind], name: str, remedy: str = REMEDY) -> 
     except (msgspec.ValidationError, RecursionError) as error:
         raise FileError(f"{name} is not what was written there ({reason(error)}); {remedy}.") from None
     return cast(Kind, content)
+
+
+def unchanged(content: Kind, name: str, remedy: str = REMEDY) -> Kind:
+    """Return a JSON value whose checksum, if it has one, is that of its content. Otherwise as `of_kind`."""
+    if isinstance(content, dict) and "checksum" in content and content["checksum"] != checksum(content):
+        raise FileError(f"{name} is not what was written there (its checksum is that of other content); {remedy}.")
+    return content
 
 
 def read_yaml(path: str | Path) -> Any:

@@ -56,7 +56,7 @@ def evaluate(cell: Cell, device: str, files: Files, cpu_threads: int, died: str 
             return record | {"status": refusal[0], "reason": refusal[1]}
         options = Options(cpu_threads=loading.threads(cpu_threads), settings=backends.settings(cell.backend))
         try:
-            session, _ = loading.load(cell, device, machine.get("gpu_uuid"), files.artifact, options, loading.Laps())
+            session, _ = loading.load(cell, device, machine.get("gpu_uuid"), files, options, loading.Laps())
             return record | {"predicted": predictions(session, arrays.read(files.images))}
         except InputError:  # a damaged file says nothing of the cell
             raise

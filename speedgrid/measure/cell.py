@@ -87,7 +87,7 @@ def _measure(files: Files, asked: Asked, build: dict[str, Any], machine: Machine
     uuid = machine.get("gpu_uuid") if asked.device == "cuda" else None
     sampler = Sampler(uuid)  # its process starts while the model is loaded
     options = Options(cpu_threads=asked.cpu_threads, settings=asked.settings)
-    session, memory = load(asked.cell, asked.device, uuid, files.artifact, options, laps)
+    session, memory = load(asked.cell, asked.device, uuid, files, options, laps)
     _warm(session, batch(images, 0, asked.cell.batch_size))
     laps.end("first_call")
     gpus.measure_alone()

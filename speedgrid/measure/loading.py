@@ -1,5 +1,6 @@
 """How a cell is loaded: whether it can run, what it is loaded from, and what to say when it fails."""
 
+import os
 import time
 from dataclasses import dataclass
 from importlib import import_module
@@ -9,7 +10,8 @@ from speedgrid import backends
 from speedgrid.backends.session import Options, Session, UnsupportedError
 from speedgrid.grid import Cell
 from speedgrid.launcher.ending import is_out_of_memory
-from speedgrid.launcher.reading import of_kind, read_json, read_onnx
+from speedgrid.launcher.outputs import contents
+from speedgrid.launcher.reading import REMEDY, FileError, of_kind, read_json, read_onnx
 from speedgrid.machine import gpus
 from speedgrid.machine.threads import physical_cores
 from speedgrid.measure.memory import MemoryMeter
@@ -30,12 +32,20 @@ class Laps:
         self.last = now
 
 
+class Contents(TypedDict):
+    """The contents of a file that was built, as of speedgrid.launcher.outputs.contents."""
+
+    bytes: int
+    sha256: str
+
+
 class Made(TypedDict):
-    """The parts that every record of a build has."""
+    """The parts that every record of a build has; those of older versions do not know the file."""
 
     status: Status
     reason: str
     expected_snr_db: NotRequired[float]
+    file: NotRequired[Contents]
 
 
 @dataclass(frozen=True)
@@ -57,6 +67,20 @@ class Files:
     def read_build(self) -> dict[str, Any] | None:
         """Return the record of the build, or None where nothing is built."""
         return read_build(self.build) if self.build else None
+
+    def require_size(self) -> None:
+        """Raise FileError unless the artifact is as large as its build left it: a library may crash on a part of it."""
+        built = (self.read_build() or {}).get("file")
+        if built and (size := os.path.getsize(self.artifact)) != built["bytes"]:
+            raise FileError(f"{self.artifact} has {size} bytes and had {built['bytes']} when it was built; {REMEDY}.")
+
+    def require_contents(self) -> None:
+        """Raise FileError if the artifact is damaged: not what its build left, or no ONNX where it should be that."""
+        built = (self.read_build() or {}).get("file")
+        if built and contents(self.artifact) != built:
+            raise FileError(f"{self.artifact} has another SHA-256 than when it was built; {REMEDY}.")
+        if self.artifact.endswith(".onnx"):
+            read_onnx(self.artifact)
 
 
 def read_build(path: str) -> dict[str, Any]:
@@ -81,9 +105,13 @@ def refuse(cell: Cell, device: str, build: dict[str, Any] | None) -> tuple[Statu
 
 
 def load(
-    cell: Cell, device: str, uuid: str | None, artifact: str, options: Options, laps: Laps
+    cell: Cell, device: str, uuid: str | None, files: Files, options: Options, laps: Laps
 ) -> tuple[Session, MemoryMeter]:
-    """Return the loaded session, and the meter that has seen its memory. options: as of speedgrid.backends."""
+    """Return the loaded session, and the meter that has seen its memory. options: as of speedgrid.backends.
+
+    Raises FileError where the artifact is damaged, and what the backend raises.
+    """
+    files.require_size()
     backend = backends.get(cell.backend)
     for name in backend.IMPORTS[device]:
         import_module(name)
@@ -94,10 +122,9 @@ def load(
         memory = MemoryMeter(device, uuid)
     laps.end("context")
     try:
-        session = backend.load(cell, device, artifact, options)
+        session = backend.load(cell, device, files.artifact, options)
     except Exception:
-        if artifact.endswith(".onnx"):
-            read_onnx(artifact)  # which says so where the file is damaged
+        files.require_contents()  # a damaged file is no fault of the backend's
         raise
     memory.read("loaded")
     laps.end("load")

@@ -121,7 +121,7 @@ def require_arithmetic(cells: list[Cell], arithmetic: Arithmetic) -> None:
 
 def limits(measured: Measured, sheet: DataSheet | None) -> Peaks:
     """Return a device's ceilings: as measured, and by its data sheet, empty or None where there is none."""
-    rates = cast(Rates, {name: value for name, value in measured.items() if name != "reason"})
+    rates = cast(Rates, {name: value for name, value in measured.items() if name in Rates.__annotations__})
     return {
         **rates,
         "data_sheet_tflops": sheet["tflops"] if sheet else {},
