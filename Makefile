@@ -3,6 +3,14 @@ VENV := .venv
 BIN := $(VENV)/bin
 UV_VERSION := $(shell sed -n 's/^uv==\([^ ]*\).*/\1/p' envs/requirements.txt)
 export PATH := $(CURDIR)/$(BIN):$(PATH)
+# Snakemake asks for the user's home folder, writes to it, and for the user's name: in a container that runs with any
+# number for a user there is none of them.
+ifeq ($(shell test -w "$(HOME)" && echo yes),)
+export HOME := $(CURDIR)/.snakemake/home
+endif
+ifeq ($(shell id -un > /dev/null 2>&1 && echo yes)$(LOGNAME)$(USER),)
+export LOGNAME := speedgrid
+endif
 
 .PHONY: report test release check setup lock docs example redraw archive compare clean
 

@@ -1,9 +1,11 @@
 # Which backend, precision, resolution and batch size to deploy: export, compile, time, aggregate, report.
 from snakemake.utils import min_version
 
+from speedgrid.launcher import folder
 from speedgrid.settings import require_readable
 
 min_version("9.19")
+folder.require()
 require_readable("config/config.yaml")
 
 

@@ -24,6 +24,7 @@ from speedgrid.published import source
 # A large graph of jobs is a million objects that stay; looking for garbage among them takes a sixth of `snakemake -n`.
 gc.disable()
 
+folder.prepare_environment()
 for file in workflow.configfiles:
     settings.require_readable(file)
 # Snakemake leaves numbers as text where `--config` has them in braces.

@@ -25,11 +25,17 @@ class RecordError(InputError):
 
 
 class Machine(TypedDict, total=False):
-    """A machine as it was when something was measured; where there is no GPU, what is said of it is missing."""
+    """A machine as it was when something was measured; where there is no GPU, what is said of it is missing.
+
+    cpus_allowed, cpu_quota: the logical CPUs, and the time of CPUs, that a container or an affinity leaves to the
+    process; missing where it has all.
+    """
 
     device: str
     device_name: str
     cpu: str
+    cpus_allowed: int
+    cpu_quota: float
     os: str
     python: str
     packages: dict[str, str]

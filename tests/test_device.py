@@ -5,7 +5,7 @@ import types
 
 import pytest
 
-from speedgrid.machine import device
+from speedgrid.machine import device, visible
 
 
 class FakeNvml(types.ModuleType):
@@ -74,3 +74,124 @@ def test_an_exception_inside_is_not_swallowed_where_there_is_no_driver(driver):
     with pytest.raises(KeyError), device.nvml():
         raise KeyError
     assert driver.shutdowns == 0
+
+
+class Cards(FakeNvml):
+    """A driver whose GPUs have names, and some of which are divided."""
+
+    def __init__(self, models, divided=()):
+        super().__init__(len(models))
+        self.models, self.divided = models, divided
+
+    def nvmlDeviceGetHandleByIndex(self, index):
+        return index
+
+    def nvmlDeviceGetUUID(self, index):
+        return f"GPU-{index}{index}{index}-4c"
+
+    def nvmlDeviceGetName(self, index):
+        return self.models[index]
+
+    def nvmlDeviceGetMigMode(self, index):
+        if self.models[index] == "old":
+            raise self.NVMLError
+        return int(index in self.divided), 1
+
+
+@pytest.fixture
+def cards(monkeypatch):
+    """Return a function that gives this machine GPUs and a value of CUDA_VISIBLE_DEVICES."""
+
+    def give(models=("A", "A"), value=None, divided=(), **variables):
+        monkeypatch.setitem(sys.modules, "pynvml", Cards(models, divided))
+        monkeypatch.delenv(visible.VARIABLE, raising=False)
+        if value is not None:
+            monkeypatch.setenv(visible.VARIABLE, value)
+        for name, text in variables.items():
+            monkeypatch.setenv(name, text)
+
+    return give
+
+
+@pytest.mark.parametrize("value", ["", "-1", " ", "none", "NoDevFiles"])
+def test_gpus_that_are_hidden_are_not_planned_for(cards, value):
+    cards(value=value)
+    assert device.resolve("auto") == "cpu"
+    assert device.resolve("cuda") == "cuda"
+    assert device.missing("cuda") == f"CUDA_VISIBLE_DEVICES is {value!r} and hides the 2 GPUs of this machine"
+
+
+@pytest.mark.parametrize("value", [None, "0", "1,0", "GPU-000", "gpu-111-4C", "0,7", "1,-1,0"])
+def test_gpus_that_are_chosen_are_planned_for(cards, value):
+    cards(value=value)
+    assert device.resolve("auto") == "cuda"
+    assert device.missing("cuda") is None
+
+
+@pytest.mark.parametrize("value", ["7", "7,0", "-1,0", "GPU-9", "GPU-", "cuda:0", "all", ",0"])
+@pytest.mark.parametrize("name", ["auto", "cuda"])
+def test_a_name_that_is_no_gpu_is_said_where_cuda_would_see_none(cards, name, value):
+    cards(value=value)
+    with pytest.raises(visible.GpuError) as caught:
+        device.resolve(name)
+    assert str(caught.value) == (
+        f"CUDA_VISIBLE_DEVICES is {value!r}, whose first name is no GPU of this machine, so that CUDA sees none; "
+        "name one of 0 (A, GPU-000-4c), 1 (A, GPU-111-4c), or unset it."
+    )
+    assert device.resolve("cpu") == "cpu"
+
+
+def test_numbers_of_different_gpus_must_be_those_of_the_bus(cards):
+    cards(("A", "B"), "1")
+    with pytest.raises(
+        visible.GpuError, match="CUDA numbers the fastest first, but NVML by the bus; set CUDA_DEVICE_ORDER"
+    ):
+        device.resolve("auto")
+    cards(("A", "B"), "1", CUDA_DEVICE_ORDER="PCI_BUS_ID")
+    assert device.resolve("auto") == "cuda"
+    cards(("A", "B"), "GPU-111", CUDA_DEVICE_ORDER="FASTEST_FIRST")
+    assert device.resolve("auto") == "cuda"
+
+
+@pytest.mark.parametrize("value", ["MIG-1e7bfbd2-8f53-5ec8-b8a3-2a4ae0ac5e1c", "mig-GPU-000/1/0", "MIG-3,0"])
+def test_an_instance_of_a_gpu_is_refused(cards, value):
+    cards(value=value)
+    with pytest.raises(
+        visible.GpuError, match=r"names an instance of a GPU \(MIG\), of which clocks, power and memory"
+    ):
+        device.resolve("auto")
+
+
+def test_a_gpu_that_is_divided_is_refused_and_the_others_are_not(cards):
+    cards(divided=(0,))
+    with pytest.raises(visible.GpuError, match=r"the GPU 0 \(A, GPU-000-4c\) is divided into instances \(MIG\)"):
+        device.resolve("cuda")
+    cards(("old", "old"), divided=())
+    assert device.resolve("auto") == "cuda"
+    cards(divided=(0,), value="1")
+    assert device.resolve("auto") == "cuda"
+
+
+def card(number):
+    return visible.Card(number, f"GPU-{number}", "A")
+
+
+@pytest.mark.parametrize(
+    ("value", "numbers"),
+    [
+        (None, [0, 1, 2]),
+        ("2,0", [2, 0]),
+        ("0,0,1", [0, 1]),
+        ("0,7,1", [0]),
+        ("0,,1", [0]),
+        ("7", []),
+        (" 1 , 2 ", [1, 2]),
+        ("GPU-2", [2]),
+        ("GPU-", []),
+        ("", []),
+        ("-1", []),
+    ],
+)
+def test_cuda_sees_what_comes_before_the_first_name_that_is_none(value, numbers):
+    environment = {} if value is None else {visible.VARIABLE: value}
+    assert [one.index for one in visible.chosen([card(number) for number in range(3)], environment)] == numbers

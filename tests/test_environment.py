@@ -36,7 +36,27 @@ def installed(monkeypatch):
     monkeypatch.setattr(environment, "versions", lambda: dict(found))
     monkeypatch.setattr(graphics, "gpu", lambda index=0: dict(H200))
     monkeypatch.setattr(environment, "cpu_name", lambda: "Test CPU (2 CPUs)")
+    monkeypatch.setattr(environment, "cpu_limits", dict)
     return found
+
+
+def test_what_a_container_leaves_of_a_processor_is_in_the_record_and_in_the_fingerprint_of_the_cpu(
+    monkeypatch, installed
+):
+    monkeypatch.setattr(environment, "cpu_limits", lambda: {"cpus_allowed": 3, "cpu_quota": 1.5})
+    assert environment.describe("cpu")["cpu_quota"] == 1.5
+    assert fingerprint("cpu", "openvino") == "Test CPU (2 CPUs), on 3 CPUs, quota of 1.5 CPUs, openvino 2026.1"
+    assert "quota" not in fingerprint("cuda")
+
+
+def test_limits_are_named_where_there_are_some(monkeypatch):
+    monkeypatch.setattr(environment.os, "cpu_count", lambda: 8)
+    monkeypatch.setattr(environment.threads, "allowed", lambda: {0, 1, 2, 3, 4, 5, 6, 7})
+    monkeypatch.setattr(environment.cgroup, "quota", lambda: None)
+    assert environment.cpu_limits() == {}
+    monkeypatch.setattr(environment.threads, "allowed", lambda: {5, 7})
+    monkeypatch.setattr(environment.cgroup, "quota", lambda: 1 / 3)
+    assert environment.cpu_limits() == {"cpus_allowed": 2, "cpu_quota": 0.333}
 
 
 def test_the_fingerprint_is_readable_and_names_device_driver_and_packages(installed):

@@ -152,6 +152,14 @@ def test_the_part_of_a_checkpoint_that_was_taken_is_named_and_its_names_are_no_m
     assert "are your own: `my weights.pth`.\n" in report.markdown(table, run, TEMPLATE)
 
 
+def test_what_a_container_leaves_of_the_processor_is_said(tmp_path):
+    table, run = write_run(tmp_path, make_records())
+    assert "allowed" not in section(report.markdown(table, run, TEMPLATE), "The machine")
+    run["machine"] |= {"cpus_allowed": 3, "cpu_quota": 1.5}
+    text = section(report.markdown(table, run, TEMPLATE), "The machine")
+    assert "; 3 CPUs allowed; quota: time of 1.50 CPUs |" in text
+
+
 def test_the_html_table_has_every_row_and_every_reason_whole(tmp_path):
     cells = [*LATENCIES, "resnet18-torch_tensorrt-fp32-r64-b1", "resnet18-openvino-fp32-r64-b1"]
     reason = "a < b & " + "long " * 50 + "end"

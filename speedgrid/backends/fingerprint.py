@@ -13,5 +13,8 @@ def fingerprint(machine: Machine, backend: str | None = None) -> str:
     packages = backends.get(backend).PACKAGES if backend else ("torch",)
     driver = machine.get("driver") if machine["device"] == "cuda" else None
     parts = [machine["device_name"], *([f"driver {driver}"] if driver else [])]
+    if machine["device"] == "cpu":  # its threads, and their speed, follow from what a container leaves
+        limits = {"on {} CPUs": machine.get("cpus_allowed"), "quota of {:g} CPUs": machine.get("cpu_quota")}
+        parts += [text.format(limit) for text, limit in limits.items() if limit]
     installed = machine["packages"]
     return ", ".join(parts + [f"{name} {installed[name]}" for name in packages if name in installed])

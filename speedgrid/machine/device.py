@@ -2,6 +2,8 @@
 
 from contextlib import contextmanager
 
+from speedgrid.machine import visible
+
 
 @contextmanager
 def nvml():
@@ -26,14 +28,23 @@ def gpu_count() -> int:
 
 
 def resolve(device: str) -> str:
-    """Turn `auto` into `cuda` where there is an NVIDIA GPU, else `cpu`; other values stay as they are."""
-    if device != "auto":
-        return device
-    return "cuda" if gpu_count() else "cpu"
+    """Turn `auto` into `cuda` where CUDA sees an NVIDIA GPU, else `cpu`; other values stay as they are.
+
+    Raises speedgrid.machine.visible.GpuError where CUDA would see none by mistake, or others than NVML.
+    """
+    count = gpu_count() if device != "cpu" else 0
+    seen = bool(count) and not visible.hidden(count)
+    if seen:
+        with nvml() as api:
+            if api:
+                visible.require(api)
+    return device if device != "auto" else "cuda" if seen else "cpu"
 
 
 def missing(device: str) -> str | None:
     """Say in one clause why nothing can run on `device` here, or return None if something can."""
-    if device == "cuda" and not gpu_count():
-        return "no NVIDIA GPU on this machine: NVML finds no device or no driver"
-    return None
+    if device != "cuda":
+        return None
+    if count := gpu_count():
+        return visible.hidden(count)
+    return "no NVIDIA GPU on this machine: NVML finds no device or no driver"

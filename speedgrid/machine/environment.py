@@ -8,7 +8,7 @@ import sys
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from speedgrid.machine import graphics
+from speedgrid.machine import cgroup, graphics, threads
 from speedgrid.machine.proc import CPUINFO, lines
 from speedgrid.record import Machine
 
@@ -69,6 +69,7 @@ def describe(device: str) -> Machine:
         "python": platform.python_version(),
         "packages": versions() | compiler_version(),
         "commit": commit(),
+        **cpu_limits(),
         **graphics.own(),
     }
     description["device_name"] = description["cpu"] if device == "cpu" else description.get("gpu", "no GPU")
@@ -79,6 +80,16 @@ def cpu_name() -> str:
     """Return the processor's model name and the number of logical CPUs, e.g. `AMD EPYC 9654 (8 CPUs)`."""
     names = [line.split(":", 1)[1].strip() for line in lines(CPUINFO) if line.startswith("model name") and ":" in line]
     return f"{names[0] if names else platform.processor() or platform.machine()} ({len(names) or 1} CPUs)"
+
+
+def cpu_limits() -> Machine:
+    """Return what a container or an affinity leaves of the processor to this process, where that is not all of it."""
+    found: Machine = {}
+    if (count := len(threads.allowed())) < (os.cpu_count() or 1):
+        found["cpus_allowed"] = count
+    if quota := cgroup.quota():
+        found["cpu_quota"] = round(quota, 3)
+    return found
 
 
 def commit() -> str | None:

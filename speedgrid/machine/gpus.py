@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from fcntl import LOCK_EX, LOCK_SH
 
-from speedgrid.machine import cpu, locks, waiting
+from speedgrid.machine import cpu, locks, visible, waiting
 from speedgrid.machine.device import nvml
 from speedgrid.machine.locks import Lock
 
@@ -63,16 +63,14 @@ def usable() -> list[Gpu]:
         if not api:
             return []
         handles = [api.nvmlDeviceGetHandleByIndex(index) for index in range(api.nvmlDeviceGetCount())]
-        found = [
-            Gpu(index, api.nvmlDeviceGetUUID(handle), slots(api.nvmlDeviceGetMemoryInfo(handle).total))
+        cards = [
+            visible.Card(index, api.nvmlDeviceGetUUID(handle), api.nvmlDeviceGetName(handle))
             for index, handle in enumerate(handles)
         ]
-        if (wanted := os.environ.get("CUDA_VISIBLE_DEVICES")) is not None:
-            names = [name.strip() for name in wanted.split(",") if name.strip()]
-            matching = [[gpu for gpu in found if name == str(gpu.index) or gpu.uuid.startswith(name)] for name in names]
-            found = list(dict.fromkeys(one for matches in matching for one in matches[:1]))
-        models = {gpu: api.nvmlDeviceGetName(handles[gpu.index]) for gpu in found}
-        return [gpu for gpu in found if models[gpu] == models[found[0]]]
+        seen = visible.chosen(cards)
+        alike = [card for card in seen if card.model == seen[0].model]
+        memory = {card: api.nvmlDeviceGetMemoryInfo(handles[card.index]).total for card in alike}
+        return [Gpu(card.index, card.uuid, slots(memory[card])) for card in alike]
 
 
 def use(count: int) -> int:
