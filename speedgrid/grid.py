@@ -95,19 +95,33 @@ def measuring_order(grid: Iterable[Cell], control: Cell, seed: int, rounds: int)
     """Return the names of all timings, as TIMING, in the order in which they are to be measured.
 
     Rounds follow each other, each in a fresh random order: random interleaving keeps drift of the machine from
-    favouring one backend (https://github.com/google/benchmark/blob/main/docs/random_interleaving.md). Two controls
-    of the run itself are among them. Turns sentinel1, sentinel2 ... time the control cell at the start, and in the
-    middle and at the end of each round, which shows drift. Turns twin1, twin2 ... time it once more in each round,
-    under another name: the two must tie, and by how much they do not is the run's noise floor.
+    favouring one backend (https://github.com/google/benchmark/blob/main/docs/random_interleaving.md). The cells of one
+    place (model, resolution, batch size), which are compared with each other, are measured one after another, in a
+    random order of places and of the cells of each: what the machine does to all of them at that time is then known,
+    and taken off their ratios. Two controls of the run itself are among them. Turns sentinel1, sentinel2 ... time the
+    control cell at the start, and in the middle and at the end of each round, which shows drift. Turns twin1, twin2 ...
+    time it once more in each round, under another name, at its own place: the two must tie, and by how much they do
+    not is the run's noise floor.
     """
-    names = sorted(str(cell) for cell in grid)
+    ordered = sorted(grid, key=str)
     order = [f"{control}-sentinel1"]
     for number in range(1, rounds + 1):
-        shuffled = [f"{name}-round{number}" for name in names] + [f"{control}-twin{number}"]
-        random.Random(f"{seed}-{number}").shuffle(shuffled)
+        drawn = random.Random(f"{seed}-{number}")
+        places: dict[tuple[str, int, int], list[str]] = {}
+        for cell in ordered:
+            places.setdefault(place_of(cell), []).append(f"{cell}-round{number}")
+        places.setdefault(place_of(control), []).append(f"{control}-twin{number}")
+        shuffled: list[str] = []
+        for place in drawn.sample(list(places.values()), len(places)):
+            shuffled += drawn.sample(place, len(place))
         shuffled.insert(len(shuffled) // 2, f"{control}-sentinel{2 * number}")
         order += [*shuffled, f"{control}-sentinel{2 * number + 1}"]
     return order
+
+
+def place_of(cell: Cell) -> tuple[str, int, int]:
+    """Return the place of a cell: all cells there do the same work, each in another way."""
+    return cell.model, cell.resolution, cell.batch_size
 
 
 def timings(axes: Axes, rounds: int) -> list[str]:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from speedgrid.grid import AXES, TURN, Cell, cells, control_cell, evaluated_cells, measuring_order, nearest
+from speedgrid.grid import AXES, TURN, Cell, cells, control_cell, evaluated_cells, measuring_order, nearest, place_of
 from speedgrid.precision import PRECISIONS
 
 BACKENDS = ("pytorch", "onnxruntime", "torch_tensorrt", "openvino")
@@ -105,10 +105,21 @@ def test_the_control_cell_is_timed_first_and_in_the_middle_and_at_the_end_of_eac
 
 
 def test_the_twin_is_timed_once_a_round_beside_its_own_cell():
-    timings = order()
+    timings = [timing for timing in order() if "sentinel" not in timing]
     for number in (1, 2, 3):
-        others = [timings.index(f"{name}-round{number}") for name in map(str, GRID)]
-        assert min(others) - 1 <= timings.index(f"{CONTROL}-twin{number}") <= max(others) + 1
+        twin, own = (timings.index(f"{CONTROL}-{turn}{number}") for turn in ("twin", "round"))
+        assert abs(twin - own) == 1
+
+
+def test_the_cells_of_a_place_are_timed_one_after_another_in_an_order_that_changes():
+    grid = [Cell("resnet18", name, "fp32", 64, size) for size in (1, 2, 4, 8) for name in "abcde"]
+    timings = [Cell.parse(name.rsplit("-", 1)[0]) for name in rounds_of(order(grid=grid))]
+    rounds = [timings[:20], timings[20:40], timings[40:]]
+    for one in rounds:
+        for start in range(0, 20, 5):
+            assert len({place_of(cell) for cell in one[start : start + 5]}) == 1
+    assert len({tuple(cell.batch_size for cell in one) for one in rounds}) > 1
+    assert len({tuple(cell.backend for cell in one if cell.batch_size == 4) for one in rounds}) > 1
 
 
 def test_the_order_depends_on_the_seed_and_on_nothing_else():

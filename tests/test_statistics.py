@@ -7,7 +7,14 @@ from hypothesis import strategies as st
 from scipy.signal import lfilter
 from scipy.stats import norm
 
-from speedgrid.evidence.intervals import compare, median_interval, paired_loss, ratio_interval, share_interval
+from speedgrid.evidence.intervals import (
+    compare,
+    course,
+    median_interval,
+    paired_loss,
+    ratio_interval,
+    share_interval,
+)
 from speedgrid.measure.timing import tight
 from speedgrid.statistics import correlation_window, order_statistic_interval, percentile
 
@@ -360,3 +367,58 @@ def test_the_interval_of_a_loss_contains_the_truth(chances):
         _, low, high = paired_loss(*paired(*counts))
         hits.append(low <= chances[1] - chances[2] <= high)
     assert np.mean(hits) > 0.93
+
+
+def side_by_side(rng, cells, common, own, uneven=0.0, rounds=3):
+    """Return the samples of cells that are equally fast, measured side by side in several rounds.
+
+    In logarithms, as deviations: common: of what a round does to all cells; own: of each process besides. uneven: of
+    how much more or less than others a cell suffers.
+    """
+    suffers = 1 + uneven * rng.standard_normal((cells, 1, 1))
+    levels = common * rng.standard_normal((1, rounds, 1)) * suffers + own * rng.standard_normal((cells, rounds, 1))
+    return [list(one) for one in np.exp(levels + 0.005 * rng.standard_normal((cells, rounds, 25)))]
+
+
+@pytest.mark.parametrize(
+    ("common", "own", "uneven"), [(0.0, 0.02, 0.0), (0.1, 0.02, 0.0), (0.1, 0.02, 0.1), (0.2, 0.02, 0.3)]
+)
+@pytest.mark.parametrize("cells", [3, 15])
+def test_what_a_round_does_to_all_cells_is_taken_off_their_ratios_and_the_truth_stays_inside(
+    cells, common, own, uneven
+):
+    rng = np.random.default_rng(6)
+    found = []
+    for _ in range(300):
+        samples = side_by_side(rng, cells, common, own, uneven)
+        found.append(compare(samples[0], samples[1], course(samples)))
+    # The ratio of the medians themselves is inside as well, which makes some wider.
+    assert coverage(found) >= 0.93
+
+
+def widths(rng, common, own, cells=6):
+    """Return the median widths of the intervals of a ratio, in logarithms: with what cells have in common, without."""
+    found = []
+    for _ in range(60):
+        samples = side_by_side(rng, cells, common, own)
+        pair = [compare(samples[0], samples[1], one) for one in (None, course(samples))]
+        found.append([np.log(high / low) for _, low, high in pair])
+    return np.median(found, axis=0)
+
+
+def test_a_drift_that_all_cells_share_makes_their_ratios_no_less_certain():
+    without, taken_off = widths(np.random.default_rng(7), 0.2, 0.01)
+    assert taken_off < without / 4
+
+
+def test_where_cells_have_nothing_in_common_their_intervals_stay_as_wide():
+    without, taken_off = widths(np.random.default_rng(8), 0.0, 0.02)
+    assert taken_off == pytest.approx(without, rel=0.1)
+
+
+def test_fewer_than_three_cells_or_two_rounds_have_nothing_that_is_known_to_be_common():
+    samples = side_by_side(np.random.default_rng(0), 3, 0.1, 0.01)
+    assert course(samples[:2]) is None
+    assert course([one[:1] for one in samples]) is None
+    assert course([*samples[:2], samples[2][:2]]) is None
+    assert course([]) is None

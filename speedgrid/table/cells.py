@@ -1,13 +1,13 @@
 """Bring the records of a grid together in one table: one row per cell, measured or not."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Hashable, Iterable
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from speedgrid import InputError
-from speedgrid.evidence.intervals import compare, median_interval
+from speedgrid.evidence.intervals import Course, compare, course, median_interval
 from speedgrid.grid import AXES, Cell, turn_number
 from speedgrid.machine.data_sheet import Peaks
 from speedgrid.measure import probes
@@ -199,6 +199,7 @@ def add_speedups(table: Table, by_cell: dict[Cell, list[Record]], reference: Ref
     """
     is_reference = (table.backend == reference["backend"]) & (table.precision == reference["precision"])
     base = table[is_reference & table.status.isin(TRUE_TO_LABEL)]
+    courses = courses_of(table, by_cell)
     references = {(line.model, line.resolution, line.batch_size): line for line in base.itertuples()}
     for index, line in table[table.latency_ms.notna()].iterrows():
         over = references.get((line.model, line.resolution, line.batch_size))
@@ -208,8 +209,16 @@ def add_speedups(table: Table, by_cell: dict[Cell, list[Record]], reference: Ref
             # The reference against itself is 1 by definition, not a measurement.
             table.loc[index, ["speedup", "speedup_low", "speedup_high"]] = (1.0, 1.0, 1.0)
         elif "busy" not in (line.status, over.status):
-            values = compare(samples_of(over, by_cell), samples_of(line, by_cell))
+            common = courses.get((line.model, line.resolution, line.batch_size))
+            values = compare(samples_of(over, by_cell), samples_of(line, by_cell), common)
             table.loc[index, ["speedup", "speedup_low", "speedup_high"]] = values
+
+
+def courses_of(table: Table, by_cell: dict[Cell, list[Record]]) -> dict[Hashable, Course | None]:
+    """Return what the cells of each place have in common in its rounds: they are measured one after another there."""
+    calm = table[table.latency_ms.notna() & (table.status != "busy")]
+    places = calm.groupby(["model", "resolution", "batch_size"])
+    return {place: course([samples_of(line, by_cell) for line in rows.itertuples()]) for place, rows in places}
 
 
 def add_disorder(table: Table) -> None:

@@ -54,6 +54,7 @@ def tie(rounds: list[Record], twins: list[Record]) -> Tie | None:
     """Compare one cell measured under two names."""
     if not rounds or not twins:
         return None
-    ratio, low, high = compare(*([np.array(one.host_ms) for one in kind] for kind in (rounds, twins)))
+    over, under = ([np.array(one.host_ms) for one in kind] for kind in (rounds, twins))
+    ratio, low, high = compare(over, under)
     tells = low >= 1 / TELLING and high <= TELLING
     return {"ratio": ratio, "low": low, "high": high, "rounds": len(twins), "ties": low <= 1 <= high, "tells": tells}
