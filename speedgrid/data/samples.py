@@ -40,6 +40,7 @@ class Samples:
     host_ms: until its result is there. device_ms: between CUDA events around it; empty on the CPU. submit_ms: until it
     returned. steady: two windows of warm-up calls agreed. timed_seconds: of all slices. capped: max_seconds was over
     before the interval was narrow. slices: all that were taken, disturbed ones too; none in older records.
+    paused_seconds: of its turns, in which nothing was timed: looks at the machine, waiting for quiet, filling caches.
     """
 
     host_ms: list[float]
@@ -51,3 +52,4 @@ class Samples:
     steady: bool = False
     capped: bool = False
     slices: list[Slice] = field(default_factory=list)
+    paused_seconds: float = 0.0

@@ -59,12 +59,16 @@ class Course:
 
     def run(self) -> Samples:
         """Return the samples of all slices."""
+        had = 0.0
         while not self.enough():
             with self.turn() as shared:
+                began = time.perf_counter()
                 self.prepare(shared)
                 self.take()
-        seconds = round(sum(one.seconds for one in self.samples.slices), 6)
-        return replace(self.samples, timed_seconds=seconds, capped=self.capped)
+                had += time.perf_counter() - began
+        seconds = sum(one.seconds for one in self.samples.slices)
+        paused = round(max(0.0, had - seconds), 6)
+        return replace(self.samples, timed_seconds=round(seconds, 6), capped=self.capped, paused_seconds=paused)
 
     def prepare(self, shared: bool) -> None:
         """Wait for quiet where the last slice was disturbed, and fill the caches where others had their turn."""
@@ -79,9 +83,9 @@ class Course:
     def await_quiet(self) -> None:
         """Sleep until nothing else has the processors, for as long as the patience lasts."""
         while self.patience > 0:
-            before = reading()
+            before, began = reading(), time.perf_counter()
             time.sleep(LOOK_SECONDS)
-            self.patience -= LOOK_SECONDS
+            self.patience -= time.perf_counter() - began
             found = load(before, reading())
             if found is None or not disturbance(replace(found, waited_cores=None), LOOK_SECONDS):
                 return

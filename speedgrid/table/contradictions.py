@@ -28,8 +28,6 @@ FEWEST_RUNS = 3
 BETWEEN_EACH, BETWEEN_ALL, BETWEEN_SHARE = 1e-4, 0.05, 0.15
 # What collecting garbage before the first call and the like take, in seconds and as a share of the time.
 BEFORE, BEFORE_SHARE = 1.0, 0.25
-# And what passes between two slices: looking at the machine, and filling the caches.
-PAUSE = 0.25
 # An event is as exact as half a microsecond, in ms; what a call takes on the host beyond its time on the device: waking
 # up and being told, in ms and as a share of it.
 EVENT_MS, HOST_MS, HOST_SHARE = 0.005, 1.0, 0.5
@@ -128,7 +126,7 @@ def wall_time(record: Record, seen: Seen) -> Iterator[str]:
             f"more than the {lap:.4g} s that both took"
         )
     loop = 0.0 if "back_to_back" in seen.seconds else seen.probes.get("back_to_back", {}).get("seconds") or 0.0
-    most = BEFORE + (1 + BEFORE_SHARE) * (parts + loop) + record.asked.patience_seconds + PAUSE * len(samples.slices)
+    most = BEFORE + (1 + BEFORE_SHARE) * (parts + loop + samples.paused_seconds)
     if lap is not None and lap > most:
         yield f"warming up and timing took {parts:.4g} s of {lap:.4g} s, where {most:.4g} s are the most for them"
 
