@@ -69,7 +69,7 @@ def test_the_fingerprint_is_readable_and_names_device_driver_and_packages(instal
     ("package", "stale"),
     [
         ("torch", set(VARIANTS) - {"openvino"}),
-        ("torchvision", {"pytorch", "pytorch_tuned"}),
+        ("torchvision", {"pytorch", "pytorch_tuned", "pytorch_fused"}),
         ("onnxruntime-gpu", {"onnxruntime", "onnxruntime_tuned", "onnxruntime_tensorrt"}),
         ("openvino", {"openvino"}),
         ("pandas", set()),

@@ -191,6 +191,60 @@ def test_tuned_pytorch_runs_what_its_label_says_from_a_graph(inputs, precision):
     )
 
 
+@pytest.mark.parametrize("precision", ["fp32", "tf32", "fp16", "bf16"])
+def test_fused_pytorch_runs_what_its_label_says_from_a_graph(inputs, precision):
+    record = measure(inputs, Cell("resnet18", "pytorch_fused", precision, RESOLUTION, 4), inputs[1]["weights.pth"])
+    assert_proven(record, precision)
+    details = record.seen.details
+    assert (details["memory_format"], details["cuda_graph"]) == ("channels_last", True)
+    fused = details["fused_convolutions"]
+    # Three are followed by no ReLU: those of the shortcuts. For IEEE float32 cuDNN may lack a fused kernel.
+    assert fused["of"] == 20
+    assert fused["executed"] == 17 or precision == "fp32", fused
+
+
+@pytest.fixture(scope="module", params=["mobilenet_v2", "mobilenet_v3_small", "efficientnet_b0", "regnet_y_400mf"])
+def mobile(request, inputs, tmp_path_factory):
+    """The same for models of depthwise and grouped convolutions, other activations and sums without any."""
+    folder = tmp_path_factory.mktemp(request.param)
+    paths = {name: str(folder / name) for name in ("weights.pth", "images.npy", "logits.npy", "expected.json")}
+    weights.prepare(request.param, None, 0, RESOLUTION, paths["weights.pth"])
+    np.save(paths["images.npy"], images.images(0, RESOLUTION, 0, 64))
+    reference.prepare(request.param, *(paths[name] for name in paths), "cuda")
+    return request.param, (folder, paths)
+
+
+@pytest.mark.parametrize("precision", ["fp32", "tf32", "fp16", "bf16"])
+def test_fused_pytorch_falls_back_where_it_has_no_kernel_and_answers_right(mobile, precision):
+    model, made = mobile
+    record = measure(made, Cell(model, "pytorch_fused", precision, RESOLUTION, 4), made[1]["weights.pth"])
+    assert_proven(record, precision)
+    fused = record.seen.details["fused_convolutions"]
+    assert fused["executed"] + sum(fused["others"].values()) == fused["of"] > 50
+
+
+@pytest.mark.parametrize("kind", ["float32", "float16", "bfloat16"])
+@pytest.mark.parametrize("size", [1, 3])
+def test_a_fused_kernel_reads_nothing_of_the_memory_that_it_writes(kind, size):
+    import torch
+
+    kind = getattr(torch, kind)
+    given = torch.ones(8, 64, 32, 32, device="cuda", dtype=kind).to(memory_format=torch.channels_last)
+    weight = torch.full((64, 64, size, size), 1 / 64, device="cuda", dtype=kind).to(memory_format=torch.channels_last)
+    bias = torch.zeros(64, device="cuda", dtype=kind)
+    how = ((1, 1), (size // 2, size // 2), (1, 1), 1)
+    torch.cudnn_convolution_relu(given, weight, bias, *how)
+    torch.cuda.synchronize()
+    torch.cuda.empty_cache()
+    # What is allocated next has these NaN in it: PyTorch gives cuDNN its output as a summand, times zero.
+    spoiled = [torch.full_like(given, float("nan")) for _ in range(4)]
+    addresses = {one.data_ptr() for one in spoiled}
+    del spoiled
+    result = torch.cudnn_convolution_relu(given, weight, bias, *how)
+    assert result.data_ptr() in addresses
+    assert result.isfinite().all()
+
+
 @pytest.mark.parametrize("precision", ["fp32", "tf32", "fp16"])
 def test_tuned_onnxruntime_runs_what_its_label_says_on_the_gpu_alone(inputs, precision):
     stored = "fp16" if precision == "fp16" else "fp32"
@@ -236,10 +290,10 @@ def test_tensorrts_own_engine_runs_whole_and_its_true_precision_is_seen(inputs, 
     assert record.seen.details["coverage_percent"] == 100
 
 
-@pytest.mark.parametrize("backend", ["pytorch_tuned", "onnxruntime_tuned", "inductor", "tensorrt"])
+@pytest.mark.parametrize("backend", ["pytorch_tuned", "pytorch_fused", "onnxruntime_tuned", "inductor", "tensorrt"])
 def test_a_fresh_process_measures_as_a_fork_of_the_launcher_does(inputs, backend):
     cell = Cell("resnet18", backend, "fp16", RESOLUTION, 4)
-    file = inputs[1]["weights.pth" if backend == "pytorch_tuned" else "fp16.onnx"]
+    file = inputs[1]["weights.pth" if backend.startswith("pytorch") else "fp16.onnx"]
     what = [cell, file]
     if backend == "inductor":
         given = ["--weights", inputs[1]["weights.pth"], "--package"]

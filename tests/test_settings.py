@@ -68,7 +68,7 @@ BAD = {
     "broken number": (with_axis("resolution", [64.5]), ["grid.cpu.resolution.0", "64.5", "of type integer"]),
     "unknown backend": (
         with_axis("backend", ["torch"]),
-        ["grid.cpu.backend.0", "'torch'", "pytorch, pytorch_tuned, inductor"],
+        ["grid.cpu.backend.0", "'torch'", "pytorch, pytorch_tuned, pytorch_fused"],
     ),
     "unknown precision": (
         with_axis("precision", ["fp64"]),

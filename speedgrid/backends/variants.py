@@ -34,6 +34,13 @@ VARIANTS = {
         {"memory_format": "channels_last", "cudnn_benchmark": True, "cuda_graph": True},
         "The same operators with channels_last, cuDNN's algorithms timed, and the call replayed from a CUDA graph.",
     ),
+    "pytorch_fused": Variant(
+        "pytorch_fused",
+        "PyTorch fused",
+        {"memory_format": "channels_last", "cuda_graph": True},
+        "Batch norms folded, and bias, sum and activation computed by the convolution's own kernel (cuDNN's, on a CPU "
+        "oneDNN's), with channels_last and a CUDA graph: nothing is compiled.",
+    ),
     "inductor": Variant(
         "inductor",
         "Inductor",

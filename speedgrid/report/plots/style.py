@@ -14,6 +14,7 @@ from speedgrid.text.names import NAMES
 COLOURS = {
     "pytorch": "#D55E00",
     "pytorch_tuned": "#E69F00",
+    "pytorch_fused": "#FFC378",
     "inductor": "#222222",
     "inductor_tuned": "#7B68EE",
     "inductor_max_autotune": "#3A1FD6",
