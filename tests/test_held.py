@@ -123,6 +123,7 @@ LIES = {
     ),
     "dtype": (changed(honest(), dtype="float64"), "tensors are of float64"),
     "nodes": (changed(honest(), quantised_nodes={"executed": 22, "of": 21}), "22 of its 21"),
+    "fused": (changed(honest(), details={"fused_convolutions": {"executed": 21, "of": 20}}), "21 of its 20"),
 }
 
 

@@ -55,6 +55,18 @@ def test_a_quantised_row_says_how_many_of_its_products_were(found, text):
     assert line.quantised_nodes == text
 
 
+@pytest.mark.parametrize(
+    ("details", "text"),
+    [
+        ({"fused_convolutions": {"executed": 17, "of": 20, "others": {"it is depthwise": 3}}}, "17 of 20"),
+        ({"fused_convolutions": {"executed": 0, "of": 1, "others": {}}}, "0 of 1"),
+        ({"version": "1.0"}, None),
+    ],
+)
+def test_a_row_says_how_many_convolutions_were_fused(details, text):
+    assert make_table([make_record(NAME, details=details)]).iloc[0].fused_convolutions == text
+
+
 def test_there_is_one_row_per_cell_in_the_order_of_the_grid():
     cells = [*LATENCIES, "resnet18-openvino-fp32-r64-b1"]
     results = make_table(list(reversed(make_records())), cells)

@@ -18,6 +18,7 @@ COLUMNS = (
     "precision",
     "observed_precision",
     "quantised_nodes",
+    "fused_convolutions",
     "resolution",
     "batch_size",
     "status",

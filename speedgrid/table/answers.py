@@ -23,6 +23,9 @@ def answers(record: Record, seen: Seen) -> Iterator[str]:
     nodes = seen.quantised_nodes
     if nodes and nodes["executed"] > nodes["of"]:
         yield f"{nodes['executed']} of its {nodes['of']} products executed quantised"
+    fused = seen.details.get("fused_convolutions")
+    if fused and fused["executed"] > fused["of"]:
+        yield f"{fused['executed']} of its {fused['of']} convolutions were fused"
     if seen.errors is not None:
         yield from counts(record, seen.errors) or [*geometry(seen.errors), *rounding(seen.dtype, seen.errors)]
     elif seen.parity is not None:

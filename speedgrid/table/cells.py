@@ -87,6 +87,7 @@ def row(cell: Cell, records: list[Record], arithmetic: Arithmetic, peaks: Peaks)
     observed = (one.observed for one, record in zip(verdicts, records, strict=True) if record.seen)
     result["observed_precision"] = next(observed, None)
     result["quantised_nodes"] = next((quantised(record) for record in measured), None)
+    result["fused_convolutions"] = next((fused(record) for record in measured), None)
     build = next((record.build for record in measured if record.build), None)
     result["build_seconds"] = build.get("build_seconds") if build else None
     if result["status"] not in SHOWN or not measured:
@@ -179,7 +180,16 @@ def means(records: list[Record]) -> Row:
 
 def quantised(record: Record) -> str | None:
     """Return how many of a quantised session's convolutions and matrix products executed so, e.g. `20 of 21`."""
-    found = record.seen.quantised_nodes if record.seen else None
+    return share(record.seen.quantised_nodes if record.seen else None)
+
+
+def fused(record: Record) -> str | None:
+    """Return how many of a session's convolutions a fused kernel computed, or None of one that fuses none itself."""
+    return share(record.seen.details.get("fused_convolutions") if record.seen else None)
+
+
+def share(found: dict[str, Any] | None) -> str | None:
+    """Return how many of how many executed so, in words, or None where no account of it is there."""
     return f"{found['executed']} of {found['of']}" if found else None
 
 

@@ -20,6 +20,15 @@ PRECISION = (
         N_("nodes run quantised"),
         "Convolutions and matrix products of a quantised model that the session executes so, by its own account.",
     ),
+    Column(
+        "fused_convolutions",
+        TEXT,
+        NONE,
+        None,
+        N_("convolutions fused"),
+        "Convolutions of `pytorch_fused` whose kernel also computes what follows them; for the others torch's own "
+        "operators run, and the record says why (`details`).",
+    ),
 )
 
 ANSWER = (

@@ -36,17 +36,18 @@ class Built(TypedDict, total=False):
     coverage_percent: float | None
 
 
+class Executed(TypedDict):
+    """The parts that a table reads of how many nodes of a session executed quantised, or fused."""
+
+    executed: int
+    of: int
+
+
 class Details(TypedDict, total=False):
     """The parts that a table reads of a runtime's account of itself."""
 
     coverage_percent: float | None
-
-
-class Executed(TypedDict):
-    """The parts that a table reads of the nodes of a quantised session."""
-
-    executed: int
-    of: int
+    fused_convolutions: Executed
 
 
 class Steps(TypedDict):
