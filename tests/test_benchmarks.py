@@ -1,5 +1,6 @@
 """What the benchmarks reckon with."""
 
+import copy
 import json
 import sys
 from contextlib import nullcontext
@@ -17,6 +18,7 @@ from results import write_result
 from benchmarks import (
     agreement,
     best_row,
+    by_hand,
     finished,
     lies,
     loaded,
@@ -314,9 +316,15 @@ def test_the_best_row_is_the_one_with_the_highest_rate_that_is_shown():
     table["precision"] = "fp16"
     first, second = best_row.best_rows(table)
     assert (first.backend, second.backend) == ("inductor", "tensorrt")
-    said = best_row.sentence(first, {"throughput_fps": 300.0, "fps": 250.0})
-    assert said == "batch size 64: inductor fp16 / by hand 1.000 back to back (300 / 300 images/s), 0.800 in latency"
-    assert best_row.sentence(second, {"throughput_fps": 500.0, "fps": 400.0}).endswith(": less than 0.98")
+    rates = {"one": {"throughput_fps": 300.0, "fps": 240.0}, "other": {"throughput_fps": 290.0, "fps": 250.0}}
+    assert best_row.sentence(first, rates) == (
+        "batch size 64: inductor fp16 / best by hand 1.000 back to back (300 / 300 images/s, one); "
+        "0.800 in latency (200 / 250 images/s, other): less than 1.0"
+    )
+    assert best_row.sentence(second, {"one": {"throughput_fps": 500.0, "fps": 390.0}}) == (
+        "batch size 256: tensorrt fp16 / best by hand 0.800 back to back (400 / 500 images/s, one): less than 1.0; "
+        "1.000 in latency (390 / 390 images/s, one)"
+    )
     with pytest.raises(SystemExit, match="needs an NVIDIA GPU"):
         best_row.best_rows(table[table.throughput_fps.isna()])
 
@@ -326,8 +334,26 @@ def test_the_run_of_the_best_row_has_every_backend_of_a_gpu():
     assert set(config["grid"]["cuda"]["backend"]) == set(VARIANTS) - {"openvino"}
 
 
+def test_the_network_that_is_written_out_by_hand_is_the_model(resnet, monkeypatch):
+    import torch
+    from torch.nn.functional import conv2d
+
+    def relu(x, weight, bias, *how):
+        return conv2d(x, weight, bias, *how).relu()
+
+    def add_relu(x, weight, z, alpha, bias, *how):
+        return (conv2d(x, weight, bias, *how) + alpha * z).relu()
+
+    monkeypatch.setattr(torch, "cudnn_convolution_relu", relu)
+    monkeypatch.setattr(torch, "cudnn_convolution_add_relu", add_relu)
+    model, given = copy.deepcopy(resnet), torch.randn(2, 3, 64, 64)
+    with torch.inference_mode():
+        expected = model(given)
+        torch.testing.assert_close(by_hand.written_out(model)(given), expected, rtol=1e-3, atol=1e-4)
+
+
 def test_a_rate_by_hand_is_that_of_the_timer(clock):
-    assert best_row.rate("sleep(0.01)", {"sleep": clock.sleep}, 4) == pytest.approx(400)
+    assert by_hand.rate("sleep(0.01)", {"sleep": clock.sleep}, 4) == pytest.approx(400)
 
 
 def test_every_lie_is_another_one_and_says_what_it_is():
