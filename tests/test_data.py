@@ -232,6 +232,11 @@ def ramp(dtype, largest, shape=(48, 64)):
     return np.tile(np.linspace(0, largest, shape[1]), (shape[0], 1)).round().astype(dtype)
 
 
+def threefold(grey):
+    """Return the bytes of a picture whose three channels are one."""
+    return np.repeat(grey[..., None], 3, axis=2).tobytes()
+
+
 LEVELS = {
     "PNG of 16 bits": lambda path: Image.fromarray(ramp(np.uint16, 65535)).save(path),
     "TIFF of 16 bits": lambda path: Image.fromarray(ramp(np.uint16, 65535)).save(path, "TIFF"),
@@ -241,6 +246,8 @@ LEVELS = {
     ),
     "PGM of 16 bits": lambda path: path.write_bytes(b"P5 64 48 65535\n" + ramp(">u2", 65535).tobytes()),
     "PGM of 10 bits": lambda path: path.write_bytes(b"P5 64 48 1023\n" + ramp(">u2", 1023).tobytes()),
+    "PPM of 16 bits": lambda path: path.write_bytes(b"P6 64 48 65535\n" + threefold(ramp(">u2", 65535))),
+    "PPM of 10 bits": lambda path: path.write_bytes(b"P6 64 48 1023\n" + threefold(ramp(">u2", 1023))),
     "PNG of 16 bits in three channels": lambda path: path.write_bytes(png_of_16_bits(ramp(">u2", 65535))),
 }
 
@@ -282,6 +289,10 @@ def raw(content):
 ODD = {
     "floats": (tiff(np.float32, 1), "has floating-point numbers as pixels, and nothing says which of them is white"),
     "large floats": (tiff(np.float32, 255), "has floating-point numbers as pixels"),
+    "a sign": (
+        lambda path: Image.fromarray(ramp(np.uint8, 127)).save(path, "TIFF", tiffinfo={339: 2}),
+        "has numbers of 32 bits or with a sign as pixels",
+    ),
     "32 bits": (tiff(np.int32, 2**20), "has numbers of 32 bits or with a sign as pixels"),
     "a line": (plain("L", (1, 5000)), "has 1 x 5000 pixels; one side may be at most 20 times as long as the other"),
     "a long line": (plain("RGB", (4100, 200)), "has 4100 x 200 pixels; one side may be at most 20 times"),

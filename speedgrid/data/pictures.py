@@ -9,8 +9,10 @@ from speedgrid.launcher.reading import reason
 # The most pixels of an image, and how many times longer than the other a side may be: the shorter one is resized to the
 # input's, and of a line of 5,000 pixels a model would see nothing.
 PIXELS, TIMES_LONGER = 100_000_000, 20
-# The numbers of the TIFF tags that say how many bits a sample has, and whether 0 is white.
-BITS, PHOTOMETRIC = 258, 262
+# The numbers of the TIFF tags that say how many bits a sample has, whether 0 is white, and what kind of number it is.
+BITS, PHOTOMETRIC, SAMPLE_FORMAT = 258, 262, 339
+# What the last of them says of numbers with a sign.
+SIGNED = 2
 # The number of the EXIF tag that says how an image is to be turned.
 ORIENTATION = 0x0112
 
@@ -80,7 +82,9 @@ def to_rgb(path: str, image: Any) -> Any:
     bits = 16
     if image.mode.startswith("I;16"):
         bits = tags.get(BITS, (16,))[0]
-    elif image.mode in ("I", "F") and not (image.mode == "I" and image.format in ("PPM", "PNG")):
+    elif SIGNED in tags.get(SAMPLE_FORMAT, ()) or (
+        image.mode in ("I", "F") and not (image.mode == "I" and image.format in ("PPM", "PNG"))
+    ):
         kind = "floating-point numbers" if image.mode == "F" else "numbers of 32 bits or with a sign"
         raise DataError(
             f"config key data.images: {path} has {kind} as pixels, and nothing says which of them is white; write it "
