@@ -316,7 +316,7 @@ BYTES = {
     "a page with a mark": (b"\xef\xbb\xbf<html>", "is a page of HTML or XML"),
     "an error of a store": (b'<?xml version="1.0"?><Error><Code>AccessDenied', "is a page of HTML or XML"),
     "zeros": (bytes(5000), "begins with zeros alone, as a file does that was not fetched whole"),
-    "ONNX": (b"\x08\x08\x12\x07pytorch", "begins as an ONNX file does"),
+    "ONNX": (b"\x08\x08\x12\x07pytorch", "begins as files of ONNX and TensorFlow do"),
     "numpy": (b"\x93NUMPY\x01\x00", "is an array of numpy"),
 }
 

@@ -29,7 +29,7 @@ BEGINNINGS = {
     b"7z\xbc\xaf": "is an archive of 7-Zip; unpack it",
     b"Rar!": "is an archive of RAR; unpack it",
     b"\x93NUMPY": f"is an array of numpy; load it into the model, and {SAVE}",
-    b"\x08": f"is no checkpoint, but begins as an ONNX file does; load its weights into the model, and {SAVE}",
+    b"\x08": f"is no checkpoint, but begins as files of ONNX and TensorFlow do; load it into the model, and {SAVE}",
 }
 PICKLES = (b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")
 
