@@ -24,12 +24,14 @@ LINES = re.compile("\r\n|[\n\r\x0b\x0c\x1c-\x1e\x85\u2028\u2029]")
 TAG = re.compile(r"<(/?[A-Za-z][\w-]*)[^<>]*>|<!--|<\?|<![A-Z]|<[a-z][\w+.-]*:[^<> ]*>", re.IGNORECASE)
 # Everything that someone's reader makes something of, where it is not escaped.
 ACTIVE = (
-    (re.compile(r"!?\[[^\]]*\]\([^)]*\)"), "link"),
+    (re.compile(r"!?\[(?:\\.|[^\]\\])*\]\([^)]*\)"), "link"),
     (re.compile(r"\]\([^()\s]*\)|\]\(|\]\[|\[\[|\[[ xX^]"), "link"),
     (re.compile(r"https?://|ftp://|\bwww\.\w|[\w.+-]+@\w", re.IGNORECASE), "address"),
     (re.compile(r"~+"), "struck"),
     (re.compile(r"\$"), "formula"),
     (re.compile(r"\{[{%#:.=]"), "template"),
+    # Python-Markdown's attributes of a heading or a cell, at its end, or of what stands right before them.
+    (re.compile(r"\S\s*\{:?[ ]*[^}\n ][^}\n]*\}\s*$|^\{:? *[\w.#-][^}\n']*\}"), "attributes"),
     (re.compile(r"<"), "tag"),
     (re.compile(r"\*+(?!\*)(?! |$)|(?<! )\*+|(?<!\w)_+(?=\S)|(?<=\S)_+(?!\w)"), "emphasis"),
 )

@@ -22,11 +22,13 @@ CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 UNSEEN = re.compile("[\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 # A number for a character is never mark-up, not even in code, in HTML and in the cell of a table, where a backslash
 # escapes nothing; a backslash is easier to read. What stands within a word or before a number is often no mark-up.
+# GitHub makes a link of an address of e-mail whatever is escaped in it: it looks for them in the text that it shows.
 SPECIAL = re.compile(
     r"""(?P<numbered>
         [<`|~$]
         | & (?=\#?\w+;)
-        | \{ (?=[{%\#:.] | [^{}]*=)  # of what others run over a page; attributes of what stands before them
+        | \{ (?=[{%\#:.] | [^{}]*= | [^{}']*\})  # of what others run over a page; attributes of what stands before
+        | (?<!\A) \{ (?=[^{}]*\} \s* \Z)         # them, as Python-Markdown has them: of a word too, at an end
         | (?<=\w) : (?=//)          # an address becomes a link by itself
         | (?<=\bwww) \. (?=\w)
         | (?<=[\w.+-]) @ (?=\w)
