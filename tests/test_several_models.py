@@ -13,11 +13,10 @@ from speedgrid.report import plots
 pytest_plugins = ["workflow"]
 
 BACKENDS = ["pytorch", "onnxruntime", "openvino"]
-CONVOLUTIONS = ["mobilenet_v3_small", "efficientnet_b0", "convnext_tiny"]
+CONVOLUTIONS = ["mobilenet_v3_small", "convnext_tiny"]
 # 2 x multiply-adds of an image at the resolution of its run, by torch's counter.
 FLOP = {
     "mobilenet_v3_small": 13_032_960,
-    "efficientnet_b0": 66_493_184,
     "convnext_tiny": 728_844_288,
     "vit_b_32": 8_818_372_608,
 }
