@@ -193,6 +193,18 @@ def test_text_and_json_come_back_as_they_were(tmp_path_factory, content):
     assert listing(folder) == ["one.json"]
 
 
+def test_a_folder_takes_its_place_with_all_of_its_files_on_the_disk(tmp_path, monkeypatch):
+    flushed, fsync = [], os.fsync
+    monkeypatch.setattr(os, "fsync", lambda number: (flushed.append(os.fstat(number).st_ino), fsync(number)))
+    with replacing(tmp_path / "deploy" / "model") as temporary:
+        (temporary / "inner").mkdir(parents=True)
+        for name in ("one", "inner/two"):
+            (temporary / name).write_text(name)
+        assert not (tmp_path / "deploy" / "model").exists()
+    assert listing(tmp_path / "deploy") == ["model", "model/inner", "model/inner/two", "model/one"]
+    assert {(tmp_path / "deploy" / "model" / name).stat().st_ino for name in ("one", "inner/two")} <= set(flushed)
+
+
 def test_a_number_that_json_has_not_leaves_the_file_as_it_was(tmp_path):
     write_json(tmp_path / "one.json", {"a": 1})
     with pytest.raises(ValueError, match="not JSON compliant"):

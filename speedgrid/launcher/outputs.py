@@ -212,8 +212,8 @@ def _finish(folder: Path, path: Path) -> None:
     """Move what is in a folder to where `path` is, that one last: what it names is then there."""
     made = [one for one in folder.iterdir() if one.name != LOCK]
     for one in sorted(made, key=lambda one: one.name == path.name):
-        if one.is_file():
+        for written in [one] if one.is_file() else filter(Path.is_file, one.rglob("*")):
             # On the disk before it has its name, so that after a power cut it is whole too.
-            with one.open("rb") as file:
+            with written.open("rb") as file:
                 os.fsync(file.fileno())
         os.replace(one, path.with_name(one.name))
