@@ -12,7 +12,7 @@ ifeq ($(shell id -un > /dev/null 2>&1 && echo yes)$(LOGNAME)$(USER),)
 export LOGNAME := speedgrid
 endif
 
-.PHONY: report test release check setup lock docs example redraw archive compare clean
+.PHONY: report test release check setup lock docs example redraw archive compare deploy clean
 
 report: setup
 	snakemake
@@ -77,5 +77,9 @@ redraw: setup
 	rm -rf examples/$(NAME)/report
 	python -m scripts.redraw examples/$(NAME)
 
+# The setting that the report recommends, ready to run, in deploy/MODEL: make deploy FOR=latency CONFIG=config/quick.yaml
+deploy: setup
+	snakemake deploy $(if $(CONFIG),--configfile $(CONFIG)) $(if $(FOR),--config 'deploy={objective: $(FOR)}')
+
 clean:
-	rm -rf artifacts logs report report.html .snakemake
+	rm -rf artifacts logs report deploy report.html .snakemake

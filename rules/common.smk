@@ -8,6 +8,7 @@ from functools import cache
 from pathlib import Path
 
 import yaml
+from snakemake.iocontainers import Wildcards
 from snakemake.logging import logger
 
 from speedgrid import backends, data, grid, precision, record, settings
@@ -29,6 +30,8 @@ for file in workflow.configfiles:
     settings.require_readable(file)
 # Snakemake leaves numbers as text where `--config` has them in braces.
 config.update(settings.complete(config, workflow.config_settings.config))
+# What is handed over is no part of the run that its description and its report have: they need not be made again for it.
+DEPLOYED_FOR = config.pop("deploy")["objective"]
 models.require(config["models"])
 
 DEVICE = config["device"]
@@ -95,7 +98,7 @@ def begin_run():
     # ended: soon without a pause, on a core beside the timings.
     if workflow.nodes is None:
         workflow.scheduler.job_rate_limiter = None
-    outputs.sweep("artifacts", "report")
+    outputs.sweep("artifacts", "report", "deploy")
     outputs.write_json("artifacts/config.json", config)
     if hasattr(SOURCE, "summary"):
         logger.info(SOURCE.summary())
@@ -261,6 +264,18 @@ def artifact(wildcards):
         return {"artifact": onnx_file(wildcards), "build": onnx_description(wildcards)}
     compiled = COMPILED[kind].format(**wildcards)
     return {"artifact": compiled, "build": str(Path(compiled).with_suffix(".json"))}
+
+
+def artifact_patterns(wildcards):
+    """Return what a cell's backend loads by model, backend and precision, as JSON: {resolution} and {batch_size} open.
+
+    Which of them it is only the table says; they are no inputs, because what was timed is never made again for this.
+    """
+    found = {}
+    for one in grid.cells({**AXES, "resolution": ["{resolution}"], "batch_size": ["{batch_size}"]}):
+        axes = {axis: getattr(one, axis) for axis in grid.AXES}
+        found[f"{one.model}-{one.backend}-{one.precision}"] = artifact(Wildcards(fromdict=axes))["artifact"]
+    return json.dumps(found)
 
 
 @cache

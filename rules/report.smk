@@ -1,4 +1,4 @@
-# Plots, pages and the report.
+# Plots, pages and the report; what it recommends, handed over.
 
 
 rule draw_plots:
@@ -96,3 +96,30 @@ rule render_report:
     shell:
         "scripts/cold scripts.render_report --results {input.results} --run {input.run} --published {input.published}"
         " --template {input.template} --output {output} > {log} 2>&1"
+
+
+# No part of `rule all`: asked for by `make deploy`.
+rule deploy:
+    input:
+        results="artifacts/results.parquet",
+        run="artifacts/run.json",
+        # A table that contradicts itself is not handed over.
+        audit="artifacts/audit.json",
+        programs=all_own("templates/deploy/*/*.py"),
+        readme=own("templates/deploy/README.md.j2"),
+        languages=LANGUAGES,
+    output:
+        [directory(f"deploy/{model}") for model in AXES["model"]],
+    log:
+        "logs/deploy.log",
+    localrule: True
+    params:
+        *code("deploy", "measure/probes"),
+        objective=DEPLOYED_FOR,
+        models=AXES["model"],
+        artifacts=artifact_patterns,
+    message:
+        "What the report recommends for {params.objective}, ready to run: {output}"
+    shell:
+        "scripts/cold scripts.deploy --models {params.models} --objective {params.objective} --results {input.results}"
+        " --run {input.run} --artifacts {params.artifacts:q} > {log} 2>&1"

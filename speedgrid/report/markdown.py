@@ -8,13 +8,14 @@ from typing import Any
 import pandas as pd
 import yaml
 
-from speedgrid.grid import nearest
+from speedgrid.grid import Config, nearest
 from speedgrid.measure import probes
 from speedgrid.published import section
 from speedgrid.published.verdict import Audited
 from speedgrid.report import findings, plots
 from speedgrid.report.findings.accuracy import accuracies
-from speedgrid.report.findings.objectives import margin_of
+from speedgrid.report.findings.decision import recommended
+from speedgrid.report.findings.objectives import OBJECTIVES, margin_of
 from speedgrid.report.findings.requests import requests
 from speedgrid.report.findings.trust import warnings
 from speedgrid.table.columns import interval
@@ -76,8 +77,13 @@ def of_run(table: Table, run: Description) -> dict[str, Any]:
         "witnesses": witnesses(table),
         "accuracies": accuracies(table),
         "uncounted": any(one["onnx_flop"] is None for sizes in run["arithmetic"].values() for one in sizes.values()),
-        "config_text": yaml.safe_dump(config, sort_keys=False, default_flow_style=None, width=100),
+        "config_text": yaml.safe_dump(made_with(config), sort_keys=False, default_flow_style=None, width=100),
     }
+
+
+def made_with(config: Config) -> Config:
+    """Return what of a configuration a run was made with: what is handed over of it is asked for apart."""
+    return {key: value for key, value in config.items() if key != "deploy"}
 
 
 def probed(table: Table) -> list[str]:
@@ -103,6 +109,7 @@ def of_model(table: Table, run: Description, whole: dict[str, Any]) -> dict[str,
         "done": len(shown),
         "statuses": table.status.value_counts(sort=False).to_dict(),
         "weights": [one for one in run["weights"] if one["model"] == model],
+        "deployable": deployable(table, run),
         "findings": findings.compute(table, run["config"], run["controls"]["noise_floor_percent"]),
         "warnings": warnings(table, run["controls"]),
         "sections": sections(table),
@@ -118,6 +125,12 @@ def of_model(table: Table, run: Description, whole: dict[str, Any]) -> dict[str,
             if not plots.PLOTS[name].of_run or model == whole["names"][0]
         },
     }
+
+
+def deployable(table: Table, run: Description) -> list[str]:
+    """Return the objectives for which a setting of a model is recommended, and so can be handed over."""
+    margin = margin_of(run["controls"]["noise_floor_percent"])
+    return [name for name in OBJECTIVES if recommended(table, name, run["config"], margin) is not None]
 
 
 def sections(table: Table) -> list[dict[str, Any]]:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pandas as pd
 
-from speedgrid.grid import Config
+from speedgrid.grid import Config, nearest
 from speedgrid.report.findings import accuracy, demands
 from speedgrid.report.findings.objectives import OBJECTIVES, advantage, best, interval, ties
 from speedgrid.table.run import Reference, Table
@@ -28,6 +28,13 @@ def answers(table: Table, resolution: int, config: Config, margin: float) -> lis
     eligible = demands.meeting(rows, asked)
     texts = (recommendation(name, eligible, rows, config["report"]["reference"], margin) for name in OBJECTIVES)
     return [*found, *filter(None, texts)]
+
+
+def recommended(table: Table, name: str, config: Config, margin: float):
+    """Return the row that the answer names for one objective, at the report's resolution; None where it names none."""
+    rows = measured(table)
+    rows = rows[rows.resolution == nearest(table.resolution, config["report"]["resolution"])]
+    return chosen(name, demands.meeting(rows, demands.demands(config)), margin)
 
 
 def recommendation(name: str, rows: Table, everything: Table, reference: Reference, margin: float) -> Markdown:

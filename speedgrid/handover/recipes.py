@@ -1,0 +1,134 @@
+"""How each runtime's model is loaded from a folder: which file and program, with which settings and packages.
+
+What was measured decides, as its record tells it: a variant whose settings have changed since is handed over with those
+that won. This is the one place that knows what the artifact of a model is, and what its inputs are.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from speedgrid.backends import onnxruntime_tensorrt
+from speedgrid.backends.onnxruntime import PROVIDERS
+from speedgrid.backends.variants import VARIANTS
+from speedgrid.grid import Cell
+from speedgrid.handover.winner import HandoverError
+from speedgrid.model import sources
+from speedgrid.model.sources.torchvision import Torchvision
+from speedgrid.record import Record, Seen
+
+# What every folder needs, beside what its runtime does.
+EVERYWHERE = ("numpy", "pillow")
+# Packages of TensorRT by the name of their module.
+TENSORRT = {"tensorrt_rtx": "tensorrt-rtx", "tensorrt": "tensorrt"}
+# What fuses convolutions.
+FUSION: dict[str, str | None] = {
+    "speedgrid.model.fusion": None,
+    "speedgrid.model.convolution": None,
+    "speedgrid.backends.fused_kernels": None,
+    "speedgrid.launcher.outputs": "one_line",
+}
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """The way in which a model is loaded.
+
+    program: of templates/deploy/predict. file: what the artifact is called in the folder. settings: what the program
+    reads, as plain JSON values. packages: distributions, those that are not installed left out. compiled: it is for one
+    kind of device alone. library: modules of this library that the program imports, of some one function alone.
+    """
+
+    program: str
+    file: str
+    settings: dict[str, Any]
+    packages: tuple[str, ...]
+    compiled: bool = False
+    library: dict[str, str | None] = field(default_factory=dict)
+
+
+def recipe(found: Record, seen: Seen, classes: int) -> Recipe:
+    """Return the recipe for what a record measured. classes: how many the model tells apart. Raises HandoverError."""
+    module = VARIANTS[found.cell.backend].module if found.cell.backend in VARIANTS else ""
+    if module not in RECIPES:
+        raise HandoverError(
+            f"{found.cell} is what the report recommends, and nothing here writes a folder for {found.cell.backend}; "
+            f"take it out of the config key grid.{found.asked.device}.backend to have the next best."
+        )
+    return RECIPES[module](found, seen, classes)
+
+
+def inputs(cell: Cell, seen: Seen) -> list[dict[str, Any]]:
+    """Return the inputs of a cell's model in their order: name, shape of a batch, and type in memory."""
+    return [{"name": "images", "shape": [cell.batch_size, 3, cell.resolution, cell.resolution], "dtype": seen.dtype}]
+
+
+def outputs(cell: Cell) -> list[dict[str, Any]]:
+    """Return the outputs of a cell's model in their order, by name."""
+    return [{"name": "logits"}]
+
+
+def construction(model: str, classes: int) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """Return what makes a model's module, `call` and `arguments`, and the packages that it is made of."""
+    source = sources.find(model)
+    if not isinstance(source, Torchvision):
+        raise HandoverError(f"{model} has no module that a folder could make; take another backend.")
+    arguments = {"name": source.name, "weights": None, "num_classes": classes}
+    return {"call": "torchvision.models:get_model", "arguments": arguments}, ("torchvision",)
+
+
+def _pytorch(found: Record, seen: Seen, classes: int) -> Recipe:
+    made, packages = construction(found.cell.model, classes)
+    settings = found.asked.settings | {"fp32_precision": seen.details["fp32_precision"]} | made
+    return Recipe("pytorch", "weights.pth", settings, ("torch", *packages))
+
+
+def _pytorch_fused(found: Record, seen: Seen, classes: int) -> Recipe:
+    return replace(_pytorch(found, seen, classes), program="pytorch_fused", library=FUSION)
+
+
+def _inductor(found: Record, seen: Seen, classes: int) -> Recipe:
+    settings = found.asked.settings | {"fp32_precision": seen.details["fp32_precision"]}
+    return Recipe("inductor", "model.pt2", settings, ("torch",), compiled=True)
+
+
+def _onnxruntime(found: Record, seen: Seen, classes: int) -> Recipe:
+    packages = ("onnxruntime-gpu", "onnxruntime")
+    if found.asked.device == "cpu":
+        return Recipe("onnxruntime_cpu", "model.onnx", {"provider": PROVIDERS["cpu"]}, packages)
+    settings = {"provider": PROVIDERS["cuda"], "provider_options": seen.details["provider_options"]}
+    return Recipe("onnxruntime_cuda", "model.onnx", settings, (*packages, "torch"))
+
+
+def _onnxruntime_tensorrt(found: Record, seen: Seen, classes: int) -> Recipe:
+    settings = {"provider": onnxruntime_tensorrt.PROVIDER, "provider_options": seen.details["provider_options"]}
+    return Recipe("onnxruntime_cuda", "model.onnx", settings, ("onnxruntime-gpu", "onnxruntime", "torch", "tensorrt"))
+
+
+def _openvino(found: Record, seen: Seen, classes: int) -> Recipe:
+    return Recipe("openvino", "model.onnx", {"hints": seen.details["hints"]}, ("openvino",))
+
+
+def _tensorrt(found: Record, seen: Seen, classes: int) -> Recipe:
+    # The record names the libraries of TensorRT-RTX, in the account of what ran and among the machine's packages.
+    known = found.environment["packages"]
+    module = "tensorrt_rtx" if "tensorrt-rtx-cu13-libs" in known else "tensorrt"
+    settings = found.asked.settings | {"package": module}
+    return Recipe("tensorrt", "model.engine", settings, ("torch", TENSORRT[module]), compiled=True)
+
+
+def _torch_tensorrt(found: Record, seen: Seen, classes: int) -> Recipe:
+    packages = ("torch", "torch-tensorrt-rtx", "torch-tensorrt", *TENSORRT.values())
+    return Recipe("torch_tensorrt", "model.ts", found.asked.settings, packages, compiled=True)
+
+
+RECIPES: dict[str, Callable[[Record, Seen, int], Recipe]] = {
+    "pytorch": _pytorch,
+    "pytorch_fused": _pytorch_fused,
+    "inductor": _inductor,
+    "onnxruntime": _onnxruntime,
+    "onnxruntime_tensorrt": _onnxruntime_tensorrt,
+    "openvino": _openvino,
+    "tensorrt": _tensorrt,
+    "torch_tensorrt": _torch_tensorrt,
+}

@@ -1,0 +1,50 @@
+"""From the file of a photograph to an input of the model, as its reference images were made."""
+
+import numpy as np
+from batches import ABOUT
+from PIL import Image
+
+MADE = ABOUT["preprocessing"]
+# How the EXIF data of an image says that it is to be seen; of TIFF tags its bits, whether 0 is white, and its numbers.
+ORIENTATION, BITS, PHOTOMETRIC, SAMPLE_FORMAT, SIGNED = 0x0112, 258, 262, 339, 2
+TURNED = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+
+def read(path):
+    """Return the photograph in a file: float32 [3, height, width], upright, resized, cut out and normalised."""
+    with Image.open(path) as opened:
+        image = in_rgb(path, opened)
+        turned = TURNED.get(opened.getexif().get(ORIENTATION, 1))
+    image = image if turned is None else image.transpose(turned)
+    shorter = min(image.size)
+    size = tuple(MADE["resize"] if side == shorter else int(MADE["resize"] * side / shorter) for side in image.size)
+    image = image.resize(size, Image.Resampling.BILINEAR)
+    left, top = (round((side - MADE["crop"]) / 2) for side in size)
+    image = image.crop((left, top, left + MADE["crop"], top + MADE["crop"]))
+    mean, deviation = (np.array(MADE[name], np.float32) for name in ("mean", "deviation"))
+    return np.ascontiguousarray(((np.asarray(image, np.float32) / 255 - mean) / deviation).transpose(2, 0, 1))
+
+
+def in_rgb(path, image):
+    """Return an image in red, green and blue of 8 bits; of 16 bits of grey Pillow would cut off the upper ones."""
+    tags, bits = getattr(image, "tag_v2", {}), 16
+    if image.mode.startswith("I;16"):
+        bits = tags.get(BITS, (16,))[0]
+    elif SIGNED in tags.get(SAMPLE_FORMAT, ()) or (
+        image.mode in ("I", "F") and not (image.mode == "I" and image.format in ("PNG", "PPM"))
+    ):
+        raise SystemExit(f"{path!a} has pixels of which nothing says what is white; write it with 8 or 16 bits.")
+    elif image.mode != "I":
+        return image.convert("RGB")
+    white = 2**bits - 1
+    levels = np.asarray(image).astype(np.float32).clip(0, white) * (255 / white)
+    levels = 255 - levels if tags.get(PHOTOMETRIC) == 0 else levels
+    return Image.fromarray(levels.round().astype(np.uint8)).convert("RGB")
