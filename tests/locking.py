@@ -86,6 +86,13 @@ def go_on(process):
     process.stdin.flush()
 
 
+def hands_over(first, second, killed=False):
+    """Hold that a process waits until the first one lets go, or is killed; return the next line that it writes then."""
+    assert waits(second)
+    first.kill() if killed else go_on(first)
+    return line(second)
+
+
 def first_to_answer(processes):
     """Return the processes, the one that writes a line first before the others."""
     [[output], _, _] = select.select([process.stdout for process in processes], [], [], 60)

@@ -5,7 +5,7 @@ import signal
 import time
 
 import pytest
-from locking import first_to_answer, go_on, line, lock_folders, waits
+from locking import first_to_answer, go_on, hands_over, line, lock_folders, waits
 
 from speedgrid.machine import cpu, locks
 
@@ -35,9 +35,7 @@ def test_nothing_goes_on_beside_a_timing(start, first, second, killed):
     before = start(first)
     assert line(before)
     after = start(second)
-    assert waits(after)
-    before.kill() if killed else go_on(before)
-    assert line(after)
+    assert hands_over(before, after, killed)
 
 
 def test_work_goes_on_beside_work(start):
@@ -143,7 +141,5 @@ def test_a_lock_is_not_inherited_by_programs_that_its_process_starts(start):
     )
     child = int(line(holding))
     second = start(ALONE)
-    assert waits(second)
-    holding.kill()
-    assert line(second) == "times"
+    assert hands_over(holding, second, killed=True) == "times"
     os.kill(child, signal.SIGKILL)  # which fails if it has ended before

@@ -7,7 +7,7 @@ import time
 import types
 
 import pytest
-from locking import first_to_answer, go_on, line, lock_folders, of_machine, waits
+from locking import first_to_answer, go_on, hands_over, line, lock_folders, of_machine, waits
 from processes import python
 
 from speedgrid.machine import environment, gpus, graphics, locks
@@ -196,9 +196,7 @@ def test_no_cell_is_loaded_while_loaded_ones_wait_to_be_measured(machine, start)
     assert waits(late)
     first.kill()
     assert line(second) == "measures"
-    assert waits(late)
-    second.kill()
-    assert line(late) == "GPU-00"
+    assert hands_over(second, late, killed=True) == "GPU-00"
 
 
 def test_a_process_waits_while_all_slots_are_taken_and_gets_that_of_one_that_is_killed(machine, start):
@@ -244,9 +242,7 @@ def test_two_that_want_a_gpu_alone_have_it_one_after_the_other(machine, start):
     first = start(CLAIM_ALONE)
     assert line(first) == "GPU-00"
     second = start(CLAIM_ALONE)
-    assert waits(second)
-    go_on(first)
-    assert line(second) == "GPU-00"
+    assert hands_over(first, second) == "GPU-00"
 
 
 @pytest.mark.parametrize(
@@ -270,9 +266,7 @@ def test_work_waits_until_no_gpu_of_the_machine_is_measured(machine, start, gpu)
     measuring = start(MEASURE, CUDA_VISIBLE_DEVICES=gpu)
     assert line(measuring) == "measures"
     working = start(WORK)
-    assert waits(working)
-    measuring.kill()
-    assert line(working) == "works"
+    assert hands_over(measuring, working, killed=True) == "works"
 
 
 def test_measuring_waits_until_work_is_done(machine, start):
@@ -280,9 +274,7 @@ def test_measuring_waits_until_work_is_done(machine, start):
     working = start(WORK)
     assert line(working) == "works"
     measuring = start(MEASURE)
-    assert waits(measuring)
-    go_on(working)
-    assert line(measuring) == "measures"
+    assert hands_over(working, measuring) == "measures"
 
 
 def test_measuring_does_not_wait_for_work_that_was_killed(machine, start):
@@ -290,9 +282,7 @@ def test_measuring_does_not_wait_for_work_that_was_killed(machine, start):
     working = start(WORK)
     assert line(working) == "works"
     measuring = start(MEASURE)
-    assert waits(measuring)
-    working.kill()
-    assert line(measuring) == "measures"
+    assert hands_over(working, measuring, killed=True) == "measures"
 
 
 def test_a_claim_waits_while_its_gpu_is_measured(machine, start):
@@ -300,9 +290,7 @@ def test_a_claim_waits_while_its_gpu_is_measured(machine, start):
     measuring = start(MEASURE)
     assert line(measuring) == "measures"
     claiming = start(CLAIM)
-    assert waits(claiming)
-    measuring.kill()
-    assert line(claiming) == "GPU-00"
+    assert hands_over(measuring, claiming, killed=True) == "GPU-00"
 
 
 def test_two_gpus_are_measured_at_the_same_time(machine, start):
@@ -319,9 +307,7 @@ def test_of_two_loaded_on_one_gpu_the_second_measures_after_the_first(machine, s
     go_on(both[1])
     first, second = first_to_answer(both)
     assert line(first) == "measures"
-    assert waits(second)
-    first.kill()
-    assert line(second) == "measures"
+    assert hands_over(first, second, killed=True) == "measures"
 
 
 @pytest.mark.parametrize(
@@ -334,9 +320,7 @@ def test_a_gpu_is_still_had_alone_when_either_descriptor_of_its_lock_is_closed(m
     measuring = start(f"gpus.claim(); gpus.measure_alone(); {close}; print('closed', flush=True); input()")
     assert line(measuring) == "closed"
     working = start(WORK)
-    assert waits(working)
-    measuring.kill()
-    assert line(working) == "works"
+    assert hands_over(measuring, working, killed=True) == "works"
 
 
 @pytest.mark.parametrize(("names", "memory"), [("A", LARGE), ("AA", MEDIUM), ("AAA", SMALL)])
@@ -380,9 +364,7 @@ def test_work_that_must_be_alone_shares_with_no_other(machine, start, first, sec
     before = start(first)
     assert line(before) == "works"
     after = start(second)
-    assert waits(after)
-    go_on(before)
-    assert line(after) == "works"
+    assert hands_over(before, after) == "works"
 
 
 def test_work_of_processes_that_count_gpus_in_another_order_never_ends_in_a_circle(machine, start):

@@ -19,7 +19,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from locking import PRELUDE, go_on, line, lock_folders, of_machine, waits
+from locking import PRELUDE, go_on, hands_over, line, lock_folders, of_machine, waits
 from processes import ROOT, python, run
 
 from speedgrid.machine import locks, waiting
@@ -80,9 +80,7 @@ def test_processes_with_a_tmpdir_of_their_own_keep_out_of_each_others_way(start,
     holding = start(HOLD, TMPDIR=str(tmp_path))
     assert line(holding) == "holds"
     second = start(HOLD, TMPDIR=str(tmp_path / other) if other else "")
-    assert waits(second)
-    go_on(holding)
-    assert line(second) == "holds"
+    assert hands_over(holding, second) == "holds"
 
 
 @pytest.mark.parametrize("shared", [0, 1, 2])
@@ -95,9 +93,7 @@ def test_processes_that_share_any_one_folder_keep_out_of_each_others_way(start, 
     first = start(HOLD, list(map(str, views[0])))
     assert line(first) == "holds"
     second = start(HOLD, list(map(str, views[1])))
-    assert waits(second)
-    go_on(first)
-    assert line(second) == "holds"
+    assert hands_over(first, second) == "holds"
 
 
 def test_processes_that_share_no_folder_do_not_see_each_other(start, tmp_path):
@@ -295,9 +291,7 @@ def test_a_lock_that_another_user_made_serves_every_user_who_may_read_it(start, 
     first = start(NOBODY + HOLD, [everyones])
     assert line(first) == "holds"
     second = start(HOLD, [everyones])
-    assert waits(second)
-    go_on(first)
-    assert line(second) == "holds"
+    assert hands_over(first, second) == "holds"
 
 
 @only_root
@@ -352,9 +346,7 @@ def test_who_waits_on_a_file_that_is_removed_meanwhile_waits_for_whoever_has_its
     assert line(third) == "holds"
     go_on(first)
     first.wait()
-    assert waits(second)
-    go_on(third)
-    assert line(second) == "holds"
+    assert hands_over(third, second) == "holds"
 
 
 @pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
@@ -399,9 +391,7 @@ def test_a_wait_that_is_short_is_not_told(start, folders):
     holding = start(HOLD)
     assert line(holding) == "holds"
     second = start(HOLD)
-    assert waits(second)
-    go_on(holding)
-    assert line(second) == "holds"
+    assert hands_over(holding, second) == "holds"
 
 
 def test_pauses_between_what_is_told_grow():
