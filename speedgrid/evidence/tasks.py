@@ -1,0 +1,198 @@
+"""Answers beside the right ones as users see them: masks, boxes, integers and tensors of any meaning, image by image.
+
+Precisions are told apart by the signal-to-noise ratio of tensors (speedgrid.evidence.parity). What is here says what an
+error does to somebody who reads the answer. Non-maximum suppression in a graph, counts of boxes that differ from image
+to image, and rows in another order are no errors of a precision: boxes are matched, and those whose score is too near
+to the threshold to call are set aside and counted.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from speedgrid.evidence.snr import decibels
+
+TINY = np.finfo(float).tiny
+# Intersections over unions at which boxes count as the same object: PASCAL VOC's (doi:10.1007/s11263-009-0275-4) and
+# one that only boxes which agree to a few per cent have.
+LOOSE, TIGHT = 0.5, 0.95
+
+
+@dataclass(frozen=True)
+class TensorParity:
+    """Tensors beside the right ones: raw heads, heatmaps, embeddings, features.
+
+    worst: name of the output with the least SNR. snr_db: of it, all images together; outputs_db: of each. largest: the
+    largest absolute error of all outputs, in their units. cosine_min: the least cosine of one image's output.
+    """
+
+    worst: str
+    snr_db: float
+    outputs_db: dict[str, float]
+    largest: float
+    cosine_min: float
+
+
+@dataclass(frozen=True)
+class MaskParity:
+    """Semantic masks beside the right ones: `pixel_agreement`, the share of pixels of the same class, and `miou`.
+
+    miou: mean intersection over union of all classes that either has, over all images together, as of Long, Shelhamer
+    and Darrell (arXiv:1411.4038), section 5. snr_db: of the scores that the classes are the largest of.
+    """
+
+    snr_db: float
+    pixel_agreement: float
+    miou: float
+
+
+@dataclass(frozen=True)
+class BoxParity:
+    """Boxes beside the right ones, matched one to one within their class.
+
+    right, found: how many there are, without those excused. f1_loose, f1_tight: F1 of matches whose boxes overlap by
+    LOOSE and by TIGHT. mean_iou: of matches by LOOSE, 1 where there is nothing to match. score_difference: the largest
+    of a match. excused: boxes of which one side has none, with a score so near to the threshold that rounding decides.
+    """
+
+    right: int
+    found: int
+    f1_loose: float
+    f1_tight: float
+    mean_iou: float
+    score_difference: float
+    excused: int
+
+
+@dataclass(frozen=True)
+class IntegerParity:
+    """Integers beside the right ones: labels, counts, places. exact: share that is the same; count: of all."""
+
+    exact: float
+    count: int
+
+
+@dataclass(frozen=True)
+class Boxes:
+    """The boxes of one image. corners: float [count, 4], x1, y1, x2, y2 in pixels; scores, classes: [count]."""
+
+    corners: np.ndarray
+    scores: np.ndarray
+    classes: np.ndarray
+
+
+def tensors(found: Mapping[str, np.ndarray], right: Mapping[str, np.ndarray]) -> TensorParity:
+    """Return the parity of outputs by name, each float [images, ...]; the worst one counts.
+
+    An output that is not finite, or of another shape, has 0 dB, no cosine and an infinite error. The SNR is 20 log10 of
+    the L2 norm of the right output over that of the difference. Raises ValueError where there are no outputs.
+    """
+    snr_db: dict[str, float] = {}
+    cosines, largest = [], 0.0
+    for name, exact in right.items():
+        made = np.asarray(found[name], np.float64)
+        if made.shape != exact.shape or not np.isfinite(made).all():
+            snr_db[name], largest = 0.0, np.inf
+            cosines.append(0.0)
+            continue
+        flat, wanted = made.reshape(len(made), -1), np.asarray(exact, np.float64).reshape(len(made), -1)
+        norms = np.linalg.norm(flat, axis=1) * np.linalg.norm(wanted, axis=1)
+        same = (flat == wanted).all(axis=1)  # two of zeros have no angle between them
+        cosines += np.where(same, 1.0, (flat * wanted).sum(axis=1) / np.maximum(norms, TINY)).tolist()
+        snr_db[name] = decibels(float(np.linalg.norm(flat - wanted) / max(np.linalg.norm(wanted), TINY)))
+        largest = max(largest, float(np.abs(flat - wanted).max(initial=0.0)))
+    worst = min(snr_db, key=lambda name: snr_db[name])
+    return TensorParity(worst, snr_db[worst], snr_db, largest, min(cosines, default=1.0))
+
+
+def masks(found: np.ndarray, right: np.ndarray) -> MaskParity:
+    """Return the parity of scores of classes, float [images, classes, height, width]; one class is cut at 0.5.
+
+    Raises ValueError for scores of another shape.
+    """
+    if found.shape != right.shape:
+        raise ValueError(f"masks are {list(found.shape)}; they must be {list(right.shape)}")
+    of_scores = tensors({"": found}, {"": right}).snr_db
+    made, exact = (one.argmax(axis=1) if one.shape[1] > 1 else one[:, 0] > 0.5 for one in (found, right))
+    overlaps = []
+    for number in np.union1d(made, exact):
+        both, either = (made == number) & (exact == number), (made == number) | (exact == number)
+        overlaps.append(both.sum() / either.sum())
+    return MaskParity(of_scores, float((made == exact).mean()), float(np.mean(overlaps)))
+
+
+def integers(found: np.ndarray, right: np.ndarray) -> IntegerParity:
+    """Return the share of integers that are the same; those that only one of both has, of another shape, are not."""
+    if found.shape == right.shape:
+        return IntegerParity(float((found == right).mean()) if right.size else 1.0, int(right.size))
+    return IntegerParity(0.0, int(max(found.size, right.size)))
+
+
+def boxes(found: list[Boxes], right: list[Boxes], threshold: float = 0.0, near: float = 0.01) -> BoxParity:
+    """Return the parity of the boxes of several images, those with a score of `threshold` at least.
+
+    near: how far from the threshold a score may lie for a box without a match to be excused; such a box has fallen on
+    the other side. Boxes are matched within their class such that the sum of the overlaps of pairs is largest (H. W.
+    Kuhn, The Hungarian method, 1955, by scipy.optimize.linear_sum_assignment): their order plays no part. Raises
+    ValueError where the numbers of images differ.
+    """
+    overlaps: list[float] = []
+    differences: list[float] = []
+    counts = np.zeros(2, int)
+    excused = 0
+    for mine, exact in zip(found, right, strict=True):
+        pairs = matches(mine, exact, threshold - near)
+        sides = [(mine, 0, {one for one, _, _ in pairs}), (exact, 1, {one for _, one, _ in pairs})]
+        # A pair that the threshold parts counts as a match, and as excused: one of its two is not seen by a user.
+        higher = [max(mine.scores[one], exact.scores[other]) for one, other, _ in pairs]
+        lower = [min(mine.scores[one], exact.scores[other]) for one, other, _ in pairs]
+        kept = [pair for pair, score in zip(pairs, higher, strict=True) if score >= threshold]
+        excused += sum(low < threshold <= high for low, high in zip(lower, higher, strict=True))
+        overlaps += [iou for _, _, iou in kept]
+        differences += [abs(float(mine.scores[one]) - float(exact.scores[other])) for one, other, _ in kept]
+        counts += len(kept)
+        for side, at, matched in sides:
+            alone = [score for number, score in enumerate(side.scores) if number not in matched]
+            clear = sum(score >= threshold + near for score in alone)
+            counts[at] += clear
+            excused += sum(threshold <= score < threshold + near for score in alone)
+    return BoxParity(
+        right=int(counts[1]),
+        found=int(counts[0]),
+        f1_loose=f1(overlaps, LOOSE, counts),
+        f1_tight=f1(overlaps, TIGHT, counts),
+        mean_iou=float(np.mean(overlaps)) if overlaps else float(not counts.any()),
+        score_difference=max(differences, default=0.0),
+        excused=excused,
+    )
+
+
+def f1(overlaps: list[float], least: float, counts: np.ndarray) -> float:
+    """Return 2 x matches / (boxes on both sides), of matches that overlap by `least`; 1 where there are no boxes."""
+    return 2 * sum(one >= least for one in overlaps) / int(counts.sum()) if counts.any() else 1.0
+
+
+def matches(found: Boxes, right: Boxes, threshold: float) -> list[tuple[int, int, float]]:
+    """Return pairs of one class as (place in found, place in right, intersection over union of LOOSE at least)."""
+    from scipy.optimize import linear_sum_assignment
+
+    mine, exact = (np.flatnonzero(one.scores >= threshold) for one in (found, right))
+    overlap = iou(found.corners[mine], right.corners[exact])
+    overlap[found.classes[mine][:, None] != right.classes[exact]] = 0
+    overlap[overlap < LOOSE] = 0  # neighbours are no matches
+    rows, columns = linear_sum_assignment(overlap, maximize=True)
+    return [
+        (int(mine[row]), int(exact[column]), float(overlap[row, column]))
+        for row, column in zip(rows, columns, strict=True)
+        if overlap[row, column]
+    ]
+
+
+def iou(found: np.ndarray, right: np.ndarray) -> np.ndarray:
+    """Return the intersection over union of each pair of boxes, float [found, right]; 0 of boxes without an area."""
+    low = np.maximum(found[:, None, :2], right[None, :, :2])
+    high = np.minimum(found[:, None, 2:], right[None, :, 2:])
+    both = np.maximum(high - low, 0).prod(axis=2, dtype=float)
+    areas = [np.maximum(one[:, 2:] - one[:, :2], 0).prod(axis=1, dtype=float) for one in (found, right)]
+    return both / np.maximum(areas[0][:, None] + areas[1] - both, TINY)
