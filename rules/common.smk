@@ -13,7 +13,7 @@ from snakemake.logging import logger
 
 from speedgrid import backends, data, grid, precision, record, settings
 from speedgrid.backends.fingerprint import fingerprint
-from speedgrid.machine import cpu, environment, gpus
+from speedgrid.machine import cpu, environment, gpus, turns
 from speedgrid.report import plots
 from speedgrid.launcher import guard, inputs, outputs, progress
 from speedgrid.launcher import server, sources
@@ -73,15 +73,17 @@ PROGRESS = progress.Progress("artifacts/timings")
 IN_THE_WAY = cpu.InTheWay()
 # The interpreter that scripts/warm and scripts/cold run: this one, whatever comes first on the path.
 os.environ.update(SPEEDGRID_PYTHON=sys.executable)
-# Cells on the GPUs at once: loaded side by side, measured one at a time on each GPU (speedgrid.machine.gpus).
+# Cells that are loaded at once, side by side: measured one at a time on each GPU, and in turns on the CPU.
 GPUS = workflow.global_resources["gpu"].value if "gpu" in workflow.global_resources else 1
-LOADED = gpus.use(GPUS) if DEVICE == "cuda" else 1
+LOADED = gpus.use(GPUS) if DEVICE == "cuda" else turns.loaded()
 # A resource of all jobs together, because as cores these cells would take what engines are still to be built with:
 # a timing that waits until nothing else works holds its core. On a cluster each job has a node.
 if workflow.nodes is None:
     workflow.register_resource("loaded", LOADED)
-# On the CPU a timing takes all cores by declaration, so that nothing else runs; on GPUs speedgrid.machine.gpus sees to it.
-TIMING_THREADS = workflow.cores if DEVICE == "cpu" else 1
+# On the CPU what is loaded waits for its turns without using a core (speedgrid.machine.turns), and nothing works
+# beside one that has its turn, as on GPUs (speedgrid.machine.gpus). On a cluster a timing has all cores of its node.
+ALL_THREADS = workflow.cores if DEVICE == "cpu" else 1
+TIMING_THREADS = 0 if DEVICE == "cpu" and workflow.nodes is None else ALL_THREADS
 PLOTS = plots.asked(config)
 PRELOAD = sorted({name for backend in AXES["backend"] for name in backends.get(backend).IMPORTS.get(DEVICE, ())})
 

@@ -1,4 +1,4 @@
-# Measuring: nothing else runs meanwhile; on the CPU a timing takes all cores, on a GPU speedgrid.machine.gpus sees to it.
+# Measuring: nothing else works meanwhile; speedgrid.machine.turns sees to it on the CPU, speedgrid.machine.gpus on a GPU.
 
 
 rule time_cell:
@@ -40,7 +40,7 @@ rule measure_accuracy:
         f"artifacts/accuracy/{grid.Cell.PATTERN}.json",
     log:
         f"logs/measure_accuracy/{grid.Cell.PATTERN}.log",
-    threads: TIMING_THREADS
+    threads: ALL_THREADS
     resources:
         loaded=1,
     params:

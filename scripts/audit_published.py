@@ -5,6 +5,7 @@ from pathlib import Path
 
 from speedgrid.launcher.outputs import write_json
 from speedgrid.launcher.reading import read_json
+from speedgrid.machine import gpus
 from speedgrid.model.described import Arithmetic
 from speedgrid.published.verdict import audit_all
 
@@ -15,5 +16,6 @@ parser.add_argument("--flops", required=True, help="what is counted already")
 parser.add_argument("--output", required=True)
 asked = parser.parse_args()
 published = read_json(asked.config, dict)["published"]
-verdicts = audit_all(published, asked.model, read_json(asked.flops, Arithmetic))
+with gpus.working():
+    verdicts = audit_all(published, asked.model, read_json(asked.flops, Arithmetic))
 write_json(asked.output, verdicts)

@@ -21,10 +21,10 @@ from speedgrid.data.sequence import images
 from speedgrid.grid import Cell
 from speedgrid.launcher import outputs
 from speedgrid.launcher.reading import FileError
-from speedgrid.machine import cpu, locks
+from speedgrid.machine import cpu, locks, turns
 from speedgrid.machine.threads import physical_cores
 from speedgrid.measure import cell as measure
-from speedgrid.measure import loading, timing
+from speedgrid.measure import loading, slices, timing
 from speedgrid.measure.loading import Files
 from speedgrid.record import Expected
 from speedgrid.table.verdict import judge, parity_of
@@ -119,18 +119,26 @@ def test_steps_take_the_time_that_they_took(backend, files, monkeypatch):
     assert (seconds["load"], seconds["parity"]) == (0.2, 0)
 
 
-def test_a_cell_has_the_processor_to_itself_from_loading_to_its_last_answer_and_no_longer(backend, files):
-    held = []
+def test_a_cell_has_the_processor_to_itself_whenever_it_works_and_lets_go_of_it_between_its_turns(
+    backend, files, monkeypatch
+):
+    held, turns = [], []
 
     def look(logits):
         held.append(not locks.free("cpu"))
         return logits
 
+    taken = cpu.alone
+    monkeypatch.setattr(cpu, "alone", lambda: turns.append(locks.free("cpu")) or taken())
     backend.load = lambda cell, *_: CornerSession(cell, spoil=look)
     assert measure_cell(files).status == "ok"
     assert len(held) > 2
     assert all(held)
+    # To load, to warm up, for each slice, and for its answers.
+    assert len(turns) > 3
+    assert all(turns)
     assert locks.free("cpu")
+    assert locks.free("cpu-group")
 
 
 def test_a_cell_that_fails_lets_go_of_the_processor(backend, files):
@@ -174,13 +182,17 @@ def test_a_cell_that_cannot_run_waits_for_nobody(backend, files):
 
 def test_time_that_a_cell_waits_for_the_processor_is_not_taken_from_its_own(backend, files, monkeypatch):
     clock = Clock()
-    for module in (loading, timing):
+    for module in (loading, slices, timing, turns):
         monkeypatch.setattr(module, "time", clock)
+    monkeypatch.setattr(clock, "sleep", lambda seconds: None)
     taken = cpu.alone
     monkeypatch.setattr(cpu, "alone", lambda: clock.advance(1_000_000) or taken())
     backend.load = lambda cell, *_: CornerSession(cell, spoil=lambda logits: clock.advance(1) or logits)
     found = measure_cell(files, timed_runs=50, max_seconds=0.5)
     assert found.seen.seconds["claim"] == 1000
+    count = len(found.seen.samples.slices)
+    assert found.seen.seconds["queue"] == pytest.approx(1000 * (count + 2))
+    assert found.seen.seconds["timing"] < 1
     assert len(found.seen.samples.host_ms) >= 50
     assert not found.seen.samples.capped
 

@@ -12,21 +12,24 @@ from workflow import BIN, ROOT, SMOKE
 pytest_plugins = ["workflow"]
 
 CELLS = ("resnet18-pytorch-fp32-r64-b1-round1", "resnet18-onnxruntime-fp32-r64-b1-round1")
-# What a copy of the tree writes down beside its records: when it measured, on the clock of the whole machine.
+# What a copy of the tree writes down beside its records: its turns, on the clock of the whole machine.
 WITNESS = """
 
-_unwitnessed = _measure
+_unwitnessed = Turns.__call__
 
 
-def _measure(*arguments):
-    import time
+@contextmanager
+def _witnessed(turns):
+    with _unwitnessed(turns) as shared:
+        began = time.monotonic()
+        try:
+            yield shared
+        finally:
+            with open("measured.txt", "a") as file:
+                file.write(f"{began} {time.monotonic()}\\n")
 
-    began = time.monotonic()
-    try:
-        return _unwitnessed(*arguments)
-    finally:
-        with open("measured.txt", "a") as file:
-            file.write(f"{began} {time.monotonic()}\\n")
+
+Turns.__call__ = _witnessed
 """
 
 
@@ -35,7 +38,7 @@ def trees(smoke, tmp_path):
     """Return two copies of the finished run that write down when they measure."""
     found = [smoke.workflow.copy(tmp_path / name) for name in ("one", "two")]
     for tree in found:
-        code = tree / "speedgrid/measure/cell.py"
+        code = tree / "speedgrid/machine/turns.py"
         code.write_text(code.read_text() + WITNESS)
     return found
 
@@ -66,7 +69,7 @@ def begin(tree):
     return subprocess.Popen([str(BIN / "snakemake"), *targets, *SMOKE], **given)
 
 
-def test_two_runs_measure_one_after_the_other_and_say_for_whom_they_wait(trees, working):
+def test_the_cells_of_two_runs_take_turns_and_say_for_whom_they_wait(trees, working):
     runs = [begin(tree) for tree in trees]
     deadline = time.monotonic() + 200
     while not all(map(logs, trees)) and time.monotonic() < deadline:  # then both are loaded, and neither measures
@@ -83,7 +86,8 @@ def test_two_runs_measure_one_after_the_other_and_say_for_whom_they_wait(trees, 
         for run in runs:
             run.kill()
     times = [sorted(tuple(map(float, row.split())) for row in (tree / "measured.txt").open()) for tree in trees]
-    assert [len(each) for each in times] == [2, 2]
+    # Of each of two cells: to load, to warm up, for a slice at least, and for its answers.
+    assert min(map(len, times)) >= 8
     one_after_the_other = sorted(times[0] + times[1])
     for (_, ended), (began, _) in itertools.pairwise(one_after_the_other):
         assert ended <= began

@@ -11,12 +11,13 @@ from speedgrid import InputError, backends
 from speedgrid.backends.fingerprint import fingerprint
 from speedgrid.backends.session import Options
 from speedgrid.data import arrays
-from speedgrid.data.samples import Host, Samples
+from speedgrid.data.samples import Samples
 from speedgrid.data.sequence import batch
 from speedgrid.evidence import parity
 from speedgrid.launcher.reading import of_kind, read_json
 from speedgrid.machine import cpu, environment, gpus
 from speedgrid.machine.device import nvml
+from speedgrid.machine.turns import Turns, in_group
 from speedgrid.measure import probes, timing
 from speedgrid.measure.loading import Files, Laps, explain, load, refuse, threads
 from speedgrid.measure.probes import Context
@@ -46,10 +47,7 @@ def measure_cell(files: Files, asked: Asked, died: str | None = None, alone: boo
         return unmeasured(asked, *refusal, machine=machine)
     laps.end("describe")
     try:
-        # On the CPU from loading on: that would disturb what another run times, as timing would its loading.
-        with cpu.alone() if asked.device == "cpu" else nullcontext():
-            laps.end("claim")
-            seen = _measure(files, asked, build or {}, machine, laps)
+        seen = _measure(files, asked, build or {}, machine, laps)
     except InputError:  # a damaged file says nothing of the cell
         raise
     except Exception as error:
@@ -81,35 +79,43 @@ def _record(asked: Asked, status: Status, reason: str, machine: Machine, **found
 
 
 def _measure(files: Files, asked: Asked, build: dict[str, Any], machine: Machine, laps: Laps) -> Seen:
-    logits = arrays.read(files.logits)
-    images = arrays.read(files.images)[: len(logits)]
-    expected = _expected(asked.cell.precision, files, build)
+    """Return what was seen of a cell, which takes a turn for loading, one for each slice, and one for its answers."""
+    turns = Turns(cpu.alone if asked.device == "cpu" else nullcontext)
     uuid = machine.get("gpu_uuid") if asked.device == "cuda" else None
-    sampler = Sampler(uuid)  # its process starts while the model is loaded
-    options = Options(cpu_threads=asked.cpu_threads, settings=asked.settings)
-    session, memory = load(asked.cell, asked.device, uuid, files, options, laps)
-    _warm(session, batch(images, 0, asked.cell.batch_size))
-    laps.end("first_call")
-    gpus.measure_alone()
+    with in_group() if asked.device == "cpu" else nullcontext():
+        sampler = Sampler(uuid)  # its process starts while the model is loaded
+        options = Options(cpu_threads=asked.cpu_threads, settings=asked.settings)
+        # Loading would disturb what others time, as timing would its loading.
+        with turns():
+            laps.end("claim")
+            logits = arrays.read(files.logits)
+            images = arrays.read(files.images)[: len(logits)]
+            session, memory = load(asked.cell, asked.device, uuid, files, options, laps)
+            _warm(session, batch(images, 0, asked.cell.batch_size))
+            laps.end("first_call")
+        gpus.measure_alone()
+        laps.end("queue")
+        context, telemetry, found = _time(session, sampler, asked, uuid, laps, turns)
+        with turns():
+            laps.end("queue")
+            memory.read("timed")
+            if asked.device == "cuda" and memory.found().peak_mb() == 0:
+                raise RuntimeError("it takes no memory on the GPU, so it did not run there")
+            errors = parity.check(session, images, logits, PARITY_SECONDS, context.call_seconds)
+            laps.end("parity")
+            found |= probes.measure(session, context, laps)
     laps.end("queue")
-    context, telemetry, host, found = _time(session, sampler, asked, uuid, laps)
-    memory.read("timed")
-    if asked.device == "cuda" and memory.found().peak_mb() == 0:
-        raise RuntimeError("it takes no memory on the GPU, so it did not run there")
-    errors = parity.check(session, images, logits, PARITY_SECONDS, context.call_seconds)
-    laps.end("parity")
-    found |= probes.measure(session, context, laps)
     return Seen(
         dtype=session.dtype,
         details=session.details,
         samples=context.samples,
         seconds=laps.seconds,
         memory=memory.found(),
-        expected=expected,
+        expected=_expected(asked.cell.precision, files, build),
         errors=errors,
         quantised_nodes=session.details.get("quantised_nodes", build.get("quantised_nodes")),
         telemetry=telemetry,
-        host=host,
+        host=together(context.samples.slices),
         probes=found,
     )
 
@@ -129,16 +135,18 @@ def _expected(precision: str, files: Files, build: dict[str, Any]) -> Expected:
 
 
 def _time(
-    session, sampler: Sampler, asked: Asked, uuid: str | None, laps: Laps
-) -> tuple[Context, Telemetry | None, Host | None, dict[str, Any]]:
-    """Return the samples of a session in a Context, what GPU and processors did meanwhile, and probes beside them."""
+    session, sampler: Sampler, asked: Asked, uuid: str | None, laps: Laps, turns: Turns
+) -> tuple[Context, Telemetry | None, dict[str, Any]]:
+    """Return the samples of a session in a Context, what the GPU did meanwhile, and probes beside them."""
     sampler.start()
     laps.end("telemetry")
-    samples: Samples = timing.measure(session, asked)
+    lost = turns.lost
+    samples: Samples = timing.measure(session, asked, turns)
     context = Context(asked, uuid, samples, median(samples.host_ms) / 1000)
     laps.end("timing")
+    laps.move("timing", "queue", turns.lost - lost)
     found = probes.measure(session, context, laps, with_timing=True)
-    return context, sampler.stop(), together(samples.slices), found
+    return context, sampler.stop(), found
 
 
 def _warm(session, images) -> None:

@@ -31,6 +31,11 @@ class Laps:
         self.seconds[step] = round(self.seconds.get(step, 0.0) + now - self.last, 4)
         self.last = now
 
+    def move(self, step: str, other: str, seconds: float) -> None:
+        """Give some of the time of a step to another one."""
+        self.seconds[step] = round(self.seconds[step] - seconds, 4)
+        self.seconds[other] = round(self.seconds.get(other, 0.0) + seconds, 4)
+
 
 class Contents(TypedDict):
     """The contents of a file that was built, as of speedgrid.launcher.outputs.contents."""
