@@ -118,3 +118,15 @@ def test_a_timing_that_was_cut_short_says_how_far_it_was_from_its_target():
     )
     assert make_table([record]).status.iloc[0] == "ok"
     assert conditions.caveats(rounds(2.0)) == ""
+
+
+def test_a_timing_with_fewer_calls_than_were_promised_names_how_many_it_had():
+    slow = [
+        make_record(NAME, [100.0 + number] * count, capped=True, turn=f"round{number}", timed_runs=10)
+        for number, count in ((1, 5), (2, 7), (3, 12))
+    ]
+    clause = conditions.caveats(slow)
+    assert clause.startswith(
+        "its timing was cut short after 5 to 7 of the 10 calls that were asked for in 3 of 3 rounds"
+    )
+    assert "after 5 of the 10 calls" in conditions.caveats(slow[:1])

@@ -85,8 +85,7 @@ def short_warm_up(records: list[Record]) -> str:
     asked = records[0].asked.warmup_runs
     if not short or not asked:
         return ""
-    calls = f"{min(short)}" if min(short) == max(short) else f"{min(short)} to {max(short)}"
-    return f"its warm-up was cut short after {calls} of {2 * asked} calls in {len(short)} of {of(records)}"
+    return f"its warm-up was cut short after {span(short)} of {2 * asked} calls in {len(short)} of {of(records)}"
 
 
 def cut_short(records: list[Record]) -> str:
@@ -98,11 +97,18 @@ def cut_short(records: list[Record]) -> str:
     for record in cut:
         low, high = order_statistic_interval(np.array(record.host_ms))
         widths.append(100 * (high - low) / 2 / float(np.median(record.host_ms)))
-    target = records[0].asked.target_percent
+    target, asked = records[0].asked.target_percent, records[0].asked.timed_runs
+    few = [len(record.host_ms) for record in cut if len(record.host_ms) < asked]
+    after = f" after {span(few)} of the {asked} calls that were asked for" if few else ""
     return (
-        f"its timing was cut short in {len(cut)} of {of(records)}, "
+        f"its timing was cut short{after} in {len(cut)} of {of(records)}, "
         f"at an interval of up to ±{max(widths):.2g} % instead of {target:g} %"
     )
+
+
+def span(counts: list[int]) -> str:
+    """Return numbers as text: one, or from the least to the most."""
+    return f"{min(counts)}" if min(counts) == max(counts) else f"{min(counts)} to {max(counts)}"
 
 
 def disorder(table: Table) -> dict[Hashable, str]:
