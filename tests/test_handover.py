@@ -2,6 +2,7 @@
 
 import ast
 import json
+import shutil
 from dataclasses import asdict
 from pathlib import Path
 
@@ -301,3 +302,39 @@ def test_a_photograph_becomes_the_input_that_the_report_gave(places, tmp_path, p
     code = "import sys, numpy; from photographs import read; numpy.save('o', [read(one) for one in sys.argv[1:]])"
     python("-c", code, *paths, cwd=out)
     assert np.array_equal(np.load(out / "o.npy"), wanted)
+
+
+# Stands in for CUDA graphs, and looks whether what was captured is still there when nothing else holds it.
+CAPTURED = """
+import contextlib, gc, weakref
+import torch
+import predict
+
+class Graph:
+    def replay(self):
+        pass
+
+class Stream:
+    def synchronize(self):
+        pass
+
+torch.cuda.CUDAGraph, torch.cuda.graph = Graph, lambda *given, **named: contextlib.nullcontext()
+model = predict.Model()
+model.stream, module = Stream(), weakref.ref(model.call)
+eager = model.output()
+model.capture()
+gc.collect()
+assert module() is not None
+model.run()
+assert (model.output()[0] == eager[0]).all()
+"""
+
+
+def test_what_a_cuda_graph_was_captured_of_stays_as_long_as_it(places, tmp_path, weights):
+    out = write_folder(places, tmp_path, saw(cell_name("pytorch")))
+    shutil.copyfile(weights, out / "weights.pth")
+    about = json.loads((out / "model.json").read_text())
+    about["settings"] |= {"memory_format": "contiguous_format", "cudnn_benchmark": False, "cuda_graph": False}
+    about["settings"]["arguments"]["num_classes"] = 1000
+    (out / "model.json").write_text(json.dumps(about))
+    python("-c", CAPTURED, cwd=out)

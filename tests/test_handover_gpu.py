@@ -53,7 +53,7 @@ def tree(tmp_path_factory):
 def assert_works(out):
     """A folder gives the answers of the report; what its speed is, is printed."""
     done = python("check.py", cwd=out, code=None)
-    print(out.name, done.stdout)
+    print(out.name, done.stdout, done.stderr)
     assert done.returncode in (0, 2), done.stdout + done.stderr
     assert "answers: those of the report" in done.stdout
 

@@ -38,9 +38,10 @@ class Tensors(Batches):
         """Replay the CUDA graph of one call from here on."""
         for _ in range(WARM_CALLS):
             self.run()
-        graph = torch.cuda.CUDAGraph()
+        # A graph knows addresses alone: what was captured, and with it its weights, is kept.
+        self.captured, graph = self.call, torch.cuda.CUDAGraph()
         with torch.cuda.graph(graph, stream=self.stream, capture_error_mode="thread_local"):
-            results = self.call(*self.inputs)
+            results = self.captured(*self.inputs)
 
         def replay(*inputs):
             graph.replay()
