@@ -44,17 +44,24 @@ class Files:
                 )
 
 
-def reference(files: Files, seen: Seen) -> tuple[np.ndarray, np.ndarray, float]:
-    """Return reference images, their right outputs in float64, and the SNR in dB that the timed session had on them."""
+def reference(files: Files, seen: Seen) -> tuple[dict[str, np.ndarray], float]:
+    """Return reference inputs and their right outputs, and the SNR in dB that the timed session had on them.
+
+    Arrays are called inputs0, inputs1 ... and outputs0 ...; those of several are fields of a structured array.
+    """
     right, errors = arrays.read(files.logits), seen.errors
     count = min(KEPT, len(right), errors.images if errors else KEPT)
-    images = np.array(arrays.read(files.images)[:count])
+    found = {
+        f"{kind}{number}": np.array(one)
+        for kind, rows in (("inputs", arrays.read(files.images)[:count]), ("outputs", right[:count]))
+        for number, one in enumerate([rows[name] for name in rows.dtype.names] if rows.dtype.names else [rows])
+    }
     if errors:
         noise, signal = np.linalg.norm(errors.noise[:count]), np.linalg.norm(errors.signal[:count])
-        return images, np.array(right[:count]), decibels(float(noise / max(signal, np.finfo(float).tiny)))
+        return found, decibels(float(noise / max(signal, np.finfo(float).tiny)))
     if seen.parity is None:
         raise HandoverError(f"nothing is known of the answers that {files.artifact} gave; measure again.")
-    return images, np.array(right[:count]), seen.parity.snr_db
+    return found, seen.parity.snr_db
 
 
 def about(
@@ -77,10 +84,10 @@ def about(
         "file": made.file,
         "dtype": seen.dtype,
         "settings": made.settings,
-        "inputs": recipes.inputs(cell, seen),
-        "outputs": recipes.outputs(cell),
+        "inputs": recipes.inputs(found, seen),
+        "outputs": recipes.outputs(found),
         "classes": class_names(images, classes),
-        "preprocessing": preprocessing(cell),
+        "preprocessing": preprocessing(cell) if recipes.takes_photographs(found) else None,
         "report": {
             "device_name": found.environment["device_name"],
             "measured_at": found.measured_at,

@@ -78,12 +78,12 @@ def write(row: Any, run: Description, objective: str, places: Places, source: Pa
     origin = next(one for one in run["weights"] if (one["model"], one["resolution"]) == (cell.model, cell.resolution))
     described = read_json(files.described, Images)
     made = recipes.recipe(found, seen, origin["classes"])
-    images, right, snr_db = contents.reference(files, seen)
+    reference, snr_db = contents.reference(files, seen)
     about = contents.about(found, seen, made, row, described, origin["classes"], snr_db)
     with replacing(folder) as whole:
         whole.mkdir()
         shutil.copyfile(files.artifact, whole / made.file)
-        np.savez_compressed(whole / "reference.npz", inputs0=images, outputs0=right)
+        np.savez_compressed(whole / "reference.npz", allow_pickle=False, **reference)
         for name, text in programs(made, source).items():
             (whole / name).write_text(text, encoding="utf-8")
         needed = contents.requirements(made, found.environment)

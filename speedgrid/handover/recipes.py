@@ -9,9 +9,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from speedgrid.backends import onnxruntime_tensorrt
-from speedgrid.backends.onnxruntime import PROVIDERS
+from speedgrid.backends.onnxruntime import BATCH, PROVIDERS
 from speedgrid.backends.variants import VARIANTS
-from speedgrid.grid import Cell
 from speedgrid.handover.winner import HandoverError
 from speedgrid.model import sources
 from speedgrid.model.sources.torchvision import Torchvision
@@ -58,14 +57,31 @@ def recipe(found: Record, seen: Seen, classes: int) -> Recipe:
     return RECIPES[module](found, seen, classes)
 
 
-def inputs(cell: Cell, seen: Seen) -> list[dict[str, Any]]:
-    """Return the inputs of a cell's model in their order: name, shape of a batch, and type in memory."""
-    return [{"name": "images", "shape": [cell.batch_size, 3, cell.resolution, cell.resolution], "dtype": seen.dtype}]
+def inputs(found: Record, seen: Seen) -> list[dict[str, Any]]:
+    """Return the inputs of a model in their order: name, shape of a batch, and type in memory.
+
+    Of a file that has some of its own they are those of its description, which is the record of its build.
+    """
+    cell = found.cell
+    described = (found.build or {}).get("inputs")
+    if not described:
+        shape = [cell.batch_size, 3, cell.resolution, cell.resolution]
+        return [{"name": "images", "shape": shape, "dtype": seen.dtype}]
+    sizes = {BATCH: cell.batch_size}
+    return [
+        {"name": one["name"], "shape": [sizes.get(axis, axis) for axis in one["shape"]], "dtype": one["dtype"]}
+        for one in described
+    ]
 
 
-def outputs(cell: Cell) -> list[dict[str, Any]]:
-    """Return the outputs of a cell's model in their order, by name."""
-    return [{"name": "logits"}]
+def outputs(found: Record) -> list[dict[str, Any]]:
+    """Return the outputs of a model in their order, by name."""
+    return [{"name": one["name"]} for one in (found.build or {}).get("outputs") or [{"name": "logits"}]]
+
+
+def takes_photographs(found: Record) -> bool:
+    """Say whether a model takes one normalised photograph an image, and so no arrays of its own."""
+    return not (found.build or {}).get("inputs")
 
 
 def construction(model: str, classes: int) -> tuple[dict[str, Any], tuple[str, ...]]:
@@ -73,7 +89,7 @@ def construction(model: str, classes: int) -> tuple[dict[str, Any], tuple[str, .
     source = sources.find(model)
     if not isinstance(source, Torchvision):
         raise HandoverError(f"{model} has no module that a folder could make; take another backend.")
-    arguments = {"name": source.name, "weights": None, "num_classes": classes}
+    arguments = {"name": getattr(source, "called", source.name), "weights": None, "num_classes": classes}
     return {"call": "torchvision.models:get_model", "arguments": arguments}, ("torchvision",)
 
 

@@ -33,6 +33,8 @@ def main(model):
     paths = sys.argv[1:]
     if not paths:
         sys.exit("python predict.py PHOTO ...")
+    if ABOUT["preprocessing"] is None:
+        sys.exit("This model takes arrays: those of `inputs` in model.json, for Model()(...) of predict.py.")
     from photographs import read
 
     images = np.stack([read(path) for path in paths])
