@@ -19,6 +19,7 @@ container: "docker://speedgrid"
 
 
 include: "rules/common.smk"
+include: "rules/stale.smk"
 include: "rules/model.smk"
 include: "rules/compile.smk"
 include: "rules/measure.smk"
@@ -28,7 +29,6 @@ include: "rules/report.smk"
 
 
 onstart:
-    gc.enable()
     begin_run()
     PROGRESS.start(sum(job.rule.name == "time_cell" for job in workflow.dag.needrun_jobs()))
     IN_THE_WAY.look = DEVICE == "cpu" and workflow.nodes is None

@@ -1,4 +1,4 @@
-# What the rules share: the checked configuration, the cells, and what makes a job stale. No rules here.
+# What the rules share: the checked configuration, the cells, and where files are. No rules here.
 import gc
 import inspect
 import json
@@ -7,16 +7,14 @@ import sys
 from functools import cache
 from pathlib import Path
 
-import yaml
 from snakemake.iocontainers import Wildcards
 from snakemake.logging import logger
 
-from speedgrid import backends, data, grid, precision, record, settings
-from speedgrid.backends.fingerprint import fingerprint
+from speedgrid import backends, data, grid, precision, settings
 from speedgrid.machine import cpu, environment, gpus, turns
 from speedgrid.report import plots
 from speedgrid.launcher import guard, inputs, outputs, progress
-from speedgrid.launcher import server, sources
+from speedgrid.launcher import server
 from speedgrid.measure import probes
 from speedgrid.model import checkpoints
 from speedgrid.model import sources as models
@@ -54,10 +52,7 @@ CONTROL = grid.control_cell(AXES)
 ORDER = grid.measuring_order(CELLS, CONTROL, config["model"]["seed"], config["timing"]["rounds"])
 # All below 0, so that a job without a priority (0: exports) comes before any timing; higher ones start earlier.
 PRIORITIES = {timing: -position for position, timing in enumerate(ORDER, start=1)}
-# Snakemake sees neither drivers nor library versions: as params they make jobs stale.
 MACHINE = environment.describe(DEVICE)
-FINGERPRINTS = {name: fingerprint(MACHINE, name) for name in AXES["backend"]}
-PREPROCESSING = environment.versions(("torch", "torchvision"))
 # The settings of a timing that every timing is given.
 TIMING_OPTIONS = (
     "warmup_runs",
@@ -93,6 +88,7 @@ def begin_run():
 
     The configuration is written for the jobs that need a user's text of it (`digest`).
     """
+    gc.enable()
     # Snakemake's own folders of a run, in TMPDIR and in its cache, unless that is one that the user has named.
     leaves = [workflow.snakemake_tmp_dir, *filter(None, [getattr(workflow.sourcecache.runtime_cache, "name", None)])]
     guard.start(cancels=workflow.nodes is not None, leaves=leaves)
@@ -140,9 +136,6 @@ def digest(value):
     return outputs.checksum({"given": value})
 
 
-UNAFFECTED = yaml.safe_load(Path("rules/unaffected.yaml").read_text(encoding="utf-8"))
-
-
 def own(path):
     """Return a file of the workflow's own, which must be there, as the user's files must that are looked at above.
 
@@ -162,32 +155,6 @@ def all_own(pattern):
 LANGUAGES = all_own("languages/*.po")
 if config["report"]["language"] != "en":
     own(f"languages/{config['report']['language']}.po")
-
-
-def code(rule, *more):
-    """Return the files of a rule's code, each with a checksum, for its params: an edit is named as the reason to run again.
-
-    Snakemake does not track what a script imports; as inputs, these files would be looked at once for each of a thousand
-    jobs. As one list it would name all of them where one was edited.
-    """
-    return [sources.checksum(path) for path in code_files(rule, *more)]
-
-
-def code_files(rule, *more):
-    """Return a rule's script, all that this imports, and more: but for what unaffected.yaml says.
-
-    more: modules and packages that the script names in other ways.
-    """
-    named = [path for one in more for path in library_files(one)]
-    script = own(f"scripts/{rule}.py")
-    found = {path for start in (script, *named) for path in sources.closure(start)}
-    return [script, *sorted({*found, *named} - exempt(rule))]
-
-
-def library_files(name):
-    """Return the file of a module of the library, or those of a package."""
-    file = Path("speedgrid", f"{name}.py")
-    return [str(file)] if file.exists() else sorted(str(path) for path in Path("speedgrid", name).glob("*.py"))
 
 
 def promised(wildcards):
@@ -295,61 +262,3 @@ def asked_probes(wildcards):
 def timing_options():
     """Return what a timing is asked for, as one JSON string."""
     return json.dumps({name: config["timing"][name] for name in TIMING_OPTIONS})
-
-
-def exempt(rule):
-    """Return the library files that make nothing of a rule's stale, by unaffected.yaml."""
-    return {f"speedgrid/{one['file']}.py" for one in UNAFFECTED if one["in"] == "all" or rule in one["in"]}
-
-
-def with_imports(path):
-    """Return a library file and those that it imports, without those that make no timing stale."""
-    return {path, *sources.closure(path)} - exempt("time_cell")
-
-
-TIMING_CODE = code_files("time_cell")
-# What a backend's numbers depend on; a thousand jobs ask for it.
-BACKEND_CODE = {
-    name: sorted(with_imports(f"speedgrid/backends/{backends.VARIANTS[name].module}.py")) for name in AXES["backend"]
-}
-
-
-@cache
-def probe_checksums(names):
-    """Return what probes measure with, with checksums: their columns and sentences make no timing stale."""
-    paths = {name: f"speedgrid/measure/probes/{name}.py" for name in names}
-    others = {one for path in paths.values() for one in sources.closure_from(path, "measure")}
-    own = [sources.checksum_of(path, "measure") for path in paths.values()]
-    return own + [sources.checksum(path) for path in sorted(others - exempt("time_cell") - set(TIMING_CODE))]
-
-
-@cache
-def stale_when(backend, names):
-    """Return what makes a timing of a backend with these probes stale, beside what it is asked and every timing runs.
-
-    Versions, where requests are measured those of preprocessing too; the variant's settings; the format of records;
-    the code of its backend and of its probes.
-    """
-    return [
-        f"{FINGERPRINTS[backend]}{PREPROCESSING if 'request' in names else ''}",
-        json.dumps(backends.settings(backend)),
-        f"records of format {record.FORMAT}",
-        *(sources.checksum(path) for path in BACKEND_CODE[backend] if path not in TIMING_CODE),
-        *probe_checksums(names),
-    ]
-
-
-@per_job
-def timing_stale_when(wildcards):
-    """Return what makes a timing stale."""
-    return stale_when(wildcards.backend, tuple(asked_probes(wildcards)))
-
-
-@per_job
-def accuracy_stale_when(wildcards):
-    """Return what makes an evaluation stale: versions, the settings of the variant and the code of its backend."""
-    return [
-        FINGERPRINTS[wildcards.backend],
-        json.dumps(backends.settings(wildcards.backend)),
-        *map(sources.checksum, BACKEND_CODE[wildcards.backend]),
-    ]
