@@ -34,6 +34,13 @@ def host(**fields):
         (host(waited_cores=None, busy_elsewhere_cores=1.4), "1.4 cores were busy with something else"),
         (host(busy_elsewhere_cores=0.6, cores=64), ""),  # there is room for it
         (host(busy_elsewhere_cores=1.4, cores=64), "1.4 cores were busy with something else"),
+        (host(busy_elsewhere_cores=5.0, cores=16, own_cores=1.0), ""),  # another GPU's cells are loaded
+        (host(busy_elsewhere_cores=5.0, cores=16, own_cores=2.0), "5.0 cores were busy with something else"),
+        (host(busy_elsewhere_cores=9.0, cores=16, own_cores=1.0), "9.0 cores were busy with something else"),
+        (
+            host(busy_elsewhere_cores=5.0, cores=16, own_cores=1.0, waited_cores=0.3),
+            "it waited for 0.3 cores that something else had",
+        ),
         (host(pace_ms=[0.5, 0.5]), "the processor itself was 2.0 times slower"),
         (host(pace_ms=[0.25, 0.9]), ""),  # for a moment
         (ALONE, ""),

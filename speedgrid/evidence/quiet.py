@@ -16,6 +16,8 @@ WAITED_CORES = 0.1
 # Cores that may be busy with something else: a share of the machine's, of few and of many cores between two bounds.
 # Where a machine has cores to spare, a neighbour takes memory bandwidth, caches and clock alone.
 LEAST_CORES, BUSY_SHARE, BUSY_CORES = 0.25, 1 / 16, 1.0
+# Cores that a process of one thread uses, with what its runtime does beside it.
+ONE_THREAD = 1.5
 # Cores that the host of a virtual machine may have given to others.
 STOLEN_CORES = 0.1
 # Such a part of a second is lost to waking up in any slice; the accounts of all processes are kept in ticks.
@@ -46,16 +48,23 @@ def disturbance(host: Host, seconds: float, best_pace: float = 0.0) -> str:
         return f"it waited for {host.waited_cores:.1f} cores that something else had"
     if host.stolen_cores > STOLEN_CORES + TICK_SECONDS / seconds:
         return f"the host of this virtual machine gave {host.stolen_cores:.1f} of its cores to others"
-    if host.busy_elsewhere_cores > allowed(host.cores) + TICK_SECONDS / seconds:
+    if host.busy_elsewhere_cores > allowed(host.cores, host.own_cores) + TICK_SECONDS / seconds:
         return f"{host.busy_elsewhere_cores:.1f} cores were busy with something else"
     if best_pace and (pace := steady_pace(host)) > SLOWER * best_pace:
         return f"the processor itself was {pace / best_pace:.1f} times slower"
     return ""
 
 
-def allowed(cores: int | None) -> float:
-    """Return how many of a machine's cores may be busy with something else; None where their number is not known."""
-    return min(BUSY_CORES, max(LEAST_CORES, BUSY_SHARE * cores)) if cores else BUSY_CORES
+def allowed(cores: int | None, own_cores: float | None = None) -> float:
+    """Return how many of a machine's cores may be busy with something else; None where their number is not known.
+
+    A process of one thread, as one that waits for a GPU, leaves half of the others to whoever wants them: cells of
+    another GPU, which are loaded meanwhile. What keeps it from its own core is seen by what it waits for.
+    """
+    if not cores:
+        return BUSY_CORES
+    spare = (cores - own_cores) / 2 if own_cores is not None and own_cores <= ONE_THREAD else 0.0
+    return max(min(BUSY_CORES, max(LEAST_CORES, BUSY_SHARE * cores)), spare)
 
 
 def steady_pace(host: Host) -> float:

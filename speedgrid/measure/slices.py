@@ -87,7 +87,7 @@ class Course:
             time.sleep(LOOK_SECONDS)
             self.patience -= time.perf_counter() - began
             found = load(before, reading())
-            if found is None or not disturbance(replace(found, waited_cores=None), LOOK_SECONDS):
+            if found is None or not disturbance(replace(found, waited_cores=None, own_cores=None), LOOK_SECONDS):
                 return
 
     def take(self) -> None:
