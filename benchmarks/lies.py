@@ -254,7 +254,7 @@ class Run:
         base = folder / "artifacts" if (folder / "artifacts").is_dir() else folder
         described = json.loads((base / "run.json").read_text(encoding="utf-8"))
         self.config, self.weights = described["config"], described["weights"]
-        axes = {"model": self.config["models"], **self.config["grid"][self.config["device"]]}
+        axes = grid.axes_of(self.config)
         self.cells, names = grid.cells(axes), grid.timings(axes, self.config["timing"]["rounds"])
         paths = [base / "timings" / f"{name}.json" for name in names]
         self.contents: Contents = {path.name: json.loads(path.read_text(encoding="utf-8")) for path in paths}

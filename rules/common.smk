@@ -3,6 +3,7 @@ import gc
 import inspect
 import json
 import os
+import re
 import sys
 from functools import cache
 from pathlib import Path
@@ -33,7 +34,12 @@ DEPLOYED_FOR = config.pop("deploy")["objective"]
 models.require(config["models"])
 
 DEVICE = config["device"]
-AXES = {"model": config["models"], **config["grid"][DEVICE]}
+AXES = grid.axes_of(config)
+# Models by what they are: torch modules, and ONNX files of the user's; those that are given images alone.
+MODULES = [name for name in AXES["model"] if models.find(name).module]
+FILES = [name for name in AXES["model"] if name not in MODULES]
+PLAIN = {name for name in MODULES if not models.find(name).inputs}
+ENTRIES = {one["name"]: one for one in config["models"] if not isinstance(one, str)}
 CELLS = grid.cells(AXES)
 DATA = config["data"]["images"]
 SOURCE = data.open_source(DATA, config["model"]["seed"])
@@ -47,7 +53,8 @@ checkpoints.require(config["model"]["weights"], AXES["model"], AXES["resolution"
 for sentence in checkpoints.unasked(config["model"]["weights"], AXES["model"], AXES["resolution"]):
     logger.warning(sentence)
 # Random images have no right answers; there is nothing to evaluate on them.
-EVALUATED = grid.evaluated_cells(AXES, config["accuracy"]["resolution"]) if DATA != "random" else []
+CLASSIFIERS = [name for name in AXES["model"] if models.find(name).task == "classification" and DATA != "random"]
+EVALUATED = grid.evaluated_cells({**AXES, "model": CLASSIFIERS}, config["accuracy"]["resolution"])
 CONTROL = grid.control_cell(AXES)
 ORDER = grid.measuring_order(CELLS, CONTROL, config["model"]["seed"], config["timing"]["rounds"])
 # All below 0, so that a job without a priority (0: exports) comes before any timing; higher ones start earlier.
@@ -111,8 +118,13 @@ COMPILED = {
 }
 
 
+def any_of(names):
+    """Return a regular expression of names; one that nothing matches where there are none."""
+    return "|".join(map(re.escape, names)) or "(?!)"
+
+
 wildcard_constraints:
-    model="|".join(AXES["model"]),
+    model=any_of(AXES["model"]),
     backend="|".join(AXES["backend"]),
     precision="|".join(precision.PRECISIONS),
     resolution=r"\d+",
@@ -177,7 +189,7 @@ def own_checkpoint(wildcards):
 
 def trained_weights(wildcards):
     """Return the weights that are trained on digits for whoever has neither images nor a checkpoint."""
-    needed = DATA == "digits" and not own_checkpoint(wildcards)
+    needed = DATA == "digits" and models.find(wildcards.model).trains and not own_checkpoint(wildcards)
     return f"artifacts/weights/digits-{wildcards.model}.pth" if needed else []
 
 
@@ -203,12 +215,50 @@ def onnx_file(wildcards):
     return f"artifacts/onnx/{wildcards.model}-{stored}-r{wildcards.resolution}.onnx"
 
 
+def given(part):
+    """Return the function of a job's wildcards that returns what its model is given of a part: images, or inputs."""
+
+    @per_job
+    def file(wildcards):
+        plain = wildcards.model in PLAIN
+        return (
+            f"artifacts/{f'images/{part}' if plain else f'inputs/{part}-{wildcards.model}'}-r{wildcards.resolution}.npy"
+        )
+
+    return file
+
+
 @per_job
 def calibration_images(wildcards):
     """Return the images that a quantised engine takes its ranges from; nothing for a float one."""
-    if wildcards.precision not in precision.QUANTISED:
+    return given("calibration")(wildcards) if wildcards.precision in precision.QUANTISED else []
+
+
+@per_job
+def whole_model(wildcards):
+    """Return what a model is: the weights of a module, or the user's ONNX file as it is bound to a resolution."""
+    if wildcards.model in FILES:
+        return f"artifacts/onnx/{wildcards.model}-fp32-r{wildcards.resolution}.onnx"
+    return f"artifacts/weights/{wildcards.model}-r{wildcards.resolution}.pth"
+
+
+@per_job
+def file_description(wildcards):
+    """Return the description of a user's ONNX file; nothing for a module."""
+    return whole_model(wildcards).replace(".onnx", ".json") if wildcards.model in FILES else []
+
+
+def source_files(wildcards):
+    """Return the user's files that a model is made of."""
+    return models.find(wildcards.model).files()
+
+
+def source_stale_when(wildcards):
+    """Return what makes a model with a source of its own stale: its entry, and the code of its source."""
+    if (entry := ENTRIES.get(wildcards.model)) is None:
         return []
-    return f"artifacts/images/calibration-r{wildcards.resolution}.npy"
+    own_code = f"speedgrid/model/sources/{models.KINDS[models.kind_of(entry)][0]}.py"
+    return [digest(entry), sources.checksum(own_code)]
 
 
 @per_job
@@ -228,7 +278,7 @@ def artifact(wildcards):
     """Return what a cell's backend loads, by what its module says: a file, and beside it the record that made it."""
     kind = backends.get(wildcards.backend).ARTIFACT
     if kind == "weights":
-        return {"artifact": f"artifacts/weights/{wildcards.model}-r{wildcards.resolution}.pth", "build": []}
+        return {"artifact": whole_model(wildcards), "build": file_description(wildcards)}
     if kind == "onnx":
         return {"artifact": onnx_file(wildcards), "build": onnx_description(wildcards)}
     compiled = COMPILED[kind].format(**wildcards)

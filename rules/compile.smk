@@ -3,7 +3,7 @@
 
 rule compile_trt:
     input:
-        weights="artifacts/weights/{model}-r{resolution}.pth",
+        weights=whole_model,
         calibration=calibration_images,
     output:
         engine=COMPILED["torch_tensorrt"],
@@ -23,7 +23,7 @@ rule compile_trt:
     message:
         "Engine of {wildcards.model} in {wildcards.precision} at {wildcards.resolution} x {wildcards.resolution}, batch size {wildcards.batch_size}"
     shell:
-        "scripts/warm --keep compile_trt --record-death scripts.compile_trt {params.cell} --model {wildcards.model} --device {params.device}"
+        "scripts/warm --keep compile_trt --record-death scripts.compile_trt {params.cell} --config artifacts/config.json --model {wildcards.model} --device {params.device}"
         " --weights {input.weights} --calibration {input.calibration} --engine {output.engine} --build {output.build} > {log} 2>&1"
 
 
@@ -45,14 +45,14 @@ rule compile_tensorrt:
     message:
         "TensorRT engine of {wildcards.model} in {wildcards.precision} at {wildcards.resolution} x {wildcards.resolution}, batch size {wildcards.batch_size}"
     shell:
-        "scripts/warm --keep compile_tensorrt --record-death scripts.compile_tensorrt {params.cell} --device {params.device}"
+        "scripts/warm --keep compile_tensorrt --record-death scripts.compile_tensorrt {params.cell} --config artifacts/config.json --device {params.device}"
         " --onnx {input.onnx} --description {input.description} --engine {output.engine} --build {output.build}"
         " > {log} 2>&1"
 
 
 rule compile_inductor:
     input:
-        weights="artifacts/weights/{model}-r{resolution}.pth",
+        weights=whole_model,
     output:
         package=COMPILED["inductor"],
         build=f"artifacts/inductor/{grid.Cell.PATTERN}.json",
@@ -69,5 +69,5 @@ rule compile_inductor:
         "Compiling {params.cell}"
     shell:
         # Not kept: the compiler would find there what it compiled before.
-        "scripts/warm --record-death scripts.compile_inductor {params.cell} --device {params.device}"
+        "scripts/warm --record-death scripts.compile_inductor {params.cell} --config artifacts/config.json --device {params.device}"
         " --weights {input.weights} --package {output.package} --build {output.build} > {log} 2>&1"

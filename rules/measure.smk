@@ -4,7 +4,7 @@
 rule time_cell:
     input:
         unpack(artifact),
-        images="artifacts/images/reference-r{resolution}.npy",
+        images=given("reference"),
         logits="artifacts/references/logits-{model}-r{resolution}.npy",
         expected="artifacts/references/expected-{model}-r{resolution}.json",
     output:
@@ -25,7 +25,7 @@ rule time_cell:
     message:
         "Timing {params.cell}, {wildcards.turn}{PROGRESS}{IN_THE_WAY}"
     shell:
-        "scripts/warm --record-death scripts.time_cell {params.cell} --turn {wildcards.turn} --device {params.device}"
+        "scripts/warm --record-death scripts.time_cell {params.cell} --config artifacts/config.json --turn {wildcards.turn} --device {params.device}"
         " --artifact {input.artifact} --build {input.build} --images {input.images}"
         " --logits {input.logits} --expected {input.expected} --options {params.options:q} --probes {params.probes} --output {output} > {log} 2>&1"
 
@@ -34,7 +34,7 @@ rule measure_accuracy:
     input:
         # The very artifact that is timed.
         unpack(artifact),
-        images="artifacts/images/evaluation-r{resolution}.npy",
+        images=given("evaluation"),
         answers="artifacts/references/classes-{model}-r{resolution}.json",
     output:
         f"artifacts/accuracy/{grid.Cell.PATTERN}.json",
@@ -52,7 +52,7 @@ rule measure_accuracy:
     message:
         "Accuracy of {params.cell}"
     shell:
-        "scripts/warm --record-death scripts.measure_accuracy {params.cell} --device {params.device}"
+        "scripts/warm --record-death scripts.measure_accuracy {params.cell} --config artifacts/config.json --device {params.device}"
         " --artifact {input.artifact} --build {input.build} --images {input.images} --answers {input.answers}"
         " --options {params.options:q} --output {output} > {log} 2>&1"
 

@@ -17,7 +17,7 @@ rule train_digits:
     message:
         "Training of {wildcards.model} on handwritten digits"
     shell:
-        "scripts/warm scripts.train_digits --model {wildcards.model} --seed {params.seed} --device {params.device}"
+        "scripts/warm scripts.train_digits --config artifacts/config.json --model {wildcards.model} --seed {params.seed} --device {params.device}"
         " --output {output.weights} --description {output.description} > {log} 2>&1"
 
 
@@ -26,19 +26,23 @@ rule prepare_weights:
         checkpoint=own_checkpoint,
         trained=trained_weights,
         training=training,
+        source=source_files,
     output:
         weights="artifacts/weights/{model}-r{resolution}.pth",
         description="artifacts/weights/{model}-r{resolution}.json",
     log:
         "logs/prepare_weights/{model}-r{resolution}.log",
+    wildcard_constraints:
+        model=any_of(MODULES),
     priority: 2
     params:
         *code("prepare_weights"),
+        stale_when=source_stale_when,
         seed=config["model"]["seed"],
     message:
         "Weights of {wildcards.model} for {wildcards.resolution} x {wildcards.resolution}"
     shell:
-        "scripts/warm scripts.prepare_weights --model {wildcards.model} --checkpoint {input.checkpoint:q} --seed {params.seed}"
+        "scripts/warm scripts.prepare_weights --config artifacts/config.json --model {wildcards.model} --checkpoint {input.checkpoint:q} --seed {params.seed}"
         " --trained {input.trained} --training {input.training}"
         " --resolution {wildcards.resolution} --output {output.weights} --description {output.description}"
         " > {log} 2>&1"
@@ -60,7 +64,7 @@ rule count_flops:
     message:
         "Floating-point operations of one image"
     shell:
-        "scripts/warm scripts.count_flops --models {params.models} --resolutions {params.resolutions} --onnx {input.onnx}"
+        "scripts/warm scripts.count_flops --config artifacts/config.json --models {params.models} --resolutions {params.resolutions} --onnx {input.onnx}"
         " --output {output} > {log} 2>&1"
 
 
@@ -88,9 +92,10 @@ rule prepare_images:
 
 rule classify_images:
     input:
-        weights="artifacts/weights/{model}-r{resolution}.pth",
+        weights=whole_model,
+        description=file_description,
         origin="artifacts/weights/{model}-r{resolution}.json",
-        images="artifacts/images/evaluation-r{resolution}.npy",
+        images=given("evaluation"),
         about="artifacts/images/evaluation-r{resolution}.json",
     output:
         "artifacts/references/classes-{model}-r{resolution}.json",
@@ -103,14 +108,15 @@ rule classify_images:
     message:
         "Answers of {wildcards.model} in float32 to the evaluation images"
     shell:
-        "scripts/warm scripts.classify_images --model {wildcards.model} --weights {input.weights} --origin {input.origin}"
+        "scripts/warm scripts.classify_images --config artifacts/config.json --description {input.description} --model {wildcards.model} --weights {input.weights} --origin {input.origin}"
         " --images {input.images} --about {input.about} --output {output} > {log} 2>&1"
 
 
 rule compute_reference:
     input:
-        weights="artifacts/weights/{model}-r{resolution}.pth",
-        images="artifacts/images/reference-r{resolution}.npy",
+        weights=whole_model,
+        description=file_description,
+        images=given("reference"),
     output:
         logits="artifacts/references/logits-{model}-r{resolution}.npy",
         expected="artifacts/references/expected-{model}-r{resolution}.json",
@@ -125,7 +131,7 @@ rule compute_reference:
     message:
         "Right answers of {wildcards.model} in float64 for {wildcards.resolution} x {wildcards.resolution}"
     shell:
-        "scripts/warm scripts.compute_reference --model {wildcards.model} --device {params.device} --weights {input.weights} --images {input.images}"
+        "scripts/warm scripts.compute_reference --config artifacts/config.json --resolution {wildcards.resolution} --description {input.description} --model {wildcards.model} --device {params.device} --weights {input.weights} --images {input.images}"
         " --logits {output.logits} --expected {output.expected} > {log} 2>&1"
 
 
@@ -138,6 +144,7 @@ rule export_onnx:
     log:
         "logs/export_onnx/{model}-{precision}-r{resolution}.log",
     wildcard_constraints:
+        model=any_of(MODULES),
         precision="fp32|fp16|bf16",  # as torch has it; int8 is made of fp32
     params:
         *code("export_onnx"),
@@ -145,14 +152,82 @@ rule export_onnx:
     message:
         "ONNX export of {wildcards.model} in {wildcards.precision} at {wildcards.resolution} x {wildcards.resolution}"
     shell:
-        "scripts/warm --keep export_onnx --record-death scripts.export_onnx --model {wildcards.model} --weights {input.weights} --precision {wildcards.precision}"
+        "scripts/warm --keep export_onnx --record-death scripts.export_onnx --config artifacts/config.json --model {wildcards.model} --weights {input.weights} --precision {wildcards.precision}"
         " --resolution {wildcards.resolution} --onnx {output.onnx} --description {output.description} > {log} 2>&1"
+
+
+rule bind_onnx:
+    input:
+        source=source_files,
+    output:
+        onnx="artifacts/onnx/{model}-fp32-r{resolution}.onnx",
+        description="artifacts/onnx/{model}-fp32-r{resolution}.json",
+        origin="artifacts/weights/{model}-r{resolution}.json",
+    log:
+        "logs/bind_onnx/{model}-r{resolution}.log",
+    wildcard_constraints:
+        model=any_of(FILES),
+    priority: 2
+    params:
+        *code("bind_onnx"),
+        stale_when=lambda wildcards: [environment.versions(("onnx", "onnxruntime-gpu")), *source_stale_when(wildcards)],
+    message:
+        "{wildcards.model}, an ONNX file, for {wildcards.resolution} x {wildcards.resolution}"
+    shell:
+        "scripts/warm --record-death scripts.bind_onnx --config artifacts/config.json --model {wildcards.model}"
+        " --resolution {wildcards.resolution} --onnx {output.onnx} --description {output.description}"
+        " --origin {output.origin} > {log} 2>&1"
+
+
+rule convert_onnx:
+    input:
+        onnx="artifacts/onnx/{model}-fp32-r{resolution}.onnx",
+        about="artifacts/onnx/{model}-fp32-r{resolution}.json",
+    output:
+        onnx="artifacts/onnx/{model}-{precision}-r{resolution}.onnx",
+        description="artifacts/onnx/{model}-{precision}-r{resolution}.json",
+    log:
+        "logs/convert_onnx/{model}-{precision}-r{resolution}.log",
+    wildcard_constraints:
+        model=any_of(FILES),
+        precision="fp16|bf16",
+    params:
+        *code("convert_onnx"),
+        stale_when=environment.versions(("onnx", "onnxruntime-gpu")),
+    message:
+        "{wildcards.model} in {wildcards.precision} at {wildcards.resolution} x {wildcards.resolution}"
+    shell:
+        "scripts/warm --record-death scripts.convert_onnx --precision {wildcards.precision} --onnx {input.onnx}"
+        " --about {input.about} --output {output.onnx} --description {output.description} > {log} 2>&1"
+
+
+rule prepare_inputs:
+    input:
+        images="artifacts/images/{part}-r{resolution}.npy",
+        description=file_description,
+        source=source_files,
+    output:
+        inputs="artifacts/inputs/{part}-{model}-r{resolution}.npy",
+        about="artifacts/inputs/{part}-{model}-r{resolution}.json",
+    log:
+        "logs/prepare_inputs/{part}-{model}-r{resolution}.log",
+    priority: 2
+    params:
+        *code("prepare_inputs"),
+        seed=config["model"]["seed"],
+        stale_when=source_stale_when,
+    message:
+        "Inputs of {wildcards.model} for {wildcards.part} of {wildcards.resolution} x {wildcards.resolution}"
+    shell:
+        "scripts/warm scripts.prepare_inputs --config artifacts/config.json --model {wildcards.model}"
+        " --seed {params.seed} --resolution {wildcards.resolution} --images {input.images}"
+        " --description {input.description} --output {output.inputs} --about {output.about} > {log} 2>&1"
 
 
 rule quantize_onnx:
     input:
         onnx="artifacts/onnx/{model}-fp32-r{resolution}.onnx",
-        calibration="artifacts/images/calibration-r{resolution}.npy",
+        calibration=given("calibration"),
     output:
         onnx="artifacts/onnx/{model}-int8-r{resolution}.onnx",
         description="artifacts/onnx/{model}-int8-r{resolution}.json",

@@ -5,6 +5,7 @@ import argparse
 from speedgrid.builders import onnx_export as export
 from speedgrid.launcher.outputs import unmade, write_made
 from speedgrid.machine import gpus
+from speedgrid.model import sources
 
 parser = argparse.ArgumentParser(description=__doc__)
 parser.add_argument("--precision", required=True)
@@ -12,6 +13,7 @@ parser.add_argument("--resolution", type=int, required=True, help="pixels")
 for name in ("model", "weights", "onnx", "description"):
     parser.add_argument(f"--{name}", required=True)
 parser.add_argument("--died", help="make nothing, and record that an earlier try ended so")
+parser.add_argument("--config", type=sources.declared_in, help="the configuration, whose models they are")
 asked = parser.parse_args()
 if asked.died:
     description = unmade(asked.onnx, f"ONNX export: {asked.died}")

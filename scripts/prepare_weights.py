@@ -4,7 +4,7 @@ import argparse
 
 from speedgrid.launcher.outputs import write_json
 from speedgrid.machine import gpus
-from speedgrid.model import weights
+from speedgrid.model import sources, weights
 
 parser = argparse.ArgumentParser(description=__doc__)
 for name, text in (("checkpoint", "the user's weights"), ("trained", "those on digits"), ("training", "their JSON")):
@@ -13,8 +13,10 @@ for name, default in (("seed", 0), ("resolution", 224)):
     parser.add_argument(f"--{name}", type=int, default=default)
 for name in ("model", "output", "description"):
     parser.add_argument(f"--{name}", required=True)
+parser.add_argument("--config", type=sources.declared_in, help="the configuration, whose models they are")
 asked = vars(parser.parse_args())
 path = asked.pop("description")
+del asked["config"]
 with gpus.working():
     description = weights.prepare(**asked)
 write_json(path, description)

@@ -6,14 +6,16 @@ import json
 from speedgrid import record
 from speedgrid.grid import Cell
 from speedgrid.measure import cell, loading
+from speedgrid.model import sources
 
 parser = argparse.ArgumentParser(description=__doc__)
 parser.add_argument("cell", type=Cell.parse, help="e.g. resnet18-pytorch-fp32-r224-b1")
 parser.add_argument("--turn", default="round1", help="which timing of this cell: round1, twin1, sentinel1 ...")
-parser.add_argument("--options", type=json.loads, required=True, help="timing settings, as JSON")
+# The timing settings as JSON, the configuration whose models they are, the record of the engine's build; where an
+# earlier try died, nothing is measured but how.
+for name, kind in (("options", json.loads), ("config", sources.declared_in), ("build", str), ("died", str)):
+    parser.add_argument(f"--{name}", type=kind, nargs="?")
 parser.add_argument("--probes", nargs="*", default=[], help="what else to measure: speedgrid/measure/probes")
-parser.add_argument("--build", nargs="?", help="record of the engine's build")
-parser.add_argument("--died", help="measure nothing, and record that an earlier try ended so")
 parser.add_argument("--alone", action="store_true", help="nothing else on the GPU")
 for name in ("device", "artifact", "images", "logits", "expected", "output"):
     parser.add_argument(f"--{name}", required=True)

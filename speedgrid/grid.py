@@ -14,8 +14,10 @@ Config: TypeAlias = dict[str, Any]
 AXES = ("model", "backend", "precision", "resolution", "batch_size")
 # What a timing is for: a round of the grid, or a control of the run (see `measuring_order`).
 TURN = r"(round|sentinel|twin)\d+"
+# The name of a model, which may have dots and hyphens within it: what follows it in the name of a cell has none.
+MODEL = r"\w[\w.-]*"
 # The names of a cell, as `Cell.PATTERN`, and of a timing of it.
-CELL = re.compile(r"(\w+)-(\w+)-(\w+)-r(\d+)-b(\d+)")
+CELL = re.compile(rf"({MODEL})-(\w+)-(\w+)-r(\d+)-b(\d+)")
 TIMING = re.compile(rf"(?P<cell>{CELL.pattern})-(?P<turn>{TURN})")
 # Large enough to be bound by the device and not by the host, small enough to be quick.
 CONTROL_PLACE = {"resolution": 224, "batch_size": 32}
@@ -25,7 +27,7 @@ CONTROL_PLACE = {"resolution": 224, "batch_size": 32}
 class Cell:
     """One configuration to measure; the only place that knows how a cell is written in a file name.
 
-    model: as torchvision calls it, one word.
+    model: its name, as of `model_name`.
     resolution: height and width of the square input, in pixels.
     batch_size: images per call.
     """
@@ -53,6 +55,16 @@ class Cell:
 
     def __str__(self) -> str:
         return self.PATTERN.format(**asdict(self))
+
+
+def model_name(entry: str | Mapping[str, Any]) -> str:
+    """Return the name of an entry of the configuration's `models`: a bare name, or that of a source of its own."""
+    return entry if isinstance(entry, str) else entry["name"]
+
+
+def axes_of(config: Config) -> dict[str, list[Any]]:
+    """Return the values of each axis of a configuration's grid, models by their names."""
+    return {"model": [model_name(one) for one in config["models"]], **config["grid"][config["device"]]}
 
 
 def cells(axes: Mapping[str, Iterable[Any]]) -> list[Cell]:

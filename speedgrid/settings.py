@@ -16,13 +16,12 @@ from speedgrid import ROOT, InputError, backends, grid
 from speedgrid.grid import Config
 from speedgrid.launcher.reading import FileError, read_yaml, short
 from speedgrid.machine.device import resolve
+from speedgrid.model import sources
 from speedgrid.precision import EXPERIMENTAL, PRECISIONS
 
 # The backend that speed-ups are relative to where a grid has it and it runs.
 FIRST_REFERENCE = "pytorch"
 SCHEMA_FILE = ROOT / "config" / "schema.yaml"
-
-
 # Names of this many bytes are what file systems take, and paths of this many what Linux takes.
 LONGEST_NAME, LONGEST_PATH = 255, 4095
 # A longer number is none of a configuration; Snakemake takes a minute to plan so many timings.
@@ -113,6 +112,7 @@ def _complete(config: Config, given: Mapping[str, Any]) -> Config:
         _read_number(completed, error)
     if error := best_match(validator.iter_errors(completed)):
         raise SettingsError(_sentence(error))
+    completed["models"] = sources.complete(completed["models"])
     completed["device"] = resolve(completed["device"])
     _expand_auto(completed)
     _choose_reference(completed)
@@ -224,7 +224,7 @@ def _expand_auto(config: Config) -> None:
             f"config key grid.{device}.precision is {axes['precision']!r}; auto means every precision that the device "
             "has, and must be alone."
         )
-    all_axes = {"model": config["models"], **axes}
+    all_axes = grid.axes_of(config)
     names = [name for name in PRECISIONS if name not in EXPERIMENTAL and backends.able(name, all_axes, device)]
     if not names:
         raise SettingsError(
@@ -240,7 +240,7 @@ def _choose_reference(config: Config) -> None:
     The precision is the most exact one; the backend is the first that can run it here, PyTorch before the others.
     """
     device, reference = config["device"], config["report"]["reference"]
-    axes = {"model": config["models"], **config["grid"][device]}
+    axes = grid.axes_of(config)
     if reference["precision"] == "auto":
         reference["precision"] = min(axes["precision"], key=list(PRECISIONS).index)
     if reference["backend"] == "auto":
@@ -251,7 +251,7 @@ def _choose_reference(config: Config) -> None:
 
 def _check_combinations(config: Config) -> None:
     timing, reference = config["timing"], config["report"]["reference"]
-    axes = {"model": config["models"], **config["grid"][config["device"]]}
+    axes = grid.axes_of(config)
     timings = math.prod(len(axes[axis]) for axis in grid.AXES) * timing["rounds"]
     if timings > MOST_TIMINGS:
         raise SettingsError(

@@ -9,11 +9,11 @@ from dataclasses import asdict, fields, replace
 import numpy as np
 
 from speedgrid import settings
-from speedgrid.backends.session import HostSession
+from speedgrid.backends.session import HostSession, Tensor
 from speedgrid.backends.variants import VARIANTS, Variant
 from speedgrid.data.samples import Samples
 from speedgrid.grid import Cell
-from speedgrid.precision import QUANTISED
+from speedgrid.precision import PRECISIONS, QUANTISED
 from speedgrid.record import (
     Asked,
     Expected,
@@ -294,11 +294,18 @@ def corner_logits(batch: np.ndarray, classes: int = 10) -> np.ndarray:
     return batch.reshape(len(batch), -1)[:, :classes].astype(np.float64)
 
 
+def plain(cell: Cell, classes: int) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """Return the tensors of a model of images that tells classes apart."""
+    dtype = PRECISIONS[cell.precision].dtype
+    shape = (cell.batch_size, 3, cell.resolution, cell.resolution)
+    return {"images": Tensor(shape, dtype)}, {"logits": Tensor((cell.batch_size, classes), dtype)}
+
+
 class CornerSession(HostSession):
     """The stand-in model on host arrays; `spoil` changes its logits on the way out."""
 
     def __init__(self, cell: Cell, spoil=lambda logits: logits, classes: int = 10):
-        super().__init__(cell, classes)
+        super().__init__(cell, *plain(cell, classes))
         self.spoil, self.fed = spoil, []
         self.details = {"version": "1.0"}
 

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
-from builders import ARITHMETIC, MEASURED, Clock, CornerSession, fake_backend, make_record
+from builders import ARITHMETIC, MEASURED, Clock, CornerSession, fake_backend, make_record, plain
 from results import write_result
 
 from benchmarks import (
@@ -143,7 +143,9 @@ def test_an_independent_timer_agrees_on_a_session_whose_time_is_known(clock):
         def run(self):
             clock.advance(5)
 
-    found = agreement.measure(Session(Cell.parse(NAME), 10), make_record(NAME, **limits).asked)
+    found = agreement.measure(
+        Session(Cell.parse(NAME), *plain(Cell.parse(NAME), 10)), make_record(NAME, **limits).asked
+    )
     assert found["latency_ms"] == pytest.approx(5)
     assert not found["bound"]
     assert list(found["ratios"]) == ["torch.utils.benchmark / latency"]

@@ -14,7 +14,6 @@ CAPTIONS = sorted((Path(__file__).parent.parent / "templates" / "captions").glob
 # What captions may say of a run: words that the schema has, or that no mark-up fits into.
 SAFE = {
     "snakemake.wildcards.model",
-    'snakemake.config["models"] | join(", ")',
     'snakemake.config["report"]["reference"]["backend"]',
     'snakemake.config["report"]["reference"]["precision"]',
 }

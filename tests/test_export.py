@@ -61,10 +61,10 @@ def tampered(source, target, change):
 def test_a_file_that_computes_something_else_is_refused_by_name(exported_64, module, tmp_path, change, found):
     path = tampered(exported_64[0], tmp_path / "tampered.onnx", change)
     with pytest.raises(export.ExportError) as caught:
-        export.check(path, module, "fp32", 64)
+        export.check(path, module, "fp32", images(0, 64, 0, 3))
     given = images(0, 64, 0, 3)
     with torch.inference_mode():
-        own = export.own_snr(module, given, module(torch.from_numpy(given)).double().numpy())
+        own = export.own_snr(module, [torch.from_numpy(given)], [module(torch.from_numpy(given)).double().numpy()])
     # The model's own rounding, which differs with the order in which a processor adds, may allow a little less.
     lowest = min(100, own - export.MARGIN_DB)
     assert lowest > 95
@@ -76,11 +76,11 @@ def test_a_file_that_computes_something_else_is_refused_by_name(exported_64, mod
 
 def test_the_check_gives_the_same_number_again(exported_64, module):
     path, description = exported_64
-    assert export.check(str(path), module, "fp32", 64) == pytest.approx(description["snr_db"], abs=1)
+    assert export.check(str(path), module, "fp32", images(0, 64, 0, 3)) == pytest.approx(description["snr_db"], abs=1)
 
 
 def test_bf16_is_left_to_the_check_at_timing_because_the_cpu_provider_cannot_run_it(module):
-    assert export.check("no file is opened", module, "bf16", 64) is None
+    assert export.check("no file is opened", module, "bf16", images(0, 64, 0, 3)) is None
 
 
 def test_an_fp16_file_has_float16_tensors_and_is_checked_as_such(weights, tmp_path):
@@ -139,10 +139,10 @@ def test_a_model_that_amplifies_rounding_may_differ_by_what_it_amplifies(exporte
     path, description = exported_64
     batch = images(0, 64, 0, 3)
     with torch.inference_mode():
-        own = export.own_snr(module, batch, module(torch.from_numpy(batch)).double().numpy())
+        own = export.own_snr(module, [torch.from_numpy(batch)], [module(torch.from_numpy(batch)).double().numpy()])
     assert 100 < own < 140
     monkeypatch.setitem(export.LOWEST_SNR, "fp32", 200.0)
-    assert export.check(str(path), module, "fp32", 64) == pytest.approx(description["snr_db"], abs=1)
+    assert export.check(str(path), module, "fp32", images(0, 64, 0, 3)) == pytest.approx(description["snr_db"], abs=1)
     monkeypatch.setattr(export, "MARGIN_DB", own - description["snr_db"] - 5)
     with pytest.raises(export.ExportError, match=f"at least {description['snr_db'] + 5:.0f} dB is expected"):
-        export.check(str(path), module, "fp32", 64)
+        export.check(str(path), module, "fp32", images(0, 64, 0, 3))

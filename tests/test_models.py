@@ -293,7 +293,7 @@ def test_an_unknown_model_name_suggests_near_ones():
         models.build("?")
 
 
-@pytest.mark.parametrize("name", ["fcn_resnet50", "raft_small", "quantized_resnet18"])
+@pytest.mark.parametrize("name", ["raft_small", "quantized_resnet18", "r3d_18"])
 def test_a_model_that_does_not_classify_images_is_unknown(name):
     with pytest.raises(WeightsError, match="must be torchvision classification models"):
         models.build(name)
@@ -344,7 +344,6 @@ def test_the_names_of_models_are_those_that_torchvision_lists_and_are_known_with
         ("ResNet50", "resnet50"),
         ("vit_b16", "vit_b_16"),
         ("convnext", "convnext_"),
-        ("fcn_resnet50", "resnet50"),
         ("zzz", "resnet18."),
     ],
 )

@@ -167,9 +167,13 @@ def test_a_decorator_is_part_of_what_a_function_runs(tmp_path, monkeypatch):
     assert "@cache" in sources.reached("toy.py", "measure")
 
 
+# Packages whose modules are found by names that are put together; the rules name those that a job depends on.
+PUT_TOGETHER = ("speedgrid.measure.probes", "speedgrid.report.plots", "speedgrid.model.sources")
+
+
 def test_every_module_is_reached_by_a_script_or_by_the_rules():
     by_name = {f"speedgrid.backends.{variant.module}" for variant in VARIANTS.values()}
-    by_name |= {name for name in KNOWN if name.startswith(("speedgrid.measure.probes", "speedgrid.report.plots"))}
+    by_name |= {name for name in KNOWN if name.startswith(PUT_TOGETHER)}
     rules = {file for path in (ROOT / "rules").glob("*.smk") for file in sources.files_of(path.read_text())}
     starts = [*(ROOT / "scripts").glob("*.py"), *(KNOWN[name] for name in by_name), *(ROOT / path for path in rules)]
     reached = closure(*starts) | {FILES[name] for name in by_name} | rules

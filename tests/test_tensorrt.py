@@ -105,7 +105,7 @@ def test_a_provider_whose_libraries_are_missing_is_seen_by_loading_it(monkeypatc
 def test_the_options_of_onnx_runtimes_tensorrt_fix_shape_and_precision():
     cell = Cell("resnet18", "onnxruntime_tensorrt", "fp16", 64, 2)
     settings = {"trt_builder_optimization_level": 3, "trt_cuda_graph_enable": True}
-    options = onnxruntime_tensorrt.provider_options(cell, settings)
+    options = onnxruntime_tensorrt.provider_options(cell, {"images": [3, 64, 64]}, settings)
     assert options.pop("trt_profile_opt_shapes") == options.pop("trt_profile_min_shapes") == "images:2x3x64x64"
     assert options == {
         "trt_builder_optimization_level": "3",

@@ -11,13 +11,18 @@
 torch nor the runtime: that happens in `load`.
 """
 
+from collections.abc import Mapping
 from importlib import import_module
 from typing import Any
 
 from speedgrid.backends.variants import VARIANTS
 from speedgrid.grid import Axes, cells
 from speedgrid.machine import graphics
+from speedgrid.model.sources import find
 from speedgrid.record import Status
+
+# What is made of an ONNX file; all else is made of a torch module.
+FROM_ONNX = ("onnx", "tensorrt")
 
 
 def get(name: str):
@@ -40,6 +45,17 @@ def refusal(cell, device: str) -> tuple[Status, str] | None:
     return None
 
 
+def fixed(cell, described: Mapping[str, Any]) -> tuple[Status, str] | None:
+    """Return (status, reason) if a cell has another batch size than the one that its file fixes, or None.
+
+    described: the description of an ONNX file.
+    """
+    batch = described.get("batch")
+    if batch in (None, cell.batch_size):
+        return None
+    return "unsupported", f"the file fixes batch = {batch}; a shape with the name batch in its inputs opens it"
+
+
 def able(precision: str, axes: Axes, device: str) -> bool:
     """Say whether `device` and one of a grid's backends have a precision, as far as they know before they try."""
     first = {axis: values[:1] for axis, values in axes.items()}
@@ -49,4 +65,6 @@ def able(precision: str, axes: Axes, device: str) -> bool:
 
 def unsupported(cell, device: str) -> str | None:
     """Return why the hardware or the backend of a cell cannot run the cell on `device`, or None if they can."""
+    if not find(cell.model).module and get(cell.backend).ARTIFACT not in FROM_ONNX:
+        return f"{VARIANTS[cell.backend].label} runs PyTorch modules, and {cell.model} is an ONNX file"
     return graphics.lacking(cell.precision, device) or get(cell.backend).unsupported(cell, device)

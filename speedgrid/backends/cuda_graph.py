@@ -2,9 +2,7 @@
 
 from contextlib import contextmanager
 
-import numpy as np
-
-from speedgrid.backends.session import Session
+from speedgrid.backends.session import Session, leaves, poison_of_tensor
 
 # Calls before the capture: libraries choose kernels and allocate in their first ones, which a graph must not record.
 # https://docs.pytorch.org/docs/stable/notes/cuda.html#cuda-graphs
@@ -23,6 +21,8 @@ class GraphSession(Session):
         self.shape, self.dtype, self.stream = session.shape, session.dtype, session.stream
         self.graph = capture(session)
         self.input, self.result = session.input, session.result
+        # A dictionary of them, as some models return, or the only one.
+        self.results = leaves(session.results if hasattr(session, "results") else session.result)
         self.details = session.details | {"cuda_graph": True}
 
     def feed(self, batch):
@@ -34,7 +34,8 @@ class GraphSession(Session):
     def poison(self):
         # On the stream of the replays, so that it overtakes none and none overtakes it.
         with self.active():
-            self.result.fill_(float("nan"))
+            for result in self.results:
+                result.fill_(poison_of_tensor(result))
 
     def output(self):
         return self.session.output()
@@ -55,7 +56,7 @@ def capture(session: Session):
     """
     import torch
 
-    session.feed(np.zeros(session.shape, np.float32))
+    session.feed(session.zeros())
     with session.active():
         for _ in range(WARM_CALLS):
             session.run()

@@ -8,13 +8,12 @@ copied first.
 import contextlib
 import ctypes
 import shutil
-
-import numpy as np
+from typing import Any
 
 from speedgrid.backends.cuda_graph import GraphSession
 from speedgrid.backends.pytorch import choose_cudnn_algorithms
 from speedgrid.backends.pytorch import unsupported as unsupported
-from speedgrid.backends.session import Options, Session, TorchSession
+from speedgrid.backends.session import Options, Session, TorchSession, leaves
 from speedgrid.machine import device as devices
 from speedgrid.machine import environment
 from speedgrid.machine.threads import session_threads
@@ -48,17 +47,18 @@ def load(cell, device: str, artifact: str, options: Options) -> Session:
     # torch._inductor.aoti_load_package imports the whole compiler for this one call. Single-threaded: without the
     # locks and events between threads, which a CUDA graph cannot record.
     loader = torch._C._aoti.AOTIModelPackageLoader(artifact, "model", True, 1, -1)
-    session = TorchSession(cell, device, lambda images: loader.run([images])[0], settings["memory_format"])
+    session = TorchSession(cell, device, lambda *given: only(loader.run(list(given))), settings["memory_format"])
     choose_cudnn_algorithms(settings, device)
-    session.feed(np.zeros(session.shape, np.float32))
+    session.feed(session.zeros())
     with session.active():
         session.run()
     session.synchronize()
     assert session.result is not None  # it ran
-    session.dtype = str(session.result.dtype).removeprefix("torch.")
+    first = leaves(session.result)[0]
+    session.dtype = str(first.dtype).removeprefix("torch.")
     session.details = {
         "version": torch.__version__,
-        "executes_on": str(session.result.device),
+        "executes_on": str(first.device),
         "coverage_percent": 100.0,  # a package is the whole model: what Inductor cannot compile is an error
         "fp32_precision": torch.backends.fp32_precision,
         "cudnn_benchmark": torch.backends.cudnn.benchmark,
@@ -67,6 +67,11 @@ def load(cell, device: str, artifact: str, options: Options) -> Session:
         "cuda_graph": False,
     }
     return GraphSession(session) if settings["cuda_graph"] and device == "cuda" else session
+
+
+def only(found: list[Any]) -> Any:
+    """Return the only one of a package's outputs, or all of them."""
+    return found[0] if len(found) == 1 else found
 
 
 def share_cpp_library() -> None:

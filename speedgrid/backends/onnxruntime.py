@@ -7,7 +7,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from speedgrid.backends import settings
-from speedgrid.backends.session import HostSession, Options, Quantised, Session, UnsupportedError
+from speedgrid.backends.session import (
+    DeviceSession,
+    HostSession,
+    Options,
+    Quantised,
+    Session,
+    Tensor,
+    Tensors,
+    UnsupportedError,
+    float_type,
+)
 from speedgrid.machine import device as devices
 from speedgrid.precision import QUANTISED
 
@@ -43,7 +53,7 @@ FLOAT_PRODUCTS = (
     "Attention",
     "MultiHeadAttention",
 )
-TENSORS = {"tensor(float)": "float32", "tensor(float16)": "float16", "tensor(bfloat16)": "bfloat16"}
+TENSORS = {"tensor(float)": "float32", "tensor(double)": "float64"}
 PROVIDERS = {"cuda": "CUDAExecutionProvider", "cpu": "CPUExecutionProvider"}
 # How ONNX Runtime names an operator that no provider has in the types of its tensors.
 NOWHERE = re.compile(r"(?:Provider type for|an implementation for) (\w+)")
@@ -192,19 +202,35 @@ class CpuSession(HostSession):
                 asked.optimized_model_filepath = str(Path(folder, "optimised.onnx"))
             session = ort.InferenceSession(artifact, asked, providers=[PROVIDERS["cpu"]], enable_fallback=0)
             quantised = quantised_nodes(asked.optimized_model_filepath) if cell.precision in QUANTISED else None
-        source, target = session.get_inputs()[0], session.get_outputs()[0]
-        super().__init__(cell, classes=target.shape[1])
+        inputs, outputs = tensors_of(session.get_inputs(), cell), tensors_of(session.get_outputs(), cell)
+        super().__init__(cell, inputs, outputs, float_type((*inputs.values(), *outputs.values()), "float32"))
         self.details = describe(session, PROVIDERS["cpu"]) | ({"quantised_nodes": quantised} if quantised else {})
         require_provider(self.details, PROVIDERS["cpu"])
         self.session, self.binding = session, session.io_binding()
-        self.binding.bind_ortvalue_input(source.name, ort.OrtValue.ortvalue_from_numpy(self.input))
-        self.binding.bind_ortvalue_output(target.name, ort.OrtValue.ortvalue_from_numpy(self.result))
+        for name, one in self.inputs.items():
+            self.binding.bind_ortvalue_input(name, ort.OrtValue.ortvalue_from_numpy(one))
+        for name, one in self.results.items():
+            self.binding.bind_ortvalue_output(name, ort.OrtValue.ortvalue_from_numpy(one))
 
     def run(self):
         self.session.run_with_iobinding(self.binding)
 
 
-class CudaSession(Session):
+def tensors_of(ends, cell) -> Tensors:
+    """Return the inputs or outputs of a session by name, with the cell's batch size where theirs is open.
+
+    Raises UnsupportedError where another size is: there is nothing to bind then.
+    """
+    found = {}
+    for one in ends:
+        shape = [cell.batch_size if axis == BATCH else axis for axis in one.shape]
+        if not all(isinstance(axis, int) for axis in shape):
+            raise UnsupportedError(f"the size of its {one.name} depends on what is in an image: it has {one.shape}")
+        found[one.name] = Tensor(tuple(shape), TENSORS.get(one.type, one.type[len("tensor(") : -1]))
+    return found
+
+
+class CudaSession(DeviceSession):
     """A provider on a torch stream, with input and output bound to torch tensors on the GPU.
 
     options: the provider's, but for device and stream. replays: the provider captures a CUDA graph itself.
@@ -253,32 +279,17 @@ class CudaSession(Session):
         import onnxruntime as ort
         import torch
 
-        source, target = self.session.get_inputs()[0], self.session.get_outputs()[0]
-        self.dtype = TENSORS[source.type]
-        dtype = getattr(torch, self.dtype)
-        self.input = torch.zeros(self.shape, dtype=dtype, device="cuda")
-        self.result = torch.empty((self.shape[0], target.shape[1]), dtype=dtype, device="cuda")
+        ends = (self.session.get_inputs(), self.session.get_outputs())
+        self.allocate(*(tensors_of(one, self.cell) for one in ends))
         torch.cuda.synchronize()
         self.binding = self.session.io_binding()
-        self.binding.bind_ortvalue_input(source.name, ort.OrtValue.from_dlpack(self.input))
-        self.binding.bind_ortvalue_output(target.name, ort.OrtValue.from_dlpack(self.result))
+        for name, one in self.inputs.items():
+            self.binding.bind_ortvalue_input(name, ort.OrtValue.from_dlpack(one))
+        for name, one in self.results.items():
+            self.binding.bind_ortvalue_output(name, ort.OrtValue.from_dlpack(one))
         # The run only enqueues on our stream; timing waits for the stream, as with every other backend.
         self.run_options = ort.RunOptions()
         self.run_options.add_run_config_entry("disable_synchronize_execution_providers", "1")
 
-    def feed(self, batch):
-        import torch
-
-        self.input.copy_(torch.from_numpy(batch))
-        torch.cuda.synchronize()
-
     def run(self):
         self.session.run_with_iobinding(self.binding, self.run_options)
-
-    def poison(self):
-        self.result.fill_(float("nan"))
-        self.result.cpu()
-
-    def output(self):
-        self.synchronize()
-        return self.result.double().cpu().numpy()

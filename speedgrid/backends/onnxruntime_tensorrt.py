@@ -15,8 +15,6 @@ PROVIDER = "TensorrtExecutionProvider"
 PACKAGES = ("onnxruntime-gpu", "tensorrt", "torch", "onnx", "onnxscript")
 IMPORTS = {"cuda": ("torch", "speedgrid.backends.cudnn_libraries", "onnxruntime")}
 ARTIFACT = "onnx"
-# The graph's input, as speedgrid.builders.onnx_export names it.
-INPUT = "images"
 
 
 def available(device: str) -> str | None:
@@ -68,16 +66,24 @@ def load(cell, device: str, artifact: str, options: Options) -> CudaSession:
     options: under `settings` provider options that every precision has.
     """
     gpus.measure_alone()  # TensorRT times kernels while it builds
-    asked = provider_options(cell, options["settings"])
+    asked = provider_options(cell, inputs_of(artifact), options["settings"])
     return CudaSession(cell, artifact, PROVIDER, asked, replays=asked.get("trt_cuda_graph_enable") == "1")
 
 
-def provider_options(cell, settings: dict[str, Any]) -> dict[str, str]:
-    """Return the TensorRT provider's options for a cell, but for device and stream.
+def inputs_of(artifact: str) -> dict[str, list[int]]:
+    """Return the shapes of an ONNX file's inputs by name, but for the batch."""
+    from speedgrid.launcher.reading import read_onnx
+
+    graph = read_onnx(artifact).graph
+    return {one.name: [dim.dim_value for dim in one.type.tensor_type.shape.dim][1:] for one in graph.input}
+
+
+def provider_options(cell, inputs: dict[str, list[int]], settings: dict[str, Any]) -> dict[str, str]:
+    """Return the TensorRT provider's options for a cell, but for device and stream. inputs: as of `inputs_of`.
 
     https://onnxruntime.ai/docs/execution-providers/TensorRT-ExecutionProvider.html#configurations
     """
-    shape = f"{INPUT}:{cell.batch_size}x3x{cell.resolution}x{cell.resolution}"
+    shape = ",".join(f"{name}:{'x'.join(map(str, [cell.batch_size, *dims]))}" for name, dims in inputs.items())
     options = {name: str(int(value)) for name, value in settings.items()}
     options |= {f"trt_profile_{end}_shapes": shape for end in ("min", "opt", "max")}
     if cell.precision == "fp16":

@@ -6,7 +6,15 @@ runs on (https://github.com/microsoft/onnxruntime/pull/31981).
 
 from collections import Counter
 
-from speedgrid.backends.session import HostSession, Options, Quantised
+from speedgrid.backends.session import (
+    HostSession,
+    Options,
+    Quantised,
+    Tensor,
+    Tensors,
+    UnsupportedError,
+    float_type,
+)
 from speedgrid.precision import QUANTISED
 
 PACKAGES = ("openvino", "onnx", "onnxscript")
@@ -71,6 +79,17 @@ def quantised_nodes(nodes: Counter[tuple[str, str]]) -> Quantised:
     return {"executed": in_int8, "of": sum(products.values()), "types": types}
 
 
+def tensors_of(ports) -> Tensors:
+    """Return the inputs or outputs of a model by name. Raises UnsupportedError where a size is open."""
+    found = {}
+    for port in ports:
+        if not port.partial_shape.is_static:
+            has = f"{port.get_any_name()} depends on what is in an image: it has {port.partial_shape}"
+            raise UnsupportedError(f"the size of its {has}")
+        found[port.get_any_name()] = Tensor(tuple(port.shape), port.element_type.to_dtype().name)
+    return found
+
+
 class OpenVinoSession(HostSession):
     """One infer request on host buffers that OpenVINO shares."""
 
@@ -79,9 +98,10 @@ class OpenVinoSession(HostSession):
 
         core = openvino.Core()
         model = core.read_model(artifact)
-        classes = model.outputs[0].partial_shape[1].get_length()
-        super().__init__(cell, classes, dtype="float32")  # that of the file, in every precision
-        model.reshape(list(self.shape))
+        model.reshape({port: [cell.batch_size, *list(port.partial_shape)[1:]] for port in model.inputs})
+        inputs, outputs = tensors_of(model.inputs), tensors_of(model.outputs)
+        # That of the file, in every precision.
+        super().__init__(cell, inputs, outputs, float_type((*inputs.values(), *outputs.values()), "float32"))
         hints = {
             # Without this hint OpenVINO runs a float32 model in bf16 wherever the CPU has bf16 instructions. In int8
             # it is for what is not quantised, which other runtimes compute in float32 too.
@@ -91,8 +111,10 @@ class OpenVinoSession(HostSession):
         }
         compiled = core.compile_model(model, "CPU", hints)
         self.request = compiled.create_infer_request()
-        self.request.set_input_tensor(0, openvino.Tensor(self.input, shared_memory=True))
-        self.request.set_output_tensor(0, openvino.Tensor(self.result, shared_memory=True))
+        for number, one in enumerate(self.inputs.values()):
+            self.request.set_input_tensor(number, openvino.Tensor(one, shared_memory=True))
+        for number, one in enumerate(self.results.values()):
+            self.request.set_output_tensor(number, openvino.Tensor(one, shared_memory=True))
         nodes = executed(compiled)
         self.details = {
             "version": openvino.__version__,

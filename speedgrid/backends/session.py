@@ -1,11 +1,13 @@
 """What timing needs of a backend: a loaded model with input and output buffers, and a way to run it once."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterable
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, TypedDict
 
 import numpy as np
 
+from speedgrid.data import arrays
 from speedgrid.grid import Cell
 from speedgrid.precision import PRECISIONS
 
@@ -21,6 +23,17 @@ class Options(TypedDict):
 
     cpu_threads: int
     settings: dict[str, Any]
+
+
+class Tensor(NamedTuple):
+    """One input or output of a loaded model: its shape, and its type by the name that numpy gives it."""
+
+    shape: tuple[int, ...]
+    dtype: str
+
+
+# Inputs or outputs by name, in the order of the model.
+Tensors: TypeAlias = dict[str, Tensor]
 
 
 class Quantised(TypedDict):
@@ -49,13 +62,18 @@ class Session(ABC):
     result: Buffer
 
     def __init__(self, cell: Cell, dtype: str | None = None):
-        self.shape = (cell.batch_size, 3, cell.resolution, cell.resolution)
+        self.cell = cell
+        self.shape: tuple[int, ...] = (cell.batch_size, 3, cell.resolution, cell.resolution)
         self.dtype = dtype or PRECISIONS[cell.precision].dtype
         self.details: dict[str, Any] = {}
 
     @abstractmethod
     def feed(self, batch: np.ndarray) -> None:
-        """Copy `batch`, float32 [batch_size, 3, resolution, resolution], into the input buffer."""
+        """Copy `batch` into the input buffers: float32 [batch_size, 3, height, width], or a row of fields an image."""
+
+    def zeros(self) -> np.ndarray:
+        """Return a batch of zeros, to be fed."""
+        return np.zeros(self.shape, np.float32)
 
     @abstractmethod
     def run(self) -> None:
@@ -67,7 +85,7 @@ class Session(ABC):
 
     @abstractmethod
     def output(self) -> np.ndarray:
-        """Return the output of the last run as float64 [batch_size, classes], waiting for it first."""
+        """Return the output of the last run as float64 [batch_size, ...], waiting for it first; of several, fields."""
 
     def synchronize(self) -> None:
         """Wait until every enqueued run of the model is done."""
@@ -97,11 +115,14 @@ class TorchSession(Session):
     ):
         import torch
 
+        from speedgrid.model import tensors
+
         super().__init__(cell, dtype)
         self.module = module
-        kind = {"dtype": getattr(torch, self.dtype), "memory_format": getattr(torch, memory_format)}
-        self.input = torch.empty(self.shape, device=device, **kind)
-        self.result: torch.Tensor | None = None
+        self.inputs = tensors.empty_inputs(cell, device, self.dtype, memory_format)
+        self.input = self.inputs[0]
+        self.shape = tuple(self.input.shape)
+        self.result: Any = None
         if device == "cuda":
             self.stream = torch.cuda.Stream()
 
@@ -109,20 +130,27 @@ class TorchSession(Session):
         import torch
 
         with self.active():
-            self.input.copy_(torch.from_numpy(batch))
+            for target, part in zip(self.inputs, arrays.fields(batch).values(), strict=True):
+                target.copy_(torch.from_numpy(np.ascontiguousarray(part)))
         self.synchronize()
 
+    def zeros(self):
+        return arrays.joined({str(number): np.zeros(one.shape, np.float32) for number, one in enumerate(self.inputs)})
+
     def run(self):
-        self.result = self.module(self.input)
+        self.result = self.module(*self.inputs)
 
     def poison(self):
         # A module allocates its result anew; what can go stale is the old reference.
         self.result = None
 
     def output(self):
+        from speedgrid.model import tensors
+
         self.synchronize()
         assert self.result is not None, "the session was not run"
-        return self.result.double().cpu().numpy()
+        found = tensors.tensors(self.result)
+        return arrays.joined({name: one.double().cpu().numpy() for name, one in found.items()})
 
     @contextmanager
     def active(self):
@@ -135,19 +163,96 @@ class TorchSession(Session):
 class HostSession(Session):
     """A runtime on the CPU that reads and writes numpy arrays which stay where they are.
 
-    dtype: of these, where it is not that of the cell's precision.
+    inputs, outputs: their tensors by name. dtype: of floats among them, where it is not that of the cell's precision.
     """
 
-    def __init__(self, cell: Cell, classes: int, dtype: str | None = None):
+    def __init__(self, cell: Cell, inputs: Tensors, outputs: Tensors, dtype: str | None = None):
         super().__init__(cell, dtype)
-        self.input = np.zeros(self.shape, self.dtype)
-        self.result = np.full((cell.batch_size, classes), np.nan, self.dtype)
+        self.shape = next(iter(inputs.values())).shape
+        self.inputs = {name: np.zeros(one.shape, one.dtype) for name, one in inputs.items()}
+        self.results = {name: np.empty(one.shape, one.dtype) for name, one in outputs.items()}
+        self.input, self.result = (next(iter(one.values())) for one in (self.inputs, self.results))
+        self.poison()
 
     def feed(self, batch):
-        self.input[...] = batch
+        for target, part in zip(self.inputs.values(), arrays.fields(batch).values(), strict=True):
+            target[...] = part
 
     def poison(self):
-        self.result.fill(np.nan)
+        for result in self.results.values():
+            result.fill(poison_of(result.dtype))
 
     def output(self):
-        return self.result.astype(np.float64)
+        return arrays.joined({name: one.astype(np.float64) for name, one in self.results.items()})
+
+
+class DeviceSession(Session):
+    """A runtime that reads and writes torch tensors on the GPU which stay where they are."""
+
+    inputs: dict[str, Buffer]
+    results: dict[str, Buffer]
+
+    def allocate(self, inputs: Tensors, outputs: Tensors) -> None:
+        """Make the tensors of a model's inputs and outputs; floats among them say what type the session has."""
+        import torch
+
+        ends = [
+            {name: torch.zeros(one.shape, dtype=getattr(torch, one.dtype), device="cuda") for name, one in all_.items()}
+            for all_ in (inputs, outputs)
+        ]
+        self.inputs, self.results = ends
+        self.input, self.result = (next(iter(one.values())) for one in ends)
+        self.shape = tuple(self.input.shape)
+        self.dtype = float_type((*inputs.values(), *outputs.values()), self.dtype)
+
+    def feed(self, batch):
+        import torch
+
+        for target, part in zip(self.inputs.values(), arrays.fields(batch).values(), strict=True):
+            target.copy_(torch.from_numpy(np.ascontiguousarray(part)))
+        torch.cuda.synchronize()
+
+    def zeros(self):
+        return arrays.joined({name: np.zeros(one.shape, np.float32) for name, one in self.inputs.items()})
+
+    def poison(self):
+        import torch
+
+        for result in self.results.values():
+            result.fill_(poison_of_tensor(result))
+        torch.cuda.synchronize()
+
+    def output(self):
+        self.synchronize()
+        return arrays.joined({name: one.double().cpu().numpy() for name, one in self.results.items()})
+
+
+def poison_of_tensor(tensor) -> Any:
+    """Return what fills an output on a device that must be written; see `poison_of`."""
+    import torch
+
+    return (
+        float("nan")
+        if tensor.is_floating_point()
+        else torch.iinfo(tensor.dtype).min
+        if tensor.dtype != torch.bool
+        else 0
+    )
+
+
+def leaves(result: Any) -> list[Any]:
+    """Return the tensors of what a model returned: one, or several in lists and dictionaries."""
+    if isinstance(result, dict):
+        return [leaf for one in result.values() for leaf in leaves(one)]
+    return [leaf for one in result for leaf in leaves(one)] if isinstance(result, list | tuple) else [result]
+
+
+def poison_of(dtype) -> Any:
+    """Return what fills an output that must be written: NaN, or of integers the least, which is no answer."""
+    kind = np.dtype(dtype)
+    return np.nan if kind.kind == "f" else False if kind.kind == "b" else np.iinfo(kind).min
+
+
+def float_type(tensors: Iterable[Tensor], otherwise: str) -> str:
+    """Return the type of the first tensors that have one of floats, by which a session's errors are judged."""
+    return next((one.dtype for one in tensors if "float" in one.dtype), otherwise)

@@ -1,11 +1,11 @@
 """TensorRT's own runtime: an engine that speedgrid.builders.tensorrt built from the ONNX file, as trtexec runs it."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from speedgrid.backends import tensorrt_api
 from speedgrid.backends.cuda_graph import GraphSession
-from speedgrid.backends.session import Options, Session
+from speedgrid.backends.session import DeviceSession, Options, Session, Tensor
 from speedgrid.machine import device as devices
 from speedgrid.machine import environment
 from speedgrid.precision import QUANTISED
@@ -44,7 +44,7 @@ def load(cell, device: str, artifact: str, options: Options) -> Session:
     return GraphSession(session) if options["settings"]["cuda_graph"] else session
 
 
-class EngineSession(Session):
+class EngineSession(DeviceSession):
     """An execution context on a torch stream, with input and output bound to torch tensors on the GPU."""
 
     stream: "torch.cuda.Stream"
@@ -74,39 +74,31 @@ class EngineSession(Session):
         import torch
 
         names = [self.engine.get_tensor_name(index) for index in range(self.engine.num_io_tensors)]
-        source, target = sorted(names, key=lambda name: self.engine.get_tensor_mode(name) != api.TensorIOMode.INPUT)
-        types = {api.DataType.FLOAT: "float32", api.DataType.HALF: "float16", api.DataType.BF16: "bfloat16"}
-        self.dtype = types[self.engine.get_tensor_dtype(source)]
-        tensorrt_api.must(self.context.set_input_shape(source, self.shape), self.log, f"take input of {self.shape}")
-        self.input = torch.zeros(self.shape, dtype=getattr(torch, self.dtype), device="cuda")
-        self.result = torch.empty(
-            tuple(self.context.get_tensor_shape(target)),
-            dtype=getattr(torch, types[self.engine.get_tensor_dtype(target)]),
-            device="cuda",
-        )
-        for name, tensor in ((source, self.input), (target, self.result)):
+        sources = [name for name in names if self.engine.get_tensor_mode(name) == api.TensorIOMode.INPUT]
+        for name in sources:
+            shape = (self.cell.batch_size, *tuple(self.engine.get_tensor_shape(name))[1:])
+            tensorrt_api.must(self.context.set_input_shape(name, shape), self.log, f"take input of {shape}")
+        types = tensor_types(api)
+        ends = {
+            name: Tensor(tuple(self.context.get_tensor_shape(name)), types[self.engine.get_tensor_dtype(name)])
+            for name in names
+        }
+        inputs = {name: ends.pop(name) for name in sources}
+        self.allocate(inputs, ends)
+        for name, tensor in (self.inputs | self.results).items():
             self.context.set_tensor_address(name, tensor.data_ptr())
-        torch.cuda.synchronize()
-
-    def feed(self, batch):
-        import torch
-
-        self.input.copy_(torch.from_numpy(batch))
         torch.cuda.synchronize()
 
     def run(self):
         if not self.context.execute_async_v3(self.stream.cuda_stream):
             tensorrt_api.must(None, self.log, "enqueue the engine")
 
-    def poison(self):
-        import torch
 
-        self.result.fill_(float("nan"))
-        torch.cuda.synchronize()
-
-    def output(self):
-        self.synchronize()
-        return self.result.double().cpu().numpy()
+def tensor_types(api) -> dict[Any, str]:
+    """Return the names that torch gives TensorRT's types of tensors; which there are depends on its version."""
+    names = {"FLOAT": "float32", "HALF": "float16", "BF16": "bfloat16", "INT64": "int64", "INT32": "int32"}
+    names |= {"UINT8": "uint8", "INT8": "int8", "BOOL": "bool"}
+    return {getattr(api.DataType, name): kind for name, kind in names.items() if hasattr(api.DataType, name)}
 
 
 def make_context(api, engine):

@@ -18,7 +18,7 @@ from speedgrid.grid import Cell
 from speedgrid.launcher.outputs import replacing
 from speedgrid.machine.proc import lines
 from speedgrid.machine.threads import shared_cores
-from speedgrid.precision import set_torch_math, torch_dtype
+from speedgrid.precision import PRECISIONS, set_torch_math, torch_dtype
 
 if TYPE_CHECKING:
     import torch
@@ -44,15 +44,15 @@ def compile_package(cell: Cell, device: str, weights: str, output: str, mode: st
     import torch
 
     from speedgrid.model import modules as models
+    from speedgrid.model import tensors
 
     if device == "cuda":
         torch.set_num_threads(shared_cores())  # many builds with as many threads as cores each wait for each other
     set_torch_math(cell.precision)  # products in its own kernels are of the precision that is set while it compiles
     module = models.fold_batch_norm(models.load(cell.model, weights)).to(device, torch_dtype(cell.precision))
     module = module.to(memory_format=torch.channels_last)
-    shape = (cell.batch_size, 3, cell.resolution, cell.resolution)
-    example = torch.randn(shape, device=device, dtype=torch_dtype(cell.precision))
-    example = example.to(memory_format=torch.channels_last)
+    dtype = PRECISIONS[cell.precision].dtype
+    examples = tuple(one.zero_() for one in tensors.empty_inputs(cell, device, dtype, "channels_last"))
     with (
         replacing(output) as temporary,
         tempfile.TemporaryDirectory(dir=temporary.parent) as folder,
@@ -62,7 +62,7 @@ def compile_package(cell: Cell, device: str, weights: str, output: str, mode: st
         if device == "cuda":
             find_cuda(folder)
         started = time.perf_counter()
-        package = packaged(module, example, asked)
+        package = packaged(module, examples, asked)
         build_seconds = time.perf_counter() - started
         temporary.write_bytes(package)
     return {
@@ -74,8 +74,8 @@ def compile_package(cell: Cell, device: str, weights: str, output: str, mode: st
     }
 
 
-def packaged(module, example: "torch.Tensor", asked: dict[str, Any]) -> bytes:
-    """Return the package of a module for inputs like an example, compiled with the options that are asked for.
+def packaged(module, examples: "tuple[torch.Tensor, ...]", asked: dict[str, Any]) -> bytes:
+    """Return the package of a module for inputs like the examples, compiled with the options that are asked for.
 
     Through memory: where a disk is full, torch's own writer of files kills the process.
     """
@@ -83,7 +83,7 @@ def packaged(module, example: "torch.Tensor", asked: dict[str, Any]) -> bytes:
 
     package = io.BytesIO()
     with torch.no_grad():
-        program = torch.export.export(module, (example,), strict=False)
+        program = torch.export.export(module, examples, strict=False)
         torch._inductor.aoti_compile_and_package(program, package_path=package, inductor_configs=dict(asked))
     return package.getvalue()
 

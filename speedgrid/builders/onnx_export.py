@@ -9,11 +9,11 @@ import onnx
 import torch
 
 from speedgrid import InputError
-from speedgrid.data.sequence import images
 from speedgrid.evidence import snr
 from speedgrid.launcher.outputs import one_line, replacing, unmade
 from speedgrid.machine.threads import shared_cores
 from speedgrid.model import modules as models
+from speedgrid.model import tensors
 from speedgrid.precision import torch_dtype
 
 # The first opset with bf16 convolutions is 22; 20 is what every runtime here reads.
@@ -57,19 +57,22 @@ def export(model: str, weights: str, precision: str, resolution: int, output: st
     """
     torch.set_num_threads(shared_cores())
     module = models.fold_batch_norm(models.load(model, weights)).to(torch_dtype(precision))
-    example = torch.from_numpy(images(SEED, resolution, 0, 2)).to(torch_dtype(precision))
+    example = models.rows_of(model, SEED, resolution, 0, 2)
+    given = tuple(tensors.fed(example, torch_dtype(precision)))
+    with torch.inference_mode():
+        answers = list(tensors.tensors(module(*given)))
     opset = OPSETS.get(precision, OPSET)
     with replacing(output) as temporary:
         torch.onnx.export(
             module,
-            (example,),
+            given,
             str(temporary),
             dynamo=True,
             opset_version=opset,
             external_data=False,  # one file, which a checksum covers whole
-            input_names=["images"],
-            output_names=["logits"],
-            dynamic_shapes=({0: torch.export.Dim(BATCH, min=1, max=4096)},),
+            input_names=[one.name for one in tensors.inputs_of(model, resolution)],
+            output_names=[name or "logits" for name in answers],
+            dynamic_shapes=dynamic(module, len(given)),
             optimize=True,
             verify=False,  # torch's own check only logs; the one below refuses
         )
@@ -78,31 +81,38 @@ def export(model: str, weights: str, precision: str, resolution: int, output: st
         nodes: dict[str, int] = {}
         for node in graph.node:
             nodes[node.op_type] = nodes.get(node.op_type, 0) + 1
-        snr_db = check(str(temporary), module, precision, resolution)
+        snr_db = check(str(temporary), module, precision, models.rows_of(model, SEED, resolution, 0, 3))
     return {"opset": opset, "nodes": nodes, "snr_db": snr_db}
 
 
-def check(path: str, module, precision: str, resolution: int) -> float | None:
+def dynamic(module, count: int) -> Any:
+    """Return the batch dimension of each input as torch.onnx.export wants it: as the module's parameters are."""
+    return tuple({0: torch.export.Dim(BATCH, min=1, max=4096)} for _ in range(count))
+
+
+def check(path: str, module, precision: str, batch: np.ndarray) -> float | None:
     """Return the SNR in dB of an ONNX file on ONNX Runtime's CPU provider against `module`, at another batch size.
 
-    None for bf16, which that provider cannot run: it is compared when it is timed. Raises ExportError if too low.
+    batch: rows of inputs. Of several outputs the worst counts. None for bf16, which that provider cannot run: it is
+    compared when it is timed. Raises ExportError if too low.
     """
     if precision not in LOWEST_SNR:
         return None
     import onnxruntime as ort
 
-    batch = images(SEED, resolution, 0, 3)
+    given = tensors.fed(batch, torch_dtype(precision))
     with torch.inference_mode():
-        expected = module(torch.from_numpy(batch).to(torch_dtype(precision))).double().numpy()
+        expected = flat(tensors.tensors(module(*given)))
     options = ort.SessionOptions()
     options.intra_op_num_threads = shared_cores()
     # Blocking float16 convolutions for the CPU's caches kills the process on a vision transformer (1.30, 1.31).
     session = ort.InferenceSession(
         path, options, providers=["CPUExecutionProvider"], disabled_optimizers=["NchwcTransformer"]
     )
-    given = batch.astype(np.float16 if precision == "fp16" else np.float32)
-    outputs = session.run(None, {"images": given})[0].astype(np.float64)
-    found = snr.snr_db(outputs, expected) if np.isfinite(outputs).all() else None
+    named = {one.name: value.numpy() for one, value in zip(session.get_inputs(), given, strict=True)}
+    outputs = [one.astype(np.float64).reshape(len(one), -1) for one in session.run(None, named)]
+    finite = all(np.isfinite(one).all() for one in outputs)
+    found = min(map(snr.snr_db, outputs, expected)) if finite else None
     if found is None or found < LOWEST_SNR[precision]:
         lowest = min(LOWEST_SNR[precision], own_snr(module, given, expected) - MARGIN_DB)
         if found is None or found < lowest:
@@ -113,8 +123,14 @@ def check(path: str, module, precision: str, resolution: int) -> float | None:
     return found
 
 
-def own_snr(module, batch: np.ndarray, outputs: np.ndarray) -> float:
-    """Return the SNR in dB of a module's `outputs`, float64, against itself in float64 on the same images."""
+def own_snr(module, given: list[torch.Tensor], outputs: list[np.ndarray]) -> float:
+    """Return the SNR in dB of a module's `outputs`, float64, against itself in float64: of the worst of them."""
     with torch.inference_mode():
-        exact = copy.deepcopy(module).double()(torch.from_numpy(batch).double()).numpy()
-    return snr.snr_db(outputs, exact)
+        doubled = [one.double() if one.is_floating_point() else one for one in given]
+        exact = flat(tensors.tensors(copy.deepcopy(module).double()(*doubled)))
+    return min(map(snr.snr_db, outputs, exact))
+
+
+def flat(found: dict[str, torch.Tensor]) -> list[np.ndarray]:
+    """Return outputs in float64, [images, numbers] each."""
+    return [one.double().flatten(1).numpy() for one in found.values()]

@@ -5,6 +5,7 @@ import time
 from collections import Counter
 from typing import TypedDict
 
+from speedgrid import backends
 from speedgrid.backends import tensorrt_api
 from speedgrid.builders.attempt import Build, attempt
 from speedgrid.grid import Cell
@@ -27,6 +28,8 @@ def build(cell: Cell, device: str, onnx: str, description: str, output: str) -> 
     exported = read_json(description, Made)
     if exported["status"] != "ok":
         return unmade(output, exported["reason"], exported["status"]) | {"build_seconds": None}
+    if refusal := backends.fixed(cell, read_json(description, dict)):
+        return unmade(output, refusal[1], refusal[0]) | {"build_seconds": None}
     # Full TensorRT times kernels while it builds; TensorRT-RTX does not.
     alone = tensorrt_api.package() == "tensorrt"
     return attempt(cell, device, output, lambda: build_engine(cell, onnx, output), alone)
@@ -49,8 +52,8 @@ def build_engine(cell: Cell, onnx: str, output: str) -> Build:
     # On by default, as in cuDNN; the switch is for float32 tensors alone.
     (config.clear_flag if cell.precision == "fp32" else config.set_flag)(api.BuilderFlag.TF32)
     profile = builder.create_optimization_profile()
-    shape = (cell.batch_size, 3, cell.resolution, cell.resolution)
-    profile.set_shape(network.get_input(0).name, min=shape, opt=shape, max=shape)
+    for name, shape in shapes_of(cell, network).items():
+        profile.set_shape(name, min=shape, opt=shape, max=shape)
     config.add_optimization_profile(profile)
     engine = bytes(tensorrt_api.must(builder.build_serialized_network(network, config), log, f"build from {onnx}"))
     build_seconds = time.perf_counter() - started
@@ -63,6 +66,18 @@ def build_engine(cell: Cell, onnx: str, output: str) -> Build:
         "coverage_percent": 100.0,  # a network is built whole: what TensorRT cannot parse is an error
         "engine_mb": round(len(engine) / 1e6, 3),
     }
+
+
+def shapes_of(cell: Cell, network) -> dict[str, tuple[int, ...]]:
+    """Return the shape of each input of a network in a cell: as its module has them, or else the user's file."""
+    from speedgrid.model import sources, tensors
+
+    given = [network.get_input(number) for number in range(network.num_inputs)]
+    if sources.find(cell.model).module:
+        rows = [one.row for one in tensors.inputs_of(cell.model, cell.resolution)]
+    else:
+        rows = [tuple(one.shape)[1:] for one in given]
+    return {one.name: (cell.batch_size, *row) for one, row in zip(given, rows, strict=True)}
 
 
 def written_types(api, log, engine: bytes) -> dict[str, int]:

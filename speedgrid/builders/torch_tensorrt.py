@@ -69,14 +69,13 @@ def compile_engine(
 
     torch.set_num_threads(shared_cores())
     module, costs = prepare(cell.precision, model, weights, calibration)
-    dtype = next(module.parameters()).dtype
-    example = torch.randn(cell.batch_size, 3, cell.resolution, cell.resolution, device="cuda", dtype=dtype)
+    examples = examples_of(cell, module)
     started = time.perf_counter()
     with copied(timing_cache) as cache, torch.no_grad(), calibrated.exporting(cell.precision):
-        program = torch.export.export(module, (example,), strict=False)
+        program = torch.export.export(module, tuple(examples), strict=False)
         compiled = torch_tensorrt.dynamo.compile(
             program,
-            arg_inputs=[example],
+            arg_inputs=examples,
             min_block_size=1,
             disable_tf32=cell.precision == "fp32",
             num_avg_timing_iters=8,
@@ -89,9 +88,17 @@ def compile_engine(
     del program
     description = describe(compiled, whole, cell.precision)
     with replacing(output) as temporary:
-        torch_tensorrt.save(compiled, str(temporary), output_format="torchscript", arg_inputs=[example])
+        torch_tensorrt.save(compiled, str(temporary), output_format="torchscript", arg_inputs=examples)
     size = round(Path(output).stat().st_size / 1e6, 3)
     return {"build_seconds": round(build_seconds, 3), **description, **costs, "engine_mb": size}
+
+
+def examples_of(cell: Cell, module) -> "list[torch.Tensor]":
+    """Return zeros on the GPU for the inputs of a cell's module, floats of the type that it has."""
+    from speedgrid.model import tensors
+
+    dtype = str(next(module.parameters()).dtype).removeprefix("torch.")
+    return [one.zero_() for one in tensors.empty_inputs(cell, "cuda", dtype)]
 
 
 def describe(compiled, whole: int, precision: str) -> dict[str, Any]:

@@ -65,7 +65,7 @@ def judge(source: str | Path) -> Judged:
             )
     config = before.run["config"]
     of_kind(config, Judgeable, str(base / "run.json"), REMEDY)
-    axes = {"model": config["models"], **config["grid"][config["device"]]}
+    axes = grid.axes_of(config)
     if (count := math.prod(map(len, axes.values())) * config["timing"]["rounds"]) > MOST_TIMINGS:
         raise ComparisonError(f"{source} has a grid of {count:,} timings; a run has at most {MOST_TIMINGS:,}.")
     cells = grid.cells(axes)

@@ -14,7 +14,7 @@ from msgspec import Meta
 
 from speedgrid import InputError, record
 from speedgrid.comparison.packed import open_archive
-from speedgrid.grid import AXES, Cell, turn_number
+from speedgrid.grid import AXES, Cell, model_name, turn_number
 from speedgrid.launcher.reading import load, of_kind, short, unchanged
 from speedgrid.model.described import Arithmetic
 from speedgrid.table import saved
@@ -38,6 +38,13 @@ REMEDY = "take the result from where it was made again"
 
 
 # Values of an axis, and sizes: at least one, and no more than a run can have.
+class OwnModel(TypedDict):
+    """The parts that a comparison reads of a model that has a source of its own."""
+
+    name: str
+
+
+Models = Annotated[list[str | OwnModel], Meta(min_length=1, max_length=100)]
 Names = Annotated[list[str], Meta(min_length=1, max_length=100)]
 Sizes = Annotated[list[Annotated[int, Meta(ge=1, le=1_000_000)]], Meta(min_length=1, max_length=100)]
 
@@ -68,7 +75,7 @@ class Configured(TypedDict):
     """The parts that a comparison reads of a configuration; one of an older version lacks other keys."""
 
     device: str
-    models: Names
+    models: Models
     grid: dict[str, AxesOf]
     timing: Timing
     report: Shown
@@ -115,6 +122,11 @@ class Result:
     table: Table
     run: Description
     samples: dict[str, list[np.ndarray]]
+
+    @property
+    def names(self) -> list[str]:
+        """The names of its models."""
+        return [model_name(one) for one in self.run["config"]["models"]]
 
 
 def read(source: str | Path) -> Result:

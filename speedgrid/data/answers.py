@@ -1,6 +1,7 @@
 """Answers of a session beside the right ones: the types of what is seen of their errors, and of what is expected."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -10,7 +11,8 @@ class Errors:
     images: how many different ones. signal, noise: L2 norms of the reference's outputs and of the difference. margin:
     between the reference's two best classes; None of one class. same_class: both have the same best class. nearest: L2
     distance to the nearest right answer of another image; None where no other image has another answer. Empty in older
-    records.
+    records. output: the name of the output that they are of, of a model with several: the one that falls furthest short
+    of what its precision gives it. outputs_db: SNR in dB of each of several, of all images together.
     """
 
     images: int
@@ -21,6 +23,8 @@ class Errors:
     same_class: list[bool]
     classes: int
     nearest: list[float | None] = field(default_factory=list, compare=False)
+    output: str = ""
+    outputs_db: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -42,8 +46,19 @@ class Expected:
 
     images_db: SNR in dB of each simulated image, the first of those that sessions are compared on, by precision; empty
     in older records, and without a precision whose SNR is not simulated but known of the very file that runs.
+    outputs: the same of each output of a model with several, by its name. reference: what the right answers are of.
     """
 
     snr_db: dict[str, float]
     uneven_db: float = 0.0
     images_db: dict[str, list[float]] = field(default_factory=dict)
+    outputs: dict[str, dict[str, Any]] = field(default_factory=dict)
+    reference: str = "float64"
+
+    def usual(self, precision: str) -> dict[str, float]:
+        """Return the SNR in dB that is expected of each of several outputs in a precision."""
+        return {name: self.of(name).snr_db[precision] for name in self.outputs}
+
+    def of(self, output: str) -> "Expected":
+        """Return the errors that are expected of one output."""
+        return replace(self, **self.outputs[output], outputs={}) if output in self.outputs else self

@@ -4,11 +4,15 @@ Figures of all images are those of speedgrid.evidence.snr; whether an error is t
 speedgrid.table.verdict decides.
 """
 
+import math
 import time
+from collections.abc import Mapping
 from dataclasses import replace
+from types import MappingProxyType
 
 import numpy as np
 
+from speedgrid.data import arrays
 from speedgrid.data.answers import Errors
 from speedgrid.data.sequence import batch
 
@@ -18,10 +22,11 @@ TINY = np.finfo(float).tiny
 
 
 def compare(outputs: np.ndarray, reference: np.ndarray) -> Errors | None:
-    """Return the errors of outputs, float64 [images, classes], beside the reference's, image by image.
+    """Return the errors of outputs, float64 [images, ...], beside the reference's, image by image.
 
     None if an output is not finite: then nothing can be compared.
     """
+    outputs, reference = outputs.reshape(len(outputs), -1), reference.reshape(len(reference), -1)
     if not np.isfinite(outputs).all():
         return None
     signal, noise = np.linalg.norm(reference, axis=1), np.linalg.norm(outputs - reference, axis=1)
@@ -53,14 +58,46 @@ def nearest(outputs: np.ndarray, reference: np.ndarray) -> list[float | None]:
     return np.sqrt(np.maximum(squares.min(axis=1), 0.0)).tolist()
 
 
-def check(session, images: np.ndarray, logits: np.ndarray, seconds: float, call_seconds: float) -> Errors | None:
+def worst(outputs: np.ndarray, reference: np.ndarray, usual: Mapping[str, float]) -> Errors | None:
+    """Return the errors of the output that is worst beside its `usual` SNR in dB, by name, with the SNR of all of them.
+
+    Outputs are those of a session, in the order of the reference's, whose names are theirs; of one output, its errors.
+    None if one is not finite.
+    """
+    if not reference.dtype.names:
+        return compare(outputs, reference)
+    pairs = zip(arrays.fields(reference).items(), arrays.fields(outputs).values(), strict=True)
+    found = {name: compare(of_session, right) for (name, right), of_session in pairs}
+    seen = {name: one for name, one in found.items() if one is not None}
+    if len(seen) < len(found):
+        return None
+    together = {name: round(together_db(one), 2) for name, one in seen.items()}
+    name = min(together, key=lambda one: together[one] - usual.get(one, 0.0))
+    return replace(seen[name], output=name, outputs_db=together)
+
+
+def together_db(errors: Errors) -> float:
+    """Return the SNR in dB of all images together."""
+    relative = float(np.linalg.norm(errors.noise)) / max(float(np.linalg.norm(errors.signal)), TINY)
+    return -20 * math.log10(max(relative, 1e-16))
+
+
+def check(
+    session,
+    images: np.ndarray,
+    logits: np.ndarray,
+    seconds: float,
+    call_seconds: float,
+    usual: Mapping[str, float] = MappingProxyType({}),
+) -> Errors | None:
     """Compare what `session` has just computed with the reference, then run it on more images until time is over.
 
     The session must have been fed the first of `images`, again from the first where a batch is larger, poisoned, and
     run: its output is that of the runs before. All of that batch is compared, at least FEWEST images, and all of them
     if `seconds` allow; a call takes `call_seconds`.
-    images: float32 [count, 3, resolution, resolution]; logits: their float64 reference outputs [count, classes].
-    None if an output is missing or not finite.
+    images: float32 [count, 3, height, width], or rows of inputs; logits: their float64 reference outputs [count, ...].
+    usual: SNR in dB that is expected of each of several outputs; the worst counts (see `worst`). None if an output is
+    missing or not finite.
     """
     size, count, deadline = session.shape[0], len(logits), time.monotonic() + seconds - call_seconds
     outputs, done = [session.output()], size
@@ -72,5 +109,5 @@ def check(session, images: np.ndarray, logits: np.ndarray, seconds: float, call_
         outputs.append(session.output()[: count - done])
         done += size
     found = np.concatenate(outputs)
-    compared = compare(found, logits[np.arange(len(found)) % count])
+    compared = worst(found, logits[np.arange(len(found)) % count], usual)
     return replace(compared, images=min(len(found), count)) if compared else None

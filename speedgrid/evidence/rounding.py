@@ -6,7 +6,8 @@ resolution, by rounding what a precision would round in an otherwise exact run.
 """
 
 import copy
-from typing import TypedDict
+from collections.abc import Mapping
+from typing import NotRequired, TypedDict
 
 import numpy as np
 import torch
@@ -15,6 +16,7 @@ from torch import nn
 from speedgrid.evidence.parity import compare
 from speedgrid.evidence.snr import by_image, summarise, unevenness
 from speedgrid.model import modules as models
+from speedgrid.model import tensors
 from speedgrid.model.flops import images_within
 from speedgrid.precision import PRECISIONS, QUANTISED
 
@@ -31,6 +33,7 @@ class ExpectedErrors(TypedDict):
     snr_db: dict[str, float]
     uneven_db: float
     images_db: dict[str, list[float]]
+    outputs: "NotRequired[dict[str, ExpectedErrors]]"
 
 
 def images_for(model: str, resolution: int) -> int:
@@ -47,29 +50,46 @@ def expected(model: str, weights: str, images: np.ndarray, logits: np.ndarray) -
     """
     module = models.load(model, weights)
     folded = models.fold_batch_norm(module)  # as it is quantised, since folding widens the ranges of weights
-    batch = torch.from_numpy(np.array(images))
+    batch = tensors.fed(np.array(images), torch.float32)
+    found: dict[str, dict[str, torch.Tensor]] = {}
+    with torch.inference_mode():
+        for precision in PRECISIONS:
+            rounded = simulate(folded if precision in QUANTISED else module, precision, *batch)
+            found[precision] = tensors.tensors(rounded(*batch))
+    if not logits.dtype.names:
+        return of_output(
+            {precision: next(iter(one.values())).double().numpy() for precision, one in found.items()}, logits
+        )
+    each = {
+        name: of_output({precision: one[name].double().numpy() for precision, one in found.items()}, logits[name])
+        for name in logits.dtype.names
+    }
+    least = min(each.values(), key=lambda one: one["snr_db"]["tf32"])
+    return {**least, "outputs": each}
+
+
+def of_output(found: Mapping[str, np.ndarray], logits: np.ndarray) -> ExpectedErrors:
+    """Return the errors of one output, float64 [count, ...], as simulated in each precision."""
     snr_db: dict[str, float] = {}
     images_db: dict[str, list[float]] = {}
     uneven_db = 0.0
-    with torch.inference_mode():
-        for precision in PRECISIONS:
-            rounded = simulate(folded if precision in QUANTISED else module, precision, batch)
-            errors = compare(rounded(batch).double().numpy(), logits)
-            parity = summarise(errors) if errors else None
-            # A model that overflows in a precision has no signal there: 0 dB.
-            snr_db[precision] = round(parity.snr_db, 2) if parity else 0.0
-            images_db[precision] = by_image(errors).round(2).tolist() if errors else [0.0] * len(logits)
-            if parity and precision not in QUANTISED:
-                uneven_db = max(uneven_db, unevenness(parity))
+    for precision, outputs in found.items():
+        errors = compare(outputs, logits)
+        parity = summarise(errors) if errors else None
+        # A model that overflows in a precision has no signal there: 0 dB.
+        snr_db[precision] = round(parity.snr_db, 2) if parity else 0.0
+        images_db[precision] = by_image(errors).round(2).tolist() if errors else [0.0] * len(logits)
+        if parity and precision not in QUANTISED:
+            uneven_db = max(uneven_db, unevenness(parity))
     return {"snr_db": snr_db, "uneven_db": round(uneven_db, 2), "images_db": images_db}
 
 
-def simulate(module: nn.Module, precision: str, batch: torch.Tensor) -> nn.Module:
+def simulate(module: nn.Module, precision: str, *batch: torch.Tensor) -> nn.Module:
     """Return a float32 copy of `module` that rounds as `precision` does.
 
     tf32 and fp8 round what convolutions and matrix products read; fp16, bf16 and int8 also round what every layer
     writes. Sums are exact to float32, as tensor cores have them. The scales of int8 and fp8 are calibrated on `batch`,
-    float32 [count, 3, resolution, resolution], by the largest magnitudes: of weights for each output channel in int8
+    the inputs, by the largest magnitudes: of weights for each output channel in int8
     and for the tensor in fp8, of activations for the tensor (https://arxiv.org/abs/2004.09602 sections 3 and 4).
     """
     copied = copy.deepcopy(module)
@@ -89,10 +109,10 @@ def simulate(module: nn.Module, precision: str, batch: torch.Tensor) -> nn.Modul
     return copied
 
 
-def calibrate(scaled: list["Scaled"], module: nn.Module, batch: torch.Tensor) -> None:
+def calibrate(scaled: list["Scaled"], module: nn.Module, batch: tuple[torch.Tensor, ...]) -> None:
     """Run `module` once, for its activations to find their ranges."""
     if scaled:
-        module(batch)
+        module(*batch)
         for one in scaled:
             one.calibrating = False
 

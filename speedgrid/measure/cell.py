@@ -23,7 +23,7 @@ from speedgrid.measure.loading import Files, Laps, explain, load, refuse, thread
 from speedgrid.measure.probes import Context
 from speedgrid.measure.slices import together
 from speedgrid.measure.telemetry import Sampler
-from speedgrid.record import Asked, Expected, Machine, Record, Seen, Status, Telemetry
+from speedgrid.record import Asked, Errors, Expected, Machine, Record, Seen, Status, Telemetry
 
 # Comparing outputs with the reference takes no longer than this where enough images are compared.
 PARITY_SECONDS = 0.1
@@ -101,7 +101,7 @@ def _measure(files: Files, asked: Asked, build: dict[str, Any], machine: Machine
             memory.read("timed")
             if asked.device == "cuda" and memory.found().peak_mb() == 0:
                 raise RuntimeError("it takes no memory on the GPU, so it did not run there")
-            errors = parity.check(session, images, logits, PARITY_SECONDS, context.call_seconds)
+            errors, expected = _errors(session, images, logits, context, _expected(asked.cell.precision, files, build))
             laps.end("parity")
             found |= probes.measure(session, context, laps)
     laps.end("queue")
@@ -111,13 +111,20 @@ def _measure(files: Files, asked: Asked, build: dict[str, Any], machine: Machine
         samples=context.samples,
         seconds=laps.seconds,
         memory=memory.found(),
-        expected=_expected(asked.cell.precision, files, build),
+        expected=expected,
         errors=errors,
         quantised_nodes=session.details.get("quantised_nodes", build.get("quantised_nodes")),
         telemetry=telemetry,
         host=together(context.samples.slices),
         probes=found,
     )
+
+
+def _errors(session, images, logits, context: Context, expected: Expected) -> tuple[Errors | None, Expected]:
+    """Return the errors of a session's answers, of several outputs those of the worst, and what is expected of it."""
+    usual = expected.usual(context.asked.cell.precision)
+    errors = parity.check(session, images, logits, PARITY_SECONDS, context.call_seconds, usual)
+    return errors, expected.of(errors.output if errors else "")
 
 
 def _expected(precision: str, files: Files, build: dict[str, Any]) -> Expected:

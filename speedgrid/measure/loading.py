@@ -106,7 +106,7 @@ def refuse(cell: Cell, device: str, build: dict[str, Any] | None) -> tuple[Statu
     An engine that was not built hands its own status and reason on to the cells that need it.
     """
     not_built = (build["status"], build["reason"]) if build and build["status"] != "ok" else None
-    return backends.refusal(cell, device) or not_built
+    return backends.refusal(cell, device) or not_built or backends.fixed(cell, build or {})
 
 
 def load(

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from speedgrid import InputError
 from speedgrid.launcher.inputs import expanded, file_fault
+from speedgrid.model.sources import find as source_by_name
 
 # Where a checkpoint may be, and need not be.
 DEFAULT = "weights/best_{model}_{resolution}.pth"
@@ -20,17 +21,21 @@ class CheckpointError(InputError):
     """A checkpoint that is not where the configuration says; the message names the key, the file and what is wrong."""
 
 
-def find(pattern: str, model: str, resolution: int, described: str | Path) -> str | None:
+def find(pattern: str, model: str, resolution: int | str, described: str | Path) -> str | None:
     """Return the path of the user's checkpoint for a model at a resolution, or None where there need not be one.
 
-    pattern: of the config key model.weights. There need not be one at its default place, unless the weights of an
-    earlier run were taken from there. described: the description of those weights, where there were any. Raises
-    CheckpointError for one that is missing or no readable file.
+    pattern: of the config key model.weights, which goes for models that have no weights of their own. There need not be
+    one at its default place, unless the weights of an earlier run were taken from there. described: the description of
+    those weights, where there were any. Raises CheckpointError for one that is missing or no readable file.
     """
+    source = source_by_name(model)
+    key, pattern = ("models", source.weights) if source.weights else ("model.weights", pattern)
+    if source.gives_weights and not source.weights:
+        return None
     path = expanded(pattern.format(model=model, resolution=resolution))
     if not (fault := file_fault(path)):
         return path
-    which = f"config key model.weights is {pattern!r}, and for {model} at {resolution} pixels {path!r} {fault}"
+    which = f"config key {key} is {pattern!r}, and for {model} at {resolution} pixels {path!r} {fault}"
     if os.path.lexists(path):
         raise CheckpointError(f"{which}; it must be a file that can be read.")
     if pattern != DEFAULT:

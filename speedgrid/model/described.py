@@ -40,7 +40,7 @@ class Origin(TypedDict):
     """Where the weights of a model at one resolution are from, as of speedgrid.model.weights.
 
     source: in words. own: they are the user's. trained: how, where they were trained on digits. part: what of
-    the user's file was taken.
+    the user's file was taken. external: SHA-256 of the files with the tensors of an ONNX file, by path.
     """
 
     model: str
@@ -52,6 +52,7 @@ class Origin(TypedDict):
     parameters: int
     classes: int
     part: NotRequired[Part]
+    external: NotRequired[dict[str, str]]
 
 
 class LayerCount(TypedDict):
@@ -66,10 +67,11 @@ class LayerCount(TypedDict):
 class Counted(TypedDict):
     """The arithmetic and the elements of one image, as of speedgrid.model.flops.count.
 
-    All but `flop` is None for a model that could not be exported. layers: not in the summary of a run.
+    All but `flop` is None for a model that could not be exported, and `flop` too where nothing could be counted.
+    layers: not in the summary of a run.
     """
 
-    flop: int
+    flop: int | None
     onnx_flop: int | None
     weight_elements: int | None
     input_elements: int | None

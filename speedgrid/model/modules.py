@@ -3,11 +3,13 @@
 from collections import OrderedDict
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import nn
 
+from speedgrid.data.inputs import made
 from speedgrid.data.sequence import images
-from speedgrid.model import sources, state_dict
+from speedgrid.model import sources, state_dict, tensors
 from speedgrid.model.described import Part
 from speedgrid.model.state_dict import WeightsError
 
@@ -37,7 +39,7 @@ def load_part(name: str, path: str | Path) -> tuple[nn.Module, Part]:
     model = skeleton(name)
     own = model.state_dict()
     state, part = state_dict.read(path, name, own, 4 * sum(value.numel() for value in own.values()))
-    weight = state.get(f"{head(model)}.weight")
+    weight = state.get(f"{head(model)}.weight") if tells_classes(name) else None
     if weight is not None and weight.ndim:
         if not weight.shape[0]:
             raise WeightsError(f"{path} tells no classes apart, as {head(model)}.weight is empty; one is the fewest.")
@@ -58,24 +60,35 @@ def load_part(name: str, path: str | Path) -> tuple[nn.Module, Part]:
             f"{path} does not hold weights of {name} ({str(error).splitlines()[-1].strip()}); "
             f"put its architecture into models or give weights of {name}."
         ) from error
+    if any(one.is_meta for one in (*model.parameters(), *model.buffers())):  # what no state dict has, it computes
+        model = build(name, weight.shape[0] if weight is not None and weight.ndim else 1000)
+        model.load_state_dict(whole, assign=True)
     state_dict.refuse_numbers(path, model.float())
     return model.eval(), part
 
 
 def skeleton(name: str, classes: int = 1000) -> nn.Module:
     """Return model `name` with shapes alone: nothing is drawn at random that weights would replace."""
-    with torch.device("meta"):
+    try:
+        with torch.device("meta"):
+            return build(name, classes)
+    except (NotImplementedError, RuntimeError):  # it computes with its weights while it is made
         return build(name, classes)
 
 
+def tells_classes(name: str) -> bool:
+    """Say whether a model is made for a number of classes, which its weights tell."""
+    return sources.find(name).task in ("classification", "segmentation")
+
+
 def head(model: nn.Module) -> str:
-    """Return the name of the layer that gives the logits: the last linear layer or convolution."""
-    return [name for name, module in model.named_modules() if isinstance(module, nn.Linear | nn.Conv2d)][-1]
+    """Return the name of the layer that gives the logits: the last linear layer or convolution; "" if there is none."""
+    return ["", *(name for name, module in model.named_modules() if isinstance(module, nn.Linear | nn.Conv2d))][-1]
 
 
 def classes(model: nn.Module) -> int:
-    """Return how many classes a model tells apart."""
-    return model.get_submodule(head(model)).weight.shape[0]
+    """Return how many classes a model tells apart: 0 where it has no layer that would say so."""
+    return model.get_submodule(head(model)).weight.shape[0] if head(model) else 0
 
 
 def seeded(name: str, seed: int, resolution: int) -> nn.Module:
@@ -89,17 +102,25 @@ def seeded(name: str, seed: int, resolution: int) -> nn.Module:
     torch.manual_seed(seed)
     model = build(name)
     last = model.get_submodule(head(model))
-    if not last.weight.any():
+    if head(model) and not last.weight.any():
         nn.init.normal_(last.weight, std=last.weight[0].numel() ** -0.5)
     # As many pixels as in 32 images at 224: large images have enough for their statistics in fewer.
     count = 8 * max(1, min(4, round(4 * (224 / resolution) ** 2)))
-    return calibrate(model, (images(seed, resolution, start, 8) for start in range(0, count, 8)))
+    return calibrate(model, (rows_of(name, seed, resolution, start, 8) for start in range(0, count, 8)))
+
+
+def rows_of(name: str, seed: int, resolution: int, start: int, count: int) -> np.ndarray:
+    """Return rows of a model's inputs: seeded images, or what its source declares, made of them."""
+    pictures = images(seed, resolution, start, count)
+    if not (declared := sources.find(name).inputs):
+        return pictures
+    return made(tensors.inputs_of(name, resolution), {one.name: one for one in declared}, pictures, seed)
 
 
 def calibrate(model: nn.Module, batches) -> nn.Module:
     """Return `model` in eval mode with batch-norm statistics that are the plain averages over `batches`.
 
-    batches: float32 arrays [count, 3, resolution, resolution]; none is made where there is no batch norm.
+    batches: float32 arrays [count, 3, resolution, resolution], or rows of inputs; none is made without batch norms.
     """
     norms = [module for module in model.eval().modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
     for norm in norms:
@@ -109,7 +130,7 @@ def calibrate(model: nn.Module, batches) -> nn.Module:
     if norms:
         with torch.inference_mode():
             for batch in batches:
-                model(torch.from_numpy(batch))
+                model(*tensors.fed(batch, torch.float32))
     return model.eval()
 
 
@@ -120,4 +141,9 @@ def fold_batch_norm(model: nn.Module) -> nn.Module:
     """
     from torch.fx.experimental.optimization import fuse
 
-    return fuse(model) if any(isinstance(m, nn.BatchNorm2d) for m in model.modules()) else model
+    if not any(isinstance(one, nn.BatchNorm2d) for one in model.modules()):
+        return model
+    try:
+        return fuse(model)
+    except Exception:  # a forward that depends on what is in its tensors cannot be traced, and stays as it is
+        return model

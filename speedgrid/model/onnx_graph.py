@@ -91,6 +91,20 @@ def read(path: str) -> Graph:
     )
 
 
+def flop_per_image(path: str) -> float | None:
+    """Return the floating-point operations of one image in a user's ONNX file, or None where they cannot be counted."""
+    try:
+        return read(path).flop / batch_of(read_onnx(path))
+    except GraphError:
+        return None
+
+
+def batch_of(model: onnx.ModelProto) -> int:
+    """Return the batch size of a model's inputs where it is a number, else 1, which shapes are inferred for."""
+    dims = model.graph.input[0].type.tensor_type.shape.dim if model.graph.input else ()
+    return dims[0].dim_value or 1 if dims else 1
+
+
 def infer_shapes(model: onnx.ModelProto) -> Shapes:
     """Return the shapes of all tensors that onnx can infer for one image; changes `model`."""
     graph = model.graph

@@ -10,7 +10,7 @@ from speedgrid.launcher.outputs import one_line, replacing
 from speedgrid.launcher.reading import read_json
 from speedgrid.machine.threads import shared_cores
 from speedgrid.model import modules as models
-from speedgrid.model import sources
+from speedgrid.model import sources, tensors
 from speedgrid.model.described import Origin, Part, Training
 from speedgrid.model.training import LARGEST, calibration, takes
 
@@ -35,8 +35,8 @@ def prepare(
     try:
         source, module, part = make(model, checkpoint, seed, resolution, trained)
         with torch.inference_mode():
-            module(torch.zeros(1, 3, resolution, resolution))
-    except (RuntimeError, AssertionError) as error:
+            module(*tensors.fed(models.rows_of(model, seed, resolution, 0, 1), torch.float32))
+    except (RuntimeError, AssertionError, ValueError, TypeError, IndexError) as error:
         if takes(model, resolution):  # the size is not what was wrong
             raise
         raise refused_size(model, resolution, error) from error
@@ -46,7 +46,7 @@ def prepare(
         "model": model,
         "resolution": resolution,
         "source": source,
-        "own": bool(checkpoint),
+        "own": bool(checkpoint) or sources.find(model).gives_weights,
         "trained": how,
         "sha256": hashlib.sha256(Path(checkpoint or output).read_bytes()).hexdigest(),
         "parameters": sum(parameter.numel() for parameter in module.parameters()),
@@ -80,4 +80,7 @@ def make(
         if resolution < LARGEST:
             models.calibrate(module, calibration(Digits(seed), resolution))
         return f"trained on handwritten digits, seed {seed}", module, None
+    if (given := sources.find(model)).gives_weights:
+        torch.manual_seed(seed)
+        return " ".join([*given.files(), f"as its source gives them, seed {seed}"]), models.build(model), None
     return f"seeded, seed {seed}", models.seeded(model, seed, resolution), None

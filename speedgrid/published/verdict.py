@@ -79,7 +79,12 @@ def audit_all(published: list[source.Entry], model: str, counted: Arithmetic) ->
     published: its list of files, or of objects with `file`. model: of tables that do not name one. counted: as of
     speedgrid.model.flops.count_all. Raises speedgrid.published.source.PublishedError for a table that cannot be read.
     """
-    known = {(name, int(size)): one["flop"] for name, sizes in counted.items() for size, one in sizes.items()}
+    known = {
+        (name, int(size)): one["flop"]
+        for name, sizes in counted.items()
+        for size, one in sizes.items()
+        if one["flop"] is not None
+    }
     return audit([source.read(entry, model) for entry in source.entries(published)], Counter(known))
 
 

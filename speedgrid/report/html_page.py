@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from speedgrid.grid import axes_of
 from speedgrid.table.run import Description
 from speedgrid.text.language import ACTIVE, SOURCE, _
 from speedgrid.text.templates import html
@@ -16,5 +17,5 @@ def render(template: str | Path, **texts) -> str:
 def title(run: Description) -> str:
     """Return the models and the device that a page is about. run: as of speedgrid.table.description."""
     return _("{model} on {device}").format(
-        model=", ".join(run["config"]["models"]), device=run["machine"]["device_name"]
+        model=", ".join(axes_of(run["config"])["model"]), device=run["machine"]["device_name"]
     )

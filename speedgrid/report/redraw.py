@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any, TypedDict, cast
 
 from speedgrid import ROOT, InputError, settings
+from speedgrid.grid import axes_of
 from speedgrid.launcher.outputs import write_text
 from speedgrid.launcher.reading import of_kind
 from speedgrid.model.described import Origin
@@ -55,10 +56,10 @@ def redraw(results: str | Path, output: str | Path) -> Path:
     audit.require(table, run["arithmetic"], run["peaks"], run["config"]["report"]["reference"])
     (output / "plots").mkdir(parents=True, exist_ok=True)
     whole = Material(table, material.rounds, run, material.arithmetic)
-    for model in run["config"]["models"]:
+    for model in (names := axes_of(run["config"])["model"]):
         plots.draw_all(whole.of(model), output / "plots")
     written = output / "report.md"
-    published = audit_all(run["config"]["published"], run["config"]["models"][0], material.arithmetic)
+    published = audit_all(run["config"]["published"], names[0], material.arithmetic)
     write_text(written, report.markdown(table, run, TEMPLATES / "report.md.j2", published))
     draw_pages(table, run, output)
     return written

@@ -53,7 +53,7 @@ def strangers(records: list[Record]) -> Clauses:
     a quantised precision is of the file that runs.
     """
     found: Clauses = {}
-    for group in grouped(records, lambda one: (one.cell.model, one.cell.resolution)):
+    for group in grouped(records, lambda one: (one.cell.model, one.cell.resolution, output_of(one))):
         for what, look in (("the norms of its right answers", norms), ("the errors that it expects", expectations)):
             seen = {place: look(records[place]) for place in group}
             for place, other in odd(seen):
@@ -76,6 +76,11 @@ def odd_types(records: list[Record]) -> Clauses:
             strange = [place for place, one in types.items() if one != usual and judge(records[place]).status == "ok"]
             found |= {place: [f"its tensors are of {types[place]}, {told}"] for place in strange}
     return found
+
+
+def output_of(record: Record) -> str:
+    """Return the name of the output that a record's errors are of; of a model with several it is the worst one."""
+    return record.seen.errors.output if record.seen and record.seen.errors else ""
 
 
 def norms(record: Record) -> dict[str, float]:

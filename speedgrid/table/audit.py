@@ -88,7 +88,7 @@ def withheld(line: Row) -> Iterator[str]:
             yield f"its status is {line['status']}, but it shows {column} = {line[column]:.6g}"
 
 
-def rates(line: Row, flop: int) -> Iterator[str]:
+def rates(line: Row, flop: int | None) -> Iterator[str]:
     """Rates follow from the latency."""
     batch, latency, fps = line["batch_size"], line["latency_ms"], line["fps"]
     if not latency > 0:
@@ -99,7 +99,7 @@ def rates(line: Row, flop: int) -> Iterator[str]:
         yield f"FPS x latency = {product}, not 1000 x batch size = {1000 * batch}"
     if differ(line["ms_per_image"] * batch, latency):
         yield f"ms/image x batch size = {line['ms_per_image']:.6g} x {batch}, not the latency of {latency:.6g} ms"
-    if differ(line["tflops"], flop * fps / 1e12):
+    if flop is not None and differ(line["tflops"], flop * fps / 1e12):
         yield f"TFLOPS = {line['tflops']:.6g}, but FLOP x FPS = {flop:.6g} x {fps:.6g} = {flop * fps / 1e12:.6g} TFLOPS"
     for share, peak in (("utilisation_percent", "tflops_peak"), ("utilisation_of_gemm_percent", "gemm_tflops")):
         if differ(line[share] * line[peak] / 100, line["tflops"]):

@@ -136,21 +136,22 @@ def median_of(records: list[Record], name: str) -> float | None:
     return float(np.median([np.median(one) for one in samples if one])) if any(samples) else None
 
 
-def efficiency(result: Row, flop_per_image: int, peaks: Peaks) -> Row:
+def efficiency(result: Row, flop_per_image: int | None, peaks: Peaks) -> Row:
     """Return achieved TFLOP/s, and its share of the data-sheet peak and of the measured matrix product.
 
-    Both peaks are those of the observed precision. Where no data sheet is known, the measured rate stands in.
+    Both peaks are those of the observed precision. Where no data sheet is known, the measured rate stands in. Where an
+    image's operations are not counted, there is neither rate nor share.
     """
     precision = result["observed_precision"]
-    tflops = flop_per_image * result["fps"] / 1e12
+    tflops = None if flop_per_image is None else flop_per_image * result["fps"] / 1e12
     gemm = peaks["gemm_tflops"].get(precision)
     peak = peaks["data_sheet_tflops"].get(precision) or gemm
     return {
         "tflops": tflops,
         "tflops_peak": peak,
-        "utilisation_percent": 100 * tflops / peak if peak else None,
+        "utilisation_percent": 100 * tflops / peak if peak and tflops else None,
         "gemm_tflops": gemm,
-        "utilisation_of_gemm_percent": 100 * tflops / gemm if gemm else None,
+        "utilisation_of_gemm_percent": 100 * tflops / gemm if gemm and tflops else None,
     }
 
 
@@ -168,6 +169,7 @@ def means(records: list[Record]) -> Row:
     return {
         "memory_mb": over(one.memory.peak_mb() for one in seen),
         "snr_db": over((one.snr_db for one in parities), min),
+        "snr_reference": next((one.expected.reference for one in seen if one.expected), None),
         "top1_agreement": over((one.top1_agreement for one in parities), min),
         "load_seconds": over(one.seconds["load"] + one.seconds["first_call"] for one in seen),
         "sm_clock_mhz": over(over(one.sm_clock_mhz) for one in telemetry),

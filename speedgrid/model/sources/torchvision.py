@@ -1,4 +1,4 @@
-"""Torchvision's classification models, whose names are read from its files: importing it takes seconds.
+"""Torchvision's models that classify or segment images, whose names are read from its files: importing takes seconds.
 
 tests/test_models.py holds them against those that torchvision itself lists.
 """
@@ -9,52 +9,94 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from speedgrid.model.sources.source import ModelError
 
 if TYPE_CHECKING:
     from torch import nn
 
+    from speedgrid.data.inputs import Input
+
 # How torchvision registers a function under its own name.
-REGISTERED = re.compile(r"^@register_model\(\)\n(?:@.*\n)*def (\w+)\(", re.MULTILINE)
+REGISTERED = re.compile(r"^@register_model\(\)\n(?:(?!def ).*\n)*def (\w+)\(", re.MULTILINE)
+
+
+# Classes that torchvision's own weights tell apart, of photographs and of their pixels.
+IMAGENET, VOC = 1000, 21
 
 
 @cache
-def known() -> frozenset[str]:
-    """Return the names of all classification models of the torchvision that is installed; none where it is not."""
+def known(task: str = "") -> frozenset[str]:
+    """Return the names of the models of a task in the torchvision that is installed; none where it is not.
+
+    task: segmentation, detection ..., which have folders of their own; without one, classification.
+    """
     spec = find_spec("torchvision")
     if spec is None or spec.origin is None:
         return frozenset()
-    # Detection, segmentation, video and the others are in folders of their own.
-    files = (Path(spec.origin).parent / "models").glob("*.py")
+    files = Path(spec.origin).parent.joinpath("models", task).glob("*.py")
     return frozenset(name for file in files for name in REGISTERED.findall(file.read_text(encoding="utf-8")))
 
 
 @dataclass(frozen=True)
 class Torchvision:
-    """A model of torchvision's, by the name that torchvision gives it."""
+    """A model of torchvision's, by the name that torchvision gives it. model: that name, where `name` is another."""
+
+    module: ClassVar[bool] = True
+    gives_weights: ClassVar[bool] = False
 
     name: str
+    model: str = ""
+    weights: str | None = None
+    inputs: "tuple[Input, ...]" = ()
+
+    @property
+    def task(self) -> str:
+        """The task: that of the folder of torchvision's that it is in."""
+        return "segmentation" if self.called in known("segmentation") else "classification"
+
+    @property
+    def trains(self) -> bool:
+        """Whether it can be trained on digits: it tells classes apart."""
+        return self.task == "classification"
+
+    @property
+    def called(self) -> str:
+        """The name that torchvision gives it."""
+        return self.model or self.name
 
     def require(self) -> None:
         """Raise ModelError for a name that is no model's. Without torchvision every name passes, to fail later."""
-        if known() and self.name not in known():
-            near = ", ".join(difflib.get_close_matches(self.name, sorted(known()), n=3)) or "resnet18"
+        if self.called in known("detection"):
             raise ModelError(
-                f"config key models has {self.name!r}; "
+                f"config key models has {self.called!r}, a detection model: it takes lists of images and answers with "
+                "as many boxes as it finds, no tensors of one size; export it, and give the file as onnx: FILE."
+            )
+        if known() and self.called not in known() | known("segmentation"):
+            near = ", ".join(difflib.get_close_matches(self.called, sorted(known()), n=3)) or "resnet18"
+            raise ModelError(
+                f"config key models has {self.called!r}; "
                 f"its entries must be torchvision classification models, such as {near}."
             )
+
+    def files(self) -> list[str]:
+        """Return no files: torchvision's version is a param of what depends on it."""
+        return []
 
     def build(self, classes: int) -> "nn.Module":
         """Return the model with random weights; raises ModelError if torchvision has no such classification model."""
         self.require()
         from torchvision import models
 
-        return models.get_model(self.name, weights=None, num_classes=classes)
+        if self.task == "segmentation":
+            own = VOC if classes == IMAGENET else classes
+            return models.get_model(self.called, weights=None, weights_backbone=None, num_classes=own)
+        return models.get_model(self.called, weights=None, num_classes=classes)
 
     def smallest_resolution(self) -> int:
         """Return the side in pixels of the smallest images that a model takes, as torchvision says of its weights."""
         from torchvision import models
 
-        return min(max(weights.meta["min_size"]) for weights in models.get_model_weights(self.name))
+        named = [weights.meta.get("min_size", (1, 1)) for weights in models.get_model_weights(self.called)]
+        return min(map(max, named))
