@@ -47,6 +47,7 @@ class Expected:
     images_db: SNR in dB of each simulated image, the first of those that sessions are compared on, by precision; empty
     in older records, and without a precision whose SNR is not simulated but known of the very file that runs.
     outputs: the same of each output of a model with several, by its name. reference: what the right answers are of.
+    own_db: SNR in dB of the right answers, as their own rounding leaves them; None where it was not looked at.
     """
 
     snr_db: dict[str, float]
@@ -54,6 +55,7 @@ class Expected:
     images_db: dict[str, list[float]] = field(default_factory=dict)
     outputs: dict[str, dict[str, Any]] = field(default_factory=dict)
     reference: str = "float64"
+    own_db: float | None = None
 
     def usual(self, precision: str) -> dict[str, float]:
         """Return the SNR in dB that is expected of each of several outputs in a precision."""

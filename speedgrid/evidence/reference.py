@@ -91,13 +91,11 @@ def of_module(model: str, weights: str, made: np.ndarray, resolution: int, devic
 
 def of_file(file: str, described: dict[str, Any], made: np.ndarray, device: str) -> tuple[np.ndarray, Any]:
     """Return the right answers of an ONNX file, and the errors that each precision makes; none of an empty file."""
-    from speedgrid.evidence import onnx_answers, onnx_rounding
+    from speedgrid.evidence.graph import reference as of_graph
     from speedgrid.model import onnx_graph
 
     if described["status"] != "ok":
         return np.empty((0, 0)), {"snr_db": {}}
     flop = onnx_graph.flop_per_image(file) or CPU_FLOP / FEWEST
     made = np.array(made[: min(len(made), max(FEWEST, int(CPU_FLOP / flop)) if device == "cpu" else len(made))])
-    answers = onnx_answers.answers(file, made, described["batch"])
-    count = max(onnx_rounding.FEWEST, int(onnx_rounding.FLOP / flop))
-    return answers, onnx_rounding.expected(file, made[:count], answers[:count], described["batch"])
+    return of_graph.answer(file, made, described["batch"], flop)

@@ -1,0 +1,1 @@
+"""What an ONNX graph computes exactly and with rounding, for models that have no module of PyTorch."""
