@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 from torch.utils.flop_counter import FlopCounterMode
 
-from speedgrid.model import onnx_graph
+from speedgrid.model import flops, onnx_graph
 from speedgrid.model.onnx_graph import GraphError, Layer
 
 IMAGES = ["batch", 3, 8, 8]
@@ -186,3 +186,48 @@ def test_any_convolution_costs_what_torch_counts(tmp_path_factory, case):
     assert graph.flop == counter.get_total_flops()
     assert graph.output_elements == expected.numel()
     assert graph.weight_elements == module.weight.numel()
+
+
+@pytest.mark.parametrize(
+    ("kind", "domain", "names"),
+    [
+        ("LSTM", "", ["LSTM"]),
+        ("QLinearConv", "", ["QLinearConv"]),
+        ("FusedMatMul", "com.microsoft", ["FusedMatMul"]),
+        ("MatMul", "somebody.else", ["MatMul"]),
+        ("Magic", "somebody.else", ["Magic"]),  # it reads a matrix
+        ("<b>Conv</b>", "somebody.else", ["an operator without a usual name"]),
+        ("Relu", "", []),
+        ("Convert", "com.microsoft.other", ["Convert"]),
+        ("Conv", "", []),
+    ],
+)
+def test_operators_that_multiply_and_are_not_counted_are_named(kind, domain, names):
+    weight = helper.make_tensor("w", TensorProto.FLOAT, [2, 2], [1.0] * 4)
+    node = helper.make_node(kind, ["x", "w"], ["y"], domain=domain)
+    value = helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 2])
+    model = helper.make_model(helper.make_graph([node, node], "graph", [value], [], [weight]))
+    assert onnx_graph.uncounted(model) == names
+
+
+def test_products_in_a_branch_are_not_counted_and_so_named():
+    product = helper.make_node("MatMul", ["x", "x"], ["y"])
+    body = helper.make_graph([product], "body", [], [])
+    node = helper.make_node("If", ["yes"], ["y"], then_branch=body, else_branch=body)
+    assert onnx_graph.uncounted(helper.make_model(helper.make_graph([node], "graph", [], []))) == ["MatMul"]
+
+
+def test_a_file_with_such_an_operator_has_no_count_but_a_reason(tmp_path):
+    weight = helper.make_tensor("w", TensorProto.FLOAT, [2, 2], [1.0] * 4)
+    ends = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, 2]) for name in ("x", "y")]
+    nodes = [
+        helper.make_node("MatMul", ["x", "w"], ["m"]),
+        helper.make_node("FusedMatMul", ["m", "w"], ["y"], domain="com.microsoft"),
+    ]
+    graph = helper.make_graph(nodes, "graph", ends[:1], ends[1:], [weight])
+    opsets = [helper.make_opsetid("", 20), helper.make_opsetid("com.microsoft", 1)]
+    onnx.save(helper.make_model(graph, opset_imports=opsets), tmp_path / "model.onnx")
+    counted = flops.count_file(str(tmp_path / "model.onnx"))
+    assert counted["flop"] is counted["onnx_flop"] is None
+    assert counted["reason"] == "the arithmetic of FusedMatMul cannot be counted"
+    assert onnx_graph.flop_per_image(str(tmp_path / "model.onnx")) is None

@@ -68,7 +68,7 @@ class Counted(TypedDict):
     """The arithmetic and the elements of one image, as of speedgrid.model.flops.count.
 
     All but `flop` is None for a model that could not be exported, and `flop` too where nothing could be counted.
-    layers: not in the summary of a run.
+    layers: not in the summary of a run. reason: why nothing could be counted.
     """
 
     flop: int | None
@@ -77,6 +77,7 @@ class Counted(TypedDict):
     input_elements: int | None
     output_elements: int | None
     layers: NotRequired[list[LayerCount]]
+    reason: NotRequired[str]
 
 
 # By model, and by resolution as text.

@@ -70,11 +70,11 @@ def count(model: str, resolution: int, onnx_file: str) -> Counted:
 
 
 def count_file(onnx_file: str) -> Counted:
-    """Return the arithmetic of a user's ONNX file, by its graph alone; None where that cannot be counted."""
+    """Return the arithmetic of a user's ONNX file, by its graph alone; None, with a `reason`, where it cannot be."""
     try:
         graph = onnx_graph.read(onnx_file)
-    except onnx_graph.GraphError:
-        return uncounted(None)
+    except onnx_graph.GraphError as error:
+        return {**uncounted(None), "reason": str(error).removeprefix(f"{onnx_file}: ").rstrip(".")}
     batch = onnx_graph.batch_of(read_onnx(onnx_file))
     layers = [
         LayerCount(

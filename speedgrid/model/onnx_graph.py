@@ -1,5 +1,6 @@
 """How much arithmetic and traffic an ONNX file asks for, layer by layer, read from its graph and not from torch."""
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from math import prod
@@ -12,6 +13,8 @@ from speedgrid.launcher.reading import read_onnx
 
 # Larger tensors are weights: of those, shape inference needs the shape alone.
 LARGEST_SHAPE_CONSTANT = 1000
+# In the names of operators that multiply matrices or filters: Conv, QLinearConv, FusedMatMul, MultiHeadAttention ...
+PRODUCT = re.compile("Conv(?!ert)|MatMul|Gemm|Einsum|Attention|LSTM|GRU|RNN")
 
 
 class GraphError(InputError):
@@ -59,9 +62,12 @@ def read(path: str) -> Graph:
     attention among them, times two. As in torch.utils.flop_counter, biases, norms and activations are not counted, and
     neither is what a compiler may save. Weights are the matrices of convolutions and products, without biases. Shapes
     are those of onnx's own inference (https://onnx.ai/onnx/api/shape_inference.html), which starts from those that the
-    exporter wrote, and refuses them where they contradict. Raises GraphError where one is unknown.
+    exporter wrote, and refuses them where they contradict. Raises GraphError where one is unknown, and where operators
+    multiply that are not counted here: what is counted beside them would be too little.
     """
     model = read_onnx(path)
+    if names := uncounted(model):
+        raise GraphError(f"{path}: the arithmetic of {', '.join(names)} cannot be counted.")
     try:
         shapes = infer_shapes(model)
     except onnx.shape_inference.InferenceError as error:
@@ -89,6 +95,32 @@ def read(path: str) -> Graph:
         sum(matrices.values()),
         *(sum(prod(shapes[name]) for name in names if name not in weights) for names in ends),
     )
+
+
+def uncounted(model: onnx.ModelProto) -> list[str]:
+    """Return the operators of a model that multiply matrices or filters and that are not counted here, each once.
+
+    Those are told by their names, as ONNX and ONNX Runtime's own domain have them; of another domain also by a constant
+    of two axes or more that they read. Operators in the bodies of control flow run any number of times.
+    """
+    matrices = {one.name for one in model.graph.initializer if len(one.dims) > 1}
+    found: dict[str, None] = {}
+    for node in model.graph.node:
+        foreign = node.domain not in ("", "ai.onnx")
+        nested = [kind for attribute in node.attribute for kind in products_within(attribute)]
+        multiplies = bool(PRODUCT.search(node.op_type)) or (foreign and bool(matrices.intersection(node.input)))
+        if nested or (multiplies and (foreign or node.op_type not in FLOP)):
+            name = nested[0] if nested else node.op_type
+            found[name if name.isidentifier() else "an operator without a usual name"] = None
+    return list(found)
+
+
+def products_within(attribute: onnx.AttributeProto) -> list[str]:
+    """Return the operators that multiply in the graphs of an attribute."""
+    graphs = [attribute.g] if attribute.type == onnx.AttributeProto.GRAPH else attribute.graphs
+    nodes = [node for graph in graphs for node in graph.node]
+    inner = [kind for node in nodes for one in node.attribute for kind in products_within(one)]
+    return [node.op_type for node in nodes if PRODUCT.search(node.op_type)] + inner
 
 
 def flop_per_image(path: str) -> float | None:
