@@ -5,16 +5,19 @@ import json
 import numpy as np
 import onnx
 import pytest
+from graphs import model, numbers
 from onnx import TensorProto, helper, numpy_helper
+from wheels import CENTERFACE, model_of
 
 from speedgrid.backends import onnxruntime, openvino
 from speedgrid.builders import onnx_int8 as quantize
+from speedgrid.data import arrays
 from speedgrid.data.sequence import images
 from speedgrid.evidence.parity import compare
 from speedgrid.evidence.snr import summarise
 from speedgrid.grid import Cell
 from speedgrid.launcher import outputs
-from speedgrid.measure.cell import asked_of, measure_cell
+from speedgrid.measure.cell import _expected, asked_of, measure_cell
 from speedgrid.measure.loading import Files
 from speedgrid.table.verdict import judge, parity_of, verdict
 
@@ -149,6 +152,17 @@ def test_what_is_expected_of_int8_is_what_the_file_says_and_no_simulation(files,
     assert found.seen.expected.snr_db["int8"] == files["description"]["expected_snr_db"]
 
 
+def test_so_it_is_of_each_output_of_a_file_with_several(tmp_path):
+    one = {"snr_db": {"fp32": 120.0, "int8": 9.0}, "uneven_db": 1.0, "images_db": {"fp32": [120.0], "int8": [9.0]}}
+    outputs.write_json(tmp_path / "expected.json", one | {"outputs": {"heat": one, "size": one}})
+    build = {"expected_snr_db": 20.0, "outputs_snr_db": {"heat": 20.0, "size": 30.0, "place": 40.0}}
+    files = Files(**dict.fromkeys(("images", "logits", "artifact"), ""), expected=str(tmp_path / "expected.json"))
+    found = _expected("int8", files, build)
+    assert [found.of(name).snr_db["int8"] for name in ("", "heat", "size")] == [20.0, 20.0, 30.0]
+    assert "int8" not in found.of("size").images_db
+    assert found.of("size").images_db["fp32"] == [120.0]
+
+
 @pytest.mark.parametrize("backend", ["onnxruntime", "openvino"])
 def test_a_float_file_under_the_label_int8_is_what_it_is(backend, files):
     found = measure(files, backend, "fp32.onnx")
@@ -196,21 +210,49 @@ def test_an_export_that_failed_has_no_int8_either_and_says_so(tmp_path):
     ("given", "resolution", "used", "most"),
     [(128, 224, 128, 4), (128, 64, 128, 49), (128, 512, 24, 1), (128, 1024, 16, 1), (10, 1024, 10, 1)],
 )
-def test_large_images_are_calibrated_in_fewer_and_smaller_calls(given, resolution, used, most):
+def test_large_images_are_calibrated_in_fewer_and_smaller_calls(files, given, resolution, used, most):
     pictures = np.broadcast_to(np.float32(0), (given, 3, resolution, resolution))
-    reader, sizes = quantize.Reader(pictures), []
+    reader, sizes = quantize.Reader(pictures, files["fp32.onnx"]), []
     while (part := reader.get_next()) is not None:
         sizes.append(len(part["images"]))
     assert sum(sizes) == used == reader.count
     assert max(sizes) == min(most, used)
 
 
-def test_calibration_reads_every_image_once_and_in_order():
+def test_calibration_reads_every_image_once_and_in_order(files):
     pictures = images(0, 32, 0, 20)
-    reader = quantize.Reader(pictures)
+    reader = quantize.Reader(pictures, files["fp32.onnx"])
     reader.size = 7
     parts = [part["images"] for part in iter(reader.get_next, None)]
     assert np.array_equal(np.concatenate(parts), pictures)
+
+
+def test_a_graph_of_several_inputs_and_outputs_and_a_fixed_batch_is_quantised(tmp_path):
+    nodes = [
+        helper.make_node("Conv", ["a", "w"], ["c"]),
+        helper.make_node("Add", ["c", "b"], ["heat"]),
+        helper.make_node("GlobalAveragePool", ["heat"], ["mean"]),
+        helper.make_node("ArgMax", ["heat"], ["place"], axis=1),
+    ]
+    made = model(nodes, {"a": [4, 3, 6, 6], "b": [4, 5, 4, 4]}, ["heat", "mean", "place"], {"w": numbers(5, 3, 3, 3)})
+    for one, kind in zip(made.graph.output, (TensorProto.FLOAT, TensorProto.FLOAT, TensorProto.INT64), strict=True):
+        one.type.tensor_type.elem_type = kind
+    onnx.save(made, tmp_path / "fp32.onnx")
+    rows = arrays.joined({"a": numbers(10, 3, 6, 6), "b": numbers(10, 5, 4, 4, seed=1)})
+    found = quantize.attempt(str(tmp_path / "fp32.onnx"), rows, str(tmp_path / "int8.onnx"))
+    assert (found["status"], found["reason"], found["calibration_images"]) == ("ok", "", 10)
+    assert found["offered_nodes"] == {"offered": 1, "of": 1}
+    assert list(found["outputs_snr_db"]) == ["heat", "mean"]
+    assert 20 < found["expected_snr_db"] == min(found["outputs_snr_db"].values()) < 60
+
+
+def test_centerface_of_an_old_opset_and_four_outputs_is_quantised(tmp_path):
+    onnx.save(model_of(*CENTERFACE), tmp_path / "fp32.onnx")
+    found = quantize.attempt(str(tmp_path / "fp32.onnx"), images(0, 64, 0, 16), str(tmp_path / "int8.onnx"))
+    assert (found["status"], found["reason"]) == ("ok", "")
+    assert found["offered_nodes"]["offered"] >= 60
+    assert list(found["outputs_snr_db"]) == ["537", "538", "539", "540"]
+    assert 5 < found["expected_snr_db"] < 30
 
 
 def test_a_partly_quantised_graph_says_how_much(tmp_path):

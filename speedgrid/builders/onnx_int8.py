@@ -9,8 +9,10 @@ from typing import Any
 
 import numpy as np
 import onnx
+import onnx.version_converter
 
 from speedgrid import InputError
+from speedgrid.data import arrays
 from speedgrid.evidence.snr import snr_db
 from speedgrid.launcher.outputs import one_line, replacing, unmade
 from speedgrid.launcher.reading import read_onnx
@@ -23,6 +25,8 @@ PIXELS = 128 * 224**2
 FEWEST = 16
 # Images that tell what the integers cost.
 COMPARED = 16
+# The first opset in which a tensor has a scale for each channel (https://onnx.ai/onnx/operators, DequantizeLinear).
+OPSET = 13
 PRODUCTS = ("Conv", "ConvTranspose", "Gemm", "MatMul")
 
 
@@ -43,42 +47,54 @@ def attempt(source: str, images: np.ndarray, output: str) -> dict[str, Any]:
 def quantize(source: str, images: np.ndarray, output: str) -> dict[str, Any]:
     """Write the float32 ONNX file `source` to `output` with int8 arithmetic, and return the new file's description.
 
-    images: of calibration, float32 [count, 3, resolution, resolution]; none of them may be one that accuracy is
-    measured on. Activations are unsigned, with a scale for each tensor from the smallest and largest numbers that the
-    images give; weights are signed, with a scale for each output channel. That is what the kernels of CPUs multiply
+    images: of calibration, an array of the only input or a structured one with a field for each (see
+    speedgrid.data.arrays), the image first; none of them may be one that accuracy is measured on. Activations are
+    unsigned, with a scale for each tensor from the smallest and largest numbers that the images give; weights are
+    signed, with a scale for each output channel. That is what the kernels of CPUs multiply
     (https://onnxruntime.ai/docs/performance/model-optimizations/quantization.html, "Method selection"). Q and DQ nodes
     stand around every operator that a runtime may compute in int8; whether it does is its choice, which its sessions
-    report. Inputs and outputs stay float32. Where this CPU saturates, weights have 7 bits, as that page advises.
+    report. Inputs and outputs keep their types; a file of an opset that has no scales for channels is brought to one
+    that has. Where this CPU saturates, weights have 7 bits, as that page advises.
     """
-    from onnxruntime.quantization import CalibrationMethod, QuantFormat, QuantType, quantize_static
-    from onnxruntime.quantization.shape_inference import quant_pre_process
-
     require_export(source)
-    reader, started, narrow = Reader(images), time.perf_counter(), saturates()
+    reader, started, narrow = Reader(images, source), time.perf_counter(), saturates()
     with replacing(output) as temporary, tempfile.TemporaryDirectory() as folder:
-        prepared = str(Path(folder, "prepared.onnx"))
-        quant_pre_process(source, prepared, skip_symbolic_shape=True)
-        quantize_static(
-            prepared,
-            str(temporary),
-            reader,
-            quant_format=QuantFormat.QDQ,
-            per_channel=True,
-            activation_type=QuantType.QUInt8,
-            weight_type=QuantType.QInt8,
-            reduce_range=narrow,
-            calibrate_method=CalibrationMethod.MinMax,
-        )
+        write_quantised(renewed(source, folder), reader, narrow, folder, str(temporary))
     seconds = time.perf_counter() - started
     graph = onnx.load(output).graph
+    known = emulated_snr(source, output, images[:COMPARED])
     return {
         "build_seconds": round(seconds, 3),
         "calibration_images": reader.count,
         "weight_bits": 7 if narrow else 8,
         "nodes": dict(Counter(node.op_type for node in graph.node)),
         "offered_nodes": offered(graph),
-        "expected_snr_db": emulated_snr(source, output, images[:COMPARED]),
+        "expected_snr_db": min(known.values()),
+        **({"outputs_snr_db": known} if len(known) > 1 else {}),
     }
+
+
+def write_quantised(source: str, reader: "Reader", narrow: bool, folder: str, output: str) -> None:
+    """Write the file `source` with Q and DQ nodes to `output`; what is prepared for that goes to a folder.
+
+    narrow: weights have 7 bits.
+    """
+    from onnxruntime.quantization import CalibrationMethod, QuantFormat, QuantType, quantize_static
+    from onnxruntime.quantization.shape_inference import quant_pre_process
+
+    prepared = str(Path(folder, "prepared.onnx"))
+    quant_pre_process(source, prepared, skip_symbolic_shape=True)
+    quantize_static(
+        prepared,
+        output,
+        reader,
+        quant_format=QuantFormat.QDQ,
+        per_channel=True,
+        activation_type=QuantType.QUInt8,
+        weight_type=QuantType.QInt8,
+        reduce_range=narrow,
+        calibrate_method=CalibrationMethod.MinMax,
+    )
 
 
 def require_export(source: str) -> None:
@@ -99,26 +115,39 @@ def saturates() -> bool:
     return flags is not None and not flags & {"avx512_vnni", "avx_vnni"}
 
 
-def emulated_snr(source: str, quantised: str, images: np.ndarray) -> float:
-    """Return the SNR in dB of a quantised file's outputs beside those of the float32 file that it was made of.
+def renewed(source: str, folder: str) -> str:
+    """Return the path of a file of OPSET at least: the given one, or a converted copy in a folder."""
+    model = read_onnx(source)
+    if next((one.version for one in model.opset_import if one.domain in ("", "ai.onnx")), OPSET) >= OPSET:
+        return source
+    onnx.save(onnx.version_converter.convert_version(model, OPSET), path := str(Path(folder, "renewed.onnx")))
+    return path
+
+
+def emulated_snr(source: str, quantised: str, images: np.ndarray) -> dict[str, float]:
+    """Return the SNR in dB of a quantised file's outputs of floats beside those of the file that it was made of.
 
     Its Q and DQ nodes are followed one by one, in floats, as the ONNX standard defines them: what any runtime that
-    multiplies integers has to come close to. images: float32 [count, 3, resolution, resolution].
+    multiplies integers has to come close to. images: as of `quantize`.
     """
     exact, rounded = (run_as_written(file, images) for file in (source, quantised))
-    return snr_db(rounded, exact)
+    flat = {name: (rounded[name].reshape(len(one), -1), one.reshape(len(one), -1)) for name, one in exact.items()}
+    return {name: snr_db(*pair) for name, pair in flat.items()}
 
 
-def run_as_written(file: str, images: np.ndarray) -> np.ndarray:
-    """Return a file's outputs for `images`, float64 [count, classes], with no node fused or replaced."""
+def run_as_written(file: str, images: np.ndarray) -> dict[str, np.ndarray]:
+    """Return a file's outputs of floats for `images`, float64, the image first, with no node fused or replaced."""
     import onnxruntime as ort
 
     asked = ort.SessionOptions()
     asked.log_severity_level = 3
     asked.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
     session = ort.InferenceSession(file, asked, providers=["CPUExecutionProvider"])
-    reader = Reader(images)
-    return np.concatenate([session.run(None, part)[0] for part in iter(reader.get_next, None)]).astype(np.float64)
+    reader = Reader(images, file)
+    parts = [session.run(None, part) for part in iter(reader.get_next, None)]
+    names = [one.name for one in session.get_outputs()]
+    joined = {name: np.concatenate([part[at] for part in parts])[: reader.count] for at, name in enumerate(names)}
+    return {name: one.astype(np.float64) for name, one in joined.items() if one.dtype.kind == "f"}
 
 
 def offered(graph: onnx.GraphProto) -> dict[str, int]:
@@ -130,18 +159,28 @@ def offered(graph: onnx.GraphProto) -> dict[str, int]:
 
 
 class Reader:
-    """Hands calibration images to ONNX Runtime, a few at a time, as its CalibrationDataReader does."""
+    """Hands calibration images to ONNX Runtime, a few at a time, as its CalibrationDataReader does.
 
-    def __init__(self, images: np.ndarray):
-        pixels = images.shape[2] * images.shape[3]
-        self.images, self.start = images, 0
+    A file with a batch size of its own gets as many in each call, in the last one again from the first.
+    """
+
+    def __init__(self, images: np.ndarray, file: str):
+        graph = read_onnx(file).graph
+        weights = {one.name for one in graph.initializer}
+        values = [one for one in graph.input if one.name not in weights]
+        shape = values[0].type.tensor_type.shape.dim
+        # Of three channels, as images have them.
+        pixels = max(1, sum(one[:1].size for one in arrays.fields(images).values()) // 3)
+        self.inputs = {name or values[0].name: one for name, one in arrays.fields(images).items()}
+        self.start, self.fixed = 0, shape[0].dim_value if shape else 0
         self.count = min(len(images), max(FEWEST, PIXELS // pixels))
-        self.size = max(1, CALL_PIXELS // pixels)
+        self.size = self.fixed or max(1, CALL_PIXELS // pixels)
 
     def get_next(self) -> dict[str, np.ndarray] | None:
-        """Return the input of the next call, or None after the last."""
+        """Return the inputs of the next call, or None after the last."""
         if self.start >= self.count:
             return None
-        part = np.array(self.images[self.start : min(self.start + self.size, self.count)])
-        self.start += self.size
-        return {"images": part}
+        end = self.start + self.size
+        places = np.arange(self.start, end if self.fixed else min(end, self.count)) % self.count
+        self.start = end
+        return {name: np.ascontiguousarray(one[places]) for name, one in self.inputs.items()}

@@ -138,6 +138,10 @@ def _expected(precision: str, files: Files, build: dict[str, Any]) -> Expected:
     if "expected_snr_db" in build:
         found.snr_db[precision] = build["expected_snr_db"]
         found.images_db.pop(precision, None)
+    for name, known in build.get("outputs_snr_db", {}).items():
+        if name in found.outputs:
+            found.outputs[name]["snr_db"][precision] = known
+            found.outputs[name]["images_db"].pop(precision, None)
     return found
 
 

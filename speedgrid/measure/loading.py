@@ -50,6 +50,7 @@ class Made(TypedDict):
     status: Status
     reason: str
     expected_snr_db: NotRequired[float]
+    outputs_snr_db: NotRequired[dict[str, float]]
     file: NotRequired[Contents]
 
 
