@@ -205,6 +205,8 @@ def _table(path: Path | zipfile.Path) -> Table:
     table = saved.read(path, REMEDY)
     if absent := [column for column in NEEDED if column not in table]:
         raise ComparisonError(f"{path} has no column {absent[0]!r}; it is not a table that speedgrid wrote.")
+    if table.empty:
+        raise ComparisonError(f"{path} has a header and no rows; {REMEDY}.")
     table = table.assign(**{column: np.nan for column in OPTIONAL if column not in table})
     names = [str(Cell(*values)) for values in table[list(AXES)].itertuples(index=False)]
     if len(set(names)) < len(names):
