@@ -142,6 +142,15 @@ def test_a_saved_program_keeps_its_weights(tmp_path):
         right = module(torch.from_numpy(rows))
         found = modules.load("model", path)(torch.from_numpy(rows))
     assert torch.equal(found["heat"], right["heat"])
+    answers = reference.compute("model", path, rows)
+    seen = rounding.expected("model", path, rows, answers)["outputs"]
+    factory()
+    torch.save(module.state_dict(), "layers.pth")
+    layers = rounding.expected("model", "layers.pth", rows, answers)["outputs"]
+    for name in ("heat", "box"):  # the same as where there are layers to round in
+        for precision in ("tf32", "fp16", "bf16", "int8"):
+            assert seen[name]["snr_db"][precision] == pytest.approx(layers[name]["snr_db"][precision], abs=6), precision
+        assert seen[name]["snr_db"]["fp32"] > seen[name]["snr_db"]["tf32"] + 30
 
 
 @pytest.mark.parametrize("content", [b"no program", b"PK\x03\x04"])

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from speedgrid.evidence.operators import Rounded
 from speedgrid.evidence.parity import compare
 from speedgrid.evidence.snr import by_image, summarise, unevenness
 from speedgrid.model import modules as models
@@ -96,13 +97,21 @@ def simulate(module: nn.Module, precision: str, *batch: torch.Tensor) -> nn.Modu
     if precision == "fp32":
         return copied
     make, of_weights = ROUND[precision]
+    stored = precision not in ("tf32", "fp8")
+    if not any(isinstance(layer, MULTIPLIERS) for layer in copied.modules()):  # a saved program has no layers
+        by_operator = Rounded(copied, make, of_weights, stored)
+        by_operator(*batch)
+        for one in by_operator.own.values():
+            if isinstance(one, Scaled):
+                one.calibrating = False
+        return by_operator
     activations = []
     for layer in copied.modules():
         if isinstance(layer, MULTIPLIERS):
             layer.weight.data = of_weights(layer.weight.data)
             activations.append(to := make())
             layer.register_forward_pre_hook(lambda _, inputs, to=to: tuple(to(value) for value in inputs))
-        if precision not in ("tf32", "fp8") and not list(layer.children()):
+        if stored and not list(layer.children()):
             activations.append(to := make())
             layer.register_forward_hook(lambda _, i, out, to=to: to(out) if torch.is_tensor(out) else out)
     calibrate([to for to in activations if isinstance(to, Scaled)], copied, batch)
