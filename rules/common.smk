@@ -285,16 +285,17 @@ def artifact(wildcards):
     return {"artifact": compiled, "build": str(Path(compiled).with_suffix(".json"))}
 
 
-def artifact_patterns(wildcards):
-    """Return what a cell's backend loads by model, backend and precision, as JSON: {resolution} and {batch_size} open.
+def timed_files(wildcards):
+    """Return what was timed, as JSON: artifacts by model, backend and precision, and images by model, by patterns.
 
     Which of them it is only the table says; they are no inputs, because what was timed is never made again for this.
     """
-    found = {}
+    found, images = {}, {}
     for one in grid.cells({**AXES, "resolution": ["{resolution}"], "batch_size": ["{batch_size}"]}):
         axes = {axis: getattr(one, axis) for axis in grid.AXES}
         found[f"{one.model}-{one.backend}-{one.precision}"] = artifact(Wildcards(fromdict=axes))["artifact"]
-    return json.dumps(found)
+        images[one.model] = given("reference")(Wildcards(fromdict=axes))
+    return json.dumps({"artifacts": found, "images": images})
 
 
 @cache

@@ -117,9 +117,9 @@ rule deploy:
         *code("deploy", "measure/probes"),
         objective=DEPLOYED_FOR,
         models=AXES["model"],
-        artifacts=artifact_patterns,
+        files=timed_files,
     message:
         "What the report recommends for {params.objective}, ready to run: {output}"
     shell:
         "scripts/cold scripts.deploy --models {params.models} --objective {params.objective} --results {input.results}"
-        " --run {input.run} --artifacts {params.artifacts:q} > {log} 2>&1"
+        " --run {input.run} --files {params.files:q} > {log} 2>&1"

@@ -111,7 +111,8 @@ def write(tree, backend, out):
     )
     row = table[(table.backend == backend) & (table.batch_size == 2)].iloc[0]
     kind = "weights/{model}-r{resolution}.pth" if backend == "pytorch" else "onnx/{model}-fp32-r{resolution}.onnx"
-    patterns = {name: str(tree / getattr(folder.Places, name)) for name in ("images", "described", "logits", "timing")}
+    patterns = {name: str(tree / getattr(folder.Places, name)) for name in ("described", "logits", "timing")}
+    patterns["images"] = {"resnet18": str(tree / "artifacts/images/reference-r{resolution}.npy")}
     places = folder.Places({f"resnet18-{backend}-fp32": str(tree / "artifacts" / kind)}, **patterns)
     folder.write(row, description, "throughput", places, tree / "templates/deploy", out)
     return out

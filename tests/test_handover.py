@@ -61,7 +61,8 @@ def places(tmp_path):
     write_json(base / "images.json", {"source": "random", "seed": 0, "part": "reference", "count": 20})
     artifacts = {name: str(base / name) for name in names}
     timing = str(base / "timings" / f"{Cell.PATTERN}.json")
-    return Places(artifacts, *(str(base / name) for name in ("images.npy", "images.json", "logits.npy")), timing)
+    files = (str(base / name) for name in ("images.json", "logits.npy"))
+    return Places(artifacts, {"resnet18": str(base / "images.npy")}, *files, timing)
 
 
 def saw(name, **changes):
@@ -187,7 +188,7 @@ def test_the_reference_is_what_the_session_was_compared_on_and_its_error_there(p
     out = write_folder(places, tmp_path, one)
     about = json.loads((out / "model.json").read_text())
     with np.load(out / "reference.npz") as file:
-        assert np.array_equal(file["inputs0"], np.load(places.images)[:12])
+        assert np.array_equal(file["inputs0"], np.load(places.images["resnet18"])[:12])
         assert np.array_equal(file["outputs0"], np.load(places.logits)[:12])
     assert about["report"]["snr_db"] == pytest.approx(118.0)
     assert about["report"]["latency_ms"] == pytest.approx(5.0)
@@ -213,7 +214,8 @@ def test_requirements_are_the_versions_that_were_measured(places, tmp_path):
 def test_where_something_is_gone_a_sentence_names_it_and_the_folder_stays_as_it_was(places, tmp_path, lost):
     out = write_folder(places, tmp_path, saw(cell_name("onnxruntime")))
     before = {path: path.read_bytes() for path in out.iterdir()}
-    path = places.artifacts["resnet18-onnxruntime-fp32"] if lost == "artifacts" else getattr(places, lost)
+    named = {"artifacts": places.artifacts["resnet18-onnxruntime-fp32"], "images": places.images["resnet18"]}
+    path = named[lost] if lost in named else getattr(places, lost)
     Path(path).unlink()
     with pytest.raises(HandoverError, match=rf"{path}, of what was timed, is not there any more; `snakemake {path}`"):
         write_folder(places, tmp_path, saw(cell_name("onnxruntime")))
@@ -344,7 +346,7 @@ def test_a_model_of_several_inputs_and_outputs_has_them_all(places, tmp_path):
     rows = np.zeros(9, [("left", np.float32, (3, 64, 64)), ("it's {an} index", np.int64, (2,))])
     rows["left"][...], rows["it's {an} index"][...] = 0.5, [3, 4]
     right = np.zeros(9, [("heat", np.float64, (5,)), ("boxes", np.float64, (2, 4))])
-    np.save(places.images, rows)
+    np.save(places.images["resnet18"], rows)
     np.save(places.logits, right)
     described = [{"name": "left", "shape": ["batch", 3, 64, 64], "dtype": "float32"}]
     described += [{"name": "it's {an} index", "shape": ["batch", 2], "dtype": "int64"}]
@@ -387,7 +389,7 @@ def test_such_a_model_gives_its_answers_in_its_folder(places, tmp_path, backend)
     rows["left"], rows["index"] = random.standard_normal((9, 6)), random.integers(0, 6, (9, 6))
     right = np.zeros(9, [("twice", np.float64, (6,)), ("taken", np.float64, (6,))])
     right["twice"], right["taken"] = 2 * rows["left"], np.take_along_axis(rows["left"], rows["index"], 1)
-    np.save(places.images, rows)
+    np.save(places.images["resnet18"], rows)
     np.save(places.logits, right)
     described = [{"name": "left", "shape": ["batch", 6], "dtype": "float32"}]
     described += [{"name": "index", "shape": ["batch", 6], "dtype": "int64"}]

@@ -70,7 +70,8 @@ def test_every_backend_works(tree, tmp_path, backend, precision):
     if pd.isna(row.latency_ms):
         pytest.skip(f"{row.status}: {row.reason}")
     stored = ARTIFACTS[backend].replace("STORED", "fp16" if precision == "fp16" else "fp32")
-    patterns = {name: str(tree / getattr(folder.Places, name)) for name in ("images", "described", "logits", "timing")}
+    patterns = {name: str(tree / getattr(folder.Places, name)) for name in ("described", "logits", "timing")}
+    patterns["images"] = {"resnet18": str(tree / "artifacts/images/reference-r{resolution}.npy")}
     places = folder.Places({f"resnet18-{backend}-{precision}": str(tree / "artifacts" / stored)}, **patterns)
     out = tmp_path / f"{backend}-{precision}"
     folder.write(row, run, "throughput", places, tree / "templates/deploy", out)

@@ -16,6 +16,7 @@ from speedgrid.handover import recipes
 from speedgrid.handover.recipes import Recipe
 from speedgrid.handover.winner import HandoverError
 from speedgrid.machine import environment
+from speedgrid.model import sources
 from speedgrid.record import Machine, Record, Seen
 
 # Reference images in a folder, at most: at 512 pixels they are 50 MB.
@@ -75,6 +76,7 @@ def about(
             figures[f"latency_ms_{end}"] = figures["latency_ms"]
     return {
         "model": cell.model,
+        "task": sources.find(cell.model).task,
         "backend": cell.backend,
         "precision": cell.precision,
         "resolution": cell.resolution,
@@ -85,7 +87,6 @@ def about(
         "dtype": seen.dtype,
         "settings": made.settings,
         "inputs": recipes.inputs(found, seen),
-        "outputs": recipes.outputs(found),
         "classes": class_names(images, classes),
         "preprocessing": preprocessing(cell) if recipes.takes_photographs(found) else None,
         "report": {

@@ -32,12 +32,12 @@ APART = ("photographs.py", "check.py")
 class Places:
     """The files of a run, by patterns with the axes of a cell to be filled in.
 
-    artifacts: of what was timed, by model, backend and precision, joined by hyphens. timing: of a record of the first
-    round.
+    artifacts: of what was timed, by model, backend and precision, joined by hyphens. images: those that each model was
+    given. timing: of a record of the first round.
     """
 
     artifacts: dict[str, str]
-    images: str = "artifacts/images/reference-r{resolution}.npy"
+    images: dict[str, str]
     described: str = "artifacts/images/reference-r{resolution}.json"
     logits: str = "artifacts/references/logits-{model}-r{resolution}.npy"
     timing: str = f"artifacts/timings/{Cell.PATTERN}-round1.json"
@@ -45,9 +45,8 @@ class Places:
     def files(self, cell: Cell) -> Files:
         """Return the files of a cell."""
         artifact = self.artifacts[f"{cell.model}-{cell.backend}-{cell.precision}"]
-        return Files(
-            *(Path(one.format(**asdict(cell))) for one in (artifact, self.images, self.logits, self.described))
-        )
+        patterns = (artifact, self.images[cell.model], self.logits, self.described)
+        return Files(*(Path(one.format(**asdict(cell))) for one in patterns))
 
     def read_record(self, cell: Cell) -> tuple[Record, Seen]:
         """Return the record of a cell's first round, and what was seen then. Raises HandoverError where none was."""
@@ -80,6 +79,7 @@ def write(row: Any, run: Description, objective: str, places: Places, source: Pa
     made = recipes.recipe(found, seen, origin["classes"])
     reference, snr_db = contents.reference(files, seen)
     about = contents.about(found, seen, made, row, described, origin["classes"], snr_db)
+    about["outputs"] = recipes.outputs(found, sum(name.startswith("outputs") for name in reference))
     with replacing(folder) as whole:
         whole.mkdir()
         shutil.copyfile(files.artifact, whole / made.file)

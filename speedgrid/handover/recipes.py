@@ -13,6 +13,7 @@ from speedgrid.backends.onnxruntime import BATCH, PROVIDERS
 from speedgrid.backends.variants import VARIANTS
 from speedgrid.handover.winner import HandoverError
 from speedgrid.model import sources
+from speedgrid.model.sources.timm_model import Timm
 from speedgrid.model.sources.torchvision import Torchvision
 from speedgrid.record import Record, Seen
 
@@ -54,6 +55,12 @@ def recipe(found: Record, seen: Seen, classes: int) -> Recipe:
             f"{found.cell} is what the report recommends, and nothing here writes a folder for {found.cell.backend}; "
             f"take it out of the config key grid.{found.asked.device}.backend to have the next best."
         )
+    source = sources.find(found.cell.model)
+    if source.module and source.inputs:
+        raise HandoverError(
+            f"{found.cell.model} is a module with inputs of its own, for which nothing here writes a folder; export "
+            "it, and give the file as onnx: FILE."
+        )
     return RECIPES[module](found, seen, classes)
 
 
@@ -74,9 +81,11 @@ def inputs(found: Record, seen: Seen) -> list[dict[str, Any]]:
     ]
 
 
-def outputs(found: Record) -> list[dict[str, Any]]:
-    """Return the outputs of a model in their order, by name."""
-    return [{"name": one["name"]} for one in (found.build or {}).get("outputs") or [{"name": "logits"}]]
+def outputs(found: Record, count: int) -> list[dict[str, Any]]:
+    """Return the outputs of a model in their order, by name, or by number where nothing names as many."""
+    described = (found.build or {}).get("outputs") or [{"name": "logits"}]
+    names = [one["name"] for one in described] if len(described) == count else [f"output{at}" for at in range(count)]
+    return [{"name": name} for name in names]
 
 
 def takes_photographs(found: Record) -> bool:
@@ -87,10 +96,17 @@ def takes_photographs(found: Record) -> bool:
 def construction(model: str, classes: int) -> tuple[dict[str, Any], tuple[str, ...]]:
     """Return what makes a model's module, `call` and `arguments`, and the packages that it is made of."""
     source = sources.find(model)
-    if not isinstance(source, Torchvision):
-        raise HandoverError(f"{model} has no module that a folder could make; take another backend.")
-    arguments = {"name": getattr(source, "called", source.name), "weights": None, "num_classes": classes}
-    return {"call": "torchvision.models:get_model", "arguments": arguments}, ("torchvision",)
+    if isinstance(source, Torchvision):
+        arguments = {"name": source.called, "weights": None, "num_classes": classes}
+        more = {"weights_backbone": None} if source.task == "segmentation" else {}
+        return {"call": "torchvision.models:get_model", "arguments": arguments | more}, ("torchvision",)
+    if isinstance(source, Timm):
+        arguments = {"model_name": source.model, "pretrained": False, "num_classes": classes}
+        return {"call": "timm:create_model", "arguments": arguments}, ("timm", "torchvision")
+    raise HandoverError(
+        f"PyTorch is what the report recommends for {model}, whose module is code of yours that no folder has; take "
+        "the backends that run it so out of the grid to have the next best, such as onnxruntime or openvino."
+    )
 
 
 def _pytorch(found: Record, seen: Seen, classes: int) -> Recipe:

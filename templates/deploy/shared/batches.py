@@ -38,6 +38,11 @@ def main(model):
     from photographs import read
 
     images = np.stack([read(path) for path in paths])
-    for path, answer in zip(paths, model()(images)[0], strict=True):
+    found = model()(images)
+    if ABOUT["task"] != "classification":
+        for one, answers in zip(ABOUT["outputs"], found, strict=True):
+            print(f"{one['name']!a}: {list(answers.shape)}")
+        return
+    for path, answer in zip(paths, found[0], strict=True):
         best = int(answer.argmax())
         print(f"{path!a}: class {best}", *([f"{ABOUT['classes'][best]!a}"] if ABOUT["classes"] else []))

@@ -62,7 +62,8 @@ class Tensors(Batches):
 
     def output(self):
         """Return the results as arrays, those of floats in float32."""
-        found = self.results if isinstance(self.results, list | tuple) else [self.results]
+        found = self.results if isinstance(self.results, list | tuple | dict) else [self.results]
+        found = found.values() if isinstance(found, dict) else found
         return [(one.float() if one.is_floating_point() else one).cpu().numpy() for one in found]
 
 
