@@ -15,7 +15,7 @@ from processes import python, run
 from workflow import CELLS, PLOTS, SMOKE, Workflow
 
 from speedgrid import record
-from speedgrid.measure import timing
+from speedgrid.measure import slices
 from speedgrid.measure.probes import request
 from speedgrid.table import limiter
 from speedgrid.table.verdict import judge, parity_of
@@ -117,7 +117,7 @@ def test_a_record_has_samples_the_environment_and_what_really_ran(records):
         assert one.status == "ok"
         assert judge(one).observed == "fp32"
         # On a busy machine a cell's time may be over before its count is reached; it then says so.
-        fewest = timing.FEWEST_RUNS if one.seen.samples.capped else one.asked.timed_runs
+        fewest = slices.FEWEST_RUNS if one.seen.samples.capped else one.asked.timed_runs
         assert len(one.host_ms) >= fewest
         assert min(one.host_ms) > 0
         assert parity_of(one).snr_db > 90
