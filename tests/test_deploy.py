@@ -186,7 +186,7 @@ def test_any_number_of_images_has_the_answers_of_single_ones(onnx_folder):
     code = (
         "import numpy as np; from predict import Model; m = Model(); x = np.load('reference.npz')['inputs0'][:3]\n"
         "[whole] = m(x); single = np.concatenate([m(x[i:i + 1])[0] for i in range(3)])\n"
-        "assert whole.shape == single.shape == (3, 10); np.testing.assert_allclose(whole, single, rtol=1e-4, atol=1e-4)"
+        "assert len(whole) == 3; np.testing.assert_allclose(whole, single, rtol=1e-4, atol=1e-4)"
     )
     python("-c", code, cwd=onnx_folder)
 
