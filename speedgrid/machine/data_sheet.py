@@ -12,13 +12,14 @@ HARDWARE_FILE = ROOT / "config" / "hardware.yaml"
 class DataSheet(TypedDict):
     """An entry of config/hardware.yaml: TFLOP/s by precision, and GB/s of the memory where that is known.
 
-    match: a pattern of the names of devices. source: the address of the data sheet.
+    match: a pattern of the names of devices. source: the address of the data sheet. cache_mb: of the last level.
     """
 
     match: str
     tflops: dict[str, float]
     source: str
     bandwidth_gb_s: NotRequired[float]
+    cache_mb: NotRequired[float]
 
 
 class Hardware(TypedDict):
@@ -59,10 +60,15 @@ def data_sheet(device_name: str) -> DataSheet | None:
     It has `tflops` by precision and their `source`, and where it is known `bandwidth_gb_s`. The most specific
     (longest) matching name wins. Raises FileError for a file that is not as it should be.
     """
-    content, name = read_yaml(HARDWARE_FILE), str(HARDWARE_FILE)
-    entries = of_kind(content, Hardware, name, "an entry has match, tflops by precision, and source")["devices"]
+    entries, name = sheets(), str(HARDWARE_FILE)
     try:
         matches = [entry for entry in entries if re.search(entry["match"], device_name)]
     except re.error as error:
         raise FileError(f"{name} has a match that is no regular expression ({error}); mend it.") from None
     return max(matches, key=lambda entry: len(entry["match"]), default=None)
+
+
+def sheets() -> list[DataSheet]:
+    """Return the entries of config/hardware.yaml. Raises FileError for a file that is not as it should be."""
+    content, name = read_yaml(HARDWARE_FILE), str(HARDWARE_FILE)
+    return of_kind(content, Hardware, name, "an entry has match, tflops by precision, and source")["devices"]
