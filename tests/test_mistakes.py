@@ -23,7 +23,7 @@ from speedgrid import InputError, record
 from speedgrid.comparison import archive, cells, judged, load, report
 from speedgrid.launcher.outputs import write_json
 from speedgrid.published import section, verdict
-from speedgrid.published.columns import AXES
+from speedgrid.published.reading.headers import AXES
 from speedgrid.settings import complete, require_readable
 from speedgrid.table.cells import tabulate
 

@@ -13,29 +13,25 @@ from hypothesis import strategies as st
 
 from speedgrid.machine import data_sheet
 from speedgrid.published import source, verdict
+from speedgrid.published.cost import Cost
+from speedgrid.published.names import devices
 
 FLOP = {224: 3_628_146_688, 512: 18_950_889_472}
+# Of the operations of ResNet-18 the share in 3 x 3 convolutions with a stride of 1.
+WINOGRAD = 0.83
 DEVICES = ("NVIDIA H200", "NVIDIA GeForce RTX 4060 Laptop GPU", "NVIDIA A100-SXM4-80GB", "Unheard-of GPU", None)
 HEADERS = {
     "latency_ms": ("latency_ms", "latency (us)", "time (s)"),
     "ms_per_image": ("ms_per_image", "us/image", "s/image"),
     "fps": ("fps", "img/s"),
     "calls_per_s": ("it/s",),
-    "tflops": ("tflops", "GFLOPS"),
+    "tflops": ("tflops", "GFLOP/s"),
     "tflops_peak": ("tflops_peak", "peak GFLOPS"),
     "utilisation_percent": ("utilisation (%)", "MFU (0..1)"),
     "speedup": ("speedup",),
 }
 UNITS = {"latency (us)": 1e3, "time (s)": 1e-3, "us/image": 1e3, "s/image": 1e-3}
-UNITS |= {"GFLOPS": 1e3, "peak GFLOPS": 1e3, "MFU (0..1)": 1e-2}
-
-
-@pytest.fixture(autouse=True, scope="module")
-def quick():
-    """Read the data sheets once."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(verdict, "data_sheet", cache(data_sheet.data_sheet))
-        yield
+UNITS |= {"GFLOP/s": 1e3, "peak GFLOPS": 1e3, "MFU (0..1)": 1e-2}
 
 
 def written(value: float, digits: int, decimals: bool) -> str:
@@ -101,7 +97,7 @@ def judge(table: dict) -> list[dict]:
         path.write_text(text.getvalue())
         read = source.read({"file": str(path)} | table["about"], "resnet18")
     assert read.unknown == []
-    return verdict.audit([read], lambda model, resolution: FLOP.get(resolution))[0]["rows"]
+    return verdict.audit([read], lambda model, resolution: Cost(FLOP[resolution], winograd=WINOGRAD))[0]["rows"]
 
 
 @settings(max_examples=200)
@@ -110,7 +106,7 @@ def test_a_consistent_table_is_never_accused_however_it_is_rounded(table):
     for row in judge(table):
         assert row["failed"] == []
         assert row["suggestions"] == []
-        assert row["verdict"] in ("consistent", "unchecked")
+        assert row["verdict"] in ("not_contradicted", "unchecked")
 
 
 @settings(max_examples=100)
@@ -120,7 +116,7 @@ def test_another_way_to_count_operations_is_no_contradiction(table, counting):
         line["tflops"] *= counting
         line["utilisation_percent"] *= counting
     assume(all(line["utilisation_percent"] < 100 for line in table["lines"]))
-    assert {row["verdict"] for row in judge(table)} == {"consistent"}
+    assert {row["verdict"] for row in judge(table)} == {"not_contradicted"}
 
 
 CONTRADICTIONS = {
@@ -220,24 +216,29 @@ def test_tf32_that_is_labelled_fp32_is_impossible_and_named(data, times, stated)
 
 
 @settings(max_examples=100)
-@given(st.data(), st.floats(1.1, 2.1))
-def test_a_rate_beyond_the_stated_peak_is_inconsistent_without_an_allowance(data, times):
-    table = data.draw(honest(3, ["fps", "tflops_peak"], batches=(1, 8)))
-    for line in table["lines"]:
+@given(st.data(), st.floats(0.1, 5))
+def test_a_peak_that_a_table_states_allows_for_what_the_data_sheets_does(data, times):
+    table = data.draw(honest(3, ["fps", "tflops_peak"], devices=DEVICES[:3], batches=(1, 8)))
+    known = devices.find(table["about"]["device"])
+    most = Cost(1, winograd=WINOGRAD).allowance * known.clock
+    assume(abs(times / most - 1) > 0.05)
+    for line in table["lines"]:  # the table states too small a peak
+        line["tflops_peak"] *= 0.1
         line["fps"] = times * line["tflops_peak"] * 1e12 / FLOP[table["about"]["resolution"]]
     for row in judge(table):
-        assert [one["name"] for one in row["failed"]] == ["stated_peak"]
-        assert row["verdict"] == "inconsistent"
+        assert [one["name"] for one in row["failed"]] == (["stated_peak"] if times > most else [])
+        assert row["verdict"] == ("inconsistent" if times > most else "not_contradicted")
 
 
 @settings(max_examples=100)
-@given(st.data(), st.floats(2.4, 100), st.sampled_from(["fps", "ms_per_image", "latency_ms", "calls_per_s", "tflops"]))
+@given(st.data(), st.floats(1.2, 100), st.sampled_from(["fps", "ms_per_image", "latency_ms", "calls_per_s", "tflops"]))
 def test_a_rate_that_no_such_device_reaches_is_impossible(data, times, column):
-    table = data.draw(honest(3, [column], devices=DEVICES[:3]))
+    table = data.draw(honest(3, [column]))
     about = table["about"]
-    peak = peaks_of(about["device"])["tflops"][about["precision"]]
-    rate = times * peak * 1e12 / FLOP[about["resolution"]]
-    table["lines"] = [figures(about["batch_size"], about["resolution"], peak, rate, rate)]
+    known = devices.find(about["device"])
+    bound = known.bound(about["precision"]) * known.clock * Cost(1, winograd=WINOGRAD).allowance
+    rate = times * bound * 1e12 / FLOP[about["resolution"]]
+    table["lines"] = [figures(about["batch_size"], about["resolution"], 50.0, rate, rate)]
     (row,) = judge(table)
     assert row["verdict"] == "impossible"
 
@@ -251,4 +252,4 @@ def test_digits_that_were_cut_off_are_no_other_slip(table):
     table |= {"lines": [line | {"fps": whole}], "headers": table["headers"] | {"fps": "fps"}}
     table["print"]["fps"] = (len(str(whole)), False)
     (row,) = judge(table)
-    assert row["verdict"] == "consistent" or [one["name"] for one in row["suggestions"]] == ["cut_off"]
+    assert row["verdict"] == "not_contradicted" or [one["name"] for one in row["suggestions"]] == ["cut_off"]

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from builders import make_records, write_run
 
-from speedgrid.published import arithmetic, section, source, verdict
+from speedgrid.published import counting, section, source, verdict
 from speedgrid.report import markdown as report
 
 ROOT = Path(__file__).parent.parent
@@ -23,7 +23,7 @@ EXAMPLE = ROOT / "examples" / "nvidia-h200"
 def audit(*entries):
     """Audit tables as the workflow does, and pass them through JSON."""
     tables = [source.read(entry, "resnet18") for entry in source.entries(list(entries))]
-    known = arithmetic.Counter({("resnet18", size): flop for size, flop in FLOP.items()})
+    known = counting.Counter()
     return json.loads(json.dumps(verdict.audit(tables, known), allow_nan=False))
 
 
@@ -49,9 +49,13 @@ def failing(table, check):
 
 
 def test_of_the_rtx_4060_table_one_row_of_sixty_agrees_with_itself(rtx4060):
-    assert Counter(row["verdict"] for row in rtx4060["rows"]) == {"inconsistent": 55, "impossible": 4, "consistent": 1}
+    assert Counter(row["verdict"] for row in rtx4060["rows"]) == {
+        "inconsistent": 55,
+        "impossible": 4,
+        "not_contradicted": 1,
+    }
     assert rtx4060["unknown"] == []
-    (right,) = [row for row in rtx4060["rows"] if row["verdict"] == "consistent"]
+    (right,) = [row for row in rtx4060["rows"] if row["verdict"] == "not_contradicted"]
     assert (right["backend"], right["resolution"], right["batch_size"]) == ("pytorch", 512, 16)
     assert {"image_rate", "tflops", "utilisation", "stated_peak", "physics"} == set(right["checked"])
 
@@ -75,15 +79,10 @@ def test_tflops_of_the_rtx_4060_table_do_not_follow_from_its_fps(rtx4060):
 
 
 def test_rows_of_the_rtx_4060_table_are_beyond_its_own_peak_and_beyond_the_device(rtx4060):
-    assert failing(rtx4060, "stated_peak") == {
-        *(("torch_tensorrt", 224, size) for size in (32, 64)),  # at 16 its rounding allows for 11.61 TFLOPS
-        *(("torch_tensorrt", 256, size) for size in (16, 32, 64)),
-        *(("torch_tensorrt", 384, size) for size in (16, 32, 64)),
-        *(("torch_tensorrt", 512, size) for size in (8, 16, 32, 64)),
-    }
-    assert failing(rtx4060, "physics") == {
-        ("torch_tensorrt", resolution, size) for resolution in (384, 512) for size in (32, 64)
-    }
+    # ResNet-18 may seem to reach 1.853 times a peak by Winograd, and 1.25 by the clock, which is 26.9 of 11.61 TFLOPS.
+    beyond = {("torch_tensorrt", resolution, size) for resolution in (384, 512) for size in (32, 64)}
+    assert failing(rtx4060, "stated_peak") == beyond | {("torch_tensorrt", 512, 16)}
+    assert failing(rtx4060, "physics") == beyond
     for row in rtx4060["rows"]:  # TF32 is no faster than fp32 on this device
         assert "tf32" not in {one["about"].get("ran") for one in row["suggestions"]}
 
@@ -91,8 +90,8 @@ def test_rows_of_the_rtx_4060_table_are_beyond_its_own_peak_and_beyond_the_devic
 def test_a_speed_up_is_held_against_the_times_and_a_whole_number_may_be_rounded(batch33):
     by_backend = {row["backend"]: row for row in batch33["rows"]}
     assert {name: row["verdict"] for name, row in by_backend.items()} == {
-        "torch_tensorrt": "consistent",  # 1900 for 1930 FPS
-        "onnxruntime": "consistent",
+        "torch_tensorrt": "not_contradicted",  # 1900 for 1930 FPS
+        "onnxruntime": "not_contradicted",
         "pytorch": "inconsistent",  # 179 FPS x 5.53 ms = 990
     }
     assert all("speedup" in row["checked"] for row in batch33["rows"])
@@ -115,7 +114,7 @@ Torch-TensorRT,float16,224x224,8,500,16000,58050,0.059
 
 def test_a_consistent_table_in_other_units_is_not_accused(tmp_path):
     (table,) = audit(write(tmp_path, HONEST, device="NVIDIA H200"))
-    assert {row["verdict"] for row in table["rows"]} == {"consistent"}
+    assert {row["verdict"] for row in table["rows"]} == {"not_contradicted"}
     assert {"call_rate", "tflops", "physics"} <= set(table["rows"][0]["checked"])
     assert table["rows"][0]["derived"] == pytest.approx(
         {"fps": 3200, "ms_per_image": 0.3125, "latency_ms": 2.5, "tflops": 11.61}, rel=1e-3
@@ -125,15 +124,16 @@ def test_a_consistent_table_in_other_units_is_not_accused(tmp_path):
 def test_this_project_passes_its_own_audit():
     (table,) = audit({"file": str(EXAMPLE / "results.csv"), "device": "NVIDIA H200"})
     verdicts = Counter(row["verdict"] for row in table["rows"])
-    assert set(verdicts) == {"consistent", "unchecked"}
+    assert set(verdicts) == {"not_contradicted", "unchecked"}
     assert {tuple(row["unknown"]) for row in table["rows"] if row["verdict"] == "unchecked"} == {("speed",)}
-    assert verdicts["consistent"] > 200
+    assert verdicts["not_contradicted"] > 200
 
 
 def test_a_row_with_nothing_to_hold_it_against_cannot_be_checked(tmp_path):
     (table,) = audit(write(tmp_path, "fps,accuracy\n100,0.7\n"))
     (row,) = table["rows"]
-    assert (row["verdict"], row["unknown"]) == ("unchecked", ["device", "flop"])
+    assert row["verdict"] == "unchecked"
+    assert row["unknown"] == ["device", "precision_unsaid", "resolution", "batch_size"]
 
 
 @pytest.mark.parametrize(
@@ -159,9 +159,11 @@ def test_a_model_that_torchvision_does_not_have_has_no_arithmetic(tmp_path):
 
 
 def test_operations_of_another_resolution_or_model_are_counted_when_they_are_asked_for():
-    counter = arithmetic.Counter({("resnet18", 224): FLOP[224]})
-    assert counter("resnet18", 256) == FLOP[256]
-    assert counter("resnet50", 224) == pytest.approx(8.18e9, rel=0.01)
+    own = {"flop": 3_000_000_000, "onnx_flop": None, "weight_elements": 1, "input_elements": 1, "output_elements": 1}
+    counter = counting.Counter({"resnet18": {"224": own}})
+    assert counter("resnet18", 224).flop == own["flop"]  # a model of the user's, with another number of classes
+    assert counter("resnet18", 256).flop == FLOP[256]
+    assert counter("resnet50", 224).flop == pytest.approx(8.18e9, rel=0.01)
     assert counter("no_such_net", 224) is None
 
 
@@ -175,13 +177,13 @@ def test_gmacs_that_are_called_gflop_are_named(tmp_path):
     assert [one["name"] for one in row["failed"]] == ["arithmetic"]
     assert [(one["name"], one["about"]["way"]) for one in row["suggestions"]] == [("macs", "macs")]
     (row,) = audit(write(tmp_path, "fps,GMACs\n100,1.8\n", resolution=224))[0]["rows"]
-    assert row["verdict"] == "consistent"
+    assert row["verdict"] == "not_contradicted"
 
 
 def test_throughput_need_not_follow_from_the_latency(tmp_path):
     text = "batch,latency (ms),throughput (qps),throughput (img/s)\n8,2.0,900,7200\n8,2.0,900,900\n"
     good, bad = audit(write(tmp_path, text))[0]["rows"]
-    assert good["verdict"] == "consistent"
+    assert good["verdict"] == "not_contradicted"
     assert [one["name"] for one in bad["failed"]] == ["calls"]
 
 
@@ -224,10 +226,10 @@ def test_the_report_has_the_verdicts_and_says_what_it_did_not_understand(tmp_pat
     odd = audit(write(tmp_path, "fps,accuracy,ms | x\n100,0.7,1\nOOM,,\n", title="An odd table"))
     text = report.markdown(table, run, TEMPLATE, [rtx4060, *odd])
     part = text.split("## Published tables, audited\n")[1].split("\n## ")[0]
-    assert "Rows by verdict: **consistent** 1, **inconsistent** 55, **impossible** 4." in part
+    assert "Rows by verdict: **not contradicted** 1, **inconsistent** 55, **impossible** 4." in part
     assert "It is the same factor in all of them, 1.25." in part
     assert "Columns that are not understood, and not judged: `accuracy`, `ms | x`." in part
-    assert "`fps` is `OOM`, no number." in part
+    assert "`fps` is `OOM`, which is no number, or may be two." in part
     assert "Rows by verdict: **cannot be checked** 2." in part
     for lines in re.findall(r"(?:^\|.*\n)+", part, re.MULTILINE):
         assert len({re.sub(r"\\\|", "", line).count("|") for line in lines.splitlines()}) == 1

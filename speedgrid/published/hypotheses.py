@@ -8,9 +8,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import TypedDict
 
-from speedgrid.published.checks import BOUNDS, NAMES, check
+from speedgrid.published.checks import BOUNDS, NAMES, Check
+from speedgrid.published.judged import check
 from speedgrid.published.quantities import Figure
-from speedgrid.published.source import Row
+from speedgrid.published.relative import RATIOS
+from speedgrid.published.rows import Row
 
 # Each follows from those before it, and a slip in one is passed on: +1 rises with speed, -1 falls.
 CHAIN = {"ms_per_image": -1, "fps": 1, "tflops": 1, "utilisation_percent": 1}
@@ -57,7 +59,7 @@ class Slip:
 def explain(row: Row) -> list[Suggestion]:
     """Return the slips that make most of a row's failed checks hold: `name`, `about` and the checks that are `mended`.
 
-    Speed-ups are left out, because they hang on another row too.
+    Of speed-ups only what the row itself may have slipped in, because they hang on another row too.
     """
     before = _failed(row)
     found = []
@@ -73,11 +75,11 @@ def explain(row: Row) -> list[Suggestion]:
     for slip, mended in best:  # of one slip in several columns the fewest
         suggestion = Suggestion(name=slip.name, about=slip.about, mended=sorted(mended))
         named.setdefault((slip.name, slip.about.get("way")), suggestion)
-    return list(named.values())
+    return [*named.values(), *ratios(row)]
 
 
 def _failed(row: Row) -> set[str]:
-    return {one.name for one in check(row) if not one.holds and one.name != "speedup"}
+    return failed(check(row)) - {"speedup"}
 
 
 def slips(row: Row) -> Iterator[Slip]:
@@ -86,14 +88,16 @@ def slips(row: Row) -> Iterator[Slip]:
     yield from batches(row)
     yield from operations(row)
     yield from units(row)
+    yield from taken_for_rate(row)
     yield Slip("cut_off", {}, replace(row, figures={name: one.cut_off() for name, one in row.figures.items()}))
 
 
 def precisions(row: Row) -> Iterator[Slip]:
     """Yield the slips of a row that ran in a faster precision than its label, whose peak counts then."""
     own = row.peak
+    own = own and own / row.limits.count
     for precision in FASTER.get(row.precision or "", ()):
-        peak = row.data_sheet.get(precision)
+        peak = row.limits.tflops.get(precision)
         if not own or not peak or peak <= own:
             continue
         # Its own peak, with no allowance: tensor cores have no use for Winograd.
@@ -103,7 +107,7 @@ def precisions(row: Row) -> Iterator[Slip]:
             figures["utilisation_percent"] = figures["utilisation_percent"].times(stated.value / peak)
         elif not stated:
             figures.pop("utilisation_percent", None)
-        ran = replace(row, precision=precision, figures=figures)
+        ran = replace(row, precision=precision, figures=figures, cost=row.cost and replace(row.cost, winograd=0.0))
         yield Slip("precision", {"ran": precision, "label": row.precision}, ran, by_bounds=BOUNDS)
         if not _failed(ran) & set(BOUNDS):
             return  # what is faster still would fit as well, and say less
@@ -113,9 +117,10 @@ def batches(row: Row) -> Iterator[Slip]:
     """Yield the slips of a batch's time taken for an image's, or the batch size counted twice, from some figure on."""
     if not row.batch_size or row.batch_size == 1:
         return
-    chain = [name for name in CHAIN if name in row.figures]
+    names = {key.partition(":")[0] for key in row.figures}
+    chain = [name for name in CHAIN if name in names]
     runs: list[list[str]] = [chain[i:j] for i in range(len(chain)) for j in range(i + 1, len(chain) + 1)]
-    runs += [[name] for name in ("latency_ms", "calls_per_s", "throughput_fps") if name in row.figures]
+    runs += [[name] for name in ("latency_ms", "calls_per_s", "throughput_fps") if name in names]
     for run in sorted(runs, key=len):
         for way, factor in (("too_fast", 1 / row.batch_size), ("too_slow", row.batch_size)):
             factors = {name: factor ** CHAIN.get(name, -1 if name == "latency_ms" else 1) for name in run}
@@ -142,6 +147,42 @@ def units(row: Row) -> Iterator[Slip]:
         yield Slip("percent", {"way": str(factor)}, row.scaled({"utilisation_percent": factor}))
     for factor in (1000.0, 0.001):
         for names in ({"latency_ms": 1}, {"ms_per_image": 1}, *COMPUTING):
-            if set(names) <= set(row.figures):
+            if set(names) <= {key.partition(":")[0] for key in row.figures}:
                 undone = row.scaled(dict.fromkeys(names, factor))
                 yield Slip("thousand", {"way": str(factor), "columns": list(names)}, undone)
+
+
+def taken_for_rate(row: Row) -> Iterator[Slip]:
+    """Yield the slip of the operations of an image that stand for those of a second."""
+    if stated := row.figures.get("tflops"):
+        # A TFLOP is a thousand GFLOP, of which tables of models count each multiply-add once or twice.
+        others = {name: figure for name, figure in row.figures.items() if name != "tflops"}
+        moved = replace(row, figures=others | {"operations": stated.times(1e3)})
+        if row.cost:
+            yield Slip("taken_for_rate", {}, moved)
+
+
+def ratios(row: Row) -> list[Suggestion]:
+    """Return the slips of a gain that stands for a ratio, or the other way round, that make a speed-up hold."""
+    found: list[Suggestion] = []
+    if not any(one.name == "speedup" and not one.holds for one in check(row)):
+        return found
+    key, figure = next((key, one) for key, one in row.figures.items() if key.partition(":")[0] in RATIOS)
+    others = {name: one for name, one in row.figures.items() if name != key}
+    percent = key.startswith("gain_percent")
+    ways = (
+        ("gain", "gain_percent", figure.times(100.0)),  # 0.25 or 25 for 1.25
+        ("gain", "gain_percent", figure),
+        ("ratio", "speedup", figure.times(0.01)),
+    )
+    for way, name, read in ways[2:] if percent else ways[:2]:
+        tried = replace(row, figures=others | {name: read})
+        if all(one.holds for one in check(tried) if one.name == "speedup"):
+            found.append(Suggestion(name="gain", about=About(way=way), mended=["speedup"]))
+            break
+    return found
+
+
+def failed(made: list[Check]) -> set[str]:
+    """Return the names of the checks that do not hold."""
+    return {one.name for one in made if not one.holds}

@@ -32,14 +32,21 @@ def name(row: AuditedRow) -> str:
     return cell(f"{backend} {row['precision'] or ''}".strip())
 
 
-def place(row: AuditedRow) -> str:
-    """Name a row, in full."""
-    parts = [name(row)]
+def full_name(row: AuditedRow) -> str:
+    """Name a row's model, device, backend and precision."""
+    return ", ".join(part for part in (row["model"], row["device"], name(row)) if part)
+
+
+def place(row: AuditedRow, file: str) -> str:
+    """Name a row in full: its file, line, model and device, and where it was measured."""
+    parts = [_("{file}, line {line}").format(file=file, line=row["line"]), full_name(row)]
     if row["resolution"]:
         parts.append(_("{size} x {size} pixels").format(size=row["resolution"]))
+    elif row["shape"]:
+        parts.append(_("{shape} pixels").format(shape=row["shape"]))
     if row["batch_size"]:
         parts.append(_("batch size {size}").format(size=row["batch_size"]))
-    return ", ".join(part for part in parts if part) or _("line {line}").format(line=row["line"])
+    return ", ".join(part for part in parts if part)
 
 
 def cell(value) -> str:
@@ -57,9 +64,15 @@ def table(caption: str, head: list[str], rows: list[list[str]], folded: bool = F
 def pivot(caption: str, rows: Sequence[RowT], text: Callable[[RowT], str]) -> TextTable:
     """Return a table with one column for each batch size, and a text for each row."""
     sizes = sorted({row["batch_size"] for row in rows}, key=lambda size: size or 0)
-    lines: dict[tuple[str, str], dict[int | None, str]] = {}
+    several = {key: len({row[key] for row in rows}) > 1 for key in ("model", "device")}
+    lines: dict[tuple[str, ...], dict[int | None, str]] = {}
     for row in rows:
-        line = lines.setdefault((name(row), cell(row["resolution"])), {})
+        key = (
+            *(cell(row[one]) if several[one] else "" for one in ("model", "device")),
+            name(row),
+            cell(row["resolution"]),
+        )
+        line = lines.setdefault(key, {})
         line[row["batch_size"]] = Markdown("; ").join(one for one in (line.get(row["batch_size"]), text(row)) if one)
-    head = ["", _("resolution"), *(cell(size) for size in sizes)]
+    head = [_("model"), _("device"), "", _("resolution"), *(cell(size) for size in sizes)]
     return table(caption, head, [[*key, *(line.get(size, "") for size in sizes)] for key, line in lines.items()])

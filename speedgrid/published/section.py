@@ -7,9 +7,10 @@ from typing import TypedDict
 
 from speedgrid.published import beside, words
 from speedgrid.published.checks import BOUNDS, NAMES
-from speedgrid.published.layout import TextTable, cell, name, pivot, place, table
+from speedgrid.published.cost import WINOGRAD
+from speedgrid.published.layout import TextTable, cell, full_name, pivot, place, table
+from speedgrid.published.names import devices as known_devices
 from speedgrid.published.verdict import VERDICTS, Audited, AuditedRow, Failed
-from speedgrid.table.audit import WINOGRAD
 from speedgrid.table.run import Description, Table
 from speedgrid.text.markup import Markdown, _, address, code, ngettext
 from speedgrid.text.words import number
@@ -37,12 +38,13 @@ class Section(TypedDict, total=False):
     parts: list[Part]
 
 
-def compose(published: Sequence[Audited], results: Table, run: Description) -> Section:
+def compose(published: Sequence[Audited], results: Table | None = None, run: Description | None = None) -> Section:
     """Return the section on published tables: `title`, `about` (a paragraph), and `parts`, one a table; empty for none.
 
     published: as of speedgrid.published.verdict.audit. results: as of speedgrid.table.cells; run: as of
-    speedgrid.table.description, with which they are compared. Each part has a `title`, `facts` and `findings` (both
-    sentences), and `tables`, each with a `caption`, a `head`, `rows` of text, and whether it is `folded`.
+    speedgrid.table.description, with which they are compared where they are given. Each part has a `title`, `facts`
+    and `findings` (both sentences), and `tables`, each with a `caption`, a `head`, `rows` of text, and whether it is
+    `folded`.
     """
     if not published:
         return {}
@@ -50,17 +52,23 @@ def compose(published: Sequence[Audited], results: Table, run: Description) -> S
         "title": _("Published tables, audited"),
         "about": _(
             "A printed figure stands for every number that rounds to it. A row is *inconsistent* if its figures "
-            "contradict each other or the peak that its table states, and *impossible* if it is faster than "
-            "{times} times the data sheet's peak in its precision (Winograd's convolutions need so many times fewer "
-            "multiplications). Neither says which of its figures is wrong. What would explain it is named only where "
-            "undoing it makes the arithmetic fit."
+            "contradict each other or the peak that its table states, and *impossible* if it computes faster than its "
+            "device can in its precision, or reads its weights faster than its memory can. A share of the data sheet's "
+            "peak may be above one: by the clock, and in 3 x 3 convolutions with a stride of 1, for which Winograd's "
+            "algorithm needs {times} times fewer multiplications, by as much as this model has of them. *Not "
+            "contradicted* says that every check that could be made holds, not that the figures are true. Neither says "
+            "which of a row's figures is wrong. What would explain it is named only where undoing it makes the "
+            "arithmetic fit."
         ).format(times=f"{WINOGRAD:g}"),
         "parts": [
             {
                 "title": one["title"],
                 "facts": facts(one),
                 "findings": findings(one),
-                "tables": [*verdicts(one), *beside.tables(one, results, run, SHORT)],
+                "tables": [
+                    *verdicts(one),
+                    *(beside.tables(one, results, run, SHORT) if run and results is not None else []),
+                ],
             }
             for one in published
         ],
@@ -70,7 +78,8 @@ def compose(published: Sequence[Audited], results: Table, run: Description) -> S
 def facts(one: Audited) -> list[Markdown]:
     """Say where a table is from, what came of its rows, and what could not be checked."""
     rows = one["rows"]
-    device = one["device"] or _("a device that it does not name")
+    devices = list(dict.fromkeys(row["device"] for row in rows if row["device"]))
+    device = ", ".join(devices[:SHORT]) or _("a device that it does not name")
     lines = [
         ngettext("`{file}`: {count} row, on {device}.", "`{file}`: {count} rows, on {device}.", len(rows)).format(
             file=one["file"], count=len(rows), device=device
@@ -97,23 +106,34 @@ def facts(one: Audited) -> list[Markdown]:
 
 
 def unjudged(one: Audited) -> list[Markdown]:
-    """Say which columns, rows and cells of a table could not be judged."""
+    """Say which columns, rows and cells of a table could not be judged, and what is missing, all at once."""
     lines = []
     if one["unknown"]:
         headers = Markdown(", ").join(map(code, one["unknown"]))
         lines.append(_("Columns that are not understood, and not judged: {headers}.").format(headers=headers))
+    for known, near in one["named"].items():
+        text = _("`{name}` is not known here{near}.")
+        nearest = _("; the nearest are {names}").format(names=", ".join(near)) if near else ""
+        lines.append(text.format(name=known, near=nearest))
     reasons = Counter(reason for row in one["rows"] for reason in row["unknown"])
     for reason, count in reasons.items():
         text = ngettext(
-            "Not held against the device, {count} row: {reason}.",
-            "Not held against the device, {count} rows: {reason}.",
+            "Not all is known of {count} row: {reason}.",
+            "Not all is known of {count} rows: {reason}.",
             count,
         )
         lines.append(text.format(count=count, reason=words.unknown(reason)))
+    if asked := [words.ASKED[reason] for reason in reasons if reason in words.ASKED]:
+        text = _("To say it: {keys}, in a column of the table, or of all of its rows in `{file}`.")
+        keys = Markdown(", ").join(map(code, asked))
+        lines.append(text.format(keys=keys, file=one["file"].removesuffix(".csv") + ".yaml"))
     for row in one["rows"]:
         for header, found in row["unreadable"].items():
-            line = _("{place}: `{header}` is `{text}`, no number.")
-            lines.append(line.format(place=place(row), header=header, text=found))
+            line = _("{place}: `{header}` is `{text}`, which is no number, or may be two.")
+            lines.append(line.format(place=place(row, one["file"]), header=header, text=found))
+    for alike in one["equal"]:
+        line = _("Lines {lines} have the same speeds to every digit: one may be a copy of another.")
+        lines.append(line.format(lines=", ".join(map(str, alike))))
     return lines
 
 
@@ -138,12 +158,12 @@ def findings(one: Audited) -> list[Markdown]:
                 letter=letter,
                 title=words.title(check),
                 count=len(rows),
-                place=place(row),
+                place=place(row, one["file"]),
                 arithmetic=words.arithmetic(check, worst["figures"]),
             )
             + alike([found["ratio"] for row, found in rows])
             + explained(check, [row for row, found in rows])
-            + no_faster(check, one["peaks"])
+            + no_faster(check, row)
         )
     return lines
 
@@ -156,9 +176,10 @@ def alike(ratios: list[float]) -> Markdown:
     return Markdown(" ") + _("It is the same factor in all of them, {factor}.").format(factor=number(middle))
 
 
-def no_faster(check: str, peaks: dict[str, float]) -> Markdown:
+def no_faster(check: str, row: AuditedRow) -> Markdown:
     """Say where TF32, which is what most tables mean by fp32, cannot be why they are too fast."""
-    if check not in BOUNDS or "tf32" not in peaks or peaks["tf32"] > peaks["fp32"]:
+    peaks = known_devices.find(row["device"]).tflops
+    if check not in BOUNDS or row["precision"] != "fp32" or "tf32" not in peaks or peaks["tf32"] > peaks["fp32"]:
         return Markdown()
     return Markdown(" ") + _("TF32 does not explain it: on this device it is no faster than fp32.")
 
@@ -182,20 +203,23 @@ def verdicts(one: Audited) -> list[TextTable]:
     letter, separator = letters(one), Markdown("; ")
     lines = [
         [
-            name(row),
-            cell(row["resolution"]),
+            cell(row["line"]),
+            full_name(row),
+            cell(row["resolution"] or row["shape"]),
             cell(row["batch_size"]),
-            number(row["derived"]["fps"]),
             words.verdict(row["verdict"]),
             separator.join(
                 Markdown("{}: {}").format(letter[c["name"]], words.arithmetic(c["name"], c["figures"]))
                 for c in row["failed"]
             ),
+            separator.join(words.held(c["name"], c["figures"]) for c in row["held"]),
+            separator.join(words.unmade(c["name"], c["figures"]) for c in row["unmade"]),
             separator.join(words.slip(s["name"], s["about"]) for s in row["suggestions"]),
         ]
         for row in one["rows"]
     ]
-    head = ["", _("resolution"), _("batch size"), "FPS", _("verdict"), _("arithmetic"), _("would fit if")]
+    head = [_("line"), "", _("resolution"), _("batch size"), _("verdict")]
+    head += [_("does not hold"), _("holds"), _("not checked"), _("would fit if")]
     if len(lines) <= SHORT:
         return [table(_("The verdict on each row:"), head, lines)]
 
