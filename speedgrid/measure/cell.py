@@ -155,7 +155,7 @@ def _time(
     samples: Samples = timing.measure(session, asked, turns)
     context = Context(asked, uuid, samples, median(samples.host_ms) / 1000)
     laps.end("timing")
-    laps.move("timing", "queue", turns.lost - lost)
+    laps.shift("timing", "queue", turns.lost - lost)
     found = probes.measure(session, context, laps, with_timing=True)
     return context, sampler.stop(), found
 

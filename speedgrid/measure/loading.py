@@ -31,7 +31,7 @@ class Laps:
         self.seconds[step] = round(self.seconds.get(step, 0.0) + now - self.last, 4)
         self.last = now
 
-    def move(self, step: str, other: str, seconds: float) -> None:
+    def shift(self, step: str, other: str, seconds: float) -> None:
         """Give some of the time of a step to another one."""
         self.seconds[step] = round(self.seconds[step] - seconds, 4)
         self.seconds[other] = round(self.seconds.get(other, 0.0) + seconds, 4)
