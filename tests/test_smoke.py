@@ -123,7 +123,9 @@ def test_a_record_has_samples_the_environment_and_what_really_ran(records):
         assert parity_of(one).snr_db > 90
         assert re.match(r"[\d.]+", one.seen.details["version"])[0] in one.fingerprint
         assert one.environment["device_name"] in one.fingerprint
-        assert one.command.startswith(f"python -m scripts.time_cell {name} --turn round1 ")
+        assert one.command.startswith(
+            f"python -m scripts.time_cell {name} --config artifacts/config.json --turn round1 "
+        )
 
 
 def test_timings_start_warm_from_the_launcher(records):

@@ -66,7 +66,7 @@ EDITS = {
     "findings": ("speedgrid/report/findings/effects.py", "\n# edited\n", PAGES, set()),
     "section": ("templates/sections/answer.md.j2", "\nA new line.\n", PAGES, set()),
     "language": ("languages/ru.po", "\n# edited\n", REPORT, set()),
-    "audit": ("speedgrid/table/audit.py", "\n# edited\n", {"audit": 1, "audit_published": 1, **PAGES}, set()),
+    "audit": ("speedgrid/table/audit.py", "\n# edited\n", {"audit": 1, **PAGES}, set()),
     "published section": ("speedgrid/published/words.py", "\n# edited\n", PAGES, set()),
     "published table": (
         "config/published/resnet18-fp16-batch33.csv",
@@ -367,8 +367,11 @@ def measured(tree):
 
 
 def killed_in_the_middle(tree):
-    """Measure some cells again, and kill everything with SIGKILL once one is done; return what was to be done."""
-    wanted = {f"{cell}-round1.json" for cell in CELLS - cells_of("openvino")}
+    """Measure all again, more than is loaded at once, and kill everything with SIGKILL once a record is there.
+
+    Return what was to be measured.
+    """
+    wanted = measured(tree)
     shutil.rmtree(tree / "report")
     for name in wanted:
         (tree / "artifacts/timings" / name).unlink()
@@ -500,7 +503,7 @@ def test_no_rule_writes_into_the_users_weights(without_gpu):
     for rules in (ROOT / "rules").glob("*.smk"):
         for output in re.findall(r"^    output:\n(.*?)^    \w+:", rules.read_text(), re.MULTILINE | re.DOTALL):
             paths = re.findall(r'"([^"]+/[^"]+)"', output)
-            allowed = ("artifacts/", "report/", "../templates/")
+            allowed = ("artifacts/", "report/", "deploy/", "../templates/")
             assert [path for path in paths if not path.startswith(allowed)] == []
     assert [path.name for path in (without_gpu.workflow / "weights").iterdir()] == ["README.md"]
 
