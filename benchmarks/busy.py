@@ -83,7 +83,7 @@ NEIGHBOURS: dict[str, tuple[Callable[[], None], ...]] = {
 
 
 class Outcome(NamedTuple):
-    """What a run beside neighbours says, held against the truth.
+    """The result of a run beside neighbours, held against the truth.
 
     covered, compared: of the true speed-ups, those inside their interval, and all that are given. half_width: of their
     intervals in the median, relative. false_ok: rows with that status whose latency is not the quiet one's.
@@ -127,7 +127,7 @@ def run(tree: Path, config: Path, folder: Path) -> pd.DataFrame:
 
 
 def hold(found: pd.DataFrame, truth: pd.DataFrame) -> Outcome:
-    """Return what a table says, held against the one that was measured in quiet."""
+    """Return the outcome of a table, held against the one that was measured in quiet."""
     both = found.merge(truth, on=list(AXES), suffixes=("", "_true"))
     given = both[both.speedup.notna() & both.speedup_true.notna() & (both.speedup_true != 1)]
     inside = (given.speedup_low <= given.speedup_true) & (given.speedup_true <= given.speedup_high)

@@ -18,7 +18,7 @@ CLOSE = 0.02
 
 
 def compiled(model, images, mode: str) -> Callable[[], object]:
-    """Return what calls `torch.compile(model, mode=mode)` on `images`, compiled."""
+    """Return a function that calls `torch.compile(model, mode=mode)` on `images`, compiled."""
     import torch
 
     module = torch.compile(model, mode=mode, dynamic=False)
@@ -26,7 +26,7 @@ def compiled(model, images, mode: str) -> Callable[[], object]:
 
 
 def fused(model, images) -> Callable[[], object]:
-    """Return what replays a CUDA graph of a ResNet-18 that is written out with cuDNN's fused convolutions."""
+    """Return a function that replays a CUDA graph of a ResNet-18 written out with cuDNN's fused convolutions."""
     import torch
 
     forward = written_out(model)

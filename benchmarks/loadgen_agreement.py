@@ -113,7 +113,7 @@ def test_settings(rate: float, turn: int):
 
 
 def log_settings(folder: str):
-    """Return where LoadGen writes what it found."""
+    """Return the settings of LoadGen's log."""
     import mlperf_loadgen as loadgen
 
     output = loadgen.LogOutputSettings()

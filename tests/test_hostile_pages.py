@@ -93,12 +93,17 @@ def published(folder, word):
     name = next(word).replace("/", "-").replace("\0", "")[:40].encode(errors="replace").decode()
     path = folder / f"a{name}.csv"
     about = {"title": next(word), "source": next(word), "origin": next(word), "device": next(word)}
+
+    # A file with a byte of zero is refused as a whole.
+    def text():
+        return next(word).replace("\0", "")
+
     with path.open("w", newline="", encoding="utf-8", errors="replace") as file:
         rows = csv.writer(file)
-        rows.writerow(["backend", "precision", "resolution", "batch", "FPS", "ms/image", f"x {next(word)}"])
+        rows.writerow(["backend", "precision", "resolution", "batch", "FPS", "ms/image", f"x {text()}"])
         for size in (1, 2, 4):
-            rows.writerow([next(word), "fp32", 64, size, 100, 7 + size, next(word)])
-        rows.writerow([next(word), next(word), 64, 8, 100, f"none {next(word)}", next(word)])
+            rows.writerow([text(), "fp32", 64, size, 100, 7 + size, text()])
+        rows.writerow([text(), text(), 64, 8, 100, f"none {text()}", text()])
     flops = {"resnet18": {str(size): {"flop": flop} for size, flop in FLOP.items()}}
     entries = [{"file": str(path)} | about, {"file": str(path), "title": next(word)}]
     found = audit_all(entries, "resnet18", flops)

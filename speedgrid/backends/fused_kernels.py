@@ -14,7 +14,7 @@ from speedgrid.model.convolution import ACTIVATIONS, Convolution, constant, defi
 
 
 class Kernels(Protocol):
-    """What the kernels of a device are asked."""
+    """The questions that the kernels of a device are asked."""
 
     def refusal(self, one: Convolution) -> str:
         """Return why no kernel computes a convolution, or ""."""

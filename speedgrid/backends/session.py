@@ -228,7 +228,7 @@ class DeviceSession(Session):
 
 
 def poison_of_tensor(tensor) -> Any:
-    """Return what fills an output on a device that must be written; see `poison_of`."""
+    """Return the value that fills an output on a device that must be written; see `poison_of`."""
     import torch
 
     return (
@@ -248,7 +248,7 @@ def leaves(result: Any) -> list[Any]:
 
 
 def poison_of(dtype) -> Any:
-    """Return what fills an output that must be written: NaN, or of integers the least, which is no answer."""
+    """Return the value that fills an output that must be written: NaN, or of integers the least, which is no answer."""
     kind = np.dtype(dtype)
     return np.nan if kind.kind == "f" else False if kind.kind == "b" else np.iinfo(kind).min
 

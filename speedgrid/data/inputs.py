@@ -100,7 +100,7 @@ def kind(one: Bound, said: Input) -> str:
 
 
 def kinds():
-    """Return what makes an input of each kind."""
+    """Return the function that makes an input of each kind."""
     return {"values": from_file, "integers": integers, "photographs": photographs, "noise": noise}
 
 

@@ -46,7 +46,7 @@ class Level:
 
 @dataclass
 class Passed:
-    """What is passed over: names that are no user's, or that were looked into before, and links that lead nowhere."""
+    """The entries passed over: names that are no user's, folders looked into before, links that lead nowhere."""
 
     names: list[str] = field(default_factory=list)
     broken: list[str] = field(default_factory=list)

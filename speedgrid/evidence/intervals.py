@@ -42,7 +42,7 @@ def _error_within(rounds: list[np.ndarray]) -> float:
 
 
 class Course(NamedTuple):
-    """What the rounds of cells that are measured side by side have in common: a machine that is slower in one of them.
+    """The common course of cells that are measured side by side: a machine that is slower in one of them.
 
     effects: [rounds], in logarithms, 0 on average. cells: how many it is the mean of.
     """
@@ -62,7 +62,7 @@ class Course(NamedTuple):
 
 
 def course(cells: list[list[np.ndarray]]) -> Course | None:
-    """Return what cells have in common that were measured side by side in several rounds; None where it is not known.
+    """Return the common course of cells that were measured side by side in several rounds; None where it is not known.
 
     cells: of each the samples of its rounds. Of two cells it would be half of their difference, which is looked for.
     """

@@ -35,7 +35,7 @@ class Rounded(nn.Module):
         self.own: dict[tuple[int, int], Rounding] = {}
 
     def forward(self, *given: torch.Tensor) -> Any:
-        """Return what the module returns with its products rounded."""
+        """Return the module's outputs with its products rounded."""
         with self.rounding():
             return self.module(*given)
 

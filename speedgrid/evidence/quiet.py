@@ -40,7 +40,7 @@ def disturbances(slices: Sequence[Slice], best_pace: float = 0.0) -> list[str]:
 
 
 def disturbance(host: Host, seconds: float, best_pace: float = 0.0) -> str:
-    """Return why what was timed in so many seconds was disturbed, as a clause; empty where it was not.
+    """Return the disturbance of a timing of some seconds, as a clause; empty where there was none.
 
     best_pace: the least time in ms that a fixed piece of work took; 0 where it is not known.
     """

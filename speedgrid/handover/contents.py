@@ -68,7 +68,7 @@ def reference(files: Files, seen: Seen) -> tuple[dict[str, np.ndarray], float]:
 def about(
     found: Record, seen: Seen, made: Recipe, row: Any, images: Images, classes: int, snr_db: float
 ) -> dict[str, Any]:
-    """Return what model.json has: what the program reads, and the figures of the report, as plain JSON values."""
+    """Return the content of model.json: what the program reads, and the figures of the report, as plain JSON values."""
     cell = found.cell
     figures = {name: None if pd.isna(row[name]) else float(row[name]) for name in FIGURES}
     for end in ("low", "high"):
@@ -111,7 +111,7 @@ FIGURES = (
 
 
 def preprocessing(cell: Cell) -> dict[str, Any]:
-    """Return how a photograph becomes an input, as speedgrid.data.folder makes it.
+    """Return the steps by which a photograph becomes an input, as speedgrid.data.folder makes it.
 
     resize: its shorter side in pixels, of which `crop` are taken from the middle. mean, deviation: of values from 0 to
     1, by channel.

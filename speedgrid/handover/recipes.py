@@ -94,7 +94,7 @@ def takes_photographs(found: Record) -> bool:
 
 
 def construction(model: str, classes: int) -> tuple[dict[str, Any], tuple[str, ...]]:
-    """Return what makes a model's module, `call` and `arguments`, and the packages that it is made of."""
+    """Return the construction of a model's module, `call` and `arguments`, and the packages that it is made of."""
     source = sources.find(model)
     if isinstance(source, Torchvision):
         arguments = {"name": source.called, "weights": None, "num_classes": classes}

@@ -53,7 +53,7 @@ def folders() -> Iterator[Path]:
 
 
 def mounts() -> Iterator[tuple[Path, PurePosixPath, set[str] | None]]:
-    """Yield where control groups are mounted, the group that lies there, and version 1's controllers; None for 2."""
+    """Yield the folder of a mount of control groups, the group there, and version 1's controllers; None for 2."""
     for line in lines(PROC / "mountinfo"):
         fields, _, kind = line.partition(" - ")
         parts, (name, *rest) = fields.split(), kind.split() or [""]

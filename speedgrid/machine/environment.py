@@ -83,7 +83,7 @@ def cpu_name() -> str:
 
 
 def cpu_limits() -> Machine:
-    """Return what a container or an affinity leaves of the processor to this process, where that is not all of it."""
+    """Return the part of the processor that a container or affinity leaves us, where that is not all of it."""
     found: Machine = {}
     if (count := len(threads.allowed())) < (os.cpu_count() or 1):
         found["cpus_allowed"] = count

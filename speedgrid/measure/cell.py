@@ -79,7 +79,7 @@ def _record(asked: Asked, status: Status, reason: str, machine: Machine, **found
 
 
 def _measure(files: Files, asked: Asked, build: dict[str, Any], machine: Machine, laps: Laps) -> Seen:
-    """Return what was seen of a cell, which takes a turn for loading, one for each slice, and one for its answers."""
+    """Return the observations of a cell: it takes a turn to load, one for each slice, and one for its answers."""
     turns = Turns(cpu.alone if asked.device == "cpu" else nullcontext)
     uuid = machine.get("gpu_uuid") if asked.device == "cuda" else None
     with in_group() if asked.device == "cpu" else nullcontext():

@@ -107,7 +107,7 @@ class Course:
             self.patience -= min(seconds, MOST_LOST)
 
     def due(self, runs: int, seconds: float) -> bool:
-        """Say whether so many calls in so many seconds are what to look at, or all that there is time for."""
+        """Tell if a look is due after a number of calls and seconds, or the time is over."""
         seconds += ROUNDING
         if runs >= FEWEST_RUNS and seconds >= self.asked.max_seconds:
             return True
@@ -145,7 +145,7 @@ class Course:
 
 
 def of_slices(series: list[float], slices: list[Slice], kept: list[bool]) -> list[float]:
-    """Return what a series has of the slices that are kept, in order."""
+    """Return the values of a series in the slices that are kept, in order."""
     found, place = [], 0
     for one, keep in zip(slices, kept, strict=True):
         found += series[place : place + one.calls] if keep else []
@@ -154,7 +154,7 @@ def of_slices(series: list[float], slices: list[Slice], kept: list[bool]) -> lis
 
 
 def together(slices: list[Slice]) -> Host | None:
-    """Return what others took over all slices: means over their time, and the pace of each."""
+    """Return the load of others over all slices: means over their time, and the pace of each."""
     known = [(one.host, one.seconds) for one in slices if one.host]
     if not known:
         return None

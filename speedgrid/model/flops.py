@@ -96,7 +96,7 @@ def count_file(onnx_file: str) -> Counted:
 
 
 def uncounted(flop: int | None) -> Counted:
-    """Return what is known without a graph: at most the operations that torch counted."""
+    """Return the count that is known without a graph: at most the operations that torch counted."""
     return {
         "flop": flop,
         "onnx_flop": None,

@@ -94,7 +94,7 @@ class Tracer(fx.Tracer):
     """Traces a model with what is in place kept so."""
 
     def proxy(self, node: fx.Node) -> Proxy:
-        """Return what stands for the tensor of a node."""
+        """Return the proxy of a node's tensor."""
         return Proxy(node, self)
 
 
@@ -227,7 +227,7 @@ def only_user(node: fx.Node) -> fx.Node | None:
 
 
 def first_input(node: fx.Node):
-    """Return what a node is given first, by place or by name."""
+    """Return the first input of a node, by place or by name."""
     return next(iter((*node.args, *node.kwargs.values())), None)
 
 

@@ -173,7 +173,7 @@ def is_reopened(one: Given, new: Bound) -> bool:
 
 
 def origin(source: OnnxFile, resolution: Any, described: dict[str, Any]) -> Origin:
-    """Return where the weights of a file are from: itself, with its SHA-256 and those of the files with its tensors."""
+    """Return the origin of a file's weights: itself, with its SHA-256 and those of the files with its tensors."""
     model = onnx.load(source.path)
     sums = {path: hashlib.sha256(Path(path).read_bytes()).hexdigest() for path in (source.path, *source.external())}
     outputs = described.get("outputs") or [{"shape": [0]}]

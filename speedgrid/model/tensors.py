@@ -30,7 +30,7 @@ def empty_inputs(cell: Cell, device: str, dtype: str, memory_format: str = "cont
 
 
 def tensors(result: Any) -> dict[str, torch.Tensor]:
-    """Return what a model returned by name: of a dictionary its keys, else numbers; the only one has no name."""
+    """Return the outputs of a model by name: of a dictionary its keys, else numbers; the only one has no name."""
     if torch.is_tensor(result):
         return {"": result}
     named = result.items() if isinstance(result, dict) else ((f"output{at}", one) for at, one in enumerate(result))

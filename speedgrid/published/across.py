@@ -47,7 +47,7 @@ def settled(rows: list[Row]) -> list[Row]:
 
 
 def _nearness(row: Row) -> tuple[float, float] | None:
-    """Return how far a figure is from the operations of an image, and from those of a second, as logarithms."""
+    """Return the distance of a figure from the operations of an image, and from those of a second, as logarithms."""
     figure, rates = row.figures.get("gflops"), checks.rates(row)
     if not figure or not row.cost or figure.value <= 0:
         return None

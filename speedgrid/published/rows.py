@@ -12,7 +12,7 @@ USUAL = (None, "mean", "median")
 
 @dataclass(frozen=True)
 class Base:
-    """What a speed-up may be over: a row's times of an image in ms, by what they were read from. where: its line."""
+    """The base of a speed-up: a row's times of an image in ms, by what they were read from. where: its line."""
 
     line: int
     times: dict[str, Interval]

@@ -82,7 +82,7 @@ def of_run(table: Table, run: Description) -> dict[str, Any]:
 
 
 def made_with(config: Config) -> Config:
-    """Return what of a configuration a run was made with: what is handed over of it is asked for apart."""
+    """Return the part of a configuration that a run was made with: what is handed over of it is asked for apart."""
     return {key: value for key, value in config.items() if key != "deploy"}
 
 

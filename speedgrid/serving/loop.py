@@ -47,14 +47,14 @@ class RealClock:
 
 
 class Server(Protocol):
-    """What runs batches: sessions of all batch sizes of a family, or a pretended one."""
+    """The runner of batches: sessions of all batch sizes of a family, or a pretended one."""
 
     def submit(self, size: int, frames: list[int]) -> object:
         """Begin a call of `size` images on these frames, and return what `wait` takes; it may have ended already."""
         ...
 
     def wait(self, call: object) -> None:
-        """Return when the results of the call are there."""
+        """Block until the results of the call are there."""
         ...
 
 
@@ -94,7 +94,7 @@ class Plan:
 
 
 def serve(arrivals: Arrivals, server: Server, plan: Plan, clock: Clock) -> Served:
-    """Return what became of each frame of `arrivals`."""
+    """Return the fate of each frame of `arrivals`."""
     run = _Run(arrivals, server, plan, clock)
     diverged = False
     while not diverged and run.step():

@@ -30,7 +30,7 @@ class PretendedServer:
         self.free = 0
 
     def submit(self, size: int, frames: list[int]) -> int:
-        """Return when the call will have ended: one call after another."""
+        """Return the time at which the call will have ended: one call after another."""
         self.free = max(self.free, self.clock.now()) + int(self.service_ns(self.calls, size))
         self.calls += 1
         return self.free
@@ -42,7 +42,7 @@ class PretendedServer:
 
 
 def replay(arrivals: Arrivals, service_ns: dict[int, int], plan: Plan) -> Served:
-    """Return what becomes of frames where a call of b images takes service_ns[b], and nothing else happens."""
+    """Return the fate of frames where a call of b images takes service_ns[b], and nothing else happens."""
     clock = PretendedClock()
     return serve(arrivals, PretendedServer(clock, service_ns), plan, clock)
 

@@ -62,7 +62,7 @@ def calls(slices: list[Slice], kept: list[bool]) -> int:
 
 
 def of(samples: Samples, kept: list[bool]) -> Samples:
-    """Return what samples have of the slices that are kept."""
+    """Return the samples of the slices that are kept."""
     slices = samples.slices
     each = [keep for one, keep in zip(slices, kept, strict=True) for _ in range(one.calls)]
 

@@ -227,7 +227,7 @@ def add_speedups(table: Table, by_cell: dict[Cell, list[Record]], reference: Ref
 
 
 def courses_of(table: Table, by_cell: dict[Cell, list[Record]]) -> dict[Hashable, Course | None]:
-    """Return what the cells of each place have in common in its rounds: they are measured one after another there."""
+    """Return the common course of the cells of each place: they are measured one after another there."""
     calm = table[table.latency_ms.notna() & (table.status != "busy")]
     places = calm.groupby(["model", "resolution", "batch_size"])
     return {place: course([samples_of(line, by_cell) for line in rows.itertuples()]) for place, rows in places}

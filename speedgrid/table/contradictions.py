@@ -151,7 +151,7 @@ def stopping(record: Record, seen: Seen) -> Iterator[str]:
 
 
 def reach_percent(record: Record) -> float:
-    """Return how far the interval of a record's median reaches to either side, in percent of it."""
+    """Return the reach of the interval of a record's median to either side, in percent of it."""
     low, high = order_statistic_interval(np.array(record.host_ms))
     return 50 * (high - low) / float(np.median(record.host_ms))
 

@@ -108,7 +108,7 @@ def single_threaded() -> Iterator[None]:
 
 
 def unfused(model: onnx.ModelProto) -> Callable[[Arrays], dict[str, np.ndarray]]:
-    """Return what runs a model on ONNX Runtime's CPU provider in float32 with all optimisations off."""
+    """Return a session that runs a model on ONNX Runtime's CPU provider in float32 with all optimisations off."""
     import onnxruntime as ort
 
     asked = ort.SessionOptions()

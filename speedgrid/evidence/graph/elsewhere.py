@@ -9,7 +9,7 @@ from onnx.reference.op_run import OpRun
 
 
 def by_onnxruntime(operator: OpRun, *given: np.ndarray | None) -> tuple[np.ndarray, ...]:
-    """Return what a node gives for its inputs, with floats of the type of the widest; computed in float32.
+    """Return the outputs of a node for its inputs, with floats of the type of the widest; computed in float32.
 
     What was rounded so is in `operator.rounded`. Raises what ONNX Runtime raises.
     """

@@ -18,7 +18,7 @@ OWN = ("", "ai.onnx")
 
 
 class Rounding(Protocol):
-    """What happens to the values of a graph on their way."""
+    """The changes that the values of a graph meet on their way."""
 
     def read(self, node: onnx.NodeProto, values: list[np.ndarray | None]) -> list[np.ndarray | None]:
         """Return the values that a node reads, in place of those that there are."""

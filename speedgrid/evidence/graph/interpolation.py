@@ -48,7 +48,7 @@ def interpolated(
 
 
 def coordinates(extent: int, size: int, ratio: float, where: str) -> np.ndarray:
-    """Return where in an axis of `extent` pixels each of `size` new ones lies, as float64 [size]."""
+    """Return the place in an axis of `extent` pixels of each of `size` new ones, as float64 [size]."""
     new = np.arange(size, dtype=np.float64)
     if where == "asymmetric":
         return new / ratio

@@ -112,14 +112,14 @@ class Simulation:
             return self.evaluator.run(given, self)
 
     def read(self, node: onnx.NodeProto, values: list[np.ndarray | None]) -> list[np.ndarray | None]:
-        """Return what a product reads, rounded."""
+        """Return the rounded inputs of a product."""
         if node.op_type not in PRODUCTS:
             return values
         count = len(values) if node.op_type == "Einsum" else 2
         return [self._operand(node, place, one) if place < count else one for place, one in enumerate(values)]
 
     def written(self, node: onnx.NodeProto, values: tuple[np.ndarray, ...]) -> tuple[np.ndarray, ...]:
-        """Return what is stored, rounded."""
+        """Return a stored tensor, rounded."""
         if self.read_alone:
             return values
         return tuple(

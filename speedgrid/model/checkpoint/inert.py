@@ -105,7 +105,7 @@ class Unpickler(pickle.Unpickler):
     """An unpickler that imports nothing."""
 
     def find_class(self, module: str, name: str) -> Any:
-        """Return what makes tensors, or a class that does nothing, for the name of anything else."""
+        """Return the function that makes tensors, or a class that does nothing, for the name of anything else."""
         path = f"{module}.{name}"
         if path in MADE_WITH:
             return MADE_WITH[path]

@@ -43,7 +43,7 @@ class Taken:
         return ".".join(filter(None, (self.key, self.prefix.rstrip(".")))) or "the file as a whole"
 
     def average(self) -> bool:
-        """Say whether this is an average of the weights, or a network beside the one that was trained."""
+        """Say whether a part is an average of the weights, or a network beside the one that was trained."""
         words = f"{self.key}.{self.prefix}".lower().replace(".", "_").replace("-", "_").split("_")
         return any(word in AVERAGES for word in words)
 

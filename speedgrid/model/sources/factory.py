@@ -72,7 +72,7 @@ class Factory:
         return [] if "site-packages" in found.parts else [str(found)]
 
     def build(self, classes: int) -> "nn.Module":
-        """Return what the function returns. Raises ModelError where it raises, or returns no module."""
+        """Return the module that the function makes. Raises ModelError where it raises, or returns no module."""
         from torch import nn
 
         module, _, name = self.model.partition(":")

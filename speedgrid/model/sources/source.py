@@ -38,7 +38,7 @@ class Source(Protocol):
 
     @property
     def task(self) -> str:
-        """What the model is for, one of TASKS."""
+        """The task of the model, one of TASKS."""
 
     @property
     def inputs(self) -> "tuple[Input, ...]":

@@ -63,7 +63,7 @@ def _by_form() -> dict[str, str]:
 
 
 def _written(name: str) -> Iterator[str]:
-    """Yield how a model may be written: a size by its letter or its word, a width of 1 as nothing."""
+    """Yield the ways to write a model: a size by its letter or its word, a width of 1 as nothing."""
     yield _bare(name)
     for word, letter in SIZES.items():
         yield _bare(re.sub(rf"_{letter}(?=_|$)", f"_{word}", name))

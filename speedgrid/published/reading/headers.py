@@ -178,7 +178,7 @@ def may_name_models(header: str) -> bool:
 
 
 def cells_as(column: Column, unit: str) -> Column | None:
-    """Return what a column that does not say its unit means where its description, or its cells, say `unit`."""
+    """Return the meaning of a column that does not say its unit where its description, or its cells, say `unit`."""
     found = speeds.of_unit(unit)
     if not found:
         return None

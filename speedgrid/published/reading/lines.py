@@ -87,7 +87,7 @@ def _reader(text: str, separator: str):
 
 
 def _separator(text: str) -> str:
-    """Return what separates the cells: what gives every line as many, and of several such the most."""
+    """Return the separator of the cells: one that gives every line as many, and of several such the most."""
     found: list[tuple[bool, int, str]] = []
     for separator in SEPARATORS:
         try:

@@ -109,7 +109,7 @@ class Meaning(NamedTuple):
 
 
 def meaning(words: str, with_statistic: bool = False) -> Meaning | None:
-    """Return what a header means that has these words, without its statistic."""
+    """Return the meaning of a header that has these words, without its statistic."""
     for pattern, quantity, unit in ARITHMETIC:
         if found := re.fullmatch(pattern, words):
             return Meaning(quantity, _prefix(found.groupdict()) / unit)
@@ -162,7 +162,7 @@ def _open(words: str, with_statistic: bool) -> Meaning | None:
 
 
 def of_unit(unit: str) -> Meaning | None:
-    """Return what a unit in a cell is of: a time (`time`), a time of an image, a rate, a share or a ratio."""
+    """Return the quantity of a unit in a cell: a time (`time`), a time of an image, a rate, a share or a ratio."""
     text = unit.strip().lower()
     if text in ("x", "×", "times"):
         return Meaning("ratio")
@@ -182,7 +182,7 @@ def of_unit(unit: str) -> Meaning | None:
 
 
 def with_open(name: str, unit: Meaning) -> Meaning | None:
-    """Return what a header without a unit means by that of its cells, or None where they do not go together."""
+    """Return the meaning of a header without a unit by that of its cells, or None where they do not go together."""
     rate = unit.name in RATES
     if unit.name in ("ratio", "percent") or unit.name not in RATES | TIMES | {"time"}:
         return None

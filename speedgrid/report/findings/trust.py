@@ -11,7 +11,7 @@ def warnings(table: Table, controls: Controls) -> list[Markdown]:
 
 
 def ranking(controls: Controls) -> Markdown:
-    """Say that a run is not good enough to rank, where its negative control tells nothing; empty where it does."""
+    """Return the sentence that a run cannot be ranked, where its negative control tells nothing; else empty."""
     twin = controls["twin"]
     if not twin or twin.get("tells", True):
         return Markdown()
