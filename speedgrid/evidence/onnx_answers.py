@@ -12,13 +12,16 @@ from speedgrid.machine.threads import shared_cores
 CALL = 4
 
 
-def session_of(model: str | bytes, optimised: bool = False):
-    """Return a session of an ONNX file, or of its bytes, with all optimisations on or off."""
+def session_of(model: str | bytes, optimised: bool = False, threads: int | None = None):
+    """Return a session of an ONNX file, or of its bytes, with all optimisations on or off.
+
+    threads: of one call; by default as many as work shares.
+    """
     import onnxruntime as ort
 
     asked = ort.SessionOptions()
     asked.log_severity_level = 3
-    asked.intra_op_num_threads = shared_cores()
+    asked.intra_op_num_threads = threads or shared_cores()
     level = ort.GraphOptimizationLevel
     asked.graph_optimization_level = level.ORT_ENABLE_ALL if optimised else level.ORT_DISABLE_ALL
     return ort.InferenceSession(model, asked, providers=["CPUExecutionProvider"])

@@ -12,8 +12,7 @@ from onnx import helper, numpy_helper
 
 from speedgrid.data import arrays
 from speedgrid.evidence import onnx_answers
-from speedgrid.evidence.parity import compare
-from speedgrid.evidence.snr import by_image, summarise, unevenness
+from speedgrid.evidence.rounding import errors_of
 from speedgrid.launcher.reading import read_onnx
 
 PRODUCTS = ("Conv", "ConvTranspose", "Gemm", "MatMul")
@@ -53,18 +52,13 @@ def expected(file: str, images: np.ndarray, answers: np.ndarray, fixed: int | No
 
 def of_output(rounded: dict[str, np.ndarray], answers: np.ndarray) -> dict[str, Any]:
     """Return the error of one output in each precision: `snr_db`, `uneven_db`, `images_db`."""
-    snr_db: dict[str, float] = {}
-    images_db: dict[str, list[float]] = {}
-    uneven_db = 0.0
-    for precision, outputs in rounded.items():
-        errors = compare(outputs, answers)
-        parity = summarise(errors) if errors else None
-        snr_db[precision] = round(min(parity.snr_db, MOST_DB), 2) if parity else 0.0
-        each = np.minimum(by_image(errors), MOST_DB).round(2).tolist() if errors else [0.0] * len(answers)
-        images_db[precision] = each
-        if parity and precision in KEPT:
-            uneven_db = max(uneven_db, unevenness(parity))
-    return {"snr_db": snr_db, "uneven_db": round(uneven_db, 2), "images_db": images_db}
+    found = {precision: errors_of(outputs, answers) for precision, outputs in rounded.items()}
+    most = round(float(MOST_DB), 2)
+    return {
+        "snr_db": {precision: min(snr_db, most) for precision, (snr_db, _, _) in found.items()},
+        "uneven_db": round(max(found[precision][1] for precision in KEPT), 2),
+        "images_db": {precision: np.minimum(each, most).tolist() for precision, (_, _, each) in found.items()},
+    }
 
 
 def answers_of(file: str, images: np.ndarray, fixed: int | None, optimised: bool) -> np.ndarray:

@@ -7,7 +7,7 @@ resolution, by rounding what a precision would round in an otherwise exact run.
 
 import copy
 from collections.abc import Mapping
-from typing import NotRequired, TypedDict
+from typing import NotRequired, TypeAlias, TypedDict
 
 import numpy as np
 import torch
@@ -26,6 +26,10 @@ MULTIPLIERS = (nn.Conv2d, nn.Linear)
 # 224 pixels. On weights that were trained, eight images of MobileNetV3 and others of it differ by up to 7 dB.
 FEWEST = 8
 FLOP = 3e10
+
+
+# SNR in dB of all images together, how uneven it is, and the SNR of each.
+Found: TypeAlias = tuple[float, float, list[float]]
 
 
 class ExpectedErrors(TypedDict):
@@ -71,18 +75,28 @@ def expected(model: str, weights: str, images: np.ndarray, logits: np.ndarray) -
 
 def of_output(found: Mapping[str, np.ndarray], logits: np.ndarray) -> ExpectedErrors:
     """Return the errors of one output, float64 [count, ...], as simulated in each precision."""
-    snr_db: dict[str, float] = {}
-    images_db: dict[str, list[float]] = {}
-    uneven_db = 0.0
-    for precision, outputs in found.items():
-        errors = compare(outputs, logits)
-        parity = summarise(errors) if errors else None
-        # A model that overflows in a precision has no signal there: 0 dB.
-        snr_db[precision] = round(parity.snr_db, 2) if parity else 0.0
-        images_db[precision] = by_image(errors).round(2).tolist() if errors else [0.0] * len(logits)
-        if parity and precision not in QUANTISED:
-            uneven_db = max(uneven_db, unevenness(parity))
-    return {"snr_db": snr_db, "uneven_db": round(uneven_db, 2), "images_db": images_db}
+    return summary({precision: [errors_of(outputs, logits)] for precision, outputs in found.items()})
+
+
+def errors_of(outputs: np.ndarray, answers: np.ndarray) -> Found:
+    """Return the errors of one simulated run; a model that overflows in a precision has no signal there: 0 dB."""
+    if (errors := compare(outputs, answers)) is None:
+        return 0.0, 0.0, [0.0] * len(answers)
+    parity = summarise(errors)
+    return round(parity.snr_db, 2), unevenness(parity), by_image(errors).round(2).tolist()
+
+
+def summary(found: Mapping[str, list[Found]]) -> ExpectedErrors:
+    """Return the errors of one output, of those that were found once or more for each precision the worst."""
+    return {
+        "snr_db": {precision: min(one[0] for one in several) for precision, several in found.items()},
+        "uneven_db": round(
+            max(one[1] for precision, several in found.items() if precision not in QUANTISED for one in several), 2
+        ),
+        "images_db": {
+            precision: np.min([one[2] for one in several], axis=0).tolist() for precision, several in found.items()
+        },
+    }
 
 
 def simulate(module: nn.Module, precision: str, *batch: torch.Tensor) -> nn.Module:

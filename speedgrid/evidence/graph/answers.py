@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import onnx
 
+from speedgrid.evidence import onnx_answers
 from speedgrid.evidence.graph.evaluator import Evaluator
 from speedgrid.evidence.snr import decibels
 from speedgrid.launcher.outputs import one_line
@@ -109,12 +110,7 @@ def single_threaded() -> Iterator[None]:
 
 def unfused(model: onnx.ModelProto) -> Callable[[Arrays], dict[str, np.ndarray]]:
     """Return a session that runs a model on ONNX Runtime's CPU provider in float32 with all optimisations off."""
-    import onnxruntime as ort
-
-    asked = ort.SessionOptions()
-    asked.log_severity_level, asked.intra_op_num_threads = 3, 1
-    asked.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
-    session = ort.InferenceSession(model.SerializeToString(), asked, providers=["CPUExecutionProvider"])
+    session = onnx_answers.session_of(model.SerializeToString(), threads=1)
     names = [one.name for one in session.get_outputs()]
     asked_for = [one.name for one in session.get_inputs()]
 

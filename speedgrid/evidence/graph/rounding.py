@@ -6,7 +6,7 @@ The graph is computed in float32, node by node. On their way, what products read
 import math
 from collections import defaultdict
 from collections.abc import Callable
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 import onnx
@@ -14,9 +14,7 @@ import torch
 
 from speedgrid.evidence.graph.answers import Arrays, in_parts, single_threaded, unfused
 from speedgrid.evidence.graph.evaluator import Evaluator, read_by
-from speedgrid.evidence.parity import compare
-from speedgrid.evidence.rounding import ROUND, ExpectedErrors, Scaled, to_int8_by_channel
-from speedgrid.evidence.snr import by_image, summarise, unevenness
+from speedgrid.evidence.rounding import ROUND, ExpectedErrors, Found, Scaled, errors_of, summary, to_int8_by_channel
 from speedgrid.precision import PRECISIONS, QUANTISED
 
 PRODUCTS = ("Conv", "ConvTranspose", "Gemm", "MatMul", "Einsum")
@@ -30,8 +28,6 @@ FUSED = {
 # fmt: on
 # Precisions that round what products read alone.
 READ_ALONE = ("tf32", "fp8")
-# SNR in dB of all images together, how uneven it is, and the SNR of each.
-Found: TypeAlias = tuple[float, float, list[float]]
 
 
 def expected(model: onnx.ModelProto, inputs: Arrays, answers: Arrays, rows: int = 1) -> dict[str, ExpectedErrors]:
@@ -54,28 +50,6 @@ def expected(model: onnx.ModelProto, inputs: Arrays, answers: Arrays, rows: int 
             for name in names:
                 found[name][precision].append(errors_of(outputs[name], answers[name]))
     return {name: summary(one) for name, one in found.items()}
-
-
-def errors_of(outputs: np.ndarray, answers: np.ndarray) -> Found:
-    """Return the SNR in dB of all images together, how uneven it is, and that of each; 0 if one is not finite."""
-    flat = (one.reshape(len(answers), -1) for one in (outputs, answers))
-    if (errors := compare(*flat)) is None:
-        return 0.0, 0.0, [0.0] * len(answers)
-    parity = summarise(errors)
-    return round(parity.snr_db, 2), unevenness(parity), by_image(errors).round(2).tolist()
-
-
-def summary(found: dict[str, list[Found]]) -> ExpectedErrors:
-    """Return the errors of one output, of those that were found once or more for each precision the worst."""
-    return {
-        "snr_db": {precision: min(one[0] for one in several) for precision, several in found.items()},
-        "uneven_db": round(
-            max(one[1] for precision, several in found.items() if precision not in QUANTISED for one in several), 2
-        ),
-        "images_db": {
-            precision: np.min([one[2] for one in several], axis=0).tolist() for precision, several in found.items()
-        },
-    }
 
 
 class Simulation:
