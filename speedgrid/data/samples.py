@@ -53,3 +53,17 @@ class Samples:
     capped: bool = False
     slices: list[Slice] = field(default_factory=list)
     paused_seconds: float = 0.0
+
+
+def of_slices(series: list[float], slices: list[Slice], kept: list[bool]) -> list[float]:
+    """Return the values of a series in the slices that are kept, in order; of a clock that nobody read it is empty."""
+    found, place = [], 0
+    for one, keep in zip(slices, kept, strict=True):
+        found += series[place : place + one.calls] if keep else []
+        place += one.calls
+    return found
+
+
+def calls_of(slices: list[Slice], kept: list[bool]) -> int:
+    """Return how many calls the slices have that are kept."""
+    return sum(one.calls for one, keep in zip(slices, kept, strict=True) if keep)

@@ -12,7 +12,7 @@ from dataclasses import replace
 from statistics import median
 from typing import TypeAlias
 
-from speedgrid.data.samples import Host, Samples, Slice
+from speedgrid.data.samples import Host, Samples, Slice, calls_of, of_slices
 from speedgrid.evidence.quiet import disturbance, quiet, stood_still
 from speedgrid.measure.host import HostLoad, load, reading
 from speedgrid.record import Asked
@@ -133,7 +133,7 @@ class Course:
 
     def counted_runs(self) -> int:
         """Return the number of calls that count."""
-        return sum(one.calls for one, counts in zip(self.samples.slices, self.counting(), strict=True) if counts)
+        return calls_of(self.samples.slices, self.counting())
 
     def counted_seconds(self) -> float:
         """Return the time of the slices that count."""
@@ -142,15 +142,6 @@ class Course:
     def counted_ms(self) -> list[float]:
         """Return the calls that count, in ms."""
         return of_slices(self.samples.host_ms, self.samples.slices, self.counting())
-
-
-def of_slices(series: list[float], slices: list[Slice], kept: list[bool]) -> list[float]:
-    """Return the values of a series in the slices that are kept, in order."""
-    found, place = [], 0
-    for one, keep in zip(slices, kept, strict=True):
-        found += series[place : place + one.calls] if keep else []
-        place += one.calls
-    return found
 
 
 def together(slices: list[Slice]) -> Host | None:

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import replace
 
-from speedgrid.data.samples import Samples, Slice
+from speedgrid.data.samples import Samples, calls_of, of_slices
 from speedgrid.evidence.quiet import BUSY_CORES, disturbances, quiet, steady_pace, stood_still
 from speedgrid.record import LOWER_CLOCK, POWER_CAP, Record
 from speedgrid.table import verdict
@@ -33,7 +33,7 @@ def set_aside(records: Iterable[Record]) -> list[Record]:
 
 
 def calm(record: Record) -> Record:
-    """Return one record with what was measured in quiet alone, as of `set_aside`."""
+    """Return a record with the samples alone that were measured in quiet, as of `set_aside`."""
     seen = record.seen
     if seen is None or not seen.samples.slices:
         return record
@@ -41,7 +41,7 @@ def calm(record: Record) -> Record:
     undisturbed, still, hot = quiet(slices, record.best_pace), stood_still(slices), heated(record)
     cool = [keep and not heat for keep, heat in zip(undisturbed, hot, strict=True)]
     choices = (cool, undisturbed, [not stopped for stopped in still])
-    kept = next((one for one in choices if calls(slices, one) >= FEWEST_CALLS), None)
+    kept = next((one for one in choices if calls_of(slices, one) >= FEWEST_CALLS), None)
     if kept is None or all(kept):
         return record
     return replace(record, seen=replace(seen, samples=of(seen.samples, kept)))
@@ -56,24 +56,14 @@ def heated(record: Record) -> list[bool]:
     return [any(one.started <= time <= one.started + one.seconds for time in bad) for one in slices]
 
 
-def calls(slices: list[Slice], kept: list[bool]) -> int:
-    """Return how many calls the slices have that are kept."""
-    return sum(one.calls for one, keep in zip(slices, kept, strict=True) if keep)
-
-
 def of(samples: Samples, kept: list[bool]) -> Samples:
     """Return the samples of the slices that are kept."""
     slices = samples.slices
-    each = [keep for one, keep in zip(slices, kept, strict=True) for _ in range(one.calls)]
-
-    def some(series: list[float]) -> list[float]:
-        return [value for value, keep in zip(series, each, strict=True) if keep] if series else []
-
     return replace(
         samples,
-        host_ms=some(samples.host_ms),
-        device_ms=some(samples.device_ms),
-        submit_ms=some(samples.submit_ms),
+        host_ms=of_slices(samples.host_ms, slices, kept),
+        device_ms=of_slices(samples.device_ms, slices, kept),
+        submit_ms=of_slices(samples.submit_ms, slices, kept),
         slices=[one for one, keep in zip(slices, kept, strict=True) if keep],
     )
 
