@@ -145,7 +145,8 @@ def test_hand_computed_row():
 @given(st.integers(1, 1024), st.lists(st.floats(0.01, 1e4), min_size=1, max_size=40))
 def test_the_columns_of_a_row_agree_with_each_other(batch_size, host_ms):
     cell = Cell("resnet18", "pytorch", "fp32", 64, batch_size)
-    line = table.row(cell, [make_record(str(cell), host_ms)], ARITHMETIC, PEAKS)
+    records = [make_record(str(cell), host_ms)]
+    line = table.row(cell, records, records, ARITHMETIC, PEAKS)
     assert line["fps"] * line["latency_ms"] == pytest.approx(1000 * batch_size)
     assert line["ms_per_image"] * batch_size == pytest.approx(line["latency_ms"])
     assert line["fps"] * line["ms_per_image"] == pytest.approx(1000)

@@ -116,7 +116,7 @@ def _effective(blocks: Blocks) -> float:
 
 
 def _bootstrap(blocks: Blocks, confidence: float, seed: int) -> tuple[float, float]:
-    """Return one-sided bounds of the rate: percentiles of resampled runs of neighbouring blocks."""
+    """Return the lower and upper bound of the rate: percentiles of resampled runs of neighbouring blocks."""
     time, _ = correlation_window(blocks.misses / blocks.frames)
     length, count = min(ceil(time), len(blocks.frames)), len(blocks.frames)
     random = np.random.default_rng(seed)
@@ -128,7 +128,7 @@ def _bootstrap(blocks: Blocks, confidence: float, seed: int) -> tuple[float, flo
 
 
 def _exact(misses: float, frames: float, confidence: float) -> tuple[float, float]:
-    """Return one-sided bounds of a share, `misses` of `frames`, which need not be whole."""
+    """Return the lower and upper bound of a share, `misses` of `frames`, which need not be whole."""
     low = float(special.betaincinv(misses, frames - misses + 1, 1 - confidence)) if misses > 0 else 0.0
     high = float(special.betaincinv(misses + 1, frames - misses, confidence)) if misses < frames else 1.0
     return low, high

@@ -42,11 +42,13 @@ def tabulate(
     by_cell: dict[Cell, list[Record]] = {}
     for record in sorted(aside.paced(records), key=lambda record: turn_number(record.turn)):
         by_cell.setdefault(record.cell, []).append(record)
-    rows = [row(cell, by_cell.get(cell, []), arithmetic, peaks) for cell in grid]
+    # Judged once for each cell: its row asks for them, and each ratio that it has a part in.
+    kept = {cell: rounds_of(rounds) for cell, rounds in by_cell.items()}
+    rows = [row(cell, by_cell.get(cell, []), kept.get(cell, []), arithmetic, peaks) for cell in grid]
     table = pd.DataFrame(rows, columns=COLUMNS)
     # A column with no value at all would otherwise have no type.
     table = table.astype(dict.fromkeys(set(COLUMNS) - TEXT_COLUMNS - {*AXES, "auto", "rounds", "runs"}, float))
-    add_speedups(table, by_cell, reference)
+    add_speedups(table, kept, reference)
     add_disorder(table)
     table["auto"] = False  # see speedgrid.table.choice, which needs the finished table
     return table
@@ -70,14 +72,12 @@ def refuse_mixtures(records: list[Record]) -> None:
                 )
 
 
-def row(cell: Cell, records: list[Record], arithmetic: Arithmetic, peaks: Peaks) -> Row:
-    """Return the row of one cell from the records of its rounds, judged."""
+def row(cell: Cell, rounds: list[Record], records: list[Record], arithmetic: Arithmetic, peaks: Peaks) -> Row:
+    """Return the row of one cell. rounds: all of its records. records: those that its figures are made of."""
     result: Row = {axis: getattr(cell, axis) for axis in AXES}
-    if not records:
+    if not rounds:
         return result | {"status": "failed", "reason": "no record of this cell", "rounds": 0, "runs": 0}
-    result |= {"rounds": len(records), "runs": 0, "quiet_percent": aside.quiet_percent(records)}
-    measured_rounds, records = len(records), rounds_of(records)
-    result["rounds"] = len(records)
+    result |= {"rounds": len(records), "runs": 0, "quiet_percent": aside.quiet_percent(rounds)}
     verdicts = [aside.judge(record) for record in records]
     # A row is as good as its worst round.
     worst = max(verdicts, key=lambda one: STATUSES.index(one.status))
@@ -97,8 +97,8 @@ def row(cell: Cell, records: list[Record], arithmetic: Arithmetic, peaks: Peaks)
         reason := unstable(measured, *(result[name] for name in ("latency_ms", "latency_ms_low", "latency_ms_high")))
     ):
         result |= {"status": "unstable", "reason": reason}
-    left = measured_rounds - len(records)
-    lost = f"{left} of {measured_rounds} rounds set aside, which never were quiet" if left else ""
+    left = len(rounds) - len(records)
+    lost = f"{left} of {len(rounds)} rounds set aside, which never were quiet" if left else ""
     result["caveats"] = "; ".join(one for one in (lost, caveats(measured)) if one) or None
     counted = arithmetic[cell.model][str(cell.resolution)]
     result |= efficiency(result, counted["flop"], peaks)
@@ -204,14 +204,15 @@ def coverage(record: Record) -> float | None:
     return details.get("coverage_percent", (record.build or {}).get("coverage_percent"))
 
 
-def add_speedups(table: Table, by_cell: dict[Cell, list[Record]], reference: Reference) -> None:
+def add_speedups(table: Table, kept: dict[Cell, list[Record]], reference: Reference) -> None:
     """Fill in the speed-up of every row over the reference of the same model, resolution and batch size.
 
-    A reference row counts only if it ran what its label says; a row that is busy has no ratio to it.
+    kept: the rounds that each cell's figures are made of. A reference row counts only if it ran what its label says; a
+    row that is busy has no ratio to it.
     """
     is_reference = (table.backend == reference["backend"]) & (table.precision == reference["precision"])
     base = table[is_reference & table.status.isin(TRUE_TO_LABEL)]
-    courses = courses_of(table, by_cell)
+    courses = courses_of(table, kept)
     references = {(line.model, line.resolution, line.batch_size): line for line in base.itertuples()}
     for index, line in table[table.latency_ms.notna()].iterrows():
         over = references.get((line.model, line.resolution, line.batch_size))
@@ -222,15 +223,15 @@ def add_speedups(table: Table, by_cell: dict[Cell, list[Record]], reference: Ref
             table.loc[index, ["speedup", "speedup_low", "speedup_high"]] = (1.0, 1.0, 1.0)
         elif "busy" not in (line.status, over.status):
             common = courses.get((line.model, line.resolution, line.batch_size))
-            values = compare(samples_of(over, by_cell), samples_of(line, by_cell), common)
+            values = compare(samples_of(over, kept), samples_of(line, kept), common)
             table.loc[index, ["speedup", "speedup_low", "speedup_high"]] = values
 
 
-def courses_of(table: Table, by_cell: dict[Cell, list[Record]]) -> dict[Hashable, Course | None]:
+def courses_of(table: Table, kept: dict[Cell, list[Record]]) -> dict[Hashable, Course | None]:
     """Return the common course of the cells of each place: they are measured one after another there."""
     calm = table[table.latency_ms.notna() & (table.status != "busy")]
     places = calm.groupby(["model", "resolution", "batch_size"])
-    return {place: course([samples_of(line, by_cell) for line in rows.itertuples()]) for place, rows in places}
+    return {place: course([samples_of(line, kept) for line in rows.itertuples()]) for place, rows in places}
 
 
 def add_disorder(table: Table) -> None:
@@ -240,7 +241,7 @@ def add_disorder(table: Table) -> None:
         table.loc[index, "caveats"] = f"{known}; {clause}" if isinstance(known, str) else clause
 
 
-def samples_of(line, by_cell: dict[Cell, list[Record]]) -> list[np.ndarray]:
+def samples_of(line, kept: dict[Cell, list[Record]]) -> list[np.ndarray]:
     """Return the latencies in ms of each round of a row's cell."""
-    records = rounds_of(by_cell[Cell(*(getattr(line, axis) for axis in AXES))])
+    records = kept[Cell(*(getattr(line, axis) for axis in AXES))]
     return [np.array(record.host_ms) for record in records if record.seen]

@@ -72,12 +72,12 @@ IN_HEADERS = {
 
 
 def known(text: str) -> str | None:
-    """Return this project's name of a precision, or None for one that it does not know, or for several."""
+    """Return the project's name of a precision; None for an unknown precision, or several."""
     return BY_WORD.get(re.sub(r"[^a-z0-9]", "", re.sub(r"torch\.", "", text.lower())))
 
 
 def named(text: str) -> str:
-    """Return this project's name of a precision; one that it does not know stays as it is."""
+    """Return the project's name of a precision; an unknown precision stays as it is."""
     return known(text) or text.strip()
 
 
