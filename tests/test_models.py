@@ -17,6 +17,7 @@ from speedgrid.data.sequence import images
 from speedgrid.model import modules as models
 from speedgrid.model import sources, state_dict
 from speedgrid.model.modules import WeightsError
+from speedgrid.model.sources import source
 from speedgrid.model.sources import torchvision as known
 
 
@@ -369,7 +370,7 @@ def test_any_text_is_a_model_or_is_refused_in_one_line(name):
 
 
 def test_where_there_is_no_torchvision_no_name_is_refused(monkeypatch):
-    monkeypatch.setattr(known, "find_spec", lambda name: None)
+    monkeypatch.setattr(source, "find_spec", lambda name: None)
     known.known.cache_clear()
     sources.require(["resnet19"])
     monkeypatch.undo()

@@ -6,38 +6,19 @@ https://github.com/pytorch/pytorch/issues/153410
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from speedgrid.launcher.inputs import expanded, file_fault
+from speedgrid.launcher.inputs import file_fault
 from speedgrid.launcher.outputs import one_line
-from speedgrid.model.sources.source import ModelError
+from speedgrid.model.sources.source import ModelError, OfFile
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from speedgrid.data.inputs import Input
-
 
 @dataclass(frozen=True)
-class Exported:
-    """A model in a file of torch.export.save. model: its path; weights are in it, and sizes."""
+class Exported(OfFile):
+    """A model in a file of torch.export.save."""
 
     module: ClassVar[bool] = True
-    gives_weights: ClassVar[bool] = True
-    trains: ClassVar[bool] = False
-
-    name: str
-    model: str
-    task: str = "raw"
-    inputs: "tuple[Input, ...]" = ()
-
-    @property
-    def weights(self) -> None:
-        """The place of a checkpoint: none, as its weights are in the file."""
-        return None
-
-    @property
-    def path(self) -> str:
-        """The path of the file."""
-        return expanded(self.model)
 
     def require(self) -> None:
         """Raise ModelError unless the file is there and can be read."""
@@ -63,7 +44,3 @@ class Exported:
         # It says which mode it was exported in, and refuses to be asked for one.
         module.train = module.eval = lambda *_: module
         return module
-
-    def smallest_resolution(self) -> int:
-        """Return 1: what sizes it takes is seen when it is run."""
-        return 1

@@ -6,13 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-from speedgrid.launcher.inputs import expanded, file_fault
-from speedgrid.model.sources.source import ModelError
+from speedgrid.launcher.inputs import file_fault
+from speedgrid.model.sources.source import ModelError, OfFile
 
 if TYPE_CHECKING:
     from torch import nn
-
-    from speedgrid.data.inputs import Input
 
 # The name of a file beside it that holds tensors, as protobuf writes an entry {key: "location", value: NAME} of at most
 # 127 bytes (https://onnx.ai/onnx/repo-docs/ExternalData.html).
@@ -30,27 +28,10 @@ BEGINNINGS = {
 
 
 @dataclass(frozen=True)
-class OnnxFile:
-    """A model in an ONNX file. model: its path. inputs: what the file leaves open, or what it fixes and need not."""
+class OnnxFile(OfFile):
+    """A model in an ONNX file. inputs: what the file leaves open, or what it fixes and need not."""
 
     module: ClassVar[bool] = False
-    gives_weights: ClassVar[bool] = True
-    trains: ClassVar[bool] = False
-
-    name: str
-    model: str
-    task: str = "raw"
-    inputs: "tuple[Input, ...]" = ()
-
-    @property
-    def weights(self) -> None:
-        """The place of a checkpoint: none, as its weights are in the file."""
-        return None
-
-    @property
-    def path(self) -> str:
-        """The path of the file."""
-        return expanded(self.model)
 
     def require(self) -> None:
         """Raise ModelError unless the file, those beside it and the values of its inputs are there and can be read."""
@@ -88,7 +69,3 @@ class OnnxFile:
     def build(self, classes: int) -> "nn.Module":
         """Raise ModelError: there is no torch module in an ONNX file."""
         raise ModelError(f"{self.name} is an ONNX file, which has no PyTorch module.")
-
-    def smallest_resolution(self) -> int:
-        """Return 1: what sizes a file takes is seen when it is bound to them."""
-        return 1

@@ -1,14 +1,11 @@
 """Models of the package timm, by the names that it gives them: https://huggingface.co/docs/timm/reference/models."""
 
-import difflib
 import re
 from dataclasses import dataclass
 from functools import cache
-from importlib.util import find_spec
-from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-from speedgrid.model.sources.source import ModelError
+from speedgrid.model.sources.source import ModelError, nearest, registered
 
 if TYPE_CHECKING:
     from torch import nn
@@ -22,11 +19,7 @@ REGISTERED = re.compile(r"^@register_model\n(?:@.*\n)*def (\w+)\(", re.MULTILINE
 @cache
 def known() -> frozenset[str]:
     """Return the names of all architectures of the timm that is installed, read from its files: importing is slow."""
-    spec = find_spec("timm")
-    if spec is None or spec.origin is None:
-        return frozenset()
-    files = (Path(spec.origin).parent / "models").glob("*.py")
-    return frozenset(name for file in files for name in REGISTERED.findall(file.read_text(encoding="utf-8")))
+    return registered("timm", "models", REGISTERED)
 
 
 @dataclass(frozen=True)
@@ -49,7 +42,7 @@ class Timm:
             raise ModelError(f"config key models has timm: {self.model!r}, and timm is not installed: pip install timm")
         name = self.model.partition(".")[0]
         if name not in known():
-            near = ", ".join(difflib.get_close_matches(name, sorted(known()), n=3)) or "resnet18"
+            near = nearest(name, known())
             raise ModelError(f"config key models has timm: {self.model!r}, which timm has not; such as {near} it has.")
 
     def files(self) -> list[str]:

@@ -3,15 +3,12 @@
 tests/test_models.py holds them against those that torchvision itself lists.
 """
 
-import difflib
 import re
 from dataclasses import dataclass
 from functools import cache
-from importlib.util import find_spec
-from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-from speedgrid.model.sources.source import ModelError
+from speedgrid.model.sources.source import ModelError, nearest, registered
 
 if TYPE_CHECKING:
     from torch import nn
@@ -32,11 +29,7 @@ def known(task: str = "") -> frozenset[str]:
 
     task: segmentation, detection ..., which have folders of their own; without one, classification.
     """
-    spec = find_spec("torchvision")
-    if spec is None or spec.origin is None:
-        return frozenset()
-    files = Path(spec.origin).parent.joinpath("models", task).glob("*.py")
-    return frozenset(name for file in files for name in REGISTERED.findall(file.read_text(encoding="utf-8")))
+    return registered("torchvision", f"models/{task}", REGISTERED)
 
 
 @dataclass(frozen=True)
@@ -74,10 +67,9 @@ class Torchvision:
                 "as many boxes as it finds, no tensors of one size; export it, and give the file as onnx: FILE."
             )
         if known() and self.called not in known() | known("segmentation"):
-            near = ", ".join(difflib.get_close_matches(self.called, sorted(known()), n=3)) or "resnet18"
             raise ModelError(
                 f"config key models has {self.called!r}; "
-                f"its entries must be torchvision classification models, such as {near}."
+                f"its entries must be torchvision classification models, such as {nearest(self.called, known())}."
             )
 
     def files(self) -> list[str]:
