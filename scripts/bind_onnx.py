@@ -3,7 +3,7 @@
 import argparse
 
 from speedgrid.builders import onnx_bind
-from speedgrid.launcher.outputs import unmade, write_json
+from speedgrid.launcher.outputs import unmade, write_json, write_made
 from speedgrid.machine import gpus
 from speedgrid.model import onnx_inputs, sources
 
@@ -18,4 +18,4 @@ with gpus.working():
     dead = unmade(asked.onnx, f"ONNX file: {asked.died}") if asked.died else None
     described = dead or onnx_bind.attempt(source, size, asked.onnx)
     write_json(asked.origin, onnx_inputs.origin(source, asked.resolution, described))
-write_json(asked.description, described)
+write_made(asked.description, described, asked.onnx)

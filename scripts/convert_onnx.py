@@ -3,7 +3,7 @@
 import argparse
 
 from speedgrid.builders import onnx_convert
-from speedgrid.launcher.outputs import unmade, write_json
+from speedgrid.launcher.outputs import unmade, write_made
 from speedgrid.machine import gpus
 
 parser = argparse.ArgumentParser(description=__doc__)
@@ -16,4 +16,4 @@ if asked.died:
 else:
     with gpus.working():
         made = onnx_convert.attempt(asked.onnx, asked.about, asked.precision, asked.output)
-write_json(asked.description, made)
+write_made(asked.description, made, asked.output)

@@ -8,6 +8,7 @@ import onnx
 import onnx_files
 import pytest
 from onnx import helper, numpy_helper
+from processes import script
 
 from speedgrid import backends, settings
 from speedgrid.builders import onnx_bind
@@ -370,3 +371,21 @@ def test_a_model_has_the_name_of_its_file_where_it_has_none_and_names_differ():
     assert Cell.parse(str(cell)) == cell
     with pytest.raises(ModelError, match="two models of the name 'resnet18'"):
         settings.complete({"device": "cpu", "models": ["resnet18", {"name": "resnet18", "onnx": "a.onnx"}]})
+
+
+def test_files_that_are_bound_and_converted_are_known_by_their_content(file):
+    onnx_files.two_heads(file)
+    made = {name: file.with_name(name) for name in ("config.json", "fp32.onnx", "fp32.json", "origin.json")}
+    made["config.json"].write_text(json.dumps({"models": [{"name": "model", "onnx": str(file)}]}))
+    paths = ("--onnx", made["fp32.onnx"], "--description", made["fp32.json"], "--origin", made["origin.json"])
+    script("bind_onnx", "--config", made["config.json"], "--model", "model", "--resolution", "32", *paths)
+    half, about = file.with_name("fp16.onnx"), file.with_name("fp16.json")
+    given = ("--onnx", made["fp32.onnx"], "--about", made["fp32.json"], "--output", half, "--description", about)
+    script("convert_onnx", "--precision", "fp16", *given)
+    for artifact, build in ((made["fp32.onnx"], made["fp32.json"]), (half, about)):
+        files = loading.Files(str(artifact), "", str(build))
+        files.require_size()
+        files.require_contents()
+        artifact.write_bytes(artifact.read_bytes()[:-1])
+        with pytest.raises(FileError, match=r"had \d+ when it was built"):
+            files.require_size()
