@@ -20,6 +20,8 @@ ROOM, NAMED = "speedgrid.launcher.", ("client", "guard")
 SHELLS = ("sh", "bash", "dash")
 # How long two readings of a process's CPU time lie apart, in seconds.
 LOOK_SECONDS = 0.5
+# How long the system may take to take a killed process away, in seconds: one that writes may stay for a while.
+DEATH_SECONDS = 30.0
 
 
 @dataclass(frozen=True)
@@ -116,7 +118,11 @@ def computing(processes: Iterable[Process]) -> list[Process]:
 
 
 def end(processes: Iterable[Process]) -> None:
-    """Kill processes."""
-    for one in processes:
+    """Kill processes and wait until they are gone or zombies, for a killed one still lives until it next may run."""
+    killed = list(processes)
+    for one in killed:
         with contextlib.suppress(ProcessLookupError):
             os.kill(one.pid, signal.SIGKILL)
+    late = time.monotonic() + DEATH_SECONDS
+    while any(cpu_seconds(one.pid) is not None for one in killed) and time.monotonic() < late:
+        time.sleep(0.01)
