@@ -1,4 +1,6 @@
-# make report: set up and measure. make test: set up and check. Everything is installed into .venv, nothing elsewhere.
+# What each target does: make help. Everything is installed into .venv, nothing elsewhere.
+# The Python that .venv is made with: make PYTHON=python3.12
+PYTHON := python3
 VENV := .venv
 BIN := $(VENV)/bin
 UV_VERSION := $(shell sed -n 's/^uv==\([^ ]*\).*/\1/p' envs/requirements.txt)
@@ -12,55 +14,77 @@ ifeq ($(shell id -un > /dev/null 2>&1 && echo yes)$(LOGNAME)$(USER),)
 export LOGNAME := speedgrid
 endif
 
-.PHONY: report test release check setup lock docs example redraw archive compare deploy clean
+.PHONY: report demo help doctor test release check setup lock docs example redraw archive compare deploy clean
+# A file of the user's for `snakemake --configfile`, as one word of the shell.
+GIVEN = $(if $(CONFIG),'$(subst ','\'',$(CONFIG))')
+CONFIGFILE = $(if $(CONFIG),--configfile $(GIVEN))
 
-report: setup
-	snakemake
+report: setup ## measure the default grid of this machine, or that of CONFIG=my.yaml, and write report/report.md
+	@python -m scripts.doctor --quiet $(GIVEN)
+	snakemake $(CONFIGFILE)
+	@$(WHERE)
+
+demo: setup ## a first answer in two minutes: a small grid, nothing is trained
+	snakemake --configfile config/demo.yaml
+	@$(WHERE)
+
+WHERE = printf '%s\n' 'The answer:    $(CURDIR)/report/report.md' 'All cells:     $(CURDIR)/report/explorer.html' 'Your own grid: make report CONFIG=my.yaml (README.md)'
+
+help: ## list these commands
+	@sed -n 's/^\([a-z]*\):.* ## \(.*\)/make \1|\2/p' Makefile | awk -F '|' '{ printf "%-13s %s\n", $$1, $$2 }'
+
+doctor: ## say what this machine lacks, before anything is installed
+	@$(OLD)
+	@$(PYTHON) -m scripts.doctor $(GIVEN)
+
+# The doctor itself needs this much of a Python.
+OLD = $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 9) and "speedgrid needs Python 3.11 or newer; this is " + sys.version.split()[0] + ". Another one: make PYTHON=python3.12")'
 
 # In two processes: much of the time is waiting for processes of the workflow's.
-test: setup check
+test: setup check ## run all checks and tests
 	pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 # What a release needs beside that: no sentence of a report waits for its translation.
-release: setup check
+release: setup check ## the same, and no sentence may wait for its translation
 	SPEEDGRID_RELEASE=1 pytest -n 2 --dist loadfile --no-loadscope-reorder
 
-check: setup
+check: setup ## linter, types, format of code and rules
 	ruff check .
 	mypy
 	ruff format --check .
 	snakefmt --check Snakefile rules
 	snakemake --lint
 
-setup: $(VENV)/.installed
+setup: $(VENV)/.installed ## install everything into .venv
 
 $(VENV)/.installed: envs/requirements.txt
-	python3 -c 'import sys; sys.exit(sys.version_info < (3, 11) and "speedgrid needs Python 3.11 or newer; python3 is " + sys.version.split()[0])'
-	python3 -m venv $(VENV)
+	@$(OLD)
+	@$(PYTHON) -m scripts.doctor --quiet $(GIVEN)
+	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
 	$(BIN)/uv pip sync --quiet --compile-bytecode --python $(BIN)/python --require-hashes envs/requirements.txt
 	touch $@
 
 # The one command that writes the lock file; commit its result.
-lock: setup
+lock: setup ## lock the dependencies again
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
 	    --group dev pyproject.toml --output-file envs/requirements.txt
 
 # The README's tables of configuration keys, from the schema, and of backends; docs/columns.md, from the registry.
-docs: setup
+docs: setup ## write the generated tables of the documentation
 	python -m scripts.document_config README.md
 
 # Copy what a finished run wrote, untouched, with Snakemake's report of it, e.g.
 # make example NAME=nvidia-h200 CONFIG=examples/nvidia-h200/config.yaml
-example:
+example: ## copy a finished run to examples/NAME
 	mkdir -p examples/$(NAME)
 	rm -rf examples/$(NAME)/report
 	cp -r report examples/$(NAME)/report
 	cp artifacts/results.csv artifacts/rounds.csv artifacts/run.json artifacts/flops.json examples/$(NAME)/
-	snakemake --report examples/$(NAME)/report.html $(if $(CONFIG),--configfile $(CONFIG))
+	snakemake --report examples/$(NAME)/report.html $(CONFIGFILE)
 
 # Keep a finished run, with its raw samples, in one file, e.g. make archive NAME=before-the-update
-archive: setup
+archive: setup ## keep a finished run in NAME.speedgrid.zip
 	@test -n "$(NAME)" || { echo "make archive needs NAME=, the file to write without .speedgrid.zip."; exit 2; }
 	@python -m scripts.archive "$(NAME)"
 
@@ -68,18 +92,18 @@ archive: setup
 # fails where a cell is slower by THRESHOLD percent or has lost its speed. Make turns any failure into exit code 2:
 # python -m scripts.compare tells a regression, 1, from results that cannot be compared, 2.
 THRESHOLD ?= 5
-compare: setup
+compare: setup ## what changed from A to B, archives or folders
 	@test -n "$(A)" -a -n "$(B)" || { echo "make compare needs A= and B=, each an archive or a folder with a result."; exit 2; }
 	@python -m scripts.compare "$(A)" "$(B)" --threshold-percent "$(THRESHOLD)"
 
 # The report of committed results again, after a change of template or plot: make redraw NAME=nvidia-h200
-redraw: setup
+redraw: setup ## write the report of examples/NAME again
 	rm -rf examples/$(NAME)/report
 	python -m scripts.redraw examples/$(NAME)
 
 # The setting that the report recommends, ready to run, in deploy/MODEL: make deploy FOR=latency CONFIG=config/quick.yaml
-deploy: setup
-	snakemake deploy $(if $(CONFIG),--configfile $(CONFIG)) $(if $(FOR),--config 'deploy={objective: $(FOR)}')
+deploy: setup ## the recommended setting, ready to run, in deploy/MODEL; FOR=latency, CONFIG=my.yaml
+	snakemake deploy $(CONFIGFILE) $(if $(FOR),--config 'deploy={objective: $(FOR)}')
 
-clean:
+clean: ## remove all results
 	rm -rf artifacts logs report deploy report.html .snakemake

@@ -195,4 +195,4 @@ def test_make_deploy_hands_its_words_on(smoke, place):
     tree = smoke.workflow.copy(place)
     command = ["make", "-n", "-o", "setup", "deploy", "FOR=latency", "CONFIG=config/smoke.yaml"]
     said = subprocess.run(command, cwd=tree.folder, capture_output=True, text=True, check=True).stdout
-    assert "snakemake deploy --configfile config/smoke.yaml --config 'deploy={objective: latency}'" in said
+    assert "snakemake deploy --configfile 'config/smoke.yaml' --config 'deploy={objective: latency}'" in said

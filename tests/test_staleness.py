@@ -28,6 +28,7 @@ TOOLS = {
     "__init__",
     "archive",
     "compare",
+    "doctor",
     "document_config",
     "judge",
     "plain_weights",

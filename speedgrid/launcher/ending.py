@@ -1,5 +1,7 @@
 """How a script ends that cannot go on: with one sentence where whoever runs it can mend that, else with a traceback."""
 
+from __future__ import annotations  # speedgrid.machine.doctor runs with any Python from 3.9 on
+
 import sys
 from types import TracebackType
 

@@ -4,6 +4,8 @@ Snakemake takes the old result of a rule whose input is gone for a source file, 
 that a user can remove is looked at before there are any rules.
 """
 
+from __future__ import annotations  # speedgrid.machine.doctor runs with any Python from 3.9 on
+
 import os
 import re
 import stat

@@ -5,6 +5,8 @@ Every file is written under its own name in a folder beside its place, `.NAME.pa
 work from what a killed process left; the next who writes the same file takes that over, and `sweep` removes it.
 """
 
+from __future__ import annotations  # speedgrid.machine.doctor runs with any Python from 3.9 on
+
 import errno
 import fcntl
 import hashlib
