@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from speedgrid.backends.session import Quantised
-from speedgrid.evidence.snr import snr_db
+from speedgrid.evidence.parity import snr_db
 from speedgrid.precision import QUANTISED
 
 if TYPE_CHECKING:

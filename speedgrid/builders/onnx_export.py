@@ -9,7 +9,7 @@ import onnx
 import torch
 
 from speedgrid import InputError
-from speedgrid.evidence import snr
+from speedgrid.evidence import parity
 from speedgrid.launcher.outputs import one_line, replacing, unmade
 from speedgrid.machine.threads import shared_cores
 from speedgrid.model import modules as models
@@ -112,7 +112,7 @@ def check(path: str, module, precision: str, batch: np.ndarray) -> float | None:
     named = {one.name: value.numpy() for one, value in zip(session.get_inputs(), given, strict=True)}
     outputs = [one.astype(np.float64).reshape(len(one), -1) for one in session.run(None, named)]
     finite = all(np.isfinite(one).all() for one in outputs)
-    found = min(map(snr.snr_db, outputs, expected)) if finite else None
+    found = min(map(parity.snr_db, outputs, expected)) if finite else None
     if found is None or found < LOWEST_SNR[precision]:
         lowest = min(LOWEST_SNR[precision], own_snr(module, given, expected) - MARGIN_DB)
         if found is None or found < lowest:
@@ -128,7 +128,7 @@ def own_snr(module, given: list[torch.Tensor], outputs: list[np.ndarray]) -> flo
     with torch.inference_mode():
         doubled = [one.double() if one.is_floating_point() else one for one in given]
         exact = flat(tensors.tensors(copy.deepcopy(module).double()(*doubled)))
-    return min(map(snr.snr_db, outputs, exact))
+    return min(map(parity.snr_db, outputs, exact))
 
 
 def flat(found: dict[str, torch.Tensor]) -> list[np.ndarray]:

@@ -13,7 +13,7 @@ import onnx.version_converter
 
 from speedgrid import InputError
 from speedgrid.data import arrays
-from speedgrid.evidence.snr import snr_db
+from speedgrid.evidence.parity import snr_db
 from speedgrid.launcher.outputs import one_line, replacing, unmade
 from speedgrid.launcher.reading import read_onnx
 from speedgrid.machine.proc import CPUINFO, lines

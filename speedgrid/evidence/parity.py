@@ -4,7 +4,6 @@ Figures of all images are those of speedgrid.evidence.snr; whether an error is t
 speedgrid.table.verdict decides.
 """
 
-import math
 import time
 from collections.abc import Mapping
 from dataclasses import replace
@@ -15,10 +14,10 @@ import numpy as np
 from speedgrid.data import arrays
 from speedgrid.data.answers import Errors
 from speedgrid.data.sequence import batch
+from speedgrid.evidence.snr import TINY, decibels, relative_l2, summarise
 
 # Images that are compared however long they take.
 FEWEST = 4
-TINY = np.finfo(float).tiny
 
 
 def compare(outputs: np.ndarray, reference: np.ndarray) -> Errors | None:
@@ -71,15 +70,15 @@ def worst(outputs: np.ndarray, reference: np.ndarray, usual: Mapping[str, float]
     seen = {name: one for name, one in found.items() if one is not None}
     if len(seen) < len(found):
         return None
-    together = {name: round(together_db(one), 2) for name, one in seen.items()}
+    together = {name: round(decibels(relative_l2(one)), 2) for name, one in seen.items()}
     name = min(together, key=lambda one: together[one] - usual.get(one, 0.0))
     return replace(seen[name], output=name, outputs_db=together)
 
 
-def together_db(errors: Errors) -> float:
-    """Return the SNR in dB of all images together."""
-    relative = float(np.linalg.norm(errors.noise)) / max(float(np.linalg.norm(errors.signal)), TINY)
-    return -20 * math.log10(max(relative, 1e-16))
+def snr_db(outputs: np.ndarray, reference: np.ndarray) -> float:
+    """Return the SNR in dB of outputs, float64 [images, classes], all together; 0, no signal, if one is not finite."""
+    errors = compare(outputs, reference)
+    return round(summarise(errors).snr_db, 2) if errors else 0.0
 
 
 def check(

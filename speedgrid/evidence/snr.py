@@ -3,7 +3,8 @@
 import numpy as np
 
 from speedgrid.data.answers import Errors, Parity
-from speedgrid.evidence.parity import TINY, compare
+
+TINY = np.finfo(float).tiny
 
 
 def summarise(errors: Errors, expected_db: float = np.inf) -> Parity:
@@ -15,7 +16,7 @@ def summarise(errors: Errors, expected_db: float = np.inf) -> Parity:
     with an SNR of expected_db.
     """
     signal, noise = np.array(errors.signal), np.array(errors.noise)
-    relative = float(np.linalg.norm(noise) / max(np.linalg.norm(signal), TINY))
+    relative = relative_l2(errors)
     margin = np.array([np.inf if one is None else one for one in errors.margin])
     doubtful = margin < 6 * signal / np.sqrt(errors.classes) * 10 ** (-expected_db / 20)
     flipped = ~np.array(errors.same_class) & ~doubtful
@@ -30,16 +31,15 @@ def summarise(errors: Errors, expected_db: float = np.inf) -> Parity:
     )
 
 
+def relative_l2(errors: Errors) -> float:
+    """Return the L2 norm of the errors of all images together, as a share of that of their right answers."""
+    return float(np.linalg.norm(errors.noise) / max(np.linalg.norm(errors.signal), TINY))
+
+
 def by_image(errors: Errors) -> np.ndarray:
     """Return the SNR in dB of each image."""
     relative = np.array(errors.noise) / np.maximum(np.array(errors.signal), TINY)
     return -20 * np.log10(np.maximum(relative, 1e-16))
-
-
-def snr_db(outputs: np.ndarray, reference: np.ndarray) -> float:
-    """Return the SNR in dB of outputs, float64 [images, classes], all together; 0, no signal, if one is not finite."""
-    errors = compare(outputs, reference)
-    return round(summarise(errors).snr_db, 2) if errors else 0.0
 
 
 def unevenness(parity: Parity) -> float:
