@@ -22,11 +22,13 @@ BLOCKS = (
 )
 LINES = re.compile("\r\n|[\n\r\x0b\x0c\x1c-\x1e\x85\u2028\u2029]")
 TAG = re.compile(r"<(/?[A-Za-z][\w-]*)[^<>]*>|<!--|<\?|<![A-Z]|<[a-z][\w+.-]*:[^<> ]*>", re.IGNORECASE)
+NOTHING = "<!-- -->"
+MAIL = re.compile(r"[\w.+-]@[\w.@-]")
 # Everything that someone's reader makes something of, where it is not escaped.
 ACTIVE = (
     (re.compile(r"!?\[(?:\\.|[^\]\\])*\]\([^)]*\)"), "link"),
     (re.compile(r"\]\([^()\s]*\)|\]\(|\]\[|\[\[|\[[ xX^]"), "link"),
-    (re.compile(r"https?://|ftp://|\bwww\.\w|[\w.+-]+@\w", re.IGNORECASE), "address"),
+    (re.compile(r"https?://|ftp://|www\.", re.IGNORECASE), "address"),
     (re.compile(r"~+"), "struck"),
     (re.compile(r"\$"), "formula"),
     (re.compile(r"\{[{%#:.=]"), "template"),
@@ -84,11 +86,15 @@ def _block(line: str, found: Read) -> None:
 
 def inline(text: str, elements: list[str]) -> str:
     """Return what a text within a line shows, and add its elements."""
-    shown, at = [], 0
+    shown, plain, at, in_code = [], [], 0, False
     while at < len(text):
         length, piece = _piece(text, at, elements)
         shown.append(piece)
+        # GitHub looks for addresses once it has read everything else: what is no text ends one, even a comment.
+        in_code = (in_code or text.startswith("<code>", at)) and not text.startswith("</code>", at)
+        plain.append("\0" if in_code or text[at] in "<`" else piece)
         at += length
+    elements += ["address"] * len(MAIL.findall("".join(plain)))
     return "".join(shown)
 
 
@@ -105,6 +111,8 @@ def _piece(text: str, at: int, elements: list[str]) -> tuple[int, str]:
         if not closed:
             return len(run), run
         return closed.end() - at, text[at + len(run) : closed.start()].strip(" ")
+    if text.startswith(NOTHING, at):
+        return len(NOTHING), ""
     if tag := TAG.match(text, at):
         name = (tag[1] or tag[0]).lower()
         if name != "/code":

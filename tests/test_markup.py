@@ -1,10 +1,13 @@
 """Text from elsewhere is shown as it is, and is no mark-up, wherever it enters a page."""
 
+import html
 import re
 from pathlib import Path
 
+import cmarkgfm
 import markupsafe
 import pytest
+from cmarkgfm import cmark
 from hostile import HOSTILE
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -159,3 +162,29 @@ def test_no_template_writes_code_of_data_by_itself():
     for path in TEMPLATES.rglob("*.md.j2"):
         text = re.sub(r"\{%\+? trans.*?endtrans %\}", "", path.read_text(encoding="utf-8"), flags=re.DOTALL)
         assert "`{{" not in text, path.name
+
+
+# As GitHub reads them; what it makes of pages beyond this is to take elements away.
+IN_PAGES = (("", ""), ("* ", ", version"), ("It is ", "."), ("(", ")"), ("| a |\n| --- |\n| ", " |"))
+UNSAFE = cmark.Options.CMARK_OPT_UNSAFE  # tags are not taken away: there must be none
+LINKED = re.compile(r"<(?!/?(?:p|ul|li|table|thead|tbody|tr|t[hd])>|!-- -->)[^>]*>")
+ADDRESSES = st.lists(
+    st.sampled_from(
+        "me www. wWw. http https FTP : // @ @@ evil.example x.y mailto: xmpp: . - _ / & + 1 # \\ < > ; é &#64; &commat; "
+        "&colon; ( ) *".split(" ")
+    ),
+    max_size=9,
+).map("".join)
+
+
+@given(ADDRESSES | TEXTS)
+@example("me@evil.example")
+@example("a@@b.c and www..é or ftp@-x.y")
+@example("&#64;a+b@1.2")
+@example("a@b:c://d@e.f")
+def test_githubs_own_reader_makes_no_link_and_no_other_element_of_any_text(text):
+    for before, after in IN_PAGES:
+        page = cmarkgfm.github_flavored_markdown_to_html(f"{before}{Markdown.escape(text)}{after}\n", UNSAFE)
+        assert LINKED.findall(page) == [], page
+        seen = html.unescape(re.sub("<[^>]*>", "", page))
+        assert same(shown(text), "") or shown(text) in re.sub(r"\s+", " ", seen)

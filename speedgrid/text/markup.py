@@ -22,7 +22,8 @@ CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 UNSEEN = re.compile("[\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 # A number for a character is never mark-up, not even in code, in HTML and in the cell of a table, where a backslash
 # escapes nothing; a backslash is easier to read. What stands within a word or before a number is often no mark-up.
-# GitHub makes a link of an address of e-mail whatever is escaped in it: it looks for them in the text that it shows.
+# GitHub makes links of addresses of e-mail in the text that it shows, whatever was escaped in it, and of what begins
+# with `www.`: an empty comment ends such a text before its @, and shows nothing.
 SPECIAL = re.compile(
     r"""(?P<numbered>
         [<`|~$]
@@ -30,9 +31,10 @@ SPECIAL = re.compile(
         | \{ (?=[{%\#:.] | [^{}]*= | [^{}']*\})  # of what others run over a page; attributes of what stands before
         | (?<!\A) \{ (?=[^{}]*\} \s* \Z)         # them, as Python-Markdown has them: of a word too, at an end
         | (?<=\w) : (?=//)          # an address becomes a link by itself
-        | (?<=\bwww) \. (?=\w)
-        | (?<=[\w.+-]) @ (?=\w)
+        | (?<=www) \.
         | \A [>=:]
+    ) | (?P<apart>
+        (?<!\A) (?<!\s) @ (?=\S)
     ) | (?P<escaped>
         [*\[\]]
         | ! (?=\Z) | \A ! (?=!)
@@ -44,6 +46,7 @@ SPECIAL = re.compile(
     )""",
     re.VERBOSE | re.IGNORECASE,
 )
+NOTHING = "<!-- -->"
 # The beginning of an ordered list.
 ORDERED = re.compile(r"\A(\d{1,9})([.)])(?=\s|\Z)")
 # What code between backticks cannot hold.
@@ -99,6 +102,8 @@ class _Formatter(markupsafe.EscapeFormatter):
 
 
 def _escape(found: re.Match[str]) -> str:
+    if found["apart"]:
+        return f"{NOTHING}@"
     return "".join(f"&#{ord(one)};" if found["numbered"] else f"\\{one}" for one in found[0])
 
 
