@@ -174,6 +174,61 @@ def test_after_kill_9_nothing_works_on_and_snakemake_goes_on_once_unlocked(small
     small.hold_that_it_goes_on()
 
 
+def guards_of(running):
+    """Return the guards of a run: what has its name, and watches it."""
+    found = []
+    for one in Path("/proc").iterdir():
+        with contextlib.suppress(OSError):
+            if one.name.isdecimal() and b"speedgrid.launcher.guard" in (one / "cmdline").read_bytes():
+                watched = re.search(rb"SPEEDGRID_RUN=\S+ (\d+) \d+\0", (one / "environ").read_bytes())
+                found += [int(one.name)] if watched and int(watched[1]) == running.pid and alive(int(one.name)) else []
+    return found
+
+
+def words_of(number):
+    """Return the arguments of a process."""
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{number}/cmdline").read_text(encoding="utf-8").split("\0")
+    return []
+
+
+@pytest.mark.parametrize(("times", "name"), [(3, "SIGKILL"), (1, "SIGTERM")])
+def test_after_its_guard_is_killed_a_run_has_another_and_nothing_works_on_when_it_ends(small, times, name):
+    running = small.begin()
+    for _ in range(times):
+        [first] = wait_for(lambda: guards_of(running))
+        os.kill(first, signal.SIGKILL)
+        wait_for(lambda killed=first: guards_of(running) not in ([], [killed]))
+    os.kill(running.pid, getattr(signal, name))
+    running.wait(60)
+    small.hold_that_nothing_is_left()
+    wait_for(lambda: not guards_of(running))
+    assert "Where that is killed, the run starts another at once." in PAGE
+    if name == "SIGKILL":
+        assert small.call("--unlock")[0] == 0
+    small.hold_that_it_goes_on()
+
+
+def test_where_guard_and_run_are_killed_at_once_what_is_measured_ends_and_the_rest_is_written_whole(small):
+    running = small.begin()
+    os.kill(running.pid, signal.SIGSTOP)  # it sees no guard end
+    for one in guards_of(running):
+        os.kill(one, signal.SIGKILL)
+    os.kill(running.pid, signal.SIGKILL)
+    running.wait(60)
+
+    # What the launcher had has ended.
+    wait_for(lambda: not {"warm", "kept"} & {name for one in processes_in(small.folder) for name in words_of(one)})
+    (small.folder / "finish").touch()
+    wait_for(lambda: not processes_in(small.folder))
+    whole = {one.name for one in (small.folder / "results").iterdir() if not one.name.endswith(PART)}
+    assert whole == {"cold", "alone", "plain"}
+    assert (small.folder / "results/cold").read_text() == "cold"
+    assert "are killed at the same time, timings and builds still end;" in PAGE
+    assert small.call("--unlock")[0] == 0
+    small.hold_that_it_goes_on()
+
+
 def test_after_its_terminal_is_closed_nothing_works_on_and_snakemake_goes_on(small):
     ours, theirs = pty.openpty()
 

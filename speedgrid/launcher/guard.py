@@ -5,7 +5,7 @@
 It watches the process of the run, and is told of a signal by the end of its standard input. Then it stops all that
 works for the run (speedgrid.launcher.lifetime), so that nobody sees another one end and acts on it, and kills it; then
 it removes folders that the run would have removed. It is in a session of its own, where no signal of a terminal reaches
-it, and holds no file of the run's.
+it, and holds no file of the run's. Where it is killed itself, the run starts another.
 """
 
 import contextlib
@@ -15,6 +15,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterable
 from pathlib import Path
@@ -38,28 +39,21 @@ def start(cancels: bool = False, leaves: Iterable[str | Path] = ()) -> None:
     cancels: its jobs are elsewhere and it ends them itself, by commands; then a signal is its own affair. leaves:
     folders that it removes when it ends, and leaves behind where it is killed.
     """
+    told: list[int] = []
     if lifetime.supported():
         os.environ[RUN_VARIABLE] = lifetime.name(os.getpid())
-        STARTED.append(
-            subprocess.Popen(
-                [sys.executable, "-S", "-m", __name__, *(os.path.abspath(folder) for folder in leaves)],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-                start_new_session=True,
-                cwd=ROOT,
-            )
-        )
-    told: list[int] = []
+        command = [sys.executable, "-S", "-m", __name__, *(os.path.abspath(folder) for folder in leaves)]
+        first = begin(command)
+        threading.Thread(target=replace, args=(first, command, told, cancels), daemon=True).start()
 
     def end(number: int, frame: object) -> None:
         """Have the guard end the jobs, and end this process as Ctrl-C does, which lets go of its locks."""
+        first = not told  # a second one must not disturb that
+        told.append(number)
         if not cancels:
             for one in STARTED:
-                if one.stdin:
-                    one.stdin.close()
-        if not told:  # a second one must not disturb that
-            told.append(number)
+                tell(one)
+        if first:
             raise KeyboardInterrupt
 
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
@@ -67,6 +61,33 @@ def start(cancels: bool = False, leaves: Iterable[str | Path] = ()) -> None:
         if signal.getsignal(number) is not signal.SIG_IGN:
             with contextlib.suppress(ValueError):  # not the main thread, which alone gets signals
                 signal.signal(number, end)
+
+
+def begin(command: list[str]) -> subprocess.Popen[bytes]:
+    """Start a guard."""
+    nothing = subprocess.DEVNULL
+    one = subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=nothing, stderr=nothing, start_new_session=True, cwd=ROOT
+    )
+    STARTED.append(one)
+    return one
+
+
+def replace(one: subprocess.Popen[bytes], command: list[str], told: list[int], cancels: bool) -> None:
+    """Start another guard whenever one is killed, for as long as the run lives.
+
+    told: the signals that the run has had. One that ended by itself cannot work here, nor would the next.
+    """
+    while one.wait() < 0:
+        one = begin(command)
+        if told and not cancels:  # the signal came before it could be told
+            tell(one)
+
+
+def tell(one: subprocess.Popen[bytes]) -> None:
+    """Tell a guard that the run had a signal."""
+    if one.stdin:
+        one.stdin.close()
 
 
 def main() -> None:
