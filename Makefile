@@ -18,6 +18,8 @@ endif
 # A file of the user's for `snakemake --configfile`, as one word of the shell.
 GIVEN = $(if $(CONFIG),'$(subst ','\'',$(CONFIG))')
 CONFIGFILE = $(if $(CONFIG),--configfile $(GIVEN))
+# Snakemake reads that file before the workflow can say what is wrong with it, so it is looked at first.
+LOOK = $(if $(CONFIG),@python -m scripts.doctor --quiet $(GIVEN))
 
 report: setup ## measure the default grid of this machine, or that of CONFIG=my.yaml, and write report/report.md
 	@python -m scripts.doctor --quiet $(GIVEN)
@@ -77,6 +79,7 @@ docs: setup ## write the generated tables of the documentation
 # Copy what a finished run wrote, untouched, with Snakemake's report of it, e.g.
 # make example NAME=nvidia-h200 CONFIG=examples/nvidia-h200/config.yaml
 example: ## copy a finished run to examples/NAME
+	$(LOOK)
 	mkdir -p examples/$(NAME)
 	rm -rf examples/$(NAME)/report
 	cp -r report examples/$(NAME)/report
@@ -103,6 +106,7 @@ redraw: setup ## write the report of examples/NAME again
 
 # The setting that the report recommends, ready to run, in deploy/MODEL: make deploy FOR=latency CONFIG=config/quick.yaml
 deploy: setup ## the recommended setting, ready to run, in deploy/MODEL; FOR=latency, CONFIG=my.yaml
+	$(LOOK)
 	snakemake deploy $(CONFIGFILE) $(if $(FOR),--config 'deploy={objective: $(FOR)}')
 
 clean: ## remove all results

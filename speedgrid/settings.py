@@ -81,9 +81,10 @@ def _schema() -> dict[str, Any]:
 
 
 def require_readable(file: str | Path) -> None:
-    """Raise SettingsError, one sentence, if a file of configuration cannot be read, or has one key twice."""
+    """Raise SettingsError, one sentence, if a file of configuration cannot be read, has no keys, or has one twice."""
     try:
-        read_yaml(file)
+        if not isinstance(found := read_yaml(file), dict):
+            raise FileError(f"{file} is {short(found)}; it must have keys, such as `device: auto`.")
     except FileError as error:
         raise SettingsError(f"configuration {error}") from None
 

@@ -106,7 +106,9 @@ def read_yaml(path: str | Path) -> Any:
             return yaml.safe_load(text)
     except RecursionError:
         problem = "it is nested too deeply"
-    except (OSError, ValueError, TypeError, OverflowError, yaml.YAMLError) as error:
+    except OSError as error:
+        problem = (error.strerror or reason(error)).lower()
+    except (ValueError, TypeError, OverflowError, yaml.YAMLError) as error:
         problem = reason(error)
     raise FileError(f"{path} cannot be read as YAML in UTF-8 ({problem}).")
 
