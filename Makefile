@@ -72,9 +72,9 @@ lock: setup ## lock the dependencies again
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
 	    --group dev pyproject.toml --output-file envs/requirements.txt
 
-# The README's tables of configuration keys, from the schema, and of backends; docs/columns.md, from the registry.
+# Keys of the configuration, from the schema; backends; columns, from the registry.
 docs: setup ## write the generated tables of the documentation
-	python -m scripts.document_config README.md
+	python -m scripts.document_config
 
 # Copy what a finished run wrote, untouched, with Snakemake's report of it, e.g.
 # make example NAME=nvidia-h200 CONFIG=examples/nvidia-h200/config.yaml

@@ -1,6 +1,6 @@
-"""Write the tables of keys and of backends into a README, and docs/columns.md beside it.
+"""Write the generated parts of the documentation: keys of the configuration, backends, columns.
 
-python -m scripts.document_config README.md
+python -m scripts.document_config [FOLDER]
 """
 
 import sys
@@ -11,9 +11,12 @@ from speedgrid.backends import variants
 from speedgrid.launcher.outputs import write_text
 from speedgrid.table import columns
 
-readme = Path(sys.argv[1])
-for name, table in (("config", settings.document()), ("backends", variants.document())):
+docs = Path(*sys.argv[1:] or ["docs"])
+for page, name, table in (
+    ("configuration.md", "config", settings.document()),
+    ("backends.md", "backends", variants.document()),
+):
     begin, end = f"<!-- {name} table: make docs -->\n", f"<!-- end of {name} table -->\n"
-    before, rest = readme.read_text(encoding="utf-8").split(begin)
-    write_text(readme, before + begin + table + end + rest.split(end)[1])
-write_text(readme.parent / "docs" / "columns.md", columns.document())
+    before, rest = (docs / page).read_text(encoding="utf-8").split(begin)
+    write_text(docs / page, before + begin + table + end + rest.split(end)[1])
+write_text(docs / "columns.md", columns.document())

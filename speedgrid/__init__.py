@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-__version__ = "0.1.0"
 # The folder that the workflow runs from: templates, languages and configuration lie there, beside the library.
 ROOT = Path(__file__).parent.parent
 

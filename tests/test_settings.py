@@ -14,7 +14,7 @@ from speedgrid.backends import variants
 from speedgrid.settings import SettingsError, complete
 from speedgrid.table import columns
 
-README = Path(__file__).parent.parent / "README.md"
+ROOT = Path(__file__).parent.parent
 TIMING = settings.read_schema()["properties"]["timing"]["properties"]
 AXES = {"backend": ["pytorch"], "precision": ["fp32"], "resolution": [64], "batch_size": [1]}
 
@@ -260,7 +260,7 @@ def test_the_reference_follows_the_grid(precisions, names, given, wanted):
 @pytest.mark.parametrize("changed", ["precision", "backend"])
 def test_a_grid_that_is_changed_alone_needs_no_other_reference(changed):
     """The default configuration is what other files are laid over: what it says of the reference holds for any grid."""
-    default = yaml.safe_load((README.parent / "config/config.yaml").read_text())
+    default = yaml.safe_load((ROOT / "config/config.yaml").read_text())
     axes = default["grid"]["cpu"] | {changed: {"precision": ["int8"], "backend": ["onnxruntime"]}[changed]}
     completed = complete(default | {"device": "cpu", "grid": {"cpu": axes}})
     assert completed["report"]["reference"][changed] in axes[changed]
@@ -400,18 +400,19 @@ def test_the_document_has_descriptions_and_choices_of_the_schema():
     assert "| `grid.cpu.batch_size` | `[1, 8]` | On a machine with no GPU. Images per call. |" in lines
 
 
-def test_the_table_of_the_readme_is_the_document():
-    [_, rest] = README.read_text().split("<!-- config table: make docs -->\n")
+def test_the_table_of_the_documentation_is_the_document():
+    [_, rest] = (ROOT / "docs/configuration.md").read_text().split("<!-- config table: make docs -->\n")
     [table, _] = rest.split("<!-- end of config table -->\n")
     assert table == settings.document(), "run `make docs`"
 
 
-def test_make_docs_changes_the_tables_of_a_readme_and_nothing_else(tmp_path, monkeypatch):
-    table = "<!-- {0} table: make docs -->\n{{{0}}}<!-- end of {0} table -->\nafter\n"
-    around = "# a\nbefore\n" + table.format("backends") + table.format("config")
-    (tmp_path / "README.md").write_text(around.format(backends="| old |\n", config=""))
-    monkeypatch.setattr("sys.argv", ["document_config", str(tmp_path / "README.md")])
+def test_make_docs_changes_the_tables_of_pages_and_nothing_else(tmp_path, monkeypatch):
+    around = "# a\nbefore\n<!-- {0} table: make docs -->\n{1}<!-- end of {0} table -->\nafter\n"
+    written = {"configuration.md": ("config", settings.document()), "backends.md": ("backends", variants.document())}
+    for page, (name, _) in written.items():
+        (tmp_path / page).write_text(around.format(name, "| old |\n"))
+    monkeypatch.setattr("sys.argv", ["document_config", str(tmp_path)])
     runpy.run_module("scripts.document_config")
-    expected = around.format(backends=variants.document(), config=settings.document())
-    assert (tmp_path / "README.md").read_text() == expected
-    assert (tmp_path / "docs" / "columns.md").read_text() == columns.document()
+    for page, (name, table) in written.items():
+        assert (tmp_path / page).read_text() == around.format(name, table)
+    assert (tmp_path / "columns.md").read_text() == columns.document()

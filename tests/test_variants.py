@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,9 @@ from matplotlib.colors import to_rgb
 from speedgrid import backends, settings
 from speedgrid.backends import variants
 from speedgrid.backends.variants import VARIANTS
+from speedgrid.grid import Cell
+from speedgrid.machine import graphics
+from speedgrid.precision import PRECISIONS
 from speedgrid.report import plots
 from speedgrid.text import names
 
@@ -45,8 +49,24 @@ def test_a_backend_as_users_write_it_is_not_tuned():
     assert backends.settings("pytorch") == plain
 
 
-def test_the_readme_lists_the_variants_with_their_settings():
-    assert variants.document() in (ROOT / "README.md").read_text()
+def test_the_documentation_lists_the_variants_with_their_settings():
+    assert variants.document() in (ROOT / "docs/backends.md").read_text(), "run `make docs`"
+
+
+# Reasons that another machine, or another version of a package, has not.
+HERE = re.compile("this CPU has no|needs NVIDIA ModelOpt|full TensorRT .* does both")
+
+
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+@pytest.mark.parametrize("name", VARIANTS)
+def test_the_precisions_of_the_documentation_are_those_that_are_not_refused(name, device, monkeypatch):
+    """A precision is documented exactly where it is refused for no reason but those of this machine."""
+    monkeypatch.setattr(graphics, "own", dict)
+    cells = {precision: Cell("resnet18", name, precision, 224, 1) for precision in PRECISIONS}
+    found = {precision: backends.unsupported(cell, device) for precision, cell in cells.items()}
+    taken = [precision for precision, reason in found.items() if reason is None or HERE.search(reason)]
+    able = device in backends.get(name).IMPORTS
+    assert VARIANTS[name].precisions[device] == (tuple(taken) if able else ())
 
 
 def test_every_variant_has_a_label_of_its_own():
