@@ -1,37 +1,13 @@
-"""Parity by task: tensors, masks, boxes and integers as users see them."""
+"""Parity by task: masks, boxes and integers as users see them."""
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from speedgrid.data.answers import BoxParity, IntegerParity, MaskParity
 from speedgrid.evidence import tasks
 from speedgrid.evidence.tasks import Boxes
-
-HEADS = {"heat": np.random.default_rng(0).standard_normal((3, 1, 4, 4)), "size": np.full((3, 2), 2.0)}
-
-
-def test_the_worst_output_counts():
-    found = {"heat": HEADS["heat"] * 1.001, "size": HEADS["size"] + [0.2, 0.2]}
-    parity = tasks.tensors(found, HEADS)
-    assert (parity.worst, parity.snr_db) == ("size", pytest.approx(20.0))
-    assert parity.outputs_db == pytest.approx({"heat": 60.0, "size": 20.0})
-    assert parity.largest == pytest.approx(0.2)
-    assert parity.cosine_min == pytest.approx(1.0)
-    turned = tasks.tensors({**found, "size": HEADS["size"] * [1, -1]}, HEADS)
-    assert turned.cosine_min == pytest.approx(0.0)
-
-
-def test_equal_tensors_are_exact_also_where_all_are_zero():
-    zeros = {"a": np.zeros((2, 3)), **HEADS}
-    parity = tasks.tensors(zeros, zeros)
-    assert (parity.snr_db, parity.largest, parity.cosine_min) == (320.0, 0.0, pytest.approx(1.0))
-
-
-@pytest.mark.parametrize("wrong", [np.full((3, 2), np.nan), np.zeros((3, 3))])
-def test_an_output_that_is_not_finite_or_of_another_shape_has_no_signal(wrong):
-    parity = tasks.tensors({**HEADS, "size": wrong}, HEADS)
-    assert (parity.worst, parity.snr_db, parity.largest, parity.cosine_min) == ("size", 0.0, np.inf, 0.0)
 
 
 def test_hand_computed_masks():
@@ -42,8 +18,8 @@ def test_hand_computed_masks():
     parity = tasks.masks(found, right)
     assert parity.pixel_agreement == 0.75
     assert parity.miou == pytest.approx((1 + 1 / 2 + 0) / 3)
-    assert parity.snr_db == pytest.approx(0.0)
-    assert tasks.masks(right, right) == tasks.MaskParity(320.0, 1.0, 1.0)
+    assert tasks.masks(right, right) == MaskParity(1.0, 1.0)
+    assert tasks.masks(found.argmax(1), right.argmax(1)) == parity  # classes, as a graph that ends in ArgMax gives them
 
 
 def test_a_mask_of_one_class_is_cut_at_a_half():
@@ -51,14 +27,15 @@ def test_a_mask_of_one_class_is_cut_at_a_half():
     found = right - np.array([0.2, 0, 0, 0]).reshape(1, 1, 2, 2)
     assert tasks.masks(found, right).pixel_agreement == 0.75
     assert tasks.masks(found, right).miou == pytest.approx((2 / 3 + 1 / 2) / 2)
+    assert tasks.masks(3 * found - 1.5, 3 * right - 1.5).pixel_agreement == 0.75  # logits, whose middle is 0
     with pytest.raises(ValueError, match=r"masks are \[1, 1, 2, 2\]; they must be \[1, 1, 1, 2\]"):
         tasks.masks(found, right[:, :, :1])
 
 
 def test_integers_are_the_same_or_not():
-    assert tasks.integers(np.array([1, 2, 3, 4]), np.array([1, 2, 3, 5])) == tasks.IntegerParity(0.75, 4)
-    assert tasks.integers(np.array([1, 2]), np.array([1, 2, 3])) == tasks.IntegerParity(0.0, 3)
-    assert tasks.integers(np.array([]), np.array([])) == tasks.IntegerParity(1.0, 0)
+    assert tasks.integers(np.array([1, 2, 3, 4]), np.array([1, 2, 3, 5])) == IntegerParity(0.75, 4)
+    assert tasks.integers(np.array([1, 2]), np.array([1, 2, 3])) == IntegerParity(0.0, 3)
+    assert tasks.integers(np.array([]), np.array([])) == IntegerParity(1.0, 0)
 
 
 def some(*rows):
@@ -72,7 +49,7 @@ ONE, TWO, OTHER = (0, 0, 10, 10, 0.9, 1), (20, 20, 40, 40, 0.7, 1), (0, 0, 10, 1
 
 def test_the_order_of_boxes_plays_no_part():
     parity = tasks.boxes([some(OTHER, TWO, ONE)], [some(ONE, TWO, OTHER)], 0.5)
-    assert parity == tasks.BoxParity(3, 3, 1.0, 1.0, 1.0, 0.0, 0)
+    assert parity == BoxParity(3, 3, 1.0, 1.0, 1.0, 0.0, 0)
 
 
 def test_boxes_of_another_class_are_no_matches():
@@ -90,19 +67,19 @@ def test_hand_computed_overlaps():
 
 def test_a_box_that_is_missing_or_too_many_lowers_f1():
     parity = tasks.boxes([some(ONE, TWO), some(ONE)], [some(ONE), some(ONE, TWO)], 0.5)
-    assert parity == tasks.BoxParity(3, 3, pytest.approx(4 / 6), pytest.approx(4 / 6), 1.0, 0.0, 0)
+    assert parity == BoxParity(3, 3, pytest.approx(4 / 6), pytest.approx(4 / 6), 1.0, 0.0, 0)
 
 
 def test_boxes_too_near_to_the_threshold_to_call_are_excused_and_counted():
     above, below = (20, 20, 40, 40, 0.505, 1), (20, 20, 40, 40, 0.495, 1)
     alone = tasks.boxes([some(ONE)], [some(ONE, above)], 0.5)  # cut off before it was written
-    assert alone == tasks.BoxParity(1, 1, 1.0, 1.0, 1.0, 0.0, 1)
+    assert alone == BoxParity(1, 1, 1.0, 1.0, 1.0, 0.0, 1)
     parted = tasks.boxes([some(ONE, below)], [some(ONE, above)], 0.5)
     assert (parted.f1_loose, parted.excused, parted.score_difference) == (1.0, 1, pytest.approx(0.01))
     far = tasks.boxes([some(ONE)], [some(ONE, (20, 20, 40, 40, 0.52, 1))], 0.5)
     assert (far.f1_loose, far.excused) == (pytest.approx(2 / 3), 0)
     both = tasks.boxes([some(ONE, below)], [some(ONE, below)], 0.5)  # nobody sees them
-    assert both == tasks.BoxParity(1, 1, 1.0, 1.0, 1.0, 0.0, 0)
+    assert both == BoxParity(1, 1, 1.0, 1.0, 1.0, 0.0, 0)
 
 
 def test_two_boxes_are_never_matched_with_one():
@@ -118,8 +95,8 @@ def test_boxes_are_matched_for_the_most_overlap_and_not_one_after_the_other():
 
 
 def test_where_there_are_no_boxes_all_agree():
-    assert tasks.boxes([some()], [some()], 0.5) == tasks.BoxParity(0, 0, 1.0, 1.0, 1.0, 0.0, 0)
-    assert tasks.boxes([some()], [some(ONE)], 0.5) == tasks.BoxParity(1, 0, 0.0, 0.0, 0.0, 0.0, 0)
+    assert tasks.boxes([some()], [some()], 0.5) == BoxParity(0, 0, 1.0, 1.0, 1.0, 0.0, 0)
+    assert tasks.boxes([some()], [some(ONE)], 0.5) == BoxParity(1, 0, 0.0, 0.0, 0.0, 0.0, 0)
     with pytest.raises(ValueError, match="zip"):
         tasks.boxes([some()], [])
 

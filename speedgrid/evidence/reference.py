@@ -71,7 +71,7 @@ def prepare(
 
     made = arrays.read(images)
     if description:
-        answers, errors = of_file(weights, read_json(description, dict), made, device)
+        answers, errors = of_file(model, weights, read_json(description, dict), made, device)
     else:
         answers, errors = of_module(model, weights, made, resolution or made.shape[-1], device)
     with replacing(logits) as temporary:
@@ -89,13 +89,13 @@ def of_module(model: str, weights: str, made: np.ndarray, resolution: int, devic
     return answers, rounding.expected(model, weights, made[:count], answers[:count])
 
 
-def of_file(file: str, described: dict[str, Any], made: np.ndarray, device: str) -> tuple[np.ndarray, Any]:
+def of_file(name: str, file: str, described: dict[str, Any], made: np.ndarray, device: str) -> tuple[np.ndarray, Any]:
     """Return the right answers of an ONNX file, and the errors that each precision makes; none of an empty file."""
     from speedgrid.evidence.graph import reference as of_graph
-    from speedgrid.model import onnx_graph
+    from speedgrid.model import onnx_graph, sources
 
     if described["status"] != "ok":
         return np.empty((0, 0)), {"snr_db": {}}
     flop = onnx_graph.flop_per_image(file) or CPU_FLOP / FEWEST
     made = np.array(made[: min(len(made), max(FEWEST, int(CPU_FLOP / flop)) if device == "cpu" else len(made))])
-    return of_graph.answer(file, made, described["batch"], flop)
+    return of_graph.answer(file, made, described["batch"], flop, sources.find(name).task)

@@ -13,11 +13,14 @@ import numpy as np
 import torch
 from torch import nn
 
+from speedgrid.data import arrays
+from speedgrid.data.answers import Errors
+from speedgrid.evidence import detections
 from speedgrid.evidence.operators import Rounded
-from speedgrid.evidence.parity import compare
+from speedgrid.evidence.parity import compare, integers_of, of_integers, split
 from speedgrid.evidence.snr import by_image, summarise, unevenness
 from speedgrid.model import modules as models
-from speedgrid.model import tensors
+from speedgrid.model import sources, tensors
 from speedgrid.model.flops import images_within
 from speedgrid.precision import PRECISIONS, QUANTISED
 
@@ -30,6 +33,9 @@ FLOP = 3e10
 
 # SNR in dB of all images together, how uneven it is, and the SNR of each.
 Found: TypeAlias = tuple[float, float, list[float]]
+# Those of each output of one run, and of boxes or integers, where it gives such, the share that is the same and their
+# number.
+Run: TypeAlias = tuple[dict[str, Found], tuple[float, int] | None]
 
 
 class ExpectedErrors(TypedDict):
@@ -39,6 +45,8 @@ class ExpectedErrors(TypedDict):
     uneven_db: float
     images_db: dict[str, list[float]]
     outputs: "NotRequired[dict[str, ExpectedErrors]]"
+    same: NotRequired[dict[str, float]]
+    same_of: NotRequired[int]
 
 
 def images_for(model: str, resolution: int) -> int:
@@ -56,32 +64,57 @@ def expected(model: str, weights: str, images: np.ndarray, logits: np.ndarray) -
     module = models.load(model, weights)
     folded = models.fold_batch_norm(module)  # as it is quantised, since folding widens the ranges of weights
     batch = tensors.fed(np.array(images), torch.float32)
-    found: dict[str, dict[str, torch.Tensor]] = {}
+    found: dict[str, list[Run]] = {}
+    answers, task = arrays.fields(logits), sources.find(model).task
     with torch.inference_mode():
         for precision in PRECISIONS:
             rounded = simulate(folded if precision in QUANTISED else module, precision, *batch)
-            found[precision] = tensors.tensors(rounded(*batch))
-    if not logits.dtype.names:
-        return of_output(
-            {precision: next(iter(one.values())).double().numpy() for precision, one in found.items()}, logits
-        )
-    each = {
-        name: of_output({precision: one[name].double().numpy() for precision, one in found.items()}, logits[name])
-        for name in logits.dtype.names
-    }
+            made = {name: one.double().numpy() for name, one in tensors.tensors(rounded(*batch)).items()}
+            found[precision] = [run_errors(made, answers, task)]
+    each = gathered(found)
     least = min(each.values(), key=lambda one: one["snr_db"]["tf32"])
-    return {**least, "outputs": each}
+    return {**least, "outputs": each} if len(each) > 1 else least
 
 
-def of_output(found: Mapping[str, np.ndarray], logits: np.ndarray) -> ExpectedErrors:
-    """Return the errors of one output, float64 [count, ...], as simulated in each precision."""
-    return summary({precision: [errors_of(outputs, logits)] for precision, outputs in found.items()})
+def run_errors(outputs: Mapping[str, np.ndarray], answers: Mapping[str, np.ndarray], task: str) -> Run:
+    """Return the errors of a simulated run by output of floats, and how many boxes or integers are the same.
+
+    Matched boxes are one output without a name, and so are integers where there is nothing else, as
+    speedgrid.evidence.parity.worst has them; where a number is not finite none is the same.
+    """
+    finite = {name: np.nan_to_num(one, posinf=0, neginf=0) for name, one in outputs.items()}
+    if task == "detection" and (layout := detections.layout_of(answers)):
+        pairs = detections.matched(finite, answers, layout)
+        return {"": errors_of(pairs.found, pairs.right)}, (pairs.parity.f1_loose, pairs.parity.right)
+    floats, whole = split(answers)
+    if not floats:
+        seen = integers_of(finite, whole)
+        return {"": figures_of(of_integers(finite, whole))}, (seen.exact, seen.count)
+    return {name: errors_of(outputs[name], one) for name, one in floats.items()}, None
+
+
+def gathered(found: Mapping[str, list[Run]]) -> dict[str, ExpectedErrors]:
+    """Return the errors of each output, of the runs that were simulated once or more for each precision the worst."""
+    names, counted = next(iter(found.values()))[0]
+    each = {
+        name: summary({precision: [errors[name] for errors, _ in several] for precision, several in found.items()})
+        for name in names
+    }
+    if counted is not None:
+        same = {precision: min(one[0] for _, one in several if one) for precision, several in found.items()}
+        for made in each.values():
+            made["same"], made["same_of"] = same, counted[1]
+    return each
 
 
 def errors_of(outputs: np.ndarray, answers: np.ndarray) -> Found:
     """Return the errors of one simulated run; a model that overflows in a precision has no signal there: 0 dB."""
-    if (errors := compare(outputs, answers)) is None:
-        return 0.0, 0.0, [0.0] * len(answers)
+    errors = compare(outputs, answers)
+    return figures_of(errors) if errors else (0.0, 0.0, [0.0] * len(answers))
+
+
+def figures_of(errors: Errors) -> Found:
+    """Return the figures of errors that a table needs of a simulated run."""
     parity = summarise(errors)
     return round(parity.snr_db, 2), unevenness(parity), by_image(errors).round(2).tolist()
 

@@ -1,4 +1,4 @@
-"""Answers beside the right ones as users see them: masks, boxes, integers and tensors of any meaning, image by image.
+"""Answers beside the right ones as users see them: masks, boxes and integers.
 
 Precisions are told apart by the signal-to-noise ratio of tensors (speedgrid.evidence.parity). What is here says what an
 error does to somebody who reads the answer. Non-maximum suppression in a graph, counts of boxes that differ from image
@@ -6,71 +6,16 @@ to image, and rows in another order are no errors of a precision: boxes are matc
 to the threshold to call are set aside and counted.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
-from speedgrid.evidence.snr import decibels
+from speedgrid.data.answers import BoxParity, IntegerParity, MaskParity
 
 TINY = np.finfo(float).tiny
 # Intersections over unions at which boxes count as the same object: PASCAL VOC's (doi:10.1007/s11263-009-0275-4) and
 # one that only boxes which agree to a few per cent have.
 LOOSE, TIGHT = 0.5, 0.95
-
-
-@dataclass(frozen=True)
-class TensorParity:
-    """Tensors beside the right ones: raw heads, heatmaps, embeddings, features.
-
-    worst: name of the output with the least SNR. snr_db: of it, all images together; outputs_db: of each. largest: the
-    largest absolute error of all outputs, in their units. cosine_min: the least cosine of one image's output.
-    """
-
-    worst: str
-    snr_db: float
-    outputs_db: dict[str, float]
-    largest: float
-    cosine_min: float
-
-
-@dataclass(frozen=True)
-class MaskParity:
-    """Semantic masks beside the right ones: `pixel_agreement`, the share of pixels of the same class, and `miou`.
-
-    miou: mean intersection over union of all classes that either has, over all images together, as of Long, Shelhamer
-    and Darrell (arXiv:1411.4038), section 5. snr_db: of the scores that the classes are the largest of.
-    """
-
-    snr_db: float
-    pixel_agreement: float
-    miou: float
-
-
-@dataclass(frozen=True)
-class BoxParity:
-    """Boxes beside the right ones, matched one to one within their class.
-
-    right, found: how many there are, without those excused. f1_loose, f1_tight: F1 of matches whose boxes overlap by
-    LOOSE and by TIGHT. mean_iou: of matches by LOOSE, 1 where there is nothing to match. score_difference: the largest
-    of a match. excused: boxes of which one side has none, with a score so near to the threshold that rounding decides.
-    """
-
-    right: int
-    found: int
-    f1_loose: float
-    f1_tight: float
-    mean_iou: float
-    score_difference: float
-    excused: int
-
-
-@dataclass(frozen=True)
-class IntegerParity:
-    """Integers beside the right ones: labels, counts, places. exact: share that is the same; count: of all."""
-
-    exact: float
-    count: int
 
 
 @dataclass(frozen=True)
@@ -82,44 +27,26 @@ class Boxes:
     classes: np.ndarray
 
 
-def tensors(found: Mapping[str, np.ndarray], right: Mapping[str, np.ndarray]) -> TensorParity:
-    """Return the parity of outputs by name, each float [images, ...]; the worst one counts.
-
-    An output that is not finite, or of another shape, has 0 dB, no cosine and an infinite error. The SNR is 20 log10 of
-    the L2 norm of the right output over that of the difference. Raises ValueError where there are no outputs.
-    """
-    snr_db: dict[str, float] = {}
-    cosines, largest = [], 0.0
-    for name, exact in right.items():
-        made = np.asarray(found[name], np.float64)
-        if made.shape != exact.shape or not np.isfinite(made).all():
-            snr_db[name], largest = 0.0, np.inf
-            cosines.append(0.0)
-            continue
-        flat, wanted = made.reshape(len(made), -1), np.asarray(exact, np.float64).reshape(len(made), -1)
-        norms = np.linalg.norm(flat, axis=1) * np.linalg.norm(wanted, axis=1)
-        same = (flat == wanted).all(axis=1)  # two of zeros have no angle between them
-        cosines += np.where(same, 1.0, (flat * wanted).sum(axis=1) / np.maximum(norms, TINY)).tolist()
-        snr_db[name] = decibels(float(np.linalg.norm(flat - wanted) / max(np.linalg.norm(wanted), TINY)))
-        largest = max(largest, float(np.abs(flat - wanted).max(initial=0.0)))
-    worst = min(snr_db, key=lambda name: snr_db[name])
-    return TensorParity(worst, snr_db[worst], snr_db, largest, min(cosines, default=1.0))
-
-
 def masks(found: np.ndarray, right: np.ndarray) -> MaskParity:
-    """Return the parity of scores of classes, float [images, classes, height, width]; one class is cut at 0.5.
+    """Return the parity of scores of classes, float [images, classes, height, width], or of classes without that axis.
 
-    Raises ValueError for scores of another shape.
+    The scores of one class are cut in the middle: at a half where all are from 0 to 1, else at 0. Raises ValueError for
+    masks of another shape.
     """
     if found.shape != right.shape:
         raise ValueError(f"masks are {list(found.shape)}; they must be {list(right.shape)}")
-    of_scores = tensors({"": found}, {"": right}).snr_db
-    made, exact = (one.argmax(axis=1) if one.shape[1] > 1 else one[:, 0] > 0.5 for one in (found, right))
+    made, exact = found, right
+    if right.ndim == 4 and right.shape[1] > 1:
+        made, exact = found.argmax(axis=1), right.argmax(axis=1)
+    elif right.ndim == 4:
+        middle = 0.5 if right.min(initial=0) >= 0 and right.max(initial=1) <= 1 else 0.0
+        made, exact = found > middle, right > middle
+    same = made == exact
     overlaps = []
     for number in np.union1d(made, exact):
-        both, either = (made == number) & (exact == number), (made == number) | (exact == number)
-        overlaps.append(both.sum() / either.sum())
-    return MaskParity(of_scores, float((made == exact).mean()), float(np.mean(overlaps)))
+        either = (made == number) | (exact == number)
+        overlaps.append((same & either).sum() / either.sum())
+    return MaskParity(float(same.mean()), float(np.mean(overlaps)))
 
 
 def integers(found: np.ndarray, right: np.ndarray) -> IntegerParity:

@@ -27,9 +27,26 @@ def answers(record: Record, seen: Seen) -> Iterator[str]:
     if fused and fused["executed"] > fused["of"]:
         yield f"{fused['executed']} of its {fused['of']} convolutions were fused"
     if seen.errors is not None:
+        yield from shares(seen.errors)
         yield from counts(record, seen.errors) or [*geometry(seen.errors), *rounding(seen.dtype, seen.errors)]
     elif seen.parity is not None:
         yield from figures(seen.parity)
+
+
+def shares(errors: Errors) -> Iterator[str]:
+    """Find shares of boxes, pixels or integers that are none, or contradict each other."""
+    masks, boxes, integers = errors.masks, errors.boxes, errors.integers
+    found = [*vars(masks).values()] if masks else []
+    found += [boxes.f1_loose, boxes.f1_tight, boxes.mean_iou] if boxes else []
+    found += [integers.exact] if integers else []
+    if any(not 0 <= one <= 1 for one in found):
+        yield f"a share of its answers is not from 0 to 1: {', '.join(f'{one:g}' for one in found)}"
+    elif masks and (masks.miou == 1) != (masks.pixel_agreement == 1):
+        yield f"{masks.pixel_agreement:.6g} of its pixels have the right class, and an mIoU of {masks.miou:.6g}"
+    elif boxes and (boxes.f1_tight > boxes.f1_loose or min(boxes.right, boxes.found, boxes.excused) < 0):
+        yield f"F1 of its boxes is {boxes.f1_loose:.6g}, and {boxes.f1_tight:.6g} where they must overlap more"
+    elif integers and (integers.count < 1 or integers.exact * integers.count % 1 > NORM * integers.count):
+        yield f"{integers.exact:.6g} of its {integers.count} integers are the right ones, which is no whole number"
 
 
 def counts(record: Record, errors: Errors) -> list[str]:
@@ -80,7 +97,11 @@ def rounding(dtype: str, errors: Errors) -> Iterator[str]:
     """Find answers with less error than rounding to the type of their tensors makes."""
     signal, noise = (float(np.linalg.norm(one)) for one in (errors.signal, errors.noise))
     found = 20 * math.log10(max(signal, NORM) / max(noise, 1e-16 * signal, 1e-300))
-    if len(errors.noise) * errors.classes >= FEW and found > (most := ROUNDED.get(dtype, math.inf)) + CHANCE_DB:
+    if (
+        errors.of_tensors
+        and len(errors.noise) * errors.classes >= FEW
+        and found > (most := ROUNDED.get(dtype, math.inf)) + CHANCE_DB
+    ):
         yield f"its answers have {found:.4g} dB SNR, and rounding them to {dtype} leaves {most:g} dB"
 
 

@@ -7,12 +7,13 @@ import numpy as np
 import pandas as pd
 
 from speedgrid import InputError
+from speedgrid.data.answers import Parity
 from speedgrid.evidence.intervals import Course, compare, course, median_interval
 from speedgrid.grid import AXES, Cell, turn_number
 from speedgrid.machine.data_sheet import Peaks
 from speedgrid.measure import probes
 from speedgrid.model.described import Arithmetic
-from speedgrid.record import Record, Telemetry
+from speedgrid.record import Record, Seen, Telemetry
 from speedgrid.statistics import percentile
 from speedgrid.table import aside, parts
 from speedgrid.table.columns import NAMES as COLUMNS
@@ -170,13 +171,30 @@ def means(records: list[Record]) -> Row:
         "memory_mb": over(one.memory.peak_mb() for one in seen),
         "snr_db": over((one.snr_db for one in parities), min),
         "snr_reference": next((one.expected.reference for one in seen if one.expected), None),
-        "top1_agreement": over((one.top1_agreement for one in parities), min),
+        **by_task(seen, parities),
         "load_seconds": over(one.seconds["load"] + one.seconds["first_call"] for one in seen),
         "sm_clock_mhz": over(over(one.sm_clock_mhz) for one in telemetry),
         "power_w": over(over(one.power_w) for one in telemetry),
         "gpu_busy_percent": over(over(one.utilisation_percent) for one in telemetry),
         "throttled": ", ".join(throttled(records)) or None,
         "coverage_percent": over((coverage(record) for record in records), min),
+    }
+
+
+def by_task(seen: list[Seen], parities: list[Parity]) -> Row:
+    """Return the agreement of answers as users see them, by the task of the model: of the worst round."""
+    errors = [one.errors for one in seen if one.errors]
+    masks, boxes = [one.masks for one in errors if one.masks], [one.boxes for one in errors if one.boxes]
+    classes = not errors or errors[0].task in ("", "classification")
+    return {
+        "worst_output": next((one.output for one in errors if one.output), None),
+        "top1_agreement": over((one.top1_agreement for one in parities), min) if classes else None,
+        "pixel_agreement": over((one.pixel_agreement for one in masks), min),
+        "miou": over((one.miou for one in masks), min),
+        "matched_boxes": over((one.f1_loose for one in boxes), min),
+        "tightly_matched_boxes": over((one.f1_tight for one in boxes), min),
+        "excused_boxes": over((one.excused for one in boxes), max),
+        "exact_integers": over((one.integers.exact for one in errors if one.integers), min),
     }
 
 

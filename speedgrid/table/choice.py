@@ -7,14 +7,21 @@ from speedgrid.precision import EXPERIMENTAL
 from speedgrid.table.run import Table
 from speedgrid.text.status import TRUE_TO_LABEL
 
+# How far answers that are no class of an image agree with the right ones.
+SHARES = ("pixel_agreement", "matched_boxes", "exact_integers")
+
 
 def top1_loss(table: Table) -> pd.Series:
     """Return the share of images, 0 to 1, by which each row's top-1 is worse than the float model's.
 
     By labels where there are any. Else the share of the images that get another class than float64 gives them, an
-    upper bound of it. NaN where neither is known.
+    upper bound of it; of models of another task that of the pixels, boxes or integers. NaN where none is known.
     """
-    disagreement = 1 - table.top1_agreement.astype(float)
+    agreement = table.top1_agreement.astype(float)
+    for name in SHARES:
+        if name in table:
+            agreement = agreement.fillna(table[name].astype(float))
+    disagreement = 1 - agreement
     return table["top1_loss"].astype(float).fillna(disagreement) if "top1_loss" in table else disagreement
 
 

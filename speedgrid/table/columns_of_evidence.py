@@ -59,6 +59,66 @@ ANSWER = (
         "Share, 0 to 1, of the reference images whose best class is that of float64, flips between classes too close "
         "to call not counted.",
     ),
+    Column(
+        "worst_output",
+        TEXT,
+        NONE,
+        None,
+        N_("output that is furthest off"),
+        "The output that `snr_db` is of, of a model with several.",
+    ),
+    Column(
+        "pixel_agreement",
+        NUMBER,
+        NONE,
+        HIGHER,
+        N_("pixels of the right class"),
+        "Share, 0 to 1, of the pixels of a segmentation model's masks that have the class of the right answer: the "
+        "worst round.",
+    ),
+    Column(
+        "miou",
+        NUMBER,
+        NONE,
+        HIGHER,
+        N_("mIoU beside the right masks"),
+        "Mean intersection over union, 0 to 1, of the classes of a segmentation model's masks with those of the right "
+        "answer, all images together: the worst round.",
+    ),
+    Column(
+        "matched_boxes",
+        NUMBER,
+        NONE,
+        HIGHER,
+        N_("boxes matched"),
+        "F1, 0 to 1, of a detection model's boxes and the right ones, matched one to one within their class where they "
+        "overlap by a half; boxes count from a score of 0.25, or half of the best where none has it.",
+    ),
+    Column(
+        "tightly_matched_boxes",
+        NUMBER,
+        NONE,
+        HIGHER,
+        N_("boxes matched tightly"),
+        "The same where only boxes that overlap by 0.95 are matches.",
+    ),
+    Column(
+        "excused_boxes",
+        INTEGER,
+        NONE,
+        LOWER,
+        N_("boxes too near to the threshold"),
+        "Boxes that one side has and the other has not, with a score within 0.01 of the threshold: they count neither "
+        "for nor against it.",
+    ),
+    Column(
+        "exact_integers",
+        NUMBER,
+        NONE,
+        HIGHER,
+        N_("integers that are exact"),
+        "Share, 0 to 1, of the integers among a model's outputs that are those of the right answer: the worst round.",
+    ),
 )
 
 ACCURACY = (

@@ -16,6 +16,7 @@ from speedgrid.data.answers import Errors, Expected, Parity
 from speedgrid.evidence.snr import by_image, summarise
 from speedgrid.precision import QUANTISED
 from speedgrid.record import Record
+from speedgrid.table import counted
 
 # What a session with tensors of a type can be computing, most exact first.
 CANDIDATES = {"float32": ("fp32", "tf32", "bf16"), "float16": ("fp16",), "bfloat16": ("bf16",)}
@@ -38,6 +39,8 @@ BEYOND, BEYOND_UNEVEN = 6.0, 1.5
 RIGHT, WRONG = 2.0, 6.0
 # How far below its expected SNR, in dB, a float precision may lie at least where integers are known to be worse.
 ROOM = 6.0
+# Precisions whose errors are nearer to each other than this in dB are not told apart: boxes or zeros show none.
+ALIKE = 1.0
 
 
 class Images(NamedTuple):
@@ -69,6 +72,8 @@ def judge(record: Record) -> Verdict:
     if record.seen is None:
         return Verdict(record.status, record.reason)
     seen, expected = record.seen, record.seen.expected
+    if seen.errors and expected and (found := counted.judge(record.cell.precision, seen.errors, expected)):
+        return Verdict(*found)
     return verdict(
         record.cell.precision,
         seen.dtype,
@@ -132,6 +137,8 @@ def observe(
     if parity is None:
         return None
     names, found = candidates(precision, dtype), explaining(precision, dtype, parity.snr_db, expected)
+    if found and precision in names and abs(expected[found] - expected[precision]) < ALIKE:
+        found = precision
     if precision in names and found != precision:
         own, place = names.index(precision), names.index(found) if found else len(names)
         limits = limits_of(precision, dtype, expected)

@@ -14,7 +14,7 @@ import torch
 
 from speedgrid.evidence.graph.answers import Arrays, in_parts, single_threaded, unfused
 from speedgrid.evidence.graph.evaluator import Evaluator, read_by
-from speedgrid.evidence.rounding import ROUND, ExpectedErrors, Found, Scaled, errors_of, summary, to_int8_by_channel
+from speedgrid.evidence.rounding import ROUND, ExpectedErrors, Run, Scaled, gathered, run_errors, to_int8_by_channel
 from speedgrid.precision import PRECISIONS, QUANTISED
 
 PRODUCTS = ("Conv", "ConvTranspose", "Gemm", "MatMul", "Einsum")
@@ -30,26 +30,25 @@ FUSED = {
 READ_ALONE = ("tf32", "fp8")
 
 
-def expected(model: onnx.ModelProto, inputs: Arrays, answers: Arrays, rows: int = 1) -> dict[str, ExpectedErrors]:
+def expected(
+    model: onnx.ModelProto, inputs: Arrays, answers: Arrays, rows: int = 1, task: str = ""
+) -> dict[str, ExpectedErrors]:
     """Return the errors that each precision makes on images, as of speedgrid.evidence.rounding, by output of floats.
 
     inputs: by name, with the image as first axis. answers: the right ones, as of speedgrid.evidence.graph.answers, by
-    output. rows: images of one call. The error of fp32 is the larger one of two that compute it: runtimes' functions
-    such as sigmoid have steps of their own (ONNX Runtime's is exact to 1e-8, whatever it is a part of).
+    output. rows: images of one call. task: of the model; boxes and integers are as of
+    speedgrid.evidence.rounding.run_errors. The error of fp32 is the larger one of two that compute it: runtimes'
+    functions such as sigmoid have steps of their own (ONNX Runtime's is exact to 1e-8, whatever it is a part of).
     """
     evaluator = Evaluator(model, np.float32)
-    names = [name for name in evaluator.outputs if answers[name].dtype.kind == "f"]
-    found: dict[str, dict[str, list[Found]]] = {name: {one: [] for one in PRECISIONS} for name in names}
+    found: dict[str, list[Run]] = {}
     runs = {"fp32": [evaluator.run, unfused(model)]}
     for precision in PRECISIONS:
         if precision != "fp32":
             runs[precision] = [Simulation(evaluator, precision, inputs, rows).run]
     for precision, several in runs.items():
-        for run in several:
-            outputs = in_parts(run, inputs, rows)
-            for name in names:
-                found[name][precision].append(errors_of(outputs[name], answers[name]))
-    return {name: summary(one) for name, one in found.items()}
+        found[precision] = [run_errors(in_parts(run, inputs, rows), answers, task) for run in several]
+    return gathered(found)
 
 
 class Simulation:

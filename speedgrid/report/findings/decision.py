@@ -144,6 +144,11 @@ def price(row) -> Markdown:
     if pd.notna(row.top1_agreement):
         share = f"{100 * row.top1_agreement:.3g}"
         parts.append(_("the same class as float64 for {share} % of the images").format(share=share))
+    if pd.notna(row.miou):
+        parts.append(_("an mIoU of {miou:.4g} with the right masks").format(miou=row.miou))
+    if pd.notna(row.matched_boxes):
+        share = f"{100 * row.matched_boxes:.3g}"
+        parts.append(_("{share} % of the right boxes found (F1)").format(share=share))
     parts += accuracy.price(row)
     if pd.notna(row.build_seconds):
         parts.append(_("{seconds} s to build").format(seconds=number(row.build_seconds)))
