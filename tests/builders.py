@@ -10,7 +10,7 @@ import numpy as np
 
 from speedgrid import settings
 from speedgrid.backends.session import HostSession, Tensor
-from speedgrid.backends.variants import VARIANTS, Variant
+from speedgrid.backends.variants import FLOATS, VARIANTS, Variant
 from speedgrid.data.samples import Samples
 from speedgrid.grid import Cell
 from speedgrid.precision import PRECISIONS, QUANTISED
@@ -327,5 +327,5 @@ def fake_backend(monkeypatch, load, settings: dict) -> types.ModuleType:
     module.unsupported = lambda cell, device: None
     module.load = load
     monkeypatch.setitem(sys.modules, module.__name__, module)
-    monkeypatch.setitem(VARIANTS, "fake", Variant("fake", "Fake", settings, "nothing"))
+    monkeypatch.setitem(VARIANTS, "fake", Variant("fake", "Fake", settings, "nothing", FLOATS))
     return module
