@@ -14,7 +14,7 @@ ifeq ($(shell id -un > /dev/null 2>&1 && echo yes)$(LOGNAME)$(USER),)
 export LOGNAME := speedgrid
 endif
 
-.PHONY: report demo help doctor test release check setup lock docs example redraw archive compare deploy clean
+.PHONY: report demo help doctor test release check setup lock docs example redraw archive compare fleet deploy clean
 # A file of the user's for `snakemake --configfile`, as one word of the shell.
 GIVEN = $(if $(CONFIG),'$(subst ','\'',$(CONFIG))')
 CONFIGFILE = $(if $(CONFIG),--configfile $(GIVEN))
@@ -98,6 +98,12 @@ THRESHOLD ?= 5
 compare: setup ## what changed from A to B, archives or folders
 	@test -n "$(A)" -a -n "$(B)" || { echo "make compare needs A= and B=, each an archive or a folder with a result."; exit 2; }
 	@python -m scripts.compare "$(A)" "$(B)" --threshold-percent "$(THRESHOLD)"
+
+# What to deploy where, of folders or archives; with prices, at what cost (docs/fleet.md), e.g.
+# make fleet RUNS="runs/a runs/b other.speedgrid.zip" PRICES=prices.yaml
+fleet: setup ## what to deploy on which of several machines: RUNS="a b", PRICES=prices.yaml
+	@test -n "$(RUNS)" || { echo "make fleet needs RUNS=, two or more archives or folders with a result."; exit 2; }
+	@python -m scripts.fleet $(RUNS) $(if $(PRICES),--prices "$(PRICES)")
 
 # The report of committed results again, after a change of template or plot: make redraw NAME=nvidia-h200
 redraw: setup ## write the report of examples/NAME again

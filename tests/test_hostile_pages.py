@@ -3,6 +3,7 @@
 import csv
 import itertools
 import json
+import shutil
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -15,6 +16,8 @@ from results import write_result
 
 from speedgrid.comparison import cells, load
 from speedgrid.comparison import report as comparison
+from speedgrid.fleet import machines, page, ranking
+from speedgrid.fleet.wishes import Wishes
 from speedgrid.launcher.outputs import write_json
 from speedgrid.published.verdict import audit_all
 from speedgrid.report import explorer, results_page
@@ -192,3 +195,28 @@ def test_a_comparison_has_the_elements_of_its_template_alone(tmp_path, offset):
     assert one.elements.count("code") > 10
     assert one.elements == other.elements
     assert len(one.lines) == len(other.lines)
+
+
+@pytest.mark.parametrize("offset", OFFSETS[::2])
+def test_a_fleet_has_the_elements_of_its_templates_alone(tmp_path, offset, monkeypatch):
+    if offset != OFFSETS[0]:  # its plots take longest, and each is a picture on the page
+        picture = tmp_path / "picture.svg"
+        picture.write_text("<svg/>")
+        monkeypatch.setattr("speedgrid.fleet.plot.draw", lambda *_: [picture])
+    found = []
+    for kind in ("plain", "hostile"):
+        word = words(offset, kind)
+        folders = [tmp_path / kind / side for side in ("a", "b")]
+        for one in folders:
+            archived(one, word)
+            shutil.rmtree(one / "artifacts" / "timings")  # whose records are held against the reasons of the table
+        wishes = Wishes({str(folders[0]): 2.0}, currency=next(word)[:12])
+        fleet = ranking.rank(machines.read(folders, wishes), wishes, 0.05)
+        text, html = (one.read_text() for one in page.write(fleet, tmp_path / kind / "fleet.md")[:2])
+        found.append((read(text), Elements(html).found))
+    (one, one_html), (other, other_html) = found
+    assert one.elements.count("code") > 5
+    assert one.elements == other.elements
+    assert len(one.lines) == len(other.lines)
+    assert len(one_html) > 100
+    assert one_html == other_html

@@ -30,6 +30,7 @@ TOOLS = {
     "compare",
     "doctor",
     "document_config",
+    "fleet",
     "judge",
     "plain_weights",
     "redraw",
