@@ -35,6 +35,7 @@ TOOLS = {
     "plain_weights",
     "redraw",
     "retry",
+    "submit",
     "update_language",
 }
 
