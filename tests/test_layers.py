@@ -54,8 +54,8 @@ def test_every_room_has_a_layer_and_every_layer_its_rooms():
     }
     assert rooms == set(DEPTH)
     packages = {one for one in rooms if (ROOT / "speedgrid" / one).is_dir()}
-    # Thirteen of the stages that a cell goes through; serving and cluster, which have none; what is handed over; and the
-    # machines of a fleet beside each other, which needs the recommendations of their reports.
+    # Thirteen of the stages that a cell goes through; serving and cluster, which have none; what is handed over; and
+    # the machines of a fleet beside each other, which needs the recommendations of their reports.
     assert len(packages) <= 17
     assert len(rooms - packages) <= 6
 
