@@ -14,6 +14,7 @@ from speedgrid.launcher import ending
 parser = argparse.ArgumentParser(prog="python -m scripts.submit", description=__doc__)
 parser.add_argument("machines", type=Path, help="a YAML file of machines")
 parser.add_argument("names", nargs="*", metavar="NAME", help="only these of them")
+parser.add_argument("--scheduler", choices=command.SCHEDULERS, default="slurm", help="kubernetes writes manifests")
 parser.add_argument("--again", action="store_true", help="also what went through: only what is stale is measured")
 parser.add_argument("--cancel", action="store_true", help="cancel the jobs instead")
 parser.add_argument("--leave", action="store_true", help="submit, and do not follow")

@@ -1,12 +1,14 @@
 """The command `python -m scripts.submit`: what it does with the machines that are named, and how it ends."""
 
+import shlex
 from argparse import Namespace
 from pathlib import Path
 
-from speedgrid.cluster import campaign, machines, place, slurm
+from speedgrid.cluster import campaign, kubernetes, machines, place, slurm
 from speedgrid.cluster.campaign import Run, Told
 from speedgrid.cluster.progress import Screen
 
+SCHEDULERS = ("slurm", "kubernetes")
 CLOSED = "The jobs go on. The same command follows them again, and --cancel ends them."
 
 
@@ -16,6 +18,11 @@ def run(asked: Namespace, root: Path) -> int:
     root: the workflow's folder. Raises InputError.
     """
     named = machines.choose(machines.read(asked.machines), asked.names, asked.machines)
+    if asked.scheduler == "kubernetes":
+        kubernetes.require(named, asked.machines)
+        paths = [kubernetes.write(name, machine, place.prepare(root, name)) for name, machine in named.items()]
+        print(*(f"kubectl apply --filename {shlex.quote(str(path))}" for path in paths), sep="\n")
+        return 0
     runs = [Run(name, machine, place.prepare(root, name)) for name, machine in named.items()]
     if asked.cancel:
         slurm.cancel([one.job_name for one in runs])

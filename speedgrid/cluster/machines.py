@@ -39,6 +39,10 @@ class Machine(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     sbatch: list[Word] = []
     configfiles: list[Text] = []
     snakemake: list[Text] = []
+    image: Word | None = None
+    gpu_product: Word | None = None
+    volume: Word | None = None
+    namespace: Word | None = None
 
 
 # What each key must be; docs/clusters.md has them all.
@@ -57,6 +61,10 @@ KEYS = {
     "sbatch": "a list of further options of sbatch, each one word that begins with --",
     "configfiles": "a list of configuration files, such as config/quick.yaml",
     "snakemake": "a list of further arguments of snakemake, each a text",
+    "image": "the name of a container image, for Kubernetes",
+    "gpu_product": "the value of the node label nvidia.com/gpu.product, for Kubernetes",
+    "volume": "the name of a PersistentVolumeClaim that keeps results, for Kubernetes",
+    "namespace": "a namespace, for Kubernetes",
 }
 
 

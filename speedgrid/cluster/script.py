@@ -16,15 +16,15 @@ BODY = """\
 cd {folder}
 export PATH={bin}:"$PATH"
 unset {variables}
-exec 9> .job.lock
+exec 9> {notes}.job.lock
 # A job that was cancelled takes half a minute to end, at most.
 flock --timeout 60 9 || {{ echo "Another job works in {shown}; this one ends." >&2; exit {taken}; }}
-rm -f {ended}
+rm -f {notes}{ended}
 # A node that was lost has left its lock; whoever holds the lock above is alone here.
 [ -z "$(ls -A .snakemake/locks 2> /dev/null)" ] || snakemake --unlock {arguments}
 snakemake {arguments}
 code=$?
-echo "${{SLURM_JOB_ID:-0}} $code" > .{ended}.part && mv .{ended}.part {ended}
+echo "${{SLURM_JOB_ID:-0}} $code" > {notes}.{ended}.part && mv {notes}.{ended}.part {notes}{ended}
 exit $code
 """
 
@@ -36,12 +36,17 @@ def arguments(machine: Machine) -> list[str]:
     return [*machine.snakemake, *gpus, *files]
 
 
-def body(machine: Machine, folder: Path) -> str:
-    """Return the commands of a job, for any scheduler: the workflow in `folder`, once at a time, and how it ended."""
+def body(machine: Machine, folder: Path, programs: Path | None = None, notes: str = "") -> str:
+    """Return the commands of a job, for any scheduler: the workflow in `folder`, once at a time, and how it ended.
+
+    programs: the folder of `snakemake`; that of this Python without it. notes: where the job's own files are in
+    `folder`, ending with a slash.
+    """
     return BODY.format(
         folder=shlex.quote(str(folder)),
         shown=str(folder).translate(dict.fromkeys(map(ord, '"$`\\'), "?")),
-        bin=shlex.quote(str(Path(sys.executable).parent)),
+        bin=shlex.quote(str(programs or Path(sys.executable).parent)),
+        notes=notes,
         variables=f"{ADDRESS_VARIABLE} {RUN_VARIABLE}",
         arguments=shlex.join(arguments(machine)),
         ended=ENDED,

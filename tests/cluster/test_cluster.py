@@ -55,6 +55,8 @@ def lacking(base: Path) -> str | None:
         return f"{missing[0]} is not installed (Debian: slurm-wlm, munge)"
     if os.geteuid():
         return "a cluster of one machine is started as root"
+    if subprocess.run(["unshare", "--mount", "true"], check=False).returncode:
+        return "this root may not make namespaces of mounts"
     if CONF.exists() and MARK not in CONF.read_text(encoding="utf-8"):
         return "this machine belongs to another cluster"
     if not base.is_relative_to("/tmp"):
