@@ -10,6 +10,7 @@ rule aggregate:
         accuracy=expand("artifacts/accuracy/{cell}.json", cell=EVALUATED),
         flops="artifacts/flops.json",
         peaks="artifacts/peaks.json",
+        decoding=DECODING,
         hardware=own("config/hardware.yaml"),
     output:
         csv=report(
@@ -35,7 +36,7 @@ rule aggregate:
     shell:
         # Not the names of the records: a thousand of them are too long for a command.
         "scripts/cold scripts.aggregate --axes {params.axes:q} --rounds {params.rounds} --weights {input.weights}"
-        " --accuracy {input.accuracy} --flops {input.flops} --peaks {input.peaks} --reference {params.reference:q}"
+        " --accuracy {input.accuracy} --flops {input.flops} --peaks {input.peaks} --decoding {input.decoding} --reference {params.reference:q}"
         " --max-top1-loss {params.max_top1_loss} --csv {output.csv} --parquet {output.parquet}"
         " --rounds-csv {output.rounds} --summary {output.summary} > {log} 2>&1"
 

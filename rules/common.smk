@@ -19,6 +19,7 @@ from speedgrid.launcher import server
 from speedgrid.measure import probes
 from speedgrid.model import checkpoints
 from speedgrid.model import sources as models
+from speedgrid.serving import video
 from speedgrid.published import source
 
 # A large graph of jobs is a million objects that stay; looking for garbage among them takes a sixth of `snakemake -n`.
@@ -70,6 +71,10 @@ TIMING_OPTIONS = (
     "patience_seconds",
     "cpu_threads",
 )
+# The user's video, or the clip that is encoded for whoever has none; neither where none is asked for.
+CLIP = "artifacts/video/photographs.mp4"
+VIDEO = video.require(config["serving"]["video"]) or (CLIP if config["serving"]["video"] else None)
+DECODING = ["artifacts/decoding.json"] if VIDEO else []
 PROGRESS = progress.Progress("artifacts/timings")
 # A timing on this machine's CPU says in the run's own log who keeps it waiting; on a cluster another machine times.
 IN_THE_WAY = cpu.InTheWay()
@@ -179,12 +184,18 @@ def promised(wildcards):
     once = [str(path) for name in (*of_run, "count_flops", "measure_peaks") for path in getattr(rules, name).output]
     plots = [str(path) for path in rules.draw_plots.output]
     records = [*(f"timings/{timing}" for timing in ORDER), *(f"accuracy/{cell}" for cell in EVALUATED)]
+    once += DECODING
     return [*once, *expand(plots, model=AXES["model"]), *(f"artifacts/{record}.json" for record in records)]
 
 
 def own_checkpoint(wildcards):
     """Return the user's checkpoint for a model and resolution where there is one."""
     return checkpoints.find(config["model"]["weights"], **wildcards, described=DESCRIBED.format(**wildcards)) or []
+
+
+def video_file(wildcards):
+    """Return the video whose decoding is measured; a function, for the reason of `digest`."""
+    return VIDEO
 
 
 def trained_weights(wildcards):

@@ -73,3 +73,38 @@ rule measure_peaks:
     shell:
         "scripts/warm scripts.measure_peaks --device {params.device} --precisions {params.precisions} --output {output}"
         " > {log} 2>&1"
+
+
+# A clip for whoever has no video; without PyAV it is empty, and what measures it says so.
+rule encode_video:
+    output:
+        CLIP,
+    log:
+        "logs/encode_video.log",
+    priority: 2
+    params:
+        *code("encode_video"),
+        stale_when=environment.versions(("av", "scikit-learn")),
+    message:
+        "A clip of photographs"
+    shell:
+        "scripts/cold scripts.encode_video --output {output} > {log} 2>&1"
+
+
+rule measure_decoding:
+    input:
+        video=video_file,
+    output:
+        "artifacts/decoding.json",
+    log:
+        "logs/measure_decoding.log",
+    threads: workflow.cores if DEVICE == "cpu" else 1
+    params:
+        *code("measure_decoding"),
+        resolutions=AXES["resolution"],
+        stale_when=[environment.versions(("av", "torch", "torchvision")), MACHINE["cpu"]],
+    message:
+        "What decoding video costs"
+    shell:
+        "scripts/cold scripts.measure_decoding --config artifacts/config.json --video {input.video:q}"
+        " --resolutions {params.resolutions} --output {output} > {log} 2>&1"

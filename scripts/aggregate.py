@@ -11,13 +11,13 @@ parser = argparse.ArgumentParser(description=__doc__)
 for name, kind in (("axes", json.loads), ("rounds", int), ("reference", json.loads), ("max-top1-loss", float)):
     parser.add_argument(f"--{name}", type=kind, required=True)
 parser.add_argument("--timings", type=Path, default=Path("artifacts/timings"), help="folder of records")
-for name in ("weights", "accuracy"):
+for name in ("weights", "accuracy", "decoding"):
     parser.add_argument(f"--{name}", nargs="*", type=Path, default=[])
 for name in ("flops", "peaks", "csv", "parquet", "rounds-csv", "summary"):
     parser.add_argument(f"--{name}", type=Path, required=True)
 asked = parser.parse_args()
 timings = [asked.timings / f"{name}.json" for name in grid.timings(asked.axes, asked.rounds)]
-material = Material.read(timings, asked.weights, asked.flops, asked.peaks, asked.accuracy)
+material = Material.read(timings, asked.weights, asked.flops, asked.peaks, asked.accuracy, *asked.decoding)
 found = finish(grid.cells(asked.axes), material, asked.reference, asked.max_top1_loss)
 found.write(asked.csv, asked.rounds_csv, asked.summary)
 found.write_parquet(asked.parquet)

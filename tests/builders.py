@@ -224,7 +224,34 @@ def make_evaluation(name: str, wrong: int = 10, expected_wrong: int = 5, **chang
     }
 
 
-def make_run(records: list[Record], cells=None, evaluations=(), config=None):
+def make_decoding(rates: dict[int, float]) -> dict:
+    """Return a record of decoding on two cores: frames of a core-second to a model's input, by resolution.
+
+    One stream alone has a quarter more; with all cores it has 900 as time passes.
+    """
+
+    def series(way, resolution, threads, count, fps):
+        passes = [{"frames": 60, "wall_s": 60 / fps, "cpu_s": 60 / fps}] * 3
+        return {"way": way, "resolution": resolution, "threads": threads, "passes": [passes] * count}
+
+    ways = [("decode", None, 600.0), ("rgb", None, 400.0), *(("input", size, fps) for size, fps in rates.items())]
+    clip = {"source": "a clip", "codec": "h264", "profile": "High", "width": 1920, "height": 1080}
+    clip |= {"pixel_format": "yuv420p", "fps": 30.0, "frames": 60, "gop": 30, "mbit_s": 4.0, "bytes": 10, "sha256": "0"}
+    return {
+        "status": "ok",
+        "reason": "",
+        "clip": clip,
+        "cores": 2,
+        "versions": {"av": "18.1.0"},
+        "series": [
+            series("decode", None, 0, 1, 900.0),
+            *(series(way, size, 1, 1, 1.25 * fps) for way, size, fps in ways),
+            *(series(way, size, 1, 2, fps) for way, size, fps in ways),
+        ],
+    }
+
+
+def make_run(records: list[Record], cells=None, evaluations=(), config=None, decoded=None):
     """Return the (table, description) of a run with these records, whose samples a clock could have given."""
     records = [as_clocked(one) for one in records]
     names = cells or dict.fromkeys(str(one.cell) for one in records)
@@ -234,7 +261,7 @@ def make_run(records: list[Record], cells=None, evaluations=(), config=None):
     origins = [{"model": model, **weights} for model in models]
     asked = {"device": "cpu", "models": models, "report": {"resolution": 64, "batch_size": 8}}
     config = settings.complete(config or asked)
-    material = Material(records, origins, arithmetic_of(cells), {**MEASURED, "reason": ""}, list(evaluations))
+    material = Material(records, origins, arithmetic_of(cells), {**MEASURED, "reason": ""}, list(evaluations), decoded)
     found = finish(cells, material, config["report"]["reference"], config["accuracy"]["max_top1_loss"])
     # As its readers have it: through JSON.
     return found.table, json.loads(json.dumps(Description(**found.summary, config=config)))

@@ -34,6 +34,11 @@ BAD_CONFIGS = {
         "config key data.images is 'photos', which is not there; "
         "it must be digits, random or a folder that can be read.",
     ),
+    "video nowhere": (
+        {"serving": {"video": "cameras.mp4"}},
+        "config key serving.video is 'cameras.mp4', which is not there; it must be photographs or a video that can be "
+        "read.",
+    ),
     "reference not measured": (
         {"report": {"reference": {"backend": "torch_tensorrt"}}},
         "config key report.reference.backend is 'torch_tensorrt'; it must be in grid.cpu.backend, "

@@ -15,7 +15,7 @@ from speedgrid.launcher.outputs import PART, replacing
 
 SUFFIX = ".speedgrid.zip"
 # Of artifacts/, what cannot be made again; engines, weights and ONNX files can, and are large.
-KEPT = ("results.csv", "rounds.csv", "run.json", "flops.json", "peaks.json", "audit.json")
+KEPT = ("results.csv", "rounds.csv", "run.json", "flops.json", "peaks.json", "decoding.json", "audit.json")
 
 
 def write(folder: str | Path, name: str) -> Path:

@@ -13,6 +13,7 @@ from speedgrid.measure import probes
 from speedgrid.published import section
 from speedgrid.published.verdict import Audited
 from speedgrid.report import findings, plots
+from speedgrid.report.findings import decoding
 from speedgrid.report.findings.accuracy import accuracies
 from speedgrid.report.findings.decision import recommended
 from speedgrid.report.findings.objectives import OBJECTIVES, margin_of
@@ -76,6 +77,7 @@ def of_run(table: Table, run: Description) -> dict[str, Any]:
         "probed": probed(table),
         "witnesses": witnesses(table),
         "accuracies": accuracies(table),
+        "decoding": decoding.section(run.get("decoding")),
         "uncounted": any(one["onnx_flop"] is None for sizes in run["arithmetic"].values() for one in sizes.values()),
         "config_text": yaml.safe_dump(made_with(config), sort_keys=False, default_flow_style=None, width=100),
     }

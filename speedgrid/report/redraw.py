@@ -48,7 +48,7 @@ def redraw(results: str | Path, output: str | Path) -> Path:
     material = Material.read(*(folder / name for name in NEEDED))
     # A run of an older version knows neither the newer keys nor the newer columns.
     of_kind(material.run, Older, str(folder / "run.json"), REMEDY)
-    newer = {"accuracy": None, "processor": None, "held": None}
+    newer = {"accuracy": None, "processor": None, "held": None, "decoding": None}
     run = cast(Description, newer | material.run | {"config": settings.complete(material.run["config"])})
     run["weights"] = [cast(Origin, {"trained": None, **one}) for one in run["weights"]]
     of_kind(run, Description, str(folder / "run.json"), REMEDY)

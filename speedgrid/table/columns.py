@@ -12,6 +12,7 @@ from speedgrid.table.columns_of_evidence import (
     PRECISION,
 )
 from speedgrid.table.columns_of_speed import EFFICIENCY, MEMORY, SPEED, SPEEDUP, TELEMETRY
+from speedgrid.table.columns_of_video import DECODING
 from speedgrid.text import column
 from speedgrid.text.column import INTEGER, LOWER, NONE, PIXELS, Column
 from speedgrid.text.language import N_
@@ -75,6 +76,7 @@ GROUPS = with_probes(
         ("Arithmetic, memory and speed-up", (*EFFICIENCY, *MEMORY, *SPEEDUP)),
         ("What ran, and how right its answers are", (*PRECISION, *ANSWER, *ACCURACY, *CHOICE)),
         ("Clock, power and energy", TELEMETRY),
+        ("Video", DECODING),
         ("Conditions", CONDITIONS),
         ("The measuring", MEASURING),
     )

@@ -14,7 +14,8 @@ from speedgrid.launcher.reading import REMEDY, read_json
 from speedgrid.machine.data_sheet import DataSheet, Measured, Peaks, Rates, data_sheet
 from speedgrid.model.described import Arithmetic, Counted, Origin
 from speedgrid.record import Record
-from speedgrid.table import accuracy, aside, choice, conditions, controls, parts, rounds, sessions
+from speedgrid.serving.decoded import Decoding
+from speedgrid.table import accuracy, aside, choice, conditions, controls, decoding, parts, rounds, sessions
 from speedgrid.table import cells as table
 from speedgrid.table.held import hold
 from speedgrid.table.run import Controls, Description, Reference, Summary, Table, Timings
@@ -27,7 +28,8 @@ class Material:
     """The measurements of a run, read and checked once.
 
     records: of all timings. weights: as of speedgrid.model.weights. arithmetic: of speedgrid.model.flops.count_all,
-    with layers. rates: of speedgrid.measure.peaks.measure_all. evaluations: of speedgrid.measure.accuracy.
+    with layers. rates: of speedgrid.measure.peaks.measure_all. evaluations: of speedgrid.measure.accuracy. decoded: of
+    speedgrid.serving.decoding.measure, None where it was not asked for.
     """
 
     records: list[Record]
@@ -35,6 +37,7 @@ class Material:
     arithmetic: Arithmetic
     rates: Measured
     evaluations: list[Evaluation] = field(default_factory=list)
+    decoded: Decoding | None = None
 
     @classmethod
     def read(
@@ -44,12 +47,14 @@ class Material:
         flops: Path,
         peaks: Path,
         evaluations: Iterable[Path] = (),
+        decoded: Path | None = None,
     ) -> "Material":
         """Return the contents of files. Raises RecordError for a bad record, FileError for another bad file."""
         records = [record.read(path) for path in timings]
         origins = [read_json(path, Origin) for path in weights]
         given = [whole(read_json(path, dict), str(path)) for path in evaluations]
-        return cls(records, origins, read_json(flops, Arithmetic), read_json(peaks, Measured), given)
+        video = read_json(decoded, Decoding) if decoded else None
+        return cls(records, origins, read_json(flops, Arithmetic), read_json(peaks, Measured), given, video)
 
 
 class Finished(NamedTuple):
@@ -86,6 +91,7 @@ def finish(cells: list[Cell], material: Material, reference: Reference, max_top1
     ceilings = limits(material.rates, data_sheet(machine["device_name"]))
     results = table.tabulate(cells, of_grid, material.arithmetic, ceilings, reference)
     accuracy.fill(results, material.evaluations, material.weights)
+    decoding.fill(results, material.decoded)
     results["auto"] = choice.chosen(results, max_top1_loss)
     calm = aside.set_aside(aside.paced(records))
     beside = [found.seen.memory.other_processes or 0 for found in records if found.seen]
@@ -107,6 +113,7 @@ def finish(cells: list[Cell], material: Material, reference: Reference, max_top1
         neighbours=conditions.neighbours(records),
         processor=conditions.processor(records),
         held=held,
+        decoding=material.decoded,
     )
     return Finished(results, rounds.tabulate(calm), summary)
 

@@ -12,6 +12,7 @@ from speedgrid.grid import Config
 from speedgrid.machine.data_sheet import Peaks
 from speedgrid.model.described import Arithmetic, Origin
 from speedgrid.record import Machine
+from speedgrid.serving.decoded import Decoding
 
 # The results of a run, or some rows of them: one for each cell, with the columns of speedgrid.table.columns.
 Table: TypeAlias = pd.DataFrame
@@ -133,6 +134,7 @@ class Summary(TypedDict):
     neighbours: Neighbours | None
     processor: Processor | None
     held: Held | None
+    decoding: NotRequired[Decoding | None]
 
 
 class Description(Summary):
