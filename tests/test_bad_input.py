@@ -157,7 +157,8 @@ def test_a_model_that_does_not_exist_is_refused_with_the_nearest_ones(place):
     outcome = tree.dry_run(*SMOKE, config)
     assert outcome.code != 0
     sentence = (
-        "config key models has 'resnet19'; its entries must be torchvision classification models, such as resnet18"
+        "config key models has 'resnet19'; its entries must be torchvision "
+        "models that classify, segment or detect, such as resnet18"
     )
     assert sentence in outcome.log
     assert "Traceback" not in outcome.log

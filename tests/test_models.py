@@ -296,7 +296,7 @@ def test_an_unknown_model_name_suggests_near_ones():
 
 @pytest.mark.parametrize("name", ["raft_small", "quantized_resnet18", "r3d_18"])
 def test_a_model_that_does_not_classify_images_is_unknown(name):
-    with pytest.raises(WeightsError, match="must be torchvision classification models"):
+    with pytest.raises(WeightsError, match="must be torchvision models that classify, segment or detect"):
         models.build(name)
 
 
@@ -352,7 +352,10 @@ def test_a_name_that_is_no_models_is_refused_with_the_nearest(name, near):
     with pytest.raises(sources.ModelError) as caught:
         sources.require(["vgg16", name])
     message = str(caught.value)
-    begin = f"config key models has {name!r}; its entries must be torchvision classification models, such as "
+    begin = (
+        f"config key models has {name!r}; its entries must be torchvision "
+        "models that classify, segment or detect, such as "
+    )
     assert message.startswith(begin)
     assert near in message.removeprefix(begin)
     with pytest.raises(WeightsError) as again:

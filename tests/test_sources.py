@@ -177,7 +177,7 @@ def test_models_of_timm_have_names_with_dots_and_are_known_without_importing_it(
     assert not model.trains
 
 
-def test_torchvisions_segmentation_is_measured_and_its_detection_refused_with_the_reason():
+def test_torchvisions_segmentation_and_detection_are_known_by_their_folders():
     from torchvision import models
 
     of_its = {task: set(models.list_models(module=getattr(models, task))) for task in ("segmentation", "detection")}
@@ -186,8 +186,7 @@ def test_torchvisions_segmentation_is_measured_and_its_detection_refused_with_th
         sources.require([name])
         assert (sources.find(name).task, sources.find(name).trains) == ("segmentation", False)
     for name in of_its["detection"]:
-        with pytest.raises(ModelError, match="a detection model: it takes lists of images"):
-            sources.require([name])
+        assert (sources.find(name).task, sources.find(name).trains) == ("detection", False)
     module = modules.build("lraspp_mobilenet_v3_large")
     with torch.inference_mode():
         found = module(torch.zeros(1, 3, 32, 32))

@@ -258,7 +258,8 @@ FRESH = {
     ),
     "a model nowhere": (
         {"models": ["resnet18", "mobilenet_v3"]},
-        "config key models has 'mobilenet_v3'; its entries must be torchvision classification models, such as "
+        "config key models has 'mobilenet_v3'; its entries must be torchvision "
+        "models that classify, segment or detect, such as "
         "mobilenet_v2, mobilenet_v3_small, mobilenet_v3_large.",
     ),
 }

@@ -46,7 +46,8 @@ def attempt(model: str, weights: str, precision: str, resolution: int, output: s
         raise
     except Exception as error:
         traceback.print_exc()
-        return unmade(output, f"ONNX export: {one_line(error)}")
+        # The exporter's own sentence is how to report a bug to PyTorch; what it met is the cause.
+        return unmade(output, f"ONNX export: {one_line(error.__cause__ or error)}")
 
 
 def export(model: str, weights: str, precision: str, resolution: int, output: str) -> dict[str, Any]:

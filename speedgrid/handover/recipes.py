@@ -98,6 +98,11 @@ def construction(model: str, classes: int) -> tuple[dict[str, Any], tuple[str, .
     source = sources.find(model)
     if isinstance(source, Torchvision):
         arguments = {"name": source.called, "weights": None, "num_classes": classes}
+        if source.task == "detection":
+            raise HandoverError(
+                f"PyTorch is what the report recommends for {model}, of which its heads were measured: torchvision "
+                "itself makes boxes of them; take the backends that run it so out of the grid to have the next best."
+            )
         more = {"weights_backbone": None} if source.task == "segmentation" else {}
         return {"call": "torchvision.models:get_model", "arguments": arguments | more}, ("torchvision",)
     if isinstance(source, Timm):

@@ -1,5 +1,6 @@
 """A model as a torch module, whatever its source, with weights: the user's checkpoint, or seeded ones."""
 
+import re
 from collections import OrderedDict
 from pathlib import Path
 
@@ -11,7 +12,11 @@ from speedgrid.data.inputs import made
 from speedgrid.data.sequence import images
 from speedgrid.model import sources, state_dict, tensors
 from speedgrid.model.described import Part
+from speedgrid.model.sources.torchvision import CLASSES
 from speedgrid.model.state_dict import WeightsError
+
+# The layers of torchvision's detectors that score classes: by their last one's bias, as it has nothing but them.
+SCORES = re.compile(r"^(head|roi_heads)\..*(cls_logits|cls_score|classification_head\.module_list\.0(\.1)?)\.bias$")
 
 
 def build(name: str, classes: int = 1000) -> nn.Module:
@@ -39,11 +44,8 @@ def load_part(name: str, path: str | Path) -> tuple[nn.Module, Part]:
     model = skeleton(name)
     own = model.state_dict()
     state, part = state_dict.read(path, name, own, 4 * sum(value.numel() for value in own.values()))
-    weight = state.get(f"{head(model)}.weight") if tells_classes(name) else None
-    if weight is not None and weight.ndim:
-        if not weight.shape[0]:
-            raise WeightsError(f"{path} tells no classes apart, as {head(model)}.weight is empty; one is the fewest.")
-        model = skeleton(name, weight.shape[0])
+    count = classes_in(name, path, model, state)
+    model = skeleton(name, count) if count else model
     for key, value in model.state_dict().items():
         if value.is_floating_point() and key in state and not state[key].is_floating_point():
             kind = str(state[key].dtype).removeprefix("torch.")
@@ -61,7 +63,7 @@ def load_part(name: str, path: str | Path) -> tuple[nn.Module, Part]:
             f"put its architecture into models or give weights of {name}."
         ) from error
     if any(one.is_meta for one in (*model.parameters(), *model.buffers())):  # what no state dict has, it computes
-        model = build(name, weight.shape[0] if weight is not None and weight.ndim else 1000)
+        model = build(name, count or 1000)
         model.load_state_dict(whole, assign=True)
     state_dict.refuse_numbers(path, model.float())
     return model.eval(), part
@@ -76,9 +78,22 @@ def skeleton(name: str, classes: int = 1000) -> nn.Module:
         return build(name, classes)
 
 
-def tells_classes(name: str) -> bool:
-    """Say whether a model is made for a number of classes, which its weights tell."""
-    return sources.find(name).task in ("classification", "segmentation")
+def classes_in(name: str, path: str | Path, model: nn.Module, state: dict[str, torch.Tensor]) -> int:
+    """Return how many classes the weights in `path` tell apart; 0 where they do not say, or it makes no difference.
+
+    Those of a detector are of its scores, each of which has all classes once for each anchor. Raises WeightsError.
+    """
+    task = sources.find(name).task
+    if task == "detection":
+        own = model.state_dict()
+        scores = next((key for key in own if SCORES.search(key) and key in state and state[key].ndim), None)
+        return 0 if scores is None else round(CLASSES[task] * len(state[scores]) / len(own[scores]))
+    weight = state.get(f"{head(model)}.weight") if task in ("classification", "segmentation") else None
+    if weight is None or not weight.ndim:
+        return 0
+    if not weight.shape[0]:
+        raise WeightsError(f"{path} tells no classes apart, as {head(model)}.weight is empty; one is the fewest.")
+    return weight.shape[0]
 
 
 def head(model: nn.Module) -> str:

@@ -1,4 +1,4 @@
-"""Torchvision's models that classify or segment images, whose names are read from its files: importing takes seconds.
+"""Torchvision's models of images, whose names are read from its files: importing takes seconds.
 
 tests/test_models.py holds them against those that torchvision itself lists.
 """
@@ -19,8 +19,11 @@ if TYPE_CHECKING:
 REGISTERED = re.compile(r"^@register_model\(\)\n(?:(?!def ).*\n)*def (\w+)\(", re.MULTILINE)
 
 
-# Classes that torchvision's own weights tell apart, of photographs and of their pixels.
-IMAGENET, VOC = 1000, 21
+# Classes that torchvision's own weights tell apart: of photographs, of their pixels, and of boxes.
+IMAGENET = 1000
+CLASSES = {"segmentation": 21, "detection": 91}
+# Detectors that also draw what is in a box.
+BEYOND_BOXES = re.compile("mask|keypoint")
 
 
 @cache
@@ -47,7 +50,7 @@ class Torchvision:
     @property
     def task(self) -> str:
         """The task: that of the folder of torchvision's that it is in."""
-        return "segmentation" if self.called in known("segmentation") else "classification"
+        return next((task for task in CLASSES if self.called in known(task)), "classification")
 
     @property
     def trains(self) -> bool:
@@ -61,15 +64,17 @@ class Torchvision:
 
     def require(self) -> None:
         """Raise ModelError for a name that is no model's. Without torchvision every name passes, to fail later."""
-        if self.called in known("detection"):
+        if self.called in known("detection") and BEYOND_BOXES.match(self.called):
             raise ModelError(
-                f"config key models has {self.called!r}, a detection model: it takes lists of images and answers with "
-                "as many boxes as it finds, no tensors of one size; export it, and give the file as onnx: FILE."
+                f"config key models has {self.called!r}, a detection model whose masks or keypoints belong to as many "
+                "boxes as it finds, which is not compared here; take one of fasterrcnn, fcos, retinanet or ssd, or "
+                "give a file as onnx: FILE."
             )
-        if known() and self.called not in known() | known("segmentation"):
+        named = known().union(*map(known, CLASSES))
+        if known() and self.called not in named:
             raise ModelError(
-                f"config key models has {self.called!r}; "
-                f"its entries must be torchvision classification models, such as {nearest(self.called, known())}."
+                f"config key models has {self.called!r}; its entries must be torchvision models that classify, segment "
+                f"or detect, such as {nearest(self.called, named)}."
             )
 
     def files(self) -> list[str]:
@@ -77,14 +82,24 @@ class Torchvision:
         return []
 
     def build(self, classes: int) -> "nn.Module":
-        """Return the model with random weights; raises ModelError if torchvision has no such classification model."""
+        """Return the model with random weights; raises ModelError if torchvision has no such model.
+
+        Detectors are as of speedgrid.model.detectors.
+        """
         self.require()
+        import torch
         from torchvision import models
 
+        if self.task == "classification":
+            return models.get_model(self.called, weights=None, num_classes=classes)
+        own = CLASSES[self.task] if classes == IMAGENET else classes
+        asked = {"weights": None, "weights_backbone": None, "num_classes": own}
         if self.task == "segmentation":
-            own = VOC if classes == IMAGENET else classes
-            return models.get_model(self.called, weights=None, weights_backbone=None, num_classes=own)
-        return models.get_model(self.called, weights=None, num_classes=classes)
+            return models.get_model(self.called, **asked)
+        from speedgrid.model import detectors
+
+        with torch.device("cpu"):  # anchors are computed when it is made
+            return detectors.of_tensors(models.get_model(self.called, **asked))
 
     def smallest_resolution(self) -> int:
         """Return the side in pixels of the smallest images that a model takes, as torchvision says of its weights."""
