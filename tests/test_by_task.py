@@ -177,6 +177,14 @@ def of_another_class(rows):
     rows["labels"][:, :10] = 1 - rows["labels"][:, :10]
 
 
+@pytest.mark.parametrize("task", ["segmentation", "detection", "raw"])
+def test_a_model_that_names_its_only_output_is_simulated(task):
+    """As torchvision's for segmentation do: an array of one output has no name."""
+    right = np.random.default_rng(0).standard_normal((2, 3, 6, 6))
+    found, counted = run_errors({"out": right}, {"": right}, task)
+    assert (found[""][0], counted) == (320.0, None)
+
+
 def moved(rows):
     rows["boxes"][:, ::2] += 25
 

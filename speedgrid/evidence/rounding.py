@@ -82,6 +82,8 @@ def run_errors(outputs: Mapping[str, np.ndarray], answers: Mapping[str, np.ndarr
     Matched boxes are one output without a name, and so are integers where there is nothing else, as
     speedgrid.evidence.parity.worst has them; where a number is not finite none is the same.
     """
+    if len(answers) == 1:  # an array of one output has no name of it
+        outputs = dict(zip(answers, outputs.values(), strict=True))
     finite = {name: np.nan_to_num(one, posinf=0, neginf=0) for name, one in outputs.items()}
     if task == "detection" and (layout := detections.layout_of(answers)):
         pairs = detections.matched(finite, answers, layout)
