@@ -12,6 +12,7 @@ from snakemake.iocontainers import Wildcards
 from snakemake.logging import logger
 
 from speedgrid import backends, data, grid, precision, settings
+from speedgrid.cluster import elsewhere
 from speedgrid.machine import cpu, environment, gpus, turns
 from speedgrid.report import plots
 from speedgrid.launcher import guard, inputs, outputs, progress
@@ -28,6 +29,10 @@ gc.disable()
 folder.prepare_environment()
 for file in workflow.configfiles:
     settings.require_readable(file)
+# With an executor of a cluster this process plans what jobs do on another machine, and measures nothing itself.
+AT_HEAD = workflow.nodes is not None and not workflow.remote_exec
+if AT_HEAD:
+    elsewhere.require_device(config.get("device", "auto"))
 # Snakemake leaves numbers as text where `--config` has them in braces.
 config.update(settings.complete(config, workflow.config_settings.config))
 # What is handed over is no part of the run that its description and its report have: they need not be made again for it.
@@ -60,7 +65,9 @@ CONTROL = grid.control_cell(AXES)
 ORDER = grid.measuring_order(CELLS, CONTROL, config["model"]["seed"], config["timing"]["rounds"])
 # All below 0, so that a job without a priority (0: exports) comes before any timing; higher ones start earlier.
 PRIORITIES = {timing: -position for position, timing in enumerate(ORDER, start=1)}
-MACHINE = environment.describe(DEVICE)
+MACHINE = elsewhere.described(DEVICE) if AT_HEAD else environment.describe(DEVICE)
+if workflow.remote_exec:
+    elsewhere.require_same(MACHINE)
 # The settings of a timing that every timing is given.
 TIMING_OPTIONS = (
     "warmup_runs",
@@ -82,7 +89,7 @@ IN_THE_WAY = cpu.InTheWay()
 os.environ.update(SPEEDGRID_PYTHON=sys.executable)
 # Cells that are loaded at once, side by side: measured one at a time on each GPU, and in turns on the CPU.
 GPUS = workflow.global_resources["gpu"].value if "gpu" in workflow.global_resources else 1
-LOADED = gpus.use(GPUS) if DEVICE == "cuda" else turns.loaded()
+LOADED = 1 if AT_HEAD else gpus.use(GPUS) if DEVICE == "cuda" else turns.loaded()
 # A resource of all jobs together, because as cores these cells would take what engines are still to be built with:
 # a timing that waits until nothing else works holds its core. On a cluster each job has a node.
 if workflow.nodes is None:
@@ -98,6 +105,8 @@ PRELOAD = sorted({name for backend in AXES["backend"] for name in backends.get(b
 def begin_run():
     """Start what ends the work of this run with it, remove what killed runs left half written, start the launcher.
 
+    No launcher where jobs are on another machine: one that shared this one's address would run them here.
+
     The configuration is written for the jobs that need a user's text of it (`digest`).
     """
     gc.enable()
@@ -112,7 +121,10 @@ def begin_run():
     outputs.write_json("artifacts/config.json", config)
     if hasattr(SOURCE, "summary"):
         logger.info(SOURCE.summary())
-    server.start(["torch", "torchvision", "speedgrid.model.modules", "speedgrid.measure.cell", *PRELOAD])
+    if AT_HEAD:
+        elsewhere.begin(MACHINE, {job.rule.name for job in workflow.dag.needrun_jobs()})
+    else:
+        server.start(["torch", "torchvision", "speedgrid.model.modules", "speedgrid.measure.cell", *PRELOAD])
 
 
 # What rules compile ahead of time for each cell; the record of a build lies beside it, as .json.

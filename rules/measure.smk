@@ -108,3 +108,18 @@ rule measure_decoding:
     shell:
         "scripts/cold scripts.measure_decoding --config artifacts/config.json --video {input.video:q}"
         " --resolutions {params.resolutions} --output {output} > {log} 2>&1"
+
+
+# Asked for on a cluster alone, where the machine that plans is not the one that measures (speedgrid.cluster.elsewhere).
+rule describe_machine:
+    output:
+        elsewhere.DESCRIPTION,
+    log:
+        "logs/describe_machine.log",
+    params:
+        *code("describe_machine"),
+        device=DEVICE,
+    message:
+        "Description of the machine that measures"
+    shell:
+        "scripts/cold scripts.describe_machine --device {params.device} --output {output} > {log} 2>&1"

@@ -69,7 +69,8 @@ def refuse_mixtures(records: list[Record]) -> None:
             if first != value:
                 raise TableError(
                     f"{cell} was measured with {first!r} and {record.cell} with {value!r}; "
-                    "one table must not mix them: run snakemake again, which measures what is stale."
+                    "one table must not mix them: run snakemake again, which measures what is stale. "
+                    "On a cluster, keep all jobs on one node (docs/clusters.md)."
                 )
 
 
