@@ -33,6 +33,7 @@ TOOLS = {
     "fleet",
     "judge",
     "plain_weights",
+    "triton",
     "redraw",
     "retry",
     "submit",
