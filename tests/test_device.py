@@ -40,6 +40,17 @@ def test_gpus_are_counted_and_no_driver_counts_as_none(driver, count):
     assert device.gpu_count() == count
 
 
+@pytest.mark.parametrize("driver", [None, 0], indirect=True)
+def test_a_job_that_slurm_gave_gpus_which_the_driver_does_not_find_is_no_measurement_of_a_processor(
+    driver, monkeypatch
+):
+    monkeypatch.setenv("SLURM_JOB_GPUS", "0,1")
+    with pytest.raises(visible.GpuError, match=r"SLURM_JOB_GPUS is '0,1'.*NVML finds none.*write device: cpu"):
+        device.resolve("auto")
+    # Who says what is meant gets it: rows of a device that is not there, or of the processor.
+    assert (device.resolve("cuda"), device.resolve("cpu")) == ("cuda", "cpu")
+
+
 @pytest.mark.parametrize(("driver", "resolved"), [(None, "cpu"), (0, "cpu"), (1, "cuda")], indirect=["driver"])
 def test_auto_takes_the_gpu_where_there_is_one(driver, resolved):
     assert device.resolve("auto") == resolved

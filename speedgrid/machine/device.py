@@ -1,8 +1,12 @@
 """Which device there is to measure, asked of NVML, without importing torch."""
 
+import os
 from contextlib import contextmanager
 
 from speedgrid.machine import visible
+
+# The GPUs of a job, as Slurm tells it (sbatch(1)).
+GIVEN = "SLURM_JOB_GPUS"
 
 
 @contextmanager
@@ -30,9 +34,15 @@ def gpu_count() -> int:
 def resolve(device: str) -> str:
     """Turn `auto` into `cuda` where CUDA sees an NVIDIA GPU, else `cpu`; other values stay as they are.
 
-    Raises speedgrid.machine.visible.GpuError where CUDA would see none by mistake, or others than NVML.
+    Raises speedgrid.machine.visible.GpuError where CUDA would see none by mistake, or others than NVML; and for `auto`
+    in a job that Slurm gave GPUs which NVML does not find, whose results would be a processor's.
     """
     count = gpu_count() if device != "cpu" else 0
+    if device == "auto" and not count and (given := os.environ.get(GIVEN)):
+        raise visible.GpuError(
+            f"{GIVEN} is {given!r}, so Slurm gave this job GPUs, but NVML finds none on {os.uname().nodename}; have "
+            "its driver looked at, or write device: cpu to measure its processor."
+        )
     seen = bool(count) and not visible.hidden(count)
     if seen:
         with nvml() as api:
