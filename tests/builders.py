@@ -3,7 +3,7 @@
 import json
 import sys
 import types
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, fields, replace
 
 import numpy as np
@@ -26,6 +26,8 @@ from speedgrid.record import (
     read,
     write,
 )
+from speedgrid.serving import arrivals, protocol, replay
+from speedgrid.serving import record as serving_record
 from speedgrid.table import cells as table
 from speedgrid.table.description import Description, Material, finish
 
@@ -249,6 +251,53 @@ def make_decoding(rates: dict[int, float]) -> dict:
             *(series(way, size, 1, 2, fps) for way, size, fps in ways),
         ],
     }
+
+
+class PretendedBench:
+    """A process that serves on a clock that is moved: a call of b images takes service_ms[b]."""
+
+    def __init__(self, asked: serving_record.Asked, service_ms: dict[int, float]):
+        self.asked, self.service_ms = asked, service_ms
+
+    def service(self):
+        return [serving_record.Service(size, ms, ms, 100) for size, ms in self.service_ms.items()]
+
+    def memory(self):
+        return Memory({"baseline": 100.0, "loaded": 180.0, "served": 190.0})
+
+    def run(self, level, policy):
+        table = arrivals.draw(
+            level.claim.arrivals, level.streams, self.asked.fps, level.blocks + 1, level.seed, protocol.PERIODS
+        )
+        service_ns = {size: round(1e6 * ms) for size, ms in self.service_ms.items()}
+        served = replay.replay(table, service_ns, protocol.plan(self.asked, level, policy))
+        deadline = level.claim.deadlines * self.asked.deadline_ms
+        run = serving_record.run_of(table, served, deadline, level.round, level.seed)
+        return run, serving_record.timeline(table, served, deadline)
+
+
+def make_serving(
+    place="resnet18-onnxruntime-fp32-r64", service_ms: dict[int, float] | None = None, decoding=None, **changes
+) -> serving_record.Serving:
+    """Return a record of a place under load, served on a clock that is moved. changes: of what is asked."""
+    service_ms = service_ms or {1: 4.0, 2: 6.0, 4: 10.0}
+    cell = Cell.parse(f"{place}-b1")
+    of = serving_record.Place(cell.model, cell.backend, cell.precision, cell.resolution, sorted(service_ms))
+    given = {"fps": 30.0, "deadline_ms": 1000 / 30, "quantile": 0.99, "confidence": 0.95, "batching": "auto"}
+    given |= {"queue": "keep", "blocks": 150, "rounds": 3, "seed": 1, "cpu_threads": 2, **changes}
+    asked = serving_record.Asked(of, "cpu", **given)
+    seen = protocol.measure(asked, lambda: nullcontext(PretendedBench(asked, service_ms)))
+    return serving_record.Serving(
+        asked=asked,
+        status="ok",
+        reason="",
+        measured_at="2026-11-01T00:00:00+00:00",
+        environment={"device": "cpu", "device_name": "a CPU"},
+        fingerprint="fp",
+        command="python -m scripts.serve",
+        seen=seen,
+        decoding=decoding,
+    )
 
 
 def make_run(records: list[Record], cells=None, evaluations=(), config=None, decoded=None):

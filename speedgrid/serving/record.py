@@ -1,78 +1,246 @@
-"""The record of streams under load: what a run under load leaves of its frames and calls."""
+"""The record of a setting under load, declared: what was asked, and what was seen. Nothing in it is a judgement.
+
+Whether a number of streams passes is decided where the record is read (speedgrid.serving.verdict.judge), from the
+frames and misses of its blocks.
+"""
+
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 
-from speedgrid.serving.arrivals import Arrivals
-from speedgrid.serving.figures import doubts, figures
-from speedgrid.serving.loop import DROPPED, Served
-from speedgrid.serving.seen import PERCENTS, Distribution, Loaded, Run, Timeline
-from speedgrid.serving.verdict import by_block
+from speedgrid.data.samples import Host
+from speedgrid.launcher.outputs import checksum, one_line, write_checked
+from speedgrid.launcher.reading import load
+from speedgrid.record import Machine, Memory, RecordError, Status
+from speedgrid.serving.arrivals import Arrivals, Kind
+from speedgrid.serving.batching import Policy
+from speedgrid.serving.figures import Figures, doubts, figures
+from speedgrid.serving.loop import DROPPED, Queue, Served
+from speedgrid.serving.verdict import Blocks, by_block
 
-NS_OF_MS = 1e6
+FORMAT = 1
+# The shares of frames at which a distribution is kept: each hundredth, and finer where deadlines are missed.
+SHARES = tuple(
+    [number / 100 for number in range(100)] + [0.99 + number / 1000 for number in range(1, 10)] + [0.9995, 1]
+)
 
 
-def run_of(arrivals: Arrivals, served: Served, deadline_ms: float, confirms: bool) -> Run:
-    """Return the blocks of one run, and whether the loop kept time."""
-    blocks = by_block(arrivals, served, deadline_ms * NS_OF_MS)
+@dataclass(frozen=True)
+class Place:
+    """The place that is served: one setting of a model at a resolution, with the batch sizes that are loaded."""
+
+    model: str
+    backend: str
+    precision: str
+    resolution: int
+    batch_sizes: list[int]
+
+    def __str__(self) -> str:
+        return f"{self.model}-{self.backend}-{self.precision}-r{self.resolution}"
+
+
+@dataclass(frozen=True)
+class Asked:
+    """The demand of a serving job. deadline_ms: from planned arrival to result. quantile: of frames that must keep it.
+
+    blocks: of a confirmation, over all of its rounds. seed: of the tables of arrivals. in_flight: calls at once.
+    """
+
+    place: Place
+    device: str
+    fps: float
+    deadline_ms: float
+    quantile: float
+    confidence: float
+    batching: Policy | Literal["auto"]
+    queue: Queue
+    blocks: int
+    rounds: int
+    seed: int
+    cpu_threads: int
+    in_flight: int = 1
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run of a number of streams, in the process of a round.
+
+    arrivals: how frames came. round: of the confirmation, from 1; 0 is a probe of the search. deadline_ms: that misses
+    are counted by. frames, misses: of each block that is judged. doubts: why it says nothing of the setting, in one
+    clause each. quantiles: in ms, at SHARES, of `latency`, `wait` and `service` of the frames that were served.
+    seconds: of the whole run; host: what the processors did meanwhile.
+    """
+
+    arrivals: Kind
+    streams: int
+    round: int
+    seed: int
+    deadline_ms: float
+    frames: list[int]
+    misses: list[int]
+    diverged: bool
+    doubts: list[str]
+    figures: Figures
+    quantiles: dict[str, list[float]] = field(default_factory=dict)
+    seconds: float = 0.0
+    host: Host | None = None
+
+    def blocks(self) -> Blocks:
+        """Return the blocks of the run, to be judged."""
+        return Blocks(np.array(self.frames, np.int64), np.array(self.misses, np.int64), self.streams, self.diverged)
+
+
+@dataclass(frozen=True)
+class Timeline:
+    """A stretch of one run, to be drawn; times in ms from its start.
+
+    planned_ms, stream, started_ms, finished_ms: of each frame, None where it was dropped. calls: of each its start,
+    end, batch size, frames in it, and frames that waited when it began.
+    """
+
+    streams: int
+    deadline_ms: float
+    planned_ms: list[float]
+    stream: list[int]
+    started_ms: list[float | None]
+    finished_ms: list[float | None]
+    calls: list[tuple[float, float, int, int, int]]
+
+
+@dataclass(frozen=True)
+class Service:
+    """The time of one call by its batch size, in ms, measured one call after another: median and 99th percentile."""
+
+    batch_size: int
+    median_ms: float
+    p99_ms: float
+    calls: int
+
+
+@dataclass(frozen=True)
+class Load:
+    """The observations of a setting under load.
+
+    policy: that was taken. predicted: streams that a replay with the times of `service` lets through. probes: of the
+    search, in their order; runs: that were confirmed on data of their own. memory: of all sessions in one process.
+    seconds: where the time went. timeline: of a run with as many streams as were confirmed.
+    """
+
+    policy: Policy
+    service: list[Service]
+    predicted: int
+    probes: list[Run]
+    runs: list[Run]
+    memory: Memory
+    seconds: dict[str, float]
+    timeline: Timeline | None = None
+
+
+@dataclass(frozen=True)
+class Serving:
+    """One setting under load: what was asked, and what was seen.
+
+    reason: in one clause, why `status` is not ok. measured_at: ISO 8601. seen: None unless it ran. decoding: None, or
+    what a whole chain with decoding did.
+    """
+
+    asked: Asked
+    status: Status
+    reason: str
+    measured_at: str
+    environment: Machine
+    fingerprint: str
+    command: str
+    seen: Load | None = None
+    traceback: str | None = None
+    decoding: dict[str, Any] | None = None
+    format: int = FORMAT
+    file: str = field(default="", compare=False)
+    intact: bool | None = field(default=None, compare=False)
+
+
+def run_of(arrivals: Arrivals, served: Served, deadline_ms: float, round_: int, seed: int) -> Run:
+    """Return the run, as a record keeps it, of a number of streams that was served."""
+    blocks = by_block(arrivals, served, deadline_ms * 1e6)
     return Run(
-        kind=arrivals.kind,
+        arrivals=arrivals.kind,
         streams=arrivals.streams,
+        round=round_,
+        seed=seed,
         deadline_ms=deadline_ms,
-        confirms=confirms,
         frames=blocks.frames.tolist(),
         misses=blocks.misses.tolist(),
-        diverged=blocks.diverged,
-        doubts=doubts(served, deadline_ms * NS_OF_MS),
+        diverged=served.diverged,
+        doubts=doubts(served, deadline_ms * 1e6),
+        figures=figures(arrivals, served, deadline_ms * 1e6),
+        quantiles=_quantiles(arrivals, served),
+        seconds=round(served.elapsed_ns / 1e9, 4),
     )
 
 
-def loaded_of(arrivals: Arrivals, served: Served, deadline_ms: float) -> Loaded:
-    """Return a run as a whole, with the block of its middle as a timeline."""
-    found = figures(arrivals, served, deadline_ms * NS_OF_MS)
-    return Loaded(
-        streams=arrivals.streams,
-        served_fps=found.served_fps,
-        utilisation=found.utilisation,
-        mean_batch=found.mean_batch,
-        worst_stream=found.worst_stream,
-        longest_gap=found.longest_gap,
-        lag_p99_ms=found.lag_p99_ms,
-        distribution=distribution(arrivals, served),
-        timeline=timeline(arrivals, served, arrivals.blocks // 2),
-    )
-
-
-def distribution(arrivals: Arrivals, served: Served) -> Distribution:
-    """Return the percentiles of wait, service and latency of the frames that were served."""
+def _quantiles(arrivals: Arrivals, served: Served) -> dict[str, list[float]]:
     ran = served.finished_ns != DROPPED
-    planned, started, finished = (one[ran] for one in (arrivals.planned_ns, served.started_ns, served.finished_ns))
-
-    def percentiles(values: np.ndarray) -> list[float]:
-        return [round(float(one), 4) for one in np.percentile(values / NS_OF_MS, PERCENTS)] if len(values) else []
-
-    return {
-        "wait_ms": percentiles(started - planned),
-        "service_ms": percentiles(finished - started),
-        "latency_ms": percentiles(finished - planned),
-    }
+    if not ran.any():
+        return {}
+    wait = (served.started_ns - arrivals.planned_ns)[ran] / 1e6
+    latency = (served.finished_ns - arrivals.planned_ns)[ran] / 1e6
+    found = {"latency": latency, "wait": wait, "service": latency - wait}
+    return {name: np.quantile(values, SHARES).round(4).tolist() for name, values in found.items()}
 
 
-def timeline(arrivals: Arrivals, served: Served, block: int) -> Timeline:
-    """Return one block of a run: arrivals in it, calls that began in it, and how many frames waited when it began."""
+def timeline(arrivals: Arrivals, served: Served, deadline_ms: float, block: int = 1) -> Timeline:
+    """Return one block of a run, by the planned arrival of its frames, with the calls that had any of them."""
+    of_block = np.flatnonzero((arrivals.block == block) & (served.finished_ns != DROPPED))
     start, end = block * arrivals.block_ns, (block + 1) * arrivals.block_ns
+    last = int(served.finished_ns[of_block].max()) if len(of_block) else end
+    shown = np.flatnonzero(arrivals.block == block)
 
-    def ms(moment: int) -> float:
-        return round((int(moment) - start) / NS_OF_MS, 4)
+    def ms(moment: int) -> float | None:
+        return None if moment == DROPPED else round((moment - start) / 1e6, 4)
 
-    planned, ran = arrivals.planned_ns, served.started_ns != DROPPED
-    before = (planned < start) & ran & (served.started_ns >= start)
-    calls = served.calls[(served.calls[:, 0] >= start) & (served.calls[:, 0] < end)]
-    return {
-        "milliseconds": arrivals.block_ns / NS_OF_MS,
-        "arrived_ms": [ms(one) for one in planned[(planned >= start) & (planned < end)]],
-        "waiting": int(before.sum()),
-        "calls": [
-            {"start_ms": ms(one[0]), "end_ms": ms(one[1]), "batch_size": int(one[2]), "frames": int(one[3])}
-            for one in calls
-        ],
-    }
+    calls = [one for one in served.calls.tolist() if one[1] > start and one[0] < last]
+    return Timeline(
+        streams=arrivals.streams,
+        deadline_ms=deadline_ms,
+        planned_ms=[round((one - start) / 1e6, 4) for one in arrivals.planned_ns[shown].tolist()],
+        stream=arrivals.stream[shown].tolist(),
+        started_ms=[ms(one) for one in served.started_ns[shown].tolist()],
+        finished_ms=[ms(one) for one in served.finished_ns[shown].tolist()],
+        calls=[(round((a - start) / 1e6, 4), round((b - start) / 1e6, 4), *rest) for a, b, *rest in calls],
+    )
+
+
+def pooled(runs: list[Run]) -> Blocks:
+    """Return the blocks of runs of the same number of streams, one after another; at least one run."""
+    first, *others = [one.blocks() for one in runs]
+    for other in others:
+        first += other
+    return first
+
+
+def write(path: str | Path, serving: Serving) -> None:
+    """Write a record to `path`, as JSON with its checksum, whole or not at all."""
+    write_checked(path, {key: value for key, value in asdict(serving).items() if key not in ("file", "intact")})
+
+
+def read(path: str | Path) -> Serving:
+    """Return the record in `path`. Raises RecordError if it is none."""
+    import msgspec
+
+    try:
+        content = load(path)
+        found = msgspec.convert(content, Serving)
+    except (msgspec.ValidationError, ValueError, TypeError, RecursionError) as error:
+        raise RecordError(
+            f"{path} is not a readable record of serving ({one_line(error)}); delete it and run again."
+        ) from error
+    if found.format != FORMAT:
+        raise RecordError(f"{path} has format {found.format}; this version reads {FORMAT}; delete it and run again.")
+    if (found.status == "ok") == (found.seen is None):
+        raise RecordError(
+            f"{path} is no record of serving (its status contradicts what it saw); delete it and run again."
+        )
+    intact = content["checksum"] == checksum(content) if "checksum" in content else None
+    return replace(found, file=Path(path).name, intact=intact)

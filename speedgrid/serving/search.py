@@ -7,7 +7,7 @@ is confirmed, with the next one, on runs that the search did not use.
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from speedgrid.serving.arrivals import draw
+from speedgrid.serving.arrivals import Kind, draw
 from speedgrid.serving.loop import Plan
 from speedgrid.serving.replay import capacity, replay
 from speedgrid.serving.verdict import Blocks, Verdict, by_block, judge
@@ -24,12 +24,13 @@ Probe = Callable[[int, int, int], Blocks]
 
 @dataclass(frozen=True)
 class Target:
-    """The demand on a run: frames a second of each stream, how late they may be, and the share of them that may be."""
+    """The demand on a run: frames a second of each stream, how late they may be, the share that may, and arrivals."""
 
     fps: float
     deadline_ns: float
     limit: float = 0.01
     confidence: float = 0.95
+    arrivals: Kind = "periodic"
 
 
 @dataclass
@@ -45,7 +46,7 @@ def predicted(service_ns: dict[int, int], target: Target, plan: Plan, seed: int)
     low, high = 0, capacity(service_ns, target.fps) + 1
     while high - low > 1:
         middle = (low + high) // 2
-        arrivals = draw("periodic", middle, target.fps, REPLAY_BLOCKS, seed)
+        arrivals = draw(target.arrivals, middle, target.fps, REPLAY_BLOCKS, seed)
         blocks = by_block(arrivals, replay(arrivals, service_ns, plan), target.deadline_ns)
         passes = not blocks.diverged and blocks.misses.sum() <= target.limit * blocks.frames.sum()
         low, high = (middle, high) if passes else (low, middle)
@@ -84,11 +85,14 @@ def search(probe: Probe, service_ns: dict[int, int], target: Target, plan: Plan,
 
 
 def _probe(probe: Probe, streams: int, target: Target, seed: int) -> Verdict:
-    """Return the verdict of a probe, which is made longer while it is undecided."""
+    """Return the verdict of a probe, which is made longer while it is undecided.
+
+    One that missed nothing is not: of few streams no probe has the frames to pass, and what follows confirms it.
+    """
     blocks = probe(streams, PROBE_BLOCKS, seed)
     for more in range(1, PROBE_TRIES + 1):
         verdict = judge(blocks, target.limit, target.confidence, seed)
-        if verdict.word != "undecided" or more == PROBE_TRIES:
+        if verdict.word != "undecided" or not verdict.rate or more == PROBE_TRIES:
             break
         blocks += probe(streams, PROBE_BLOCKS, seed + more)
     return verdict
