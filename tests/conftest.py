@@ -24,6 +24,7 @@ for number, usual in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHU
 
 # Files that take minutes begin first, so that neither of two processes waits for the other at the end.
 LONGEST = (
+    "test_cluster",
     "test_workflow",
     "test_several_models",
     "test_vanished",
