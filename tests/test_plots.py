@@ -22,6 +22,7 @@ RUNS = {
     "one cell": [make_record("resnet18-pytorch-fp32-r64-b1", [2.0] * 5)],
     "nothing measured": NOTHING,
 }
+STREAMS = {"stream_misses", "stream_latency", "stream_timeline"}
 # What each plot says where there is nothing to draw.
 WORDS = {
     **dict.fromkeys(plots.PLOTS, "nothing was measured here"),
@@ -30,6 +31,7 @@ WORDS = {
     "end_to_end": "no request was measured end to end here",
     "drift": "the control cell was not measured",
     "round_spread": "no cell was measured in two rounds",
+    **dict.fromkeys(STREAMS, "no streams were served under load"),
 }
 
 
@@ -48,6 +50,7 @@ def test_every_plot_is_written_as_svg_and_png(tmp_path, records, spoken):
     folder.mkdir()
     material = make_material(tmp_path, records)
     material.run["config"]["timing"] |= {"energy_resolutions": [64], "end_to_end": True}
+    material.run["config"]["serving"]["for"] = "recommended"
     plots.draw_all(material, folder)
     assert {path.name for path in folder.iterdir()} == {
         f"resnet18-{name}.{kind}" for name in plots.PLOTS for kind in ("svg", "png")
@@ -69,8 +72,10 @@ def test_every_plot_is_written_as_svg_and_png(tmp_path, records, spoken):
 )
 def test_a_plot_that_a_run_was_asked_nothing_for_is_not_drawn(key, value, more):
     timing = {"rounds": 1, "energy_resolutions": [], "end_to_end": False, key: value}
-    always = set(plots.PLOTS) - {"round_spread", "energy_over_batch_size", "end_to_end"}
+    always = set(plots.PLOTS) - {"round_spread", "energy_over_batch_size", "end_to_end"} - STREAMS
     assert set(plots.asked({"timing": timing})) == always | more
+    assert set(plots.asked({"timing": timing, "serving": {"for": "recommended"}})) == always | more | STREAMS
+    assert set(plots.asked({"timing": timing, "serving": {"for": None}})) == always | more
 
 
 def test_the_same_run_gives_the_same_bytes(tmp_path):

@@ -13,7 +13,7 @@ from speedgrid.measure import probes
 from speedgrid.published import section
 from speedgrid.published.verdict import Audited
 from speedgrid.report import findings, plots
-from speedgrid.report.findings import decoding
+from speedgrid.report.findings import decoding, streams
 from speedgrid.report.findings.accuracy import accuracies
 from speedgrid.report.findings.decision import recommended
 from speedgrid.report.findings.objectives import OBJECTIVES, margin_of
@@ -118,6 +118,7 @@ def of_model(table: Table, run: Description, whole: dict[str, Any]) -> dict[str,
         "speedup_over_resolution": speedups(shown[shown.batch_size == whole["batch_size"]], "resolution"),
         "speedup_over_batch_size": speedups(shown[shown.resolution == whole["resolution"]], "batch_size"),
         "requests": requests(table, whole["resolution"], whole["batch_size"]),
+        "streams": streams.section(run.get("streams", []), model, run.get("decoding")),
         "missing": missing(table),
         "relabelled": shown[shown.status == "wrong_precision"],
         # What shows the run is shown once.

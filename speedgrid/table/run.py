@@ -13,6 +13,7 @@ from speedgrid.machine.data_sheet import Peaks
 from speedgrid.model.described import Arithmetic, Origin
 from speedgrid.record import Machine
 from speedgrid.serving.decoded import Decoding
+from speedgrid.serving.seen import Streams
 
 # The results of a run, or some rows of them: one for each cell, with the columns of speedgrid.table.columns.
 Table: TypeAlias = pd.DataFrame
@@ -135,6 +136,7 @@ class Summary(TypedDict):
     processor: Processor | None
     held: Held | None
     decoding: NotRequired[Decoding | None]
+    streams: NotRequired[list[Streams]]
 
 
 class Description(Summary):

@@ -4,11 +4,14 @@ from typing import TypedDict
 
 from speedgrid.serving.decoded import Clip, Decoding, Series
 from speedgrid.table.decoding import find, rate, wall_fps
+from speedgrid.text.language import N_
 from speedgrid.text.markup import Markdown, _
 from speedgrid.text.words import number, with_interval
 
 # Frames a second of a camera where a video does not say how many it has.
 USUAL_FPS = 30.0
+# The column of the cores that decode as many streams as a setting serves.
+PLACE = N_("cores to decode them")
 # As many cameras as a sentence counts cores for: of one, most of the whole number would be rounding.
 CAMERAS = 10
 

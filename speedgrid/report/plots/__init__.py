@@ -21,8 +21,8 @@ class Plot(NamedTuple):
     """A plot of the report: what its file is called after, its title, and what draws it.
 
     module, function: of this package; the function takes the Material of a model and the title and returns a figure.
-    needs: whether a run, by its `timing`, measured something to show here; None where every run does. of_run: the plot
-    shows the run and not a model.
+    needs: whether a run, by its configuration, measured something to show here; None where every run does. of_run: the
+    plot shows the run and not a model.
     """
 
     name: str
@@ -35,6 +35,11 @@ class Plot(NamedTuple):
     def draw(self, material, title: str):
         """Return the figure of a model's Material, under a title."""
         return getattr(import_module(f"speedgrid.report.plots.{self.module}"), self.function)(material, title)
+
+
+def serves(config: Config) -> bool:
+    """Say whether a run with this configuration serves streams under load."""
+    return config.get("serving", {}).get("for") not in (None, False, "none", [])
 
 
 # In the order of the report.
@@ -53,7 +58,7 @@ PLOTS = {
             N_("Energy over batch size"),
             "lines",
             "draw_energy_over_batch_size",
-            needs=lambda timing: timing["energy_resolutions"],
+            needs=lambda config: config["timing"]["energy_resolutions"],
         ),
         Plot("roofline", N_("Roofline"), "roofline", "draw_roofline"),
         Plot("utilisation_map", N_("Utilisation of the device"), "heatmap", "draw_utilisation"),
@@ -63,8 +68,11 @@ PLOTS = {
             N_("A request end to end"),
             "requests",
             "draw_requests",
-            needs=lambda timing: timing["end_to_end"],
+            needs=lambda config: config["timing"]["end_to_end"],
         ),
+        Plot("stream_misses", N_("Missed frames over cameras"), "streams", "draw_misses", needs=serves),
+        Plot("stream_latency", N_("Wait and call of a frame"), "streams", "draw_distribution", needs=serves),
+        Plot("stream_timeline", N_("Queue and calls of one block"), "streams", "draw_timeline", needs=serves),
         # One cell controls the whole run.
         Plot("drift", N_("Drift of the control cell"), "repeats", "draw_drift", of_run=True),
         Plot(
@@ -72,7 +80,7 @@ PLOTS = {
             N_("Spread between rounds"),
             "repeats",
             "draw_spread",
-            needs=lambda timing: timing["rounds"] > 1,
+            needs=lambda config: config["timing"]["rounds"] > 1,
         ),
     )
 }
@@ -80,7 +88,7 @@ PLOTS = {
 
 def asked(config: Config) -> dict[str, str]:
     """Return name and title of each plot that a run with this configuration has something to show in."""
-    return {name: plot.title for name, plot in PLOTS.items() if plot.needs is None or plot.needs(config["timing"])}
+    return {name: plot.title for name, plot in PLOTS.items() if plot.needs is None or plot.needs(config)}
 
 
 def draw_all(material, folder: str | Path) -> None:

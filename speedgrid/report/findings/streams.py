@@ -1,0 +1,161 @@
+"""Streams under load, as the report's table and claims: how many cameras a setting serves in time."""
+
+from typing import TypedDict
+
+from speedgrid.report.findings.decoding import PLACE as DECODED
+from speedgrid.serving.claims import Claim, claim
+from speedgrid.serving.decoded import Decoding
+from speedgrid.serving.seen import PERCENTS, Streams
+from speedgrid.serving.verdict import Verdict
+from speedgrid.table.decoding import to_input
+from speedgrid.text.language import N_
+from speedgrid.text.markup import Markdown, _, ngettext
+from speedgrid.text.words import backend_name, number
+
+WORDS = {"passes": N_("passes"), "fails": N_("missed"), "undecided": N_("undecided"), "diverges": N_("diverges")}
+QUEUES = {"keep": N_("no frame dropped"), "latest": N_("a frame that a newer one replaces is missed")}
+
+
+class Section(TypedDict):
+    """The claims on streams under load of one model, and their table; see `section`."""
+
+    claims: list[Markdown]
+    head: list[str]
+    rows: list[list[str]]
+
+
+def section(records: list[Streams], model: str, decoding: Decoding | None = None) -> Section | None:
+    """Return the claims on a model and their table: `claims`, `head` and `rows`; None where nothing was served.
+
+    records: of all places, in the order of the report: of each resolution the recommended setting before its
+    runner-up. decoding: its cost, for the cores that decode as many streams.
+    """
+    own = [one for one in records if one["place"]["model"] == model]
+    if not own:
+        return None
+    head = [
+        _("setting"),
+        _("pixels"),
+        _("cameras"),
+        _("frames missed, % (interval)"),
+        _("one camera more"),
+        _("synchronised"),
+        _("Poisson"),
+        _("at twice the deadline"),
+        _("p99 of wait, ms"),
+        _("p99 of latency, ms"),
+        _("busy, %"),
+    ]
+    return {
+        "claims": [text for one in own for text in claims(one)],
+        "head": [*head, *([_(DECODED)] if decoding else [])],
+        "rows": [row(one, decoding) for one in own],
+    }
+
+
+def claims(found: Streams) -> list[Markdown]:
+    """Return the claim on a place in full, with what was seen beside it; or why there is none."""
+    main = claim(found) if found["status"] == "ok" else None
+    if main is None:
+        why = found["reason"] or _("no run under load can be relied on")
+        return [_("{setting}: streams under load were not measured: {reason}.").format(setting=name(found), reason=why)]
+    return [full(found, main), beside(found, main)]
+
+
+def full(found: Streams, main: Claim) -> Markdown:
+    """Return the claim on a place in full: of what it holds, with which confidence, under which arrivals."""
+    asked, how = found["asked"], QUEUES[found["asked"]["queue"]]
+    words = ngettext(
+        "**{count} camera of {fps} FPS**: at least {share} % of the frames have their result within {deadline} ms of "
+        "arrival ({confidence} % confidence; periodic arrivals with random phases; {queue}; {batching} batching up to "
+        "{batch}; {setting}; decoding excluded).",
+        "**{count} cameras of {fps} FPS**: at least {share} % of the frames have their result within {deadline} ms of "
+        "arrival ({confidence} % confidence; periodic arrivals with random phases; {queue}; {batching} batching up to "
+        "{batch}; {setting}; decoding excluded).",
+        main.streams,
+    )
+    if not main.streams:
+        words = _(
+            "**Not one camera of {fps} FPS** was shown to have {share} % of its frames within {deadline} ms of arrival "
+            "({confidence} % confidence; {queue}; {batching} batching up to {batch}; {setting}; decoding excluded)."
+        )
+    return words.format(
+        count=main.streams,
+        fps=f"{asked['fps']:g}",
+        share=f"{100 * asked['quantile']:g}",
+        deadline=milliseconds(main.deadline_ms),
+        confidence=f"{100 * asked['confidence']:g}",
+        queue=_(how),
+        batching=asked["batching"],
+        batch=max(found["place"]["batch_sizes"]),
+        setting=name(found),
+    )
+
+
+def beside(found: Streams, main: Claim) -> Markdown:
+    """Return the sentence on what was seen beside a claim: one more camera, other arrivals, twice the deadline."""
+    words = ngettext(
+        "{more} camera: {verdict}. Synchronised cameras: {synchronised}; Poisson arrivals at their rate: {poisson}; "
+        "within {twice} ms: {late}.",
+        "{more} cameras: {verdict}. Synchronised cameras: {synchronised}; Poisson arrivals at their rate: {poisson}; "
+        "within {twice} ms: {late}.",
+        main.streams + 1,
+    )
+    return words.format(
+        more=main.streams + 1,
+        verdict=said(main.beyond),
+        synchronised=count(claim(found, "synchronised")),
+        poisson=count(claim(found, "poisson")),
+        twice=milliseconds(2 * found["asked"]["deadline_ms"]),
+        late=count(claim(found, times=2.0)),
+    )
+
+
+def row(found: Streams, decoding: Decoding | None) -> list[str]:
+    """Return the row of one place."""
+    place, loaded = found["place"], found["loaded"]
+    main = claim(found) if found["status"] == "ok" else None
+    texts = [_setting(found), str(place["resolution"]), count(main), missed(main), said(main.beyond if main else None)]
+    others = [claim(found, "synchronised"), claim(found, "poisson"), claim(found, times=2.0)] if main else [None] * 3
+    texts += [count(one) for one in others]
+    p99 = PERCENTS.index(99)
+    for times in (loaded["distribution"]["wait_ms"], loaded["distribution"]["latency_ms"]) if loaded else ((), ()):
+        texts.append(number(times[p99]) if times else "-")
+    texts.append(number(100 * loaded["utilisation"]) if loaded else "-")
+    if decoding:
+        rate = to_input(decoding, place["resolution"])
+        texts.append(str(rate.cores(main.streams, found["asked"]["fps"])) if rate and main else "-")
+    return texts
+
+
+def missed(found: Claim | None) -> str:
+    """Write the share of missed frames with its bounds, each of which holds with the confidence that was asked for."""
+    if found is None or found.verdict is None:
+        return "-"
+    percents = (f"{100 * one:.2f}" for one in (found.verdict.rate, found.verdict.low, found.verdict.high))
+    return _("{value} ({low} to {high})").format(**dict(zip(("value", "low", "high"), percents, strict=True)))
+
+
+def count(found: Claim | None) -> str:
+    """Write the number of streams of a claim."""
+    return "-" if found is None else str(found.streams)
+
+
+def said(verdict: Verdict | None) -> str:
+    """Write a verdict in a word; what was not tried has none."""
+    return _(WORDS[verdict.word]) if verdict else _("not tried")
+
+
+def milliseconds(value: float) -> str:
+    """Write a deadline, to a tenth."""
+    return f"{round(value, 1):g}"
+
+
+def _setting(found: Streams) -> str:
+    return f"{backend_name(found['place']['backend'])} {found['place']['precision']}"
+
+
+def name(found: Streams) -> str:
+    """Return the setting and the resolution of a place in words."""
+    size = found["place"]["resolution"]
+    return _("{setting}, {size} x {size} pixels").format(setting=_setting(found), size=size)
