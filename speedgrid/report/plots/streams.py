@@ -28,7 +28,7 @@ def loads(material) -> list[tuple[Streams, Loaded]]:
 
 
 def label(found: Streams) -> str:
-    """Name the setting and the resolution of a place."""
+    """Return the setting and the resolution of a place in words."""
     place = found["place"]
     return f"{style.setting(place['backend'], place['precision'])}, {style.pixels(place['resolution'])}"
 
@@ -39,7 +39,7 @@ def dashes(found: Streams):
 
 
 def empty(axes) -> None:
-    """Say that nothing was served under load."""
+    """Say in words that nothing was served under load."""
     style.say_nothing(axes, _("no streams were served under load"))
 
 
