@@ -3,7 +3,7 @@
 #   SLURM_FOLDER=FOLDER SHARED="FOLDER ..." tests/cluster/start.sh     state and logs: FOLDER. stop.sh ends it.
 # Packages: slurm-wlm, munge. All folders lie below /tmp.
 # Each node is a slurmd in a mount namespace of its own: it has a private /tmp but for the folders named in SHARED (the
-# shared file system), and reads a /proc/cpuinfo of its own, if there is node-NAME.cpuinfo beside this file.
+# shared file system), locks of its own, and a /proc/cpuinfo of its own, if there is node-NAME.cpuinfo beside this file.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 folder=${SLURM_FOLDER:-/tmp/slurm}
@@ -31,6 +31,8 @@ for node in cpu1 cpu2 gpu1; do
         done
         [ ! -e "$here/node-$node.cpuinfo" ] || mount --bind "$here/node-$node.cpuinfo" /proc/cpuinfo
         mount --rbind /mnt/node /tmp
+        # Nodes share no locks, as machines share none.
+        for path in /run/lock /var/tmp /dev/shm; do mount -t tmpfs -o mode=1777 node "$path"; done
         exec slurmd -N "$node"' node "$node" "$here" "$folder" $shared
 done
 for second in $(seq 100); do

@@ -1,8 +1,9 @@
 """A real Slurm cluster of three nodes on this machine: jobs are submitted, lost, cancelled and found again.
 
-They run a workflow of four short jobs in the place of the real one: what they hold is about jobs.
+All but two tests run a workflow of four short jobs in the place of the real one: what they hold is about jobs.
 """
 
+import json
 import os
 import shutil
 import signal
@@ -271,3 +272,85 @@ def test_two_jobs_never_work_in_one_folder(tree):
     assert "Another job works in" in second.read_text()
     go(tree, "one")
     assert submit(tree, "one").code == 0
+
+
+# The smallest grid that a table can be made of: one setting, and the run's own controls.
+GRID = {
+    "device": "cpu",
+    "data": {"images": "random"},
+    "grid": {"cpu": {"backend": ["onnxruntime"], "precision": ["fp32"], "resolution": [32], "batch_size": [1]}},
+    "timing": {"rounds": 1, "min_seconds": 0.05, "max_seconds": 0.1, "patience_seconds": 0.2},
+    "report": {"resolution": 32, "batch_size": 1},
+    "published": [],
+}
+
+
+def profile(tree, node):
+    """Write profiles/slurm as a user does who has nodes of two CPUs and no GPU, for one of them."""
+    found = yaml.safe_load((ROOT / "profiles/slurm/profile.yaml").read_text(encoding="utf-8"))
+    found |= {"cores": 2, "retries": 0, "set-threads": dict.fromkeys(found["set-threads"], 2)}
+    found["default-resources"] |= {"gpu": 0, "mem_mb": 4000, "slurm_partition": "'cpu'"}
+    found["default-resources"]["slurm_extra"] = f"'--exclusive --nodelist={node}'"
+    (tree / node).mkdir(exist_ok=True)
+    (tree / node / "profile.yaml").write_text(yaml.safe_dump(found))
+    return ("--profile", node, "--configfile", "config/test.yaml")
+
+
+@pytest.fixture(scope="module")
+def measured(cluster, tmp_path_factory):
+    """Return the workflow, and what the command said that ran it on two nodes of different processors."""
+    tree = Workflow.fresh(tmp_path_factory.mktemp("measured") / "tree")
+    tree.write_config("test.yaml", GRID)
+    asked = {
+        name: {"partition": "cpu", "node": node, "memory_mb": 8000, "configfiles": ["config/test.yaml"]}
+        for name, node in (("one", "cpu1"), ("two", "cpu2"))
+    }
+    (tree / "machines.yaml").write_text(yaml.safe_dump({"machines": asked}))
+    outcome = submit(tree)
+    for name in asked:
+        log = tree / f"runs/{name}/job.log"
+        assert outcome.code == 0, outcome.log + (log.read_text()[-5000:] if log.exists() else "")
+    yield tree
+    shutil.rmtree(tree.folder)
+
+
+def test_the_workflow_runs_on_two_nodes_and_a_fleet_is_made_of_them(measured):
+    devices = {
+        name: json.loads((measured / f"runs/{name}/artifacts/run.json").read_text())["machine"]["device_name"]
+        for name in ("one", "two")
+    }
+    assert devices["two"] == "Other Processor 9000 (2 CPUs)"
+    assert devices["one"] != devices["two"]
+    for name in devices:
+        # Warm, as on a workstation: the launcher is the job's own, and the machine's notes are the run's own.
+        assert "status" in (measured / f"runs/{name}/artifacts/results.csv").read_text()
+        assert (measured / f"runs/{name}/report/report.md").stat().st_size > 1000
+    assert not (measured / "artifacts").exists()
+    outcome = measured.call(sys.executable, "-m", "scripts.fleet", "runs/one", "runs/two")
+    assert outcome.code == 0, outcome.log
+    assert devices["two"] in (measured / "report/fleet.md").read_text()
+
+
+def test_two_cells_are_timed_through_the_profile_on_the_node_that_was_described_and_on_no_other(measured):
+    pytest.importorskip("snakemake_executor_plugin_slurm")
+    tree = Workflow(measured / "runs/one")
+    wanted = sorted((tree / "artifacts/timings").glob("*.json"))[:2]
+    names = [str(one.relative_to(tree.folder)) for one in wanted]
+    before = [one.read_bytes() for one in wanted]
+    asked = profile(measured, "cpu1")
+    for node in ("cpu1", "cpu2"):
+        profile(measured, node)
+        (tree / node).symlink_to(Path("..", "..", node))
+    described = tree.snakemake(*asked, "--force", "describe_machine")
+    assert described.code == 0, described.log
+    # By that description nothing is stale that was measured there by one job.
+    assert tree.plan(*asked).jobs == {}
+    for one in wanted:
+        one.unlink()
+    other = tree.snakemake("--profile", "cpu2", *asked[2:], "--", names[0])
+    assert other.code != 0
+    assert "this job is on Other Processor 9000 (2 CPUs)" in other.log
+    assert not wanted[0].exists()
+    again = tree.snakemake(*asked, "--", *names)
+    assert again.code == 0, again.log
+    assert all(one.exists() and one.read_bytes() != old for one, old in zip(wanted, before, strict=True))
