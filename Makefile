@@ -3,6 +3,8 @@
 PYTHON := python3
 VENV := .venv
 BIN := $(VENV)/bin
+# make setup CPU=1 installs what a machine without an NVIDIA GPU needs, a third of the size.
+LOCK := envs/requirements$(if $(CPU),-cpu).txt
 UV_VERSION := $(shell sed -n 's/^uv==\([^ ]*\).*/\1/p' envs/requirements.txt)
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 # Snakemake asks for the user's home folder, writes to it, and for the user's name: in a container that runs with any
@@ -59,18 +61,21 @@ check: setup ## linter, types, format of code and rules
 
 setup: $(VENV)/.installed ## install everything into .venv
 
-$(VENV)/.installed: envs/requirements.txt
+$(VENV)/.installed: $(LOCK)
 	@$(OLD)
 	@$(PYTHON) -m scripts.doctor --quiet $(GIVEN)
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
-	$(BIN)/uv pip sync --quiet --compile-bytecode --python $(BIN)/python --require-hashes envs/requirements.txt
+	$(BIN)/uv pip sync --quiet --compile-bytecode --python $(BIN)/python --require-hashes $(LOCK)
+	$(if $(CPU),$(BIN)/python envs/stand_ins.py)
 	touch $@
 
-# The one command that writes the lock file; commit its result.
+# The one command that writes the lock files; commit its result. The one for a CPU has the versions of the other.
+COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --group dev pyproject.toml
 lock: setup ## lock the dependencies again
-	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
-	    --group dev pyproject.toml --output-file envs/requirements.txt
+	$(COMPILE) --output-file envs/requirements.txt
+	$(COMPILE) --constraints envs/requirements.txt --excludes envs/without-cuda.txt --overrides envs/requirements-cpu.in \
+	    --output-file envs/requirements-cpu.txt
 
 # Keys of the configuration, from the schema; backends; columns, from the registry.
 docs: setup ## write the generated tables of the documentation
