@@ -90,6 +90,8 @@ def test_results_are_the_machines_own_on_the_volume_where_the_image_writes_them(
     # Where the image has the workflow.
     text = (ROOT / "envs/Containerfile").read_text(encoding="utf-8")
     assert f"WORKDIR {kubernetes.ROOT}" in text
+    # Who it runs as there may write to the volume.
+    assert f"--uid {pod['securityContext']['fsGroup']} " in text
 
 
 def test_configurations_travel_with_the_job(tmp_path):

@@ -89,6 +89,8 @@ def _pod(name: str, machine: Machine) -> Manifest:
             }
         ],
         "volumes": volumes,
+        # The image runs as this user (envs/Containerfile), to whom a volume of root's is given.
+        "securityContext": {"fsGroup": 1000},
     }
     chosen = {PRODUCT: machine.gpu_product, HOST: machine.node}
     if selector := {label: value for label, value in chosen.items() if value}:
