@@ -10,6 +10,8 @@ from builders import make_decoding, make_records, make_run
 from drawing import draw, make_material, texts
 from streams import DEADLINE_MS, SERVICE_MS, make_streams, recorded
 
+from speedgrid.comparison import load as compared
+from speedgrid.comparison import streams as comparison
 from speedgrid.launcher.reading import FileError, of_kind
 from speedgrid.report import markdown as report
 from speedgrid.report.findings import streams as findings
@@ -226,3 +228,33 @@ def test_a_timeline_shows_each_call_and_each_frame(material):
     assert len(below.patches) == 2 * len(line["calls"])
     assert list(above.lines[1].get_xdata()) == line["arrived_ms"]
     assert min(above.lines[0].get_ydata()) == 0
+
+
+def side(record):
+    return compared.Result("a result", None, {"streams": [record]}, {})
+
+
+def fewer():
+    """Return a record that passes with 3 cameras and fails with 4."""
+    record = make_streams()
+    for run in record["runs"]:
+        run["streams"] -= 1
+    return record
+
+
+def test_two_results_are_compared_by_what_one_fails_and_the_other_passes():
+    place = ["resnet18-onnxruntime-fp32-r64", "25 FPS, 40.0 ms"]
+    assert comparison.rows(side(make_streams()), side(make_streams())) == [[*place, "4", "4", "SAME"]]
+    assert comparison.rows(side(make_streams()), side(fewer())) == [[*place, "4", "3", "FEWER"]]
+    assert comparison.rows(side(fewer()), side(make_streams())) == [[*place, "3", "4", "MORE"]]
+    unknown = fewer()
+    unknown["runs"] = [run for run in unknown["runs"] if run["streams"] != 4]
+    assert comparison.rows(side(make_streams()), side(unknown)) == [[*place, "4", "3", "UNDECIDED"]]
+
+
+def test_other_demands_are_not_compared():
+    other = make_streams()
+    other["asked"]["quantile"] = 0.9
+    assert comparison.rows(side(make_streams()), side(other)) == []
+    with pytest.raises(FileError, match="a result: streams is not what was written there"):
+        comparison.rows(side(make_streams()), side({"place": 1}))

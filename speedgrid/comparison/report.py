@@ -5,7 +5,7 @@ from pathlib import Path
 import pandas as pd
 
 from speedgrid import ROOT
-from speedgrid.comparison import differences, plot, verdicts
+from speedgrid.comparison import differences, plot, streams, verdicts
 from speedgrid.comparison.cells import NOT_COMPARED, ONLY_A, ONLY_B, Comparison
 from speedgrid.comparison.load import ComparisonError
 from speedgrid.launcher.outputs import write_text
@@ -51,6 +51,7 @@ def markdown(comparison: Comparison, table: str, picture: str | None) -> str:
         compared=compared.iterrows(),
         clocks=compared.clock_ratio.notna().any(),
         fates=[(name, cells.loc[name], fates[name]) for name in fates.index],
+        streams=streams.rows(comparison.a, comparison.b),
         only=[(word, one_sided(cells[cells.verdict == word])) for word in (ONLY_A, ONLY_B)],
         answers=list(differences.answers(cells).iterrows()),
         setup=differences.setup(comparison.a.run, comparison.b.run),
