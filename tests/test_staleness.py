@@ -36,6 +36,7 @@ TOOLS = {
     "triton",
     "redraw",
     "retry",
+    "serve",
     "submit",
     "update_language",
 }

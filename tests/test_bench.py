@@ -1,0 +1,53 @@
+"""A fresh process that serves frames: of a real session on this machine's processor, in a few blocks."""
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper
+
+from speedgrid.measure import bench, under_load
+from speedgrid.serving import protocol, record
+from speedgrid.serving.record import Asked, Place
+
+PLACE = Place("mine", "onnxruntime", "fp32", 32, [1, 2])
+ASKED = Asked(PLACE, "cpu", 30.0, 1000 / 30, 0.99, 0.95, "auto", "keep", 4, 3, 1, 1)
+
+
+@pytest.fixture
+def task(tmp_path):
+    """A model that takes the mean of each image, for two batch sizes."""
+    shape = ["batch", 3, 32, 32]
+    given, taken = (
+        helper.make_tensor_value_info(*one)
+        for one in (("x", TensorProto.FLOAT, shape), ("y", TensorProto.FLOAT, ["batch", 3, 1, 1]))
+    )
+    graph = helper.make_graph([helper.make_node("GlobalAveragePool", ["x"], ["y"])], "mean", [given], [taken])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
+    onnx.save(model, tmp_path / "mean.onnx")
+    np.save(tmp_path / "images.npy", np.zeros((4, 3, 32, 32), np.float32))
+    artifact = str(tmp_path / "mean.onnx")
+    return bench.Task(ASKED, {1: (artifact, None), 2: (artifact, None)}, str(tmp_path / "images.npy"), [])
+
+
+def test_a_process_serves_a_level_and_says_what_it_saw(task):
+    level = protocol.Level(protocol.FIRST, streams=2, blocks=3, seed=5)
+    with under_load.bench(task) as started:
+        assert [one.batch_size for one in started.service()] == [1, 2]
+        assert all(0 < one.median_ms <= one.p99_ms for one in started.service())
+        run, timeline = started.run(level, "greedy")
+    assert (run.streams, len(run.frames), run.arrivals) == (2, 3, "periodic")
+    # Each block without the two periods in which the last phases are still being served.
+    assert sum(run.frames) == 3 * 2 * (protocol.PERIODS - 2)
+    assert run.figures.dropped == 0
+    assert len(run.quantiles["latency"]) == len(record.SHARES)
+    assert len(timeline.planned_ms) == 2 * protocol.PERIODS
+
+
+def test_a_process_that_cannot_load_says_why(task):
+    Path(task.artifacts[1][0]).write_bytes(b"no model")
+    with pytest.raises(under_load.BenchError) as found, under_load.bench(task):
+        pass
+    assert found.value.status == "failed"
+    assert found.value.reason
