@@ -103,10 +103,15 @@ def test_a_command_that_cannot_be_given_is_found(words):
 KEYS = settings.read_schema()["properties"]
 
 
+# Files of other commands, which say themselves what is wrong with one: prices of a fleet, machines of a campaign.
+OF_OTHERS = {"price_per_hour", "machines"}
+
+
 def configurations_of(text):
     """Yield every configuration that a page shows, in blocks and in sentences."""
     for block in re.findall(r"^ *```yaml\n(.*?)^ *```", text, re.MULTILINE | re.DOTALL):
-        yield yaml.safe_load(block)
+        if not OF_OTHERS & set(found := yaml.safe_load(block)):
+            yield found
     for line in re.findall(r"`([a-z_0-9]+: [^`\n]+)`", text):
         if line.split(":")[0] in KEYS:
             yield yaml.safe_load(line)

@@ -89,15 +89,15 @@ def files(tmp_path):
 
 def test_a_file_is_found_asked_measured_and_a_column_of_the_table(registry, files, monkeypatch, tmp_path):
     fake_backend(monkeypatch, lambda cell, *_: CornerSession(cell), {})
-    assert list(probes.all_probes()) == ["back_to_back", "energy", "toy", "request", "kernels"]
+    assert list(probes.all_probes()) == ["back_to_back", "energy", "toy", "request", "kernels", "operators"]
     names = probes.asked(CELL, "round1", "cpu", TIMING, CELL)
-    assert (names, probes.asked(CELL, "round2", "cpu", TIMING, CELL)) == (["toy"], [])
+    assert (names, probes.asked(CELL, "round2", "cpu", TIMING, CELL)) == (["toy", "operators"], [])
     asked = measure.asked_of(CELL, "round1", "cpu", OPTIONS | {"target_percent": 1e9}, names)
     record.write(tmp_path / "one.json", measure.measure_cell(files, asked))
     found = record.read(tmp_path / "one.json")
     call = np.median(found.host_ms) / 1000
     assert found.seen.probes == {"toy": {"toys": 6, "call": pytest.approx(call), "runs": 5}}
-    assert list(found.seen.seconds)[-2:] == ["parity", "toy"]
+    assert list(found.seen.seconds)[-3:] == ["parity", "toy", "operators"]
     table = make_table([found])
     assert judge(found).status == "ok"
     assert table.toys[0] == 3.0

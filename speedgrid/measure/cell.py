@@ -96,7 +96,7 @@ def _measure(files: Files, asked: Asked, build: dict[str, Any], machine: Machine
             laps.end("first_call")
         gpus.measure_alone()
         laps.end("queue")
-        context, telemetry, found = _time(session, sampler, asked, uuid, laps, turns)
+        context, telemetry, found = _time(session, sampler, asked, uuid, files.artifact, laps, turns)
         with turns():
             laps.end("queue")
             memory.read("timed")
@@ -150,14 +150,14 @@ def _expected(precision: str, files: Files, build: dict[str, Any]) -> Expected:
 
 
 def _time(
-    session, sampler: Sampler, asked: Asked, uuid: str | None, laps: Laps, turns: Turns
+    session, sampler: Sampler, asked: Asked, uuid: str | None, artifact: str, laps: Laps, turns: Turns
 ) -> tuple[Context, Telemetry | None, dict[str, Any]]:
     """Return the samples of a session in a Context, what the GPU did meanwhile, and probes beside them."""
     sampler.start()
     laps.end("telemetry")
     lost = turns.lost
     samples: Samples = timing.measure(session, asked, turns)
-    context = Context(asked, uuid, samples, median(samples.host_ms) / 1000)
+    context = Context(asked, uuid, samples, median(samples.host_ms) / 1000, artifact)
     laps.end("timing")
     laps.shift("timing", "queue", turns.lost - lost)
     found = probes.measure(session, context, laps, with_timing=True)

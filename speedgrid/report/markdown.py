@@ -17,6 +17,7 @@ from speedgrid.report.findings import decoding, streams
 from speedgrid.report.findings.accuracy import accuracies
 from speedgrid.report.findings.decision import recommended
 from speedgrid.report.findings.objectives import OBJECTIVES, margin_of
+from speedgrid.report.findings.operators import operators
 from speedgrid.report.findings.requests import requests
 from speedgrid.report.findings.trust import warnings
 from speedgrid.table.columns import interval
@@ -119,6 +120,7 @@ def of_model(table: Table, run: Description, whole: dict[str, Any]) -> dict[str,
         "speedup_over_batch_size": speedups(shown[shown.resolution == whole["resolution"]], "batch_size"),
         "requests": requests(table, whole["resolution"], whole["batch_size"]),
         "streams": streams.section(run.get("streams", []), model, run.get("decoding")),
+        "operators": operators(table, run.get("operators", []), whole["reference"]),
         "missing": missing(table),
         "relabelled": shown[shown.status == "wrong_precision"],
         # What shows the run is shown once.

@@ -15,7 +15,18 @@ from speedgrid.machine.data_sheet import DataSheet, Measured, Peaks, Rates, data
 from speedgrid.model.described import Arithmetic, Counted, Origin
 from speedgrid.record import Record
 from speedgrid.serving.decoded import Decoding
-from speedgrid.table import accuracy, aside, choice, conditions, controls, decoding, parts, rounds, sessions
+from speedgrid.table import (
+    accuracy,
+    aside,
+    choice,
+    conditions,
+    controls,
+    decoding,
+    operators,
+    parts,
+    rounds,
+    sessions,
+)
 from speedgrid.table import cells as table
 from speedgrid.table.held import hold
 from speedgrid.table.run import Controls, Description, Reference, Summary, Table, Timings
@@ -94,7 +105,6 @@ def finish(cells: list[Cell], material: Material, reference: Reference, max_top1
     decoding.fill(results, material.decoded)
     results["auto"] = choice.chosen(results, max_top1_loss)
     calm = aside.set_aside(aside.paced(records))
-    beside = [found.seen.memory.other_processes or 0 for found in records if found.seen]
     summary = Summary(
         machine=machine,
         weights=material.weights,
@@ -105,7 +115,7 @@ def finish(cells: list[Cell], material: Material, reference: Reference, max_top1
         measured_to=max(found.measured_at for found in records),
         statuses=dict(Counter(results["status"])),
         gpus=len({found.environment.get("gpu_uuid") for found in records}),
-        loaded_beside=max(beside, default=0),
+        loaded_beside=loaded_beside(records),
         threads=records[0].asked.cpu_threads,
         details=sessions.details(records),
         commands=commands(cells, of_grid),
@@ -114,8 +124,14 @@ def finish(cells: list[Cell], material: Material, reference: Reference, max_top1
         processor=conditions.processor(records),
         held=held,
         decoding=material.decoded,
+        operators=operators.profiles(of_grid),
     )
     return Finished(results, rounds.tabulate(calm), summary)
+
+
+def loaded_beside(records: list[Record]) -> int:
+    """Return the most processes that had memory on a GPU while a cell was measured there."""
+    return max((found.seen.memory.other_processes or 0 for found in records if found.seen), default=0)
 
 
 def require_arithmetic(cells: list[Cell], arithmetic: Arithmetic) -> None:

@@ -12,6 +12,7 @@ from speedgrid.grid import TURN
 from speedgrid.launcher.reading import FileError, of_kind, short
 from speedgrid.precision import PRECISIONS
 from speedgrid.record import Record, Seen
+from speedgrid.table.operators import Operator
 from speedgrid.table.verdict import CANDIDATES, candidates
 
 REMEDY = "delete it and run again"
@@ -78,6 +79,13 @@ class Kernels(TypedDict):
     ms: dict[str, float]
 
 
+class Operators(TypedDict):
+    """The parts that a table reads of operators; no call where the profiler failed."""
+
+    call_ms: float | None
+    operators: list[Operator]
+
+
 class Step(TypedDict):
     """The parts that a table reads of one step of a request."""
 
@@ -96,6 +104,7 @@ class Probes(TypedDict):
     back_to_back: NotRequired[BackToBack]
     energy: NotRequired[Energy]
     kernels: NotRequired[Kernels]
+    operators: NotRequired[Operators]
     request: NotRequired[Request]
 
 

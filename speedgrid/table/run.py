@@ -14,6 +14,7 @@ from speedgrid.model.described import Arithmetic, Origin
 from speedgrid.record import Machine
 from speedgrid.serving.decoded import Decoding
 from speedgrid.serving.seen import Streams
+from speedgrid.table.operators import Profile
 
 # The results of a run, or some rows of them: one for each cell, with the columns of speedgrid.table.columns.
 Table: TypeAlias = pd.DataFrame
@@ -137,6 +138,7 @@ class Summary(TypedDict):
     held: Held | None
     decoding: NotRequired[Decoding | None]
     streams: NotRequired[list[Streams]]
+    operators: NotRequired[list[Profile]]  # not in older descriptions
 
 
 class Description(Summary):

@@ -25,12 +25,16 @@ from speedgrid.record import Asked, Record
 
 @dataclass(frozen=True)
 class Context:
-    """The circumstances of a session that a probe measures. call_seconds: about how long a call takes."""
+    """The circumstances of a session that a probe measures.
+
+    call_seconds: about how long a call takes. artifact: the file that the session was loaded from.
+    """
 
     asked: Asked
     uuid: str | None
     samples: Samples
     call_seconds: float
+    artifact: str = ""
 
 
 def all_probes() -> dict[str, ModuleType]:
