@@ -3,7 +3,7 @@
 
 rule aggregate:
     input:
-        timings=sorted(expand("artifacts/timings/{timing}.json", timing=ORDER)),
+        timings=timings,
         weights=expand(
             "artifacts/weights/{model}-r{resolution}.json", model=AXES["model"], resolution=AXES["resolution"]
         ),

@@ -5,6 +5,7 @@ import json
 import os
 import re
 import sys
+from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from speedgrid import backends, data, grid, precision, settings
 from speedgrid.cluster import elsewhere
 from speedgrid.machine import cpu, environment, gpus, turns
 from speedgrid.report import plots
-from speedgrid.launcher import guard, inputs, outputs, progress
+from speedgrid.launcher import SESSION_VARIABLE, guard, inputs, outputs, progress
 from speedgrid.launcher import server
 from speedgrid.measure import probes
 from speedgrid.model import checkpoints
@@ -62,9 +63,9 @@ for sentence in checkpoints.unasked(config["model"]["weights"], AXES["model"], A
 CLASSIFIERS = [name for name in AXES["model"] if models.find(name).task == "classification" and DATA != "random"]
 EVALUATED = grid.evaluated_cells({**AXES, "model": CLASSIFIERS}, config["accuracy"]["resolution"])
 CONTROL = grid.control_cell(AXES)
-ORDER = grid.measuring_order(CELLS, CONTROL, config["model"]["seed"], config["timing"]["rounds"])
-# All below 0, so that a job without a priority (0: exports) comes before any timing; higher ones start earlier.
-PRIORITIES = {timing: -position for position, timing in enumerate(ORDER, start=1)}
+WHOLE = grid.measuring_order(CELLS, CONTROL, config["model"]["seed"], config["timing"]["rounds"])
+# What was there when this run began: the rest is a session of measuring of its own.
+DONE = {path.stem for path in Path("artifacts/timings").glob("*.json")}
 MACHINE = elsewhere.described(DEVICE) if AT_HEAD else environment.describe(DEVICE)
 if workflow.remote_exec:
     elsewhere.require_same(MACHINE)
@@ -117,6 +118,7 @@ def begin_run():
     # ended: soon without a pause, on a core beside the timings.
     if workflow.nodes is None:
         workflow.scheduler.job_rate_limiter = None
+    os.environ[SESSION_VARIABLE] = datetime.now(UTC).isoformat(timespec="seconds")
     outputs.sweep("artifacts", "report", "deploy")
     outputs.write_json("artifacts/config.json", config)
     if hasattr(SOURCE, "summary"):
@@ -186,6 +188,30 @@ if config["report"]["language"] != "en":
     own(f"languages/{config['report']['language']}.po")
 
 
+@cache
+def order():
+    """Return the names of all timings in their order. Snakemake knows what is forced once it has read the rules."""
+    forced, done = workflow.dag_settings.forcerun, DONE
+    if workflow.dag_settings.forceall or "time_cell" in forced:
+        done = set()
+    done = {name for name in done if f"artifacts/timings/{name}.json" not in forced}
+    return grid.plan(WHOLE, CELLS, CONTROL, config["report"]["reference"], config["model"]["seed"], done)
+
+
+@cache
+def priorities():
+    """Return the priority of each timing.
+
+    All below 0, so that a job without a priority (0: exports) comes before any timing; higher ones start earlier.
+    """
+    return {timing: -position for position, timing in enumerate(order(), start=1)}
+
+
+def timings(wildcards):
+    """Return the records of all timings."""
+    return sorted(f"artifacts/timings/{timing}.json" for timing in order())
+
+
 def promised(wildcards):
     """Return every result that a user was promised: `rule all` asks for each, so that one that was deleted comes back.
 
@@ -195,9 +221,9 @@ def promised(wildcards):
     of_run = ("render_report", "render_pages", "describe_run", "audit", "audit_published", "aggregate")
     once = [str(path) for name in (*of_run, "count_flops", "measure_peaks") for path in getattr(rules, name).output]
     plots = [str(path) for path in rules.draw_plots.output]
-    records = [*(f"timings/{timing}" for timing in ORDER), *(f"accuracy/{cell}" for cell in EVALUATED)]
+    accuracy = [f"artifacts/accuracy/{cell}.json" for cell in EVALUATED]
     once += DECODING
-    return [*once, *expand(plots, model=AXES["model"]), *(f"artifacts/{record}.json" for record in records)]
+    return [*once, *expand(plots, model=AXES["model"]), *timings(wildcards), *accuracy]
 
 
 def own_checkpoint(wildcards):
@@ -287,7 +313,7 @@ def source_stale_when(wildcards):
 @per_job
 def timing_priority(wildcards):
     """Return the job priority that puts the cells of a round in random order."""
-    return PRIORITIES.get(f"{grid.Cell.PATTERN.format(**wildcards)}-{wildcards.turn}", 0)
+    return priorities().get(f"{grid.Cell.PATTERN.format(**wildcards)}-{wildcards.turn}", 0)
 
 
 @per_job

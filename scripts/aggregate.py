@@ -16,8 +16,8 @@ for name in ("weights", "accuracy", "decoding"):
 for name in ("flops", "peaks", "csv", "parquet", "rounds-csv", "summary"):
     parser.add_argument(f"--{name}", type=Path, required=True)
 asked = parser.parse_args()
-timings = [asked.timings / f"{name}.json" for name in grid.timings(asked.axes, asked.rounds)]
+names = grid.timings(asked.axes, asked.rounds, (path.stem for path in asked.timings.glob("*.json")))
+timings = [asked.timings / f"{name}.json" for name in names]
 material = Material.read(timings, asked.weights, asked.flops, asked.peaks, asked.accuracy, *asked.decoding)
 found = finish(grid.cells(asked.axes), material, asked.reference, asked.max_top1_loss)
-found.write(asked.csv, asked.rounds_csv, asked.summary)
-found.write_parquet(asked.parquet)
+found.write(asked.csv, asked.rounds_csv, asked.summary, asked.parquet)

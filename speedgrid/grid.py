@@ -3,7 +3,7 @@
 import itertools
 import random
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar, TypeAlias
 
@@ -12,13 +12,16 @@ Axes: TypeAlias = Mapping[str, list[Any]]
 # A configuration with every default filled in, as of speedgrid.settings.complete; config/schema.yaml has its keys.
 Config: TypeAlias = dict[str, Any]
 AXES = ("model", "backend", "precision", "resolution", "batch_size")
-# What a timing is for: a round of the grid, or a control of the run (see `measuring_order`).
-TURN = r"(round|sentinel|twin)\d+"
+# What a timing is for: a round of the grid, or a control of the run (see `measuring_order`), or of a session of its
+# own that was added to a run, by whose number it then ends (see `plan`).
+TURN = r"(round|sentinel|twin|reference)\d+(s\d+)?"
 # The name of a model, which may have dots and hyphens within it: what follows it in the name of a cell has none.
 MODEL = r"\w[\w.-]*"
 # The names of a cell, as `Cell.PATTERN`, and of a timing of it.
 CELL = re.compile(rf"({MODEL})-(\w+)-(\w+)-r(\d+)-b(\d+)")
 TIMING = re.compile(rf"(?P<cell>{CELL.pattern})-(?P<turn>{TURN})")
+# Timings of the control cell that show drift: at the start, in the middle and at the end.
+SENTINELS = 3
 # Large enough to be bound by the device and not by the host, small enough to be quick.
 CONTROL_PLACE = {"resolution": 224, "batch_size": 32}
 
@@ -73,8 +76,18 @@ def cells(axes: Mapping[str, Iterable[Any]]) -> list[Cell]:
 
 
 def turn_number(turn: str) -> int:
-    """Return the number of a turn: 2 of round2 or twin2."""
-    return int(turn.lstrip("abcdefghijklmnopqrstuvwxyz"))
+    """Return the number of a turn: 2 of round2 or twin2, and of twin2s3, the second twin of session 3."""
+    return int(turn.lstrip("abcdefghijklmnopqrstuvwxyz").partition("s")[0])
+
+
+def kind_of(name: str) -> str:
+    """Return the kind of a turn, or of a timing by its name: round, sentinel, twin or reference."""
+    return name.rpartition("-")[2].rstrip("s0123456789")
+
+
+def session_number(name: str) -> int:
+    """Return the number of the session whose control a turn or a timing is; 1 of what is a run's from its beginning."""
+    return int(name.rpartition("s")[2]) if re.search(r"-?[a-z]+\d+s\d+$", name) else 1
 
 
 def nearest(values: Iterable[int], wanted: int) -> int:
@@ -131,11 +144,94 @@ def measuring_order(grid: Iterable[Cell], control: Cell, seed: int, rounds: int)
     return order
 
 
+def added(grid: Iterable[Cell], names: Iterable[str]) -> list[str]:
+    """Return the controls of sessions that were added to a run, sorted. names: of all timings that are there."""
+    wanted = {str(cell) for cell in grid}
+    found = (TIMING.fullmatch(name) for name in names)
+    return sorted(one[0] for one in found if one and session_number(one["turn"]) > 1 and one["cell"] in wanted)
+
+
+def plan(
+    order: Sequence[str], grid: Sequence[Cell], control: Cell, reference: Mapping[str, str], seed: int, done: Set[str]
+) -> list[str]:
+    """Return the names of all timings that a run asks for, in the order in which they are to be measured.
+
+    order: as of `measuring_order`. done: those that are there. Where they are a part of all, the others
+    are a session of measuring of their own, in which the machine may be another one: so it has controls of its own, as
+    a run has them, and for each round of a place the reference cell there, unless that is among them. What earlier
+    sessions had stays. reference: `backend` and `precision` that speed-ups are relative to.
+    """
+    missing, there = [one for one in order if one not in done], [one for one in order if one in done]
+    earlier = added(grid, done)
+    if not missing or not there:
+        return [*earlier, *order]
+    session = 1 + max(map(session_number, done))
+    beside = [cell for cell in grid if (cell.backend, cell.precision) == (reference["backend"], reference["precision"])]
+    drawn = random.Random(f"{seed}-s{session}")
+    return [*earlier, *there, *session_order(missing, there, control, beside, drawn, session)]
+
+
+def session_order(
+    missing: Sequence[str],
+    there: Sequence[str],
+    control: Cell,
+    references: Sequence[Cell],
+    drawn: random.Random,
+    session: int,
+) -> list[str]:
+    """Return the timings of a session that is added to a run, in order: what is missing, and its controls.
+
+    there: the run's other timings. references: the reference cells of all places.
+    """
+    blocks: dict[tuple[int, tuple[str, int, int]], list[str]] = {}
+    for one in missing:
+        if (found := TIMING.fullmatch(one)) and kind_of(one) == "round":
+            blocks.setdefault((turn_number(found["turn"]), place_of(Cell.parse(found["cell"]))), []).append(one)
+    wanted = {(cell, number): place for cell in references for number, place in blocks if place == place_of(cell)}
+    after: dict[str, list[str]] = {}
+    for (cell, number), place in wanted.items():
+        if f"{cell}-round{number}" not in missing:
+            after.setdefault(drawn.choice(blocks[number, place]), []).append(f"{cell}-reference{number}s{session}")
+    order = [name for one in missing for name in (one, *after.get(one, ()))]
+    numbers = sorted({number for number, _ in blocks}) or [1]
+    extra = [f"{control}-twin{number}s{session}" for number in numbers[: lacking(missing, "twin", len(numbers))]]
+    if not after and (link := linking(there, control, references)):
+        extra += [f"{link}-reference{number}s{session}" for number in numbers]
+    for name in extra:
+        order.insert(drawn.randint(0, len(order)), name)
+    count = lacking(missing, "sentinel", SENTINELS)
+    sentinels = [f"{control}-sentinel{number}s{session}" for number in range(1, 1 + count)]
+    half = len(order) // 2
+    return [*sentinels[:1], *order[:half], *sentinels[2:], *order[half:], *sentinels[1:2]]
+
+
+def linking(there: Sequence[str], control: Cell, references: Iterable[Cell]) -> Cell | None:
+    """Return the reference cell that links a session with what is there, the nearest, where the control does not."""
+    known = {found["cell"] for one in there if (found := TIMING.fullmatch(one))}
+    if str(control) in known:
+        return None
+    able = [cell for cell in references if str(cell) in known]
+
+    def far(cell: Cell) -> tuple[int, int]:
+        return abs(cell.resolution - control.resolution), abs(cell.batch_size - control.batch_size)
+
+    return min(able, key=far, default=None)
+
+
+def lacking(names: Sequence[str], kind: str, count: int) -> int:
+    """Return the number of turns of a kind that timings lack beside `count`."""
+    return max(0, count - sum(kind_of(name) == kind for name in names))
+
+
 def place_of(cell: Cell) -> tuple[str, int, int]:
     """Return the place of a cell: all cells there do the same work, each in another way."""
     return cell.model, cell.resolution, cell.batch_size
 
 
-def timings(axes: Axes, rounds: int) -> list[str]:
-    """Return the names of all timings of a grid in alphabetical order, as TIMING."""
-    return sorted(measuring_order(cells(axes), control_cell(axes), 0, rounds))
+def timings(axes: Axes, rounds: int, there: Iterable[str] = ()) -> list[str]:
+    """Return the names of all timings of a grid, as TIMING: in alphabetical order those of a run, and those `added`.
+
+    there: names of all timings that were measured.
+    """
+    grid = cells(axes)
+    return [*sorted(measuring_order(grid, control_cell(axes), 0, rounds)), *added(grid, there)]

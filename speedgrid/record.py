@@ -132,8 +132,9 @@ class Record:
     """One measurement: what was asked, and what was seen.
 
     reason: in one clause, why `status` is not ok. measured_at: ISO 8601. fingerprint: what must not differ in a table.
-    command: measures this again. build: the record of what was compiled for it. seen: None unless it ran. file: that
-    it was read from. intact: whether its content has the checksum there; None of older ones, which have none.
+    command: measures this again. build: the record of what was compiled for it. seen: None unless it ran. session: of
+    measuring, by when its run began; empty in older ones. file: that it was read from. intact: whether its content has
+    the checksum there; None of older ones, which have none.
     """
 
     asked: Asked
@@ -146,6 +147,7 @@ class Record:
     build: dict[str, Any] | None = None
     seen: Seen | None = None
     traceback: str | None = None
+    session: str = ""
     format: int = FORMAT
     file: str = field(default="", compare=False)
     intact: bool | None = field(default=None, compare=False)

@@ -17,7 +17,7 @@ import yaml
 from launchers import processes_in, wait_for
 from workflow import BIN, CELLS, NO_GPU, ROOT, SMOKE, Workflow
 
-from speedgrid import record, settings
+from speedgrid import grid, record, settings
 
 pytest_plugins = ["workflow"]
 
@@ -30,6 +30,7 @@ ON_GPU = NO_GPU["grid"]["cuda"]["backend"]
 COMPILERS = ("compile_trt", "compile_inductor", "compile_tensorrt")
 # Timings of the control cell, which is PyTorch's and the largest here: three sentinels and a twin.
 CONTROLS = 4
+CONTROL = "resnet18-pytorch-fp32-r64-b2"
 WEIGHTS = {"prepare_weights": 1, "compute_reference": 1, "export_onnx": 1, "count_flops": 1, "audit_published": 1}
 # One evaluation for each backend of the smoke grid.
 ACCURACY = {"classify_images": 1, "measure_accuracy": 3}
@@ -197,20 +198,21 @@ CHANGES = {
     "a batch size more": (
         {"grid": {"cpu": {"batch_size": [1, 2, 3]}}},
         # Accuracy is measured at the batch size nearest to 32.
-        {"time_cell": 3 + CONTROLS, "measure_accuracy": 3, **TABLE},
-        {f"resnet18-{backend}-fp32-r64-b3" for backend in ("pytorch", "onnxruntime", "openvino")},
+        # The control cell is another one, so the reference of before links this session with the first.
+        {"time_cell": 3 + CONTROLS + 1, "measure_accuracy": 3, **TABLE},
+        {f"resnet18-{backend}-fp32-r64-b3" for backend in ("pytorch", "onnxruntime", "openvino")} | {CONTROL},
     ),
     "a resolution more": (
         {"grid": {"cpu": {"resolution": [64, 96]}}},
         # Accuracy is measured at the resolution nearest to 224.
-        {**ALL, "prepare_images": 2},
-        {cell.replace("r64", "r96") for cell in CELLS},
+        {**ALL, "prepare_images": 2, "time_cell": 6 + CONTROLS + 1},
+        {cell.replace("r64", "r96") for cell in CELLS} | {CONTROL},
     ),
-    # The control cell is the first model's, so it is not timed again.
+    # The control cell is the first model's.
     "a model more": (
         {"models": ["resnet18", "squeezenet1_1"]},
-        {"train_digits": 1, **ALL, "time_cell": 6, "draw_plots": 2},
-        {cell.replace("resnet18", "squeezenet1_1") for cell in CELLS},
+        {"train_digits": 1, **ALL, "time_cell": 6 + CONTROLS, "draw_plots": 2},
+        {cell.replace("resnet18", "squeezenet1_1") for cell in CELLS} | {CONTROL},
     ),
     # Peaks are measured in each precision, in one job.
     "int8": (
@@ -220,10 +222,11 @@ CHANGES = {
             "quantize_onnx": 1,
             "measure_peaks": 1,
             "measure_accuracy": 3,
-            "time_cell": 6,
+            # With the reference at both batch sizes.
+            "time_cell": 6 + CONTROLS + 2,
             **TABLE,
         },
-        {cell.replace("fp32", "int8") for cell in CELLS},
+        {cell.replace("fp32", "int8") for cell in CELLS} | cells_of("pytorch"),
     ),
     "a limit of the loss": ({"accuracy": {"max_top1_loss": 0.1}}, TABLE, set()),
     "a backend less": ({"grid": {"cpu": {"backend": ["pytorch", "openvino"]}}}, TABLE, set()),
@@ -263,9 +266,12 @@ def test_a_change_of_the_configuration_makes_stale_what_it_touches_and_no_more(r
 
 def test_two_rounds_are_twice_the_timings_and_the_first_one_counts(tree):
     planned = tree.plan(*SMOKE, tree.write_config("change.yaml", {"timing": {"rounds": 2}}))
-    assert planned.jobs == {"time_cell": 6 + 3, **TABLE}
+    assert planned.jobs == {"time_cell": 6 + 3 + 1, **TABLE}
     assert set(re.findall(r"Timing (\S+), round2$", planned.log, re.MULTILINE)) == CELLS
-    assert set(re.findall(r"Timing \S+, ([st]\w+)$", planned.log, re.MULTILINE)) == {"twin2", "sentinel4", "sentinel5"}
+    assert set(re.findall(r"Timing \S+, ([st]\w+)$", planned.log, re.MULTILINE)) == {
+        *("twin2", "sentinel4", "sentinel5"),
+        "sentinel1s2",  # at the start of this session
+    }
     assert re.findall(r"Timing \S+, round1$", planned.log, re.MULTILINE) == []
 
 
@@ -317,8 +323,8 @@ def test_a_run_that_was_killed_goes_on_where_it_stopped(tree):
     for lost in ("results.csv", "results.parquet", "run.json", "timings/resnet18-onnxruntime-fp32-r64-b2-round1.json"):
         (tree / "artifacts" / lost).unlink()
     planned = tree.plan(*SMOKE)
-    assert planned.jobs == {"time_cell": 1, **TABLE}
-    assert planned.timings == {"resnet18-onnxruntime-fp32-r64-b2"}
+    assert planned.jobs == {"time_cell": 1 + 1 + CONTROLS, **TABLE}
+    assert planned.timings == {"resnet18-onnxruntime-fp32-r64-b2", CONTROL}
 
 
 def test_what_was_being_measured_when_a_run_was_stopped_is_measured_again_with_no_flag(tree):
@@ -403,15 +409,21 @@ def test_a_run_that_is_killed_at_once_leaves_no_half_file_and_resumes_with_what_
     assert tree.snakemake("--unlock", *SMOKE).code == 0
     resumed = tree.snakemake(*SMOKE)
     assert resumed.code == 0, resumed.log
-    assert resumed.jobs == {"time_cell": len(wanted - done | unnoted), **TABLE}
-    assert measured(tree) == before
+    added = measured(tree) - before  # the controls of this session
+    assert resumed.jobs == {"time_cell": len(wanted - done | unnoted) + len(added), **TABLE}
+    assert {grid.session_number(name.removesuffix(".json")) for name in added} == {2}
+    assert measured(tree) >= before
     assert "6 of 6 cells have a speed" in (tree / "report/report.md").read_text()
 
 
 @pytest.mark.parametrize(
     ("record", "jobs", "cells"),
     [
-        ("timings/resnet18-openvino-fp32-r64-b1-round1", {"time_cell": 1, **TABLE}, {"resnet18-openvino-fp32-r64-b1"}),
+        (
+            "timings/resnet18-openvino-fp32-r64-b1-round1",
+            {"time_cell": 1 + 1 + CONTROLS, **TABLE},
+            {"resnet18-openvino-fp32-r64-b1", *cells_of("pytorch")},
+        ),
         ("accuracy/resnet18-openvino-fp32-r64-b2", {"measure_accuracy": 1, **TABLE}, set()),
         ("onnx/resnet18-fp32-r64", *EDITS["export"][2:]),
     ],

@@ -69,8 +69,9 @@ def judge(source: str | Path) -> Judged:
     if (count := math.prod(map(len, axes.values())) * config["timing"]["rounds"]) > MOST_TIMINGS:
         raise ComparisonError(f"{source} has a grid of {count:,} timings; a run has at most {MOST_TIMINGS:,}.")
     cells = grid.cells(axes)
-    timings = set(grid.timings(axes, config["timing"]["rounds"]))
-    of_run = [one for one in records(base / "timings") if f"{one.cell}-{one.turn}" in timings]
+    there = records(base / "timings")
+    timings = set(grid.timings(axes, config["timing"]["rounds"], (one.name for one in there)))
+    of_run = [one for one in there if one.name in timings]
     if not of_run:
         raise ComparisonError(f"{source} has no record of its own grid in timings; measure first.")
     arithmetic: Arithmetic = read_as(base / "flops.json", Arithmetic)

@@ -9,3 +9,5 @@ run with the run.
 ADDRESS_VARIABLE = "SPEEDGRID_LAUNCHER"
 # The name of the run that a process works for (speedgrid.launcher.lifetime).
 RUN_VARIABLE = "SPEEDGRID_RUN"
+# When the run began that a process works for: what is timed for it is one session of measuring.
+SESSION_VARIABLE = "SPEEDGRID_SESSION"

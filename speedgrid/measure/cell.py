@@ -14,6 +14,7 @@ from speedgrid.data import arrays
 from speedgrid.data.samples import Samples
 from speedgrid.data.sequence import batch
 from speedgrid.evidence import parity
+from speedgrid.launcher import SESSION_VARIABLE
 from speedgrid.launcher.reading import of_kind, read_json
 from speedgrid.machine import cpu, environment, gpus
 from speedgrid.machine.device import nvml
@@ -75,6 +76,7 @@ def _record(asked: Asked, status: Status, reason: str, machine: Machine, **found
         environment=machine,
         fingerprint=fingerprint(machine, asked.cell.backend),
         command=environment.command(),
+        session=os.environ.get(SESSION_VARIABLE, ""),
         **found,
     )
 

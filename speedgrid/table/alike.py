@@ -168,9 +168,9 @@ def extent(samples: np.ndarray) -> np.ndarray:
 
 
 def outliers(records: list[Record]) -> Clauses:
-    """Find timings of the control cell that are far from all others of it, where nothing that was seen tells why."""
+    """Find timings of a control cell that are far from all others of its session, where nothing seen tells why."""
     found: Clauses = {}
-    for group in grouped(records, lambda one: one.cell):
+    for group in grouped(records, lambda one: (one.cell, one.session)):
         if len(group) < ENOUGH or all(records[place].turn.startswith("round") for place in group):
             continue
         medians = {place: float(np.median(records[place].host_ms)) for place in group}

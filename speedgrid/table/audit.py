@@ -163,12 +163,16 @@ def traffic(line: Row, counted: Counted, peaks: Peaks) -> Iterator[str]:
 
 
 def speedups(table: Table, reference: Reference) -> Iterator[str]:
-    """A speed-up is a ratio of two latencies of the table."""
+    """A speed-up is a ratio of two latencies of the table, or over the reference as a row's own session has it."""
     is_reference = (table.backend == reference["backend"]) & (table.precision == reference["precision"])
     place = ["model", "resolution", "batch_size"]
-    base = table[is_reference].set_index(place).latency_ms
+    base = table[is_reference].set_index(place)
     for line in table[table.speedup.notna() & (table.latency_ms > 0)].to_dict("records"):
-        one = base.get(tuple(line[axis] for axis in place), math.nan)
+        where = tuple(line[axis] for axis in place)
+        one = base.latency_ms.get(where, math.nan)
+        own = line.get("session")
+        if isinstance(own, str) and where in base.index and base.session[where] != own:
+            one = line["reference_ms"]
         if math.isnan(one) or differ(line["speedup"], one / line["latency_ms"]):
             ratio = f"{one:.6g} / {line['latency_ms']:.6g} ms = {one / line['latency_ms']:.6g}"
             yield f"{name(line)}: its speed-up is {line['speedup']:.6g}, but reference over own latency is {ratio}"

@@ -4,6 +4,7 @@ import pandas as pd
 
 from speedgrid.grid import AXES
 from speedgrid.precision import EXPERIMENTAL
+from speedgrid.table.across import comparable
 from speedgrid.table.run import Table
 from speedgrid.text.status import TRUE_TO_LABEL
 
@@ -35,4 +36,5 @@ def chosen(table: Table, max_top1_loss: float) -> pd.Series:
     # A share of images is compared in whole images: rounding must not decide at the limit itself.
     within = table[eligible(table) & (top1_loss(table) <= max_top1_loss + 1e-9)]
     place = [axis for axis in AXES if axis != "precision"]
-    return pd.Series(table.index.isin(within.groupby(place).latency_ms.idxmin()), table.index)
+    within = within.assign(comparable_ms=comparable(within, within.latency_ms, larger=False))
+    return pd.Series(table.index.isin(within.groupby(place).comparable_ms.idxmin()), table.index)

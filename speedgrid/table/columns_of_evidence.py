@@ -200,6 +200,26 @@ CONDITIONS = (
 
 MEASURING = (
     Column(
+        "session",
+        TEXT,
+        NONE,
+        None,
+        N_("session"),
+        "The session of measuring that its rounds are of, by number in time: what was timed for one start of the "
+        "workflow.",
+    ),
+    Column(
+        "slowdown",
+        NUMBER,
+        NONE,
+        LOWER,
+        N_("slowdown of the session"),
+        "How many times as long the reference took in that session as in the quickest one: at the row's place, or else "
+        "the control cell. Figures of rows of two sessions are compared through it.",
+        interval=True,
+        proven=True,
+    ),
+    Column(
         "quiet_percent",
         NUMBER,
         PERCENT,

@@ -152,6 +152,16 @@ SPEEDUP = (
         interval=True,
         proven=True,
     ),
+    Column(
+        "reference_ms",
+        NUMBER,
+        MS,
+        LOWER,
+        N_("latency of the reference"),
+        "Of a run that was measured in several sessions: latency of the reference that this row's speed-up is over, as "
+        "the row's own session has it.",
+        proven=True,
+    ),
 )
 
 TELEMETRY = (

@@ -5,7 +5,7 @@ from statistics import median
 import numpy as np
 
 from speedgrid.evidence.intervals import compare
-from speedgrid.grid import turn_number
+from speedgrid.grid import kind_of, session_number, turn_number
 from speedgrid.record import Record
 from speedgrid.table.run import Drift, Noise, Tie
 from speedgrid.table.verdict import judge
@@ -24,8 +24,10 @@ def summarise(records: list[Record]) -> Noise:
     measured.
     noise_floor_percent: how far that ratio is from 1; None without it.
     """
-    usable = {record.turn: record for record in records if record.seen and judge(record).status in SHOWN}
-    twin = tie(turns(usable, "round"), turns(usable, "twin"))
+    usable = {record.turn: record for record in shown(records)}
+    # A session that was added to a run has the control cell as the reference, or as no more than a control.
+    others = [*turns(usable, "round"), *turns(usable, "reference")] or turns(usable, "sentinel")
+    twin = tie(others, turns(usable, "twin"))
     return {
         "sentinel": drift(turns(usable, "sentinel")),
         "twin": twin,
@@ -33,9 +35,38 @@ def summarise(records: list[Record]) -> Noise:
     }
 
 
+def of_sessions(records: list[Record]) -> Noise:
+    """Return the controls of a run that was measured in several sessions, as of `summarise`.
+
+    Drift is that of the whole run. The twin is that of the session whose interval says least: all are ranked together.
+    """
+    by_session: dict[str, list[Record]] = {}
+    for one in records:
+        by_session.setdefault(one.session, []).append(one)
+    found = [summarise(own) for own in by_session.values()]
+    ties = [one["twin"] for one in found if one["twin"]]
+    floors = [one["noise_floor_percent"] for one in found if one["noise_floor_percent"] is not None]
+    return {
+        "sentinel": drift(sorted((one for one in shown(records) if kind_of(one.turn) == "sentinel"), key=when)),
+        "twin": max(ties, key=lambda one: one["high"] / one["low"], default=None),
+        "noise_floor_percent": max(floors, default=None),
+    }
+
+
+def when(record: Record) -> tuple[str, int, int]:
+    """Return the place of a record in time."""
+    return record.measured_at, session_number(record.turn), turn_number(record.turn)
+
+
+def shown(records: list[Record]) -> list[Record]:
+    """Return the records with a speed that is shown."""
+    return [one for one in records if one.seen and judge(one).status in SHOWN]
+
+
 def turns(records: dict[str, Record], kind: str) -> list[Record]:
     """Return the records of one kind of turn, in order."""
-    return [records[name] for name in sorted(records, key=turn_number) if name.startswith(kind)]
+    ordered = sorted(records, key=lambda name: (session_number(name), turn_number(name)))
+    return [records[name] for name in ordered if name.startswith(kind)]
 
 
 def drift(sentinels: list[Record]) -> Drift | None:

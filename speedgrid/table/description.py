@@ -17,6 +17,7 @@ from speedgrid.record import Record
 from speedgrid.serving.decoded import Decoding
 from speedgrid.table import (
     accuracy,
+    across,
     aside,
     choice,
     conditions,
@@ -75,16 +76,14 @@ class Finished(NamedTuple):
     timings: Timings
     summary: Summary
 
-    def write(self, results: Path, timings: Path, summary: Path) -> None:
-        """Write the tables as CSV and the summary as JSON."""
+    def write(self, results: Path, timings: Path, summary: Path, parquet: Path | None = None) -> None:
+        """Write the tables as CSV and the summary as JSON; parquet: the results with the types of their columns."""
         write_text(results, self.table.to_csv(index=False, float_format="%.10g"))
         write_text(timings, self.timings.to_csv(index=False, float_format="%.7g"))
         write_json(summary, dict(self.summary))
-
-    def write_parquet(self, results: Path) -> None:
-        """Write the table with the types of its columns."""
-        with replacing(results) as temporary:
-            self.table.to_parquet(temporary, index=False)
+        if parquet:
+            with replacing(parquet) as temporary:
+                self.table.to_parquet(temporary, index=False)
 
 
 def finish(cells: list[Cell], material: Material, reference: Reference, max_top1_loss: float) -> Finished:
@@ -93,9 +92,7 @@ def finish(cells: list[Cell], material: Material, reference: Reference, max_top1
     reference: `backend` and `precision` that speed-ups are relative to. max_top1_loss: of a choice, a share of images.
     Raises speedgrid.table.cells.TableError if records would mix machines.
     """
-    parts.require(material.records)
-    require_arithmetic(cells, material.arithmetic)
-    table.refuse_mixtures(material.records)
+    require(cells, material)
     records, held = hold(material.records, material.arithmetic)
     of_grid = [found for found in records if found.turn.startswith("round")]
     machine = records[0].environment
@@ -103,8 +100,9 @@ def finish(cells: list[Cell], material: Material, reference: Reference, max_top1
     results = table.tabulate(cells, of_grid, material.arithmetic, ceilings, reference)
     accuracy.fill(results, material.evaluations, material.weights)
     decoding.fill(results, material.decoded)
-    results["auto"] = choice.chosen(results, max_top1_loss)
     calm = aside.set_aside(aside.paced(records))
+    sittings = across.fill(results, calm, reference)
+    results["auto"] = choice.chosen(results, max_top1_loss)
     summary = Summary(
         machine=machine,
         weights=material.weights,
@@ -125,6 +123,7 @@ def finish(cells: list[Cell], material: Material, reference: Reference, max_top1
         held=held,
         decoding=material.decoded,
         operators=operators.profiles(of_grid),
+        sessions=sittings,
     )
     return Finished(results, rounds.tabulate(calm), summary)
 
@@ -132,6 +131,13 @@ def finish(cells: list[Cell], material: Material, reference: Reference, max_top1
 def loaded_beside(records: list[Record]) -> int:
     """Return the most processes that had memory on a GPU while a cell was measured there."""
     return max((found.seen.memory.other_processes or 0 for found in records if found.seen), default=0)
+
+
+def require(cells: list[Cell], material: Material) -> None:
+    """Raise PartsError or TableError if measurements lack a part, or would mix machines."""
+    parts.require(material.records)
+    require_arithmetic(cells, material.arithmetic)
+    table.refuse_mixtures(material.records)
 
 
 def require_arithmetic(cells: list[Cell], arithmetic: Arithmetic) -> None:
@@ -173,4 +179,4 @@ def control(records: list[Record]) -> Controls:
     """Return the findings on the run's control cell, with its name (see speedgrid.table.controls)."""
     cell = next((found.cell for found in records if found.turn.startswith("sentinel")), None)
     of_cell = [found for found in records if found.cell == cell]
-    return {"cell": str(cell) if cell else None, **controls.summarise(of_cell)}
+    return {"cell": str(cell) if cell else None, **controls.of_sessions(of_cell)}

@@ -116,6 +116,20 @@ class Held(TypedDict):
     contradictory: dict[str, str]
 
 
+class Sitting(TypedDict):
+    """One session of measuring: what was timed for one start of the workflow.
+
+    number: in time. slowdown: how many times as long the control cell took as in the quickest session, with its 95 %
+    interval; None where that is not known.
+    """
+
+    number: int
+    began: str
+    ended: str
+    timings: int
+    slowdown: list[float] | None
+
+
 class Summary(TypedDict):
     """The facts of a run beside its tables, as plain JSON values."""
 
@@ -139,6 +153,7 @@ class Summary(TypedDict):
     decoding: NotRequired[Decoding | None]
     streams: NotRequired[list[Streams]]
     operators: NotRequired[list[Profile]]  # not in older descriptions
+    sessions: NotRequired[list[Sitting]]
 
 
 class Description(Summary):

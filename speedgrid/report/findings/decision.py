@@ -8,6 +8,7 @@ import pandas as pd
 from speedgrid.grid import Config, nearest
 from speedgrid.report.findings import accuracy, demands
 from speedgrid.report.findings.objectives import OBJECTIVES, advantage, best, interval, ties
+from speedgrid.table.across import alike
 from speedgrid.table.run import Reference, Table
 from speedgrid.text.markup import Markdown, _, ngettext
 from speedgrid.text.words import backend_name, label, listed, measured, number, relabelled, setting
@@ -125,6 +126,10 @@ def gain(name: str, ratio: tuple[float, float, float], over: Markdown, margin: f
         "energy": _("That is {value} times{between} the images per joule of {over}."),
     }[name]
     doubtful = _("A gain over {over} is not certain: {value} times{between}.")
+    if not math.isfinite(high):
+        return _(
+            "How it compares with {over} is not known: they were measured in different sessions that nothing links."
+        ).format(over=over)
     text = certain if low > margin else doubtful
     return text.format(value=number(value), between=_between(low, high, _(" ({low} to {high})")), over=over)
 
@@ -158,7 +163,7 @@ def price(row) -> Markdown:
 def payback(name: str, row, rows: Table, reference: Reference) -> Markdown:
     """Say when the time to build has been won back from the reference: in calls for latency, else in images."""
     base = reference_best(rows, reference, OBJECTIVES["latency" if name == "latency" else "throughput"])
-    if pd.isna(row.build_seconds) or base is None:
+    if pd.isna(row.build_seconds) or base is None or not alike(row, base):
         return Markdown()
     if name == "latency":
         saved = (base.latency_ms - row.latency_ms) / 1000

@@ -3,6 +3,7 @@
 import numpy as np
 
 from speedgrid.report.findings.objectives import MARGIN, OBJECTIVES, advantage, best, ties
+from speedgrid.table.across import levelled
 from speedgrid.table.run import Table
 from speedgrid.text.markup import Markdown, _, ngettext
 from speedgrid.text.words import backend_name, label, listed, measured, number, place, relabelled
@@ -49,7 +50,7 @@ def fastest_here(rows: Table, margin: float) -> Markdown:
 
 def resolution_effect(table: Table, batch_size: int) -> list[Markdown]:
     """Say how time per image grows with resolution: the exponent of a least-squares fit on logarithms."""
-    rows = measured(table)
+    rows = levelled(measured(table))
     rows = rows[rows.batch_size == batch_size]
     sentences = []
     for _name, line in rows.groupby(["backend", "precision"], sort=False):
@@ -78,7 +79,7 @@ def resolution_effect(table: Table, batch_size: int) -> list[Markdown]:
 
 def batch_effect(table: Table, resolution: int) -> list[Markdown]:
     """Say from which batch size on more images at once no longer raise throughput."""
-    rows = measured(table)
+    rows = levelled(measured(table))
     rows = rows[rows.resolution == resolution]
     lines = [line.sort_values("batch_size") for _name, line in rows.groupby(["backend", "precision"], sort=False)]
     return [saturation(line) for line in lines if line.batch_size.nunique() > 1]
@@ -113,10 +114,10 @@ def precision_effect(table: Table, margin: float = MARGIN) -> list[Markdown]:
     """Say what each precision gains over fp32 on the same backend, and where that is beyond doubt."""
     rows = measured(table)
     keys = ["backend", "resolution", "batch_size"]
-    strict = rows[rows.precision == "fp32"]
+    strict, level = rows[rows.precision == "fp32"], levelled(rows)
     sentences = []
     for (backend, precision), line in rows[rows.precision != "fp32"].groupby(["backend", "precision"], sort=False):
-        both = line.merge(strict, on=keys, suffixes=("", "_base"))
+        both = of(level, line).merge(of(level, strict), on=keys, suffixes=("", "_base"))
         if both.empty:
             continue
         sentences.append(
@@ -127,6 +128,11 @@ def precision_effect(table: Table, margin: float = MARGIN) -> list[Markdown]:
             )
         )
     return sentences
+
+
+def of(level: Table, rows: Table) -> Table:
+    """Return some rows of a table as another one has them, that may lack some."""
+    return level[level.index.isin(rows.index)]
 
 
 def gain_over(strict: Table, both: Table, precision: str, margin: float) -> Markdown:

@@ -6,6 +6,7 @@ import pandas as pd
 
 from speedgrid.evidence.intervals import ratio_interval
 from speedgrid.table import columns
+from speedgrid.table.across import bridged, comparable
 from speedgrid.table.run import Table
 from speedgrid.text.column import HIGHER
 
@@ -45,14 +46,17 @@ def interval(row, objective: Objective) -> tuple[float, float, float]:
 
 
 def advantage(row, over, objective: Objective) -> tuple[float, float, float]:
-    """Return how many times better `row` is than `over`, with its 95 % interval; above 1 is better."""
+    """Return how many times better `row` is than `over`, with its 95 % interval; above 1 is better.
+
+    Across sessions of measuring, as of speedgrid.table.across.bridged.
+    """
     pair = (interval(row, objective), interval(over, objective))
-    return ratio_interval(*(pair if objective.largest else reversed(pair)))
+    return bridged(ratio_interval(*(pair if objective.largest else reversed(pair))), row, over)
 
 
 def best(rows: Table, objective: Objective):
     """Return the best row; None if no row has a value."""
-    values = rows[objective.column].dropna()
+    values = comparable(rows, rows[objective.column], objective.largest).dropna()
     if values.empty:
         return None
     return rows.loc[values.idxmax() if objective.largest else values.idxmin()]

@@ -1,8 +1,11 @@
 """Which precision to take on each backend, what it gains, and what it costs in accuracy."""
 
+import math
+
 from speedgrid.grid import Config
 from speedgrid.report.findings.objectives import OBJECTIVES, advantage
 from speedgrid.table import choice
+from speedgrid.table.across import comparable
 from speedgrid.table.run import Table
 from speedgrid.text.markup import Markdown, _
 from speedgrid.text.words import backend_name, listed, number, with_interval
@@ -41,7 +44,8 @@ def sentence(backend: str, rows: Table, limit: float) -> Markdown:
         gain=gain(row, rows),
         loss=percent(row.loss),
     )
-    faster = rows[(rows.latency_ms < row.latency_ms) & (rows.loss > limit)]
+    times = comparable(rows, rows.latency_ms, larger=False)
+    faster = rows[(times < times[row.name]) & (rows.loss > limit)]
     if faster.empty:
         return text
     names = [f"{one.precision} ({percent(one.loss)})" for one in faster.itertuples()]
@@ -54,6 +58,8 @@ def gain(row, rows: Table) -> Markdown:
     if base.empty or row.precision == "fp32":
         return Markdown()
     ratio, low, high = advantage(row, base.iloc[0], LATENCY)
+    if not math.isfinite(high):
+        return Markdown()
     return _(", {ratio} times as fast as fp32").format(ratio=with_interval(ratio, low, high))
 
 

@@ -1,13 +1,61 @@
 """What a reader must know before any answer: rows that were never measured in quiet, and a run that cannot rank."""
 
-from speedgrid.table.run import Controls, Table
+from collections.abc import Sequence
+
+from speedgrid.table.run import Controls, Sitting, Table
 from speedgrid.text.markup import Markdown, _, ngettext
 from speedgrid.text.words import label, measured, number, place
 
+# What measures a run again, all of it in one session.
+ANEW = "snakemake --forcerun time_cell"
+# Sessions between which the control cell differs by less are of one machine.
+SAME = 1.05
 
-def warnings(table: Table, controls: Controls) -> list[Markdown]:
-    """Return a sentence for each reason to doubt the answers of a run as a whole, the gravest first."""
-    return [one for one in (ranking(controls), busy(table)) if one]
+
+def warnings(table: Table, controls: Controls, sittings: Sequence[Sitting] = ()) -> list[Markdown]:
+    """Return a sentence for each reason to doubt the answers of a run as a whole, the gravest first.
+
+    sittings: the sessions that it was measured in.
+    """
+    return [one for one in (ranking(controls), changed(sittings), withheld(table, sittings), busy(table)) if one]
+
+
+def changed(sittings: Sequence[Sitting]) -> Markdown:
+    """Return the sentence that a machine changed between sessions of measuring; empty where it did not."""
+    apart = [one for one in sittings if (found := one["slowdown"]) and (found[1] > SAME or found[2] < 1 / SAME)]
+    if not apart:
+        return Markdown()
+    worst = max(apart, key=lambda one: one["slowdown"][0] if one["slowdown"] else 0.0)
+    value, low, high = worst["slowdown"] or (1.0, 1.0, 1.0)
+    return _(
+        "**The machine changed between the sessions of this run**: in session {number} of {count} the same cell took "
+        "{ratio} times ({low} to {high}) as long as in the quickest. Cells of two sessions are compared through the "
+        "reference of each, so those intervals are wider. `{command}` measures all anew, in one session."
+    ).format(
+        number=worst["number"],
+        count=len(sittings),
+        ratio=number(value),
+        low=number(low),
+        high=number(high),
+        command=ANEW,
+    )
+
+
+def withheld(table: Table, sittings: Sequence[Sitting]) -> Markdown:
+    """Say how many cells nothing links with those of other sessions; empty where there are none."""
+    shown = measured(table)
+    if len(sittings) < 2 or "slowdown" not in shown:
+        return Markdown()
+    rows = shown[shown.slowdown.isna()]
+    if rows.empty:
+        return Markdown()
+    return ngettext(
+        "**{count} of {done} cells was measured in a session that nothing links with the others**: how many times as "
+        "fast it is, is withheld. `{command}` measures all anew, in one session.",
+        "**{count} of {done} cells were measured in a session that nothing links with the others**: how many times as "
+        "fast they are, is withheld. `{command}` measures all anew, in one session.",
+        len(rows),
+    ).format(count=len(rows), done=len(shown), command=ANEW)
 
 
 def ranking(controls: Controls) -> Markdown:

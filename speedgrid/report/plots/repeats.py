@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from speedgrid.grid import AXES, Cell
+from speedgrid.grid import AXES, Cell, kind_of
 from speedgrid.report.plots import style
 from speedgrid.report.plots.style import GREY, LOOKS
 from speedgrid.table import rounds as timings
@@ -12,7 +12,7 @@ from speedgrid.text.language import _
 from speedgrid.text.names import NAMES
 
 # Of Okabe and Ito too, but none of a backend.
-KINDS = {"sentinel": "#000000", "twin": "#E69F00", "round": "#56B4E9"}
+KINDS = {"sentinel": "#000000", "twin": "#E69F00", "round": "#56B4E9", "reference": "#F0E442"}
 
 
 def controls(rounds: Timings, cell: str | None) -> pd.DataFrame:
@@ -23,7 +23,7 @@ def controls(rounds: Timings, cell: str | None) -> pd.DataFrame:
     """
     times = pd.to_datetime(rounds.measured_at, utc=True, format="ISO8601")
     minutes = (times - times.min()).dt.total_seconds() / 60
-    timed = rounds.assign(minutes=minutes, kind=rounds.turn.str.rstrip("0123456789"))
+    timed = rounds.assign(minutes=minutes, kind=rounds.turn.map(kind_of))
     chosen = timed[[str(Cell(*(row[axis] for axis in AXES))) == cell for _, row in rounds.iterrows()]]
     chosen = chosen[chosen.latency_ms.notna()]
     middle = chosen.latency_ms.median()
@@ -59,8 +59,9 @@ def draw_drift(material, title: str):
         "sentinel": _("start, middle and\nend of a round"),
         "twin": _("the same cell\nunder another name"),
         "round": _("in its place\nin the grid"),
+        "reference": _("beside cells that\nwere added"),
     }
-    markers = {"sentinel": "o", "twin": "D", "round": "s"}
+    markers = {"sentinel": "o", "twin": "D", "round": "s", "reference": "^"}
     axes.axhline(0, color=GREY, linewidth=0.8)
     if floor is not None:
         label = _("noise floor,\n{percent:.1f} %").format(percent=floor)
