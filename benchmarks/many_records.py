@@ -34,7 +34,7 @@ def timed(part: str):
 
 
 def axes(count: int) -> dict[str, list]:
-    """Return the axes of a grid with about so many timings: more resolutions for more."""
+    """Return the axes of a grid with about a number of timings: more resolutions for more."""
     sizes = max(1, round(count / (len(BACKENDS) * len(PRECISIONS) * len(BATCHES) * ROUNDS)))
     return {
         "model": ["resnet18"],

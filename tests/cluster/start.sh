@@ -36,7 +36,9 @@ for node in cpu1 cpu2 gpu1; do
         exec slurmd -N "$node"' node "$node" "$here" "$folder" $shared
 done
 for second in $(seq 100); do
-    [ "$(sinfo --noheader --Node --format=%t | grep -c idle || true)" -ge 3 ] && break
+    idle=$(sinfo --noheader --Node --format=%t | grep -c idle || true)
+    [ "$idle" -lt 3 ] || break
     sleep 0.3
 done
 sinfo --Node --long
+[ "$idle" -ge 3 ] || { echo "only $idle of 3 nodes answer" >&2; exit 1; }

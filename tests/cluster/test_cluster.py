@@ -83,7 +83,10 @@ def cluster(tmp_path_factory):
     shared = [base, *(path for path in {ROOT, Path(sys.prefix).resolve()} if path.is_relative_to("/tmp"))]
     environment = os.environ | {"SLURM_FOLDER": str(base / "slurm"), "SHARED": " ".join(map(str, shared))}
     try:
-        run("bash", HERE / "start.sh", env=environment, timeout=60)
+        started = run("bash", HERE / "start.sh", env=environment, timeout=120, code=None)
+        if started.returncode:  # not in every container, whatever it has
+            assert "SPEEDGRID_SLURM_REQUIRED" not in os.environ, started.stderr
+            pytest.skip(f"no cluster starts on this machine: {started.stderr.strip()[-200:]}")
         yield base / "slurm"
     finally:
         run("bash", HERE / "stop.sh", env=environment, timeout=60)
