@@ -13,6 +13,8 @@ import subprocess
 import sys
 import tempfile
 import threading
+import traceback
+from collections.abc import Callable
 from pathlib import Path
 
 LOCAL = threading.local()
@@ -52,6 +54,25 @@ def obey(asked: dict, loaded: int) -> None:
         os.write(loaded, json.dumps(sorted(names)).encode())
 
 
+def end_as(work: Callable[[dict, int], None], *arguments) -> None:
+    """Do a fork's work and end it as Python would, but for what libraries do at the end.
+
+    Threads of a library that was imported before are not in a fork: ONNX Runtime's waits for its own for ever.
+    """
+    code = 0
+    try:
+        work(*arguments)
+    except SystemExit as end:
+        code = end.code if isinstance(end.code, int) else int(end.code is not None)
+    except BaseException:
+        traceback.print_exc()
+        code = 1
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
+
+
 def serve() -> None:
     """Answer one request after the other, until there are no more."""
     import snakemake.cli  # noqa: F401
@@ -59,7 +80,7 @@ def serve() -> None:
     while line := sys.stdin.readline():
         reading, writing = os.pipe()
         if not (child := os.fork()):
-            return obey(json.loads(line), writing)
+            end_as(obey, json.loads(line), writing)
         os.close(writing)
         with os.fdopen(reading) as pipe:
             names = json.loads(pipe.read() or "[]")
