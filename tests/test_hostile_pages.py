@@ -106,7 +106,7 @@ def published(folder, word):
         rows.writerow(["backend", "precision", "resolution", "batch", "FPS", "ms/image", f"x {text()}"])
         for size in (1, 2, 4):
             rows.writerow([text(), "fp32", 64, size, 100, 7 + size, text()])
-        rows.writerow([text(), text(), 64, 8, 100, f"none {text()}", text()])
+        rows.writerow([text(), text(), 64, 8, 100, f"word {text()}", text()])
     flops = {"resnet18": {str(size): {"flop": flop} for size, flop in FLOP.items()}}
     entries = [{"file": str(path)} | about, {"file": str(path), "title": next(word)}]
     found = audit_all(entries, "resnet18", flops)
