@@ -39,7 +39,7 @@ help: ## list these commands
 
 doctor: ## say what this machine lacks, before anything is installed
 	@$(OLD)
-	@$(PYTHON) -m scripts.doctor $(GIVEN)
+	@$(PYTHON) -m scripts.doctor $(if $(CPU),--cpu) $(GIVEN)
 
 # The doctor itself needs this much of a Python.
 OLD = $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 9) and "speedgrid needs Python 3.11 or newer; this is " + sys.version.split()[0] + ". Another one: make PYTHON=python3.12")'
@@ -63,7 +63,7 @@ setup: $(VENV)/.installed ## install everything into .venv
 
 $(VENV)/.installed: $(LOCK)
 	@$(OLD)
-	@$(PYTHON) -m scripts.doctor --quiet $(GIVEN)
+	@$(PYTHON) -m scripts.doctor --quiet $(if $(CPU),--cpu) $(GIVEN)
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
 	$(BIN)/uv pip sync --quiet --compile-bytecode --python $(BIN)/python --require-hashes $(LOCK)

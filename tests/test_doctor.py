@@ -119,6 +119,8 @@ def test_gpus_are_seen_without_a_driver(tmp_path):
 def test_a_little_disk_is_enough_for_what_is_installed(tmp_path):
     few = 5_000_000_000
     assert doctor.room(tmp_path, few).state == doctor.LACKING
+    assert doctor.room(tmp_path, few, cuda=False).state == doctor.OK
+    assert "needs 4" in doctor.room(tmp_path, 3_000_000_000, cuda=False).sentence
     (tmp_path / ".venv").mkdir()
     (tmp_path / ".venv" / ".installed").touch()
     assert doctor.room(tmp_path, few).state == doctor.OK

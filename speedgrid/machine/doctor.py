@@ -25,8 +25,9 @@ from speedgrid.launcher import inputs
 PYTHON = (3, 11)
 # What the lock file's packages are made for: CUDA by their names, the C library by their tags (manylinux_2_28).
 CUDA, GLIBC = 13, (2, 28)
-# Gigabytes that .venv takes (7.4 were measured), with what is written beside it meanwhile; and what a run writes.
-INSTALLED_GB, RUN_GB = 9, 1
+# Gigabytes that .venv takes (7.4 were measured, 3.0 without CUDA), with what is written beside it meanwhile; and what a
+# run writes.
+INSTALLED_GB, WITHOUT_CUDA_GB, RUN_GB = 9, 4, 1
 NVIDIA, DISPLAY = "0x10de", "0x03"
 OK, NOTE, LACKING = "ok", "note", "lacking"
 
@@ -45,12 +46,13 @@ class Finding(NamedTuple):
         return f"{self.state:8} {self.sentence}"
 
 
-def examine(folder: Path = ROOT, configuration: str | None = None) -> list[Finding]:
+def examine(folder: Path = ROOT, configuration: str | None = None, cuda: bool = True) -> list[Finding]:
     """Return a finding for each thing that speedgrid needs.
 
-    folder: where it is to be installed and to run. configuration: a file that the user named, if any.
+    folder: where it is to be installed and to run. configuration: a file that the user named, if any. cuda: whether
+    CUDA is to be installed too.
     """
-    found = [system(), libc(), python(), writable(folder), room(folder), git(), compiler()]
+    found = [system(), libc(), python(), writable(folder), room(folder, cuda=cuda), git(), compiler()]
     found.append(gpu(has_nvidia(), open_driver()))
     return found if configuration is None else [*found, configured(configuration)]
 
@@ -114,10 +116,13 @@ def writable(folder: Path) -> Finding:
     return Finding(OK, f"{folder} can be written to")
 
 
-def room(folder: Path, free: int | None = None) -> Finding:
-    """Return whether there is room for what is still to be installed and for a run. free: bytes that are left."""
+def room(folder: Path, free: int | None = None, cuda: bool = True) -> Finding:
+    """Return whether there is room for what is still to be installed and for a run.
+
+    free: bytes that are left. cuda: whether CUDA is installed too.
+    """
     installed = (folder / ".venv" / ".installed").exists()
-    needed = RUN_GB if installed else INSTALLED_GB
+    needed = RUN_GB if installed else INSTALLED_GB if cuda else WITHOUT_CUDA_GB
     try:
         left = (shutil.disk_usage(folder).free if free is None else free) / 1e9
     except OSError as error:
