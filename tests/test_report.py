@@ -453,3 +453,8 @@ def test_a_run_on_random_images_says_that_no_accuracy_was_measured(tmp_path):
     text, _, _ = render(tmp_path, make_records())
     assert "No accuracy was measured: the images are random numbers." in section(text, "Accuracy")
     assert "Inputs are random normal images from seed 0" in text
+
+
+def test_sections_with_nothing_to_say_leave_one_blank_line_and_code_stays_as_it_is():
+    text = "a\n\n\n\n\nb\n\n```\nc\n\n\n\nd\n```\n\n\n\ne\n"
+    assert report.without_gaps(text) == "a\n\nb\n\n```\nc\n\n\n\nd\n```\n\ne\n"

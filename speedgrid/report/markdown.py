@@ -1,5 +1,6 @@
 """Render the Markdown report from results and the description of their run."""
 
+import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -49,7 +50,14 @@ def _markdown(table: Table, run: Description, path: Path, published: Sequence[Au
         template = made.get_template(f"sections/{name}.md.j2")
         return Markdown("\n".join(template.render(one) for one in models).removesuffix("\n"))
 
-    return made.get_template(path.name).render(whole, each=each, published=section.compose(published, table, run))
+    text = made.get_template(path.name).render(whole, each=each, published=section.compose(published, table, run))
+    return without_gaps(text)
+
+
+def without_gaps(text: str) -> str:
+    """Return a text of Markdown with one blank line where sections had nothing to say, but in code."""
+    parts = re.split(r"(^```.*?^```$)", text, flags=re.MULTILINE | re.DOTALL)
+    return "".join(part if number % 2 else re.sub(r"\n{3,}", "\n\n", part) for number, part in enumerate(parts))
 
 
 def of_run(table: Table, run: Description) -> dict[str, Any]:
