@@ -2,7 +2,9 @@
 
 import os
 import signal
+import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from hypothesis import Phase, settings
@@ -122,3 +124,15 @@ def no_gpu(monkeypatch):
     from speedgrid.machine import device
 
     monkeypatch.setattr(device, "gpu_count", lambda: 0)
+
+
+@pytest.fixture(scope="session")
+def executor(tmp_path_factory):
+    """Return the environment in which Snakemake finds its executor for Slurm, which nothing else shall import."""
+    folder = tmp_path_factory.mktemp("executor")
+    group = ["--group", f"{Path(__file__).parent.parent / 'pyproject.toml'}:slurm"]
+    command = [sys.executable, "-m", "uv", "pip", "install", "--quiet", "--no-deps", "--target", str(folder), *group]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    if done.returncode:
+        pytest.skip(f"the executor for Slurm cannot be fetched here: {done.stderr.strip()[-200:]}")
+    return {"PYTHONPATH": str(folder)}

@@ -106,18 +106,17 @@ def test_the_profile_asks_for_what_a_cluster_needs():
     assert {elsewhere.RULE, *measuring} == set(profile["set-threads"])
 
 
-def test_plans_for_another_machine_are_by_that_machine(tmp_path):
-    pytest.importorskip("snakemake_executor_plugin_slurm")
+def test_plans_for_another_machine_are_by_that_machine(tmp_path, executor):
     tree = Workflow.fresh(tmp_path / "tree")
     (tree / "profile").mkdir()
     (tree / "profile/profile.yaml").write_text(yaml.safe_dump(PROFILE))
     asked = ("--profile", "profile", *SMOKE)
-    refused = tree.snakemake("-n", "--quiet", *asked, "--config", "device=auto")
+    refused = tree.snakemake("-n", "--quiet", *asked, "--config", "device=auto", **executor)
     assert refused.code != 0
     assert "config key device is 'auto', but jobs run on other machines" in refused.log
     if not shutil.which("sbatch"):
         return  # nothing is submitted, but the executor looks for it
-    undescribed = tree.snakemake(*asked)
+    undescribed = tree.snakemake(*asked, **executor)
     assert undescribed.code != 0
     assert "no job has described the machine that is measured" in undescribed.log
     assert not (tree / "artifacts/timings").exists()
