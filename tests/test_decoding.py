@@ -2,6 +2,7 @@
 
 import json
 import socket
+import sys
 import threading
 from pathlib import Path
 
@@ -162,7 +163,7 @@ def test_each_way_is_measured_on_one_stream_and_on_one_for_each_core(small, monk
 
 @needs_av
 def test_a_decoder_that_dies_is_a_reason_and_no_traceback(small, monkeypatch):
-    monkeypatch.setattr(decoding.sys, "executable", "/bin/false")
+    monkeypatch.setattr(sys, "executable", "/bin/false")
     found = decoding.measure(small, "a clip", [32])
     assert (found["status"], found["series"]) == ("failed", [])
     assert found["reason"].startswith("a decoder ended with code 1 before it had answered")

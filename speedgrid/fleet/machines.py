@@ -78,7 +78,7 @@ def device(result: Result) -> str:
 
 
 def _read(source: str | Path) -> Machine:
-    """Return one machine: its samples are made rounds of and let go, so that a thousand machines are not held."""
+    """Return the machine of a result: its samples are let go, so that a thousand machines are not held."""
     result = load.read(source)
     table = result.table.reindex(columns=[*NAMES, *(name for name in result.table if name not in NAMES)])
     return Machine(

@@ -1,9 +1,7 @@
 """How a place serves streams: the protocol of speedgrid.serving, driven in fresh processes of this machine."""
 
 import json
-import os
 import subprocess
-import sys
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
@@ -13,9 +11,8 @@ from typing import Any, cast
 
 import msgspec
 
-from speedgrid import ROOT, InputError
+from speedgrid import InputError
 from speedgrid.backends.fingerprint import fingerprint
-from speedgrid.launcher import lifetime
 from speedgrid.machine import cpu, environment
 from speedgrid.measure.bench import Ready, Task
 from speedgrid.measure.loading import explain
@@ -24,6 +21,7 @@ from speedgrid.serving import protocol
 from speedgrid.serving.batching import Policy
 from speedgrid.serving.protocol import Level
 from speedgrid.serving.record import Asked, Load, Run, Service, Serving, Timeline
+from speedgrid.serving.worker import worker
 
 
 class BenchError(Exception):
@@ -75,19 +73,8 @@ class Bench:
 @contextmanager
 def bench(task: Task) -> Iterator[Bench]:
     """Start a process that serves, and end it with the block, or with this process."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "speedgrid.measure.bench"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        encoding="utf-8",
-        cwd=ROOT,
-        preexec_fn=lifetime.end_with(os.getpid()),
-    )
-    try:
+    with worker("speedgrid.measure.bench") as process:
         yield Bench(process, task)
-    finally:
-        process.kill()
-        process.wait()
 
 
 def measure(task: Task) -> Serving:

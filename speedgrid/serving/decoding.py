@@ -6,20 +6,17 @@ decoder), as one interpreter would not decode side by side; nothing else is meas
 """
 
 import json
-import os
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from importlib.metadata import version
 from pathlib import Path
 
-from speedgrid import ROOT
-from speedgrid.launcher import lifetime
 from speedgrid.machine import cpu
 from speedgrid.machine.threads import physical_cores
 from speedgrid.serving import video
 from speedgrid.serving.decoded import Decoding, Pass, Series, Task, Way
+from speedgrid.serving.worker import worker
 
 SECONDS = 1.0
 
@@ -83,20 +80,9 @@ def series(processes: list["subprocess.Popen[str]"], task: Task) -> Series:
 @contextmanager
 def decoder(path: str | Path, frames: int, resolutions: list[int]) -> Iterator["subprocess.Popen[str]"]:
     """Start a decoder, and end it with the block, or with this process."""
-    sizes = map(str, resolutions)
-    process = subprocess.Popen(
-        [sys.executable, "-m", "speedgrid.serving.decoder", str(Path(path).resolve()), str(frames), *sizes],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        encoding="utf-8",
-        cwd=ROOT,
-        preexec_fn=lifetime.end_with(os.getpid()),
-    )
-    try:
+    arguments = (str(Path(path).resolve()), str(frames), *map(str, resolutions))
+    with worker("speedgrid.serving.decoder", *arguments) as process:
         yield process
-    finally:
-        process.kill()
-        process.wait()
 
 
 def answer(process: "subprocess.Popen[str]") -> str:

@@ -191,7 +191,7 @@ def _quantiles(arrivals: Arrivals, served: Served) -> dict[str, list[float]]:
 
 
 def timeline(arrivals: Arrivals, served: Served, deadline_ms: float, block: int = 1) -> Timeline:
-    """Return one block of a run, by the planned arrival of its frames, with the calls that had any of them."""
+    """Return the timeline of a block, by the planned arrival of its frames, with the calls that had any of them."""
     of_block = np.flatnonzero((arrivals.block == block) & (served.finished_ns != DROPPED))
     start, end = block * arrivals.block_ns, (block + 1) * arrivals.block_ns
     last = int(served.finished_ns[of_block].max()) if len(of_block) else end

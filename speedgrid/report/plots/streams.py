@@ -43,15 +43,21 @@ def empty(axes) -> None:
     style.say_nothing(axes, _("no streams were served under load"))
 
 
-def draw_misses(material, title: str):
-    """Return the figure of the share of missed frames over the number of cameras, with the bounds of each."""
+def blank(title: str, across: str, upwards: str):
+    """Return a figure and its axes, named, with nothing drawn yet."""
     from matplotlib import pyplot
 
-    found = places(material)
     figure, axes = pyplot.subplots()
     style.name_plot(axes, title)
-    axes.set_xlabel(_("cameras"))
-    axes.set_ylabel(_("frames missed, %"))
+    axes.set_xlabel(across)
+    axes.set_ylabel(upwards)
+    return figure, axes
+
+
+def draw_misses(material, title: str):
+    """Return the figure of the share of missed frames over the number of cameras, with the bounds of each."""
+    found = places(material)
+    figure, axes = blank(title, _("cameras"), _("frames missed, %"))
     if not found:
         empty(axes)
         return figure
@@ -96,13 +102,8 @@ def explain_misses(axes, limit: float) -> None:
 
 def draw_distribution(material, title: str):
     """Return the figure of how long frames took at each share of them: the wait, and with the call the latency."""
-    from matplotlib import pyplot
-
     found = loads(material)
-    figure, axes = pyplot.subplots()
-    style.name_plot(axes, title)
-    axes.set_xlabel(_("frames, % quickest first"))
-    axes.set_ylabel(_("ms from the planned arrival"))
+    figure, axes = blank(title, _("frames, % quickest first"), _("ms from the planned arrival"))
     if not found:
         empty(axes)
         return figure
