@@ -14,7 +14,7 @@ from jsonschema.exceptions import ValidationError, best_match
 
 from speedgrid import ROOT, InputError, backends, grid
 from speedgrid.grid import Config
-from speedgrid.launcher.reading import FileError, read_yaml, short
+from speedgrid.launcher.reading import FileError, as_number, read_yaml, short
 from speedgrid.machine.device import resolve
 from speedgrid.model import sources
 from speedgrid.precision import EXPERIMENTAL, PRECISIONS
@@ -26,8 +26,6 @@ SCHEMA_FILE = ROOT / "config" / "schema.yaml"
 LONGEST_NAME, LONGEST_PATH = 255, 4095
 # A longer number is none of a configuration; Snakemake takes a minute to plan so many timings.
 BITS, MOST_TIMINGS = 4096, 20_000
-# YAML 1.1 takes a number with an exponent for text where it has no point, or its exponent no sign; JSON does not.
-EXPONENT = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+")
 FORMATS = FormatChecker(formats=())
 
 
@@ -162,13 +160,13 @@ def _read_number(config: Config, error: ValidationError) -> None:
     """Put a number where a configuration has one that YAML 1.1 takes for text, such as 1e-3."""
     value, wanted = error.instance, error.validator_value
     asked = error.validator == "type" and "number" in ([wanted] if isinstance(wanted, str) else wanted)
-    if not asked or not isinstance(value, str) or not EXPONENT.fullmatch(value):
+    if not asked or as_number(value) is value:
         return
     *path, last = error.absolute_path
     place: Any = config
     for key in path:
         place = place[key]
-    place[last] = float(value)
+    place[last] = as_number(value)
 
 
 def _with_defaults(value, schema: dict[str, Any]):

@@ -151,10 +151,14 @@ FILES = {
     "another key": ("prices: {quick: 1}", "known are price_per_hour, currency, budget"),
     "no number": ("price_per_hour: {quick: cheap}", "'cheap' for 'quick'; it must be a number above 0"),
     "nothing": ("price_per_hour: {quick: 0}", "must be a number above 0"),
+    "of 400 digits": (f"price_per_hour: {{quick: {'9' * 400}}}", "for 'quick'; it must be a number above 0"),
+    "more than a machine costs": ("price_per_hour: {quick: 1e10}", "above 0, 1,000,000,000 at most"),
+    "two lines": ('price_per_hour: {quick: 1}\ncurrency: "a\\nb"', "in one line"),
+    "a colour of a terminal": ('price_per_hour: {quick: 1}\ncurrency: "\\e[31m"', "in one line"),
     "endless": ("price_per_hour: {quick: .inf}", "must be a number above 0"),
     "no name": ("price_per_hour: 3", "wants a machine and a price on each line"),
     "a number": ("price_per_hour: {quick: 1}\ncurrency: 7", "currency 7; it must be a text"),
-    "a demand": ("minimum_fps: many", "minimum_fps"),
+    "a demand": ("minimum_fps: many", r"prices\.yaml: config key minimum_fps is 'many'"),
     "twice": ("price_per_hour: {quick: 1, quick: 2}", "stands twice"),
 }
 
@@ -165,7 +169,15 @@ def test_a_file_of_prices_that_is_none_is_refused_in_one_sentence(tmp_path, text
     path.write_text(text)
     with pytest.raises(InputError, match=sentence) as raised:
         wishes.read(path)
-    assert str(raised.value).count(". ") == 0
+    assert str(raised.value).replace("... (400 characters)", "").count(". ") == 0
+
+
+def test_numbers_that_yaml_takes_for_text_are_prices_and_demands(tmp_path):
+    path = tmp_path / "prices.yaml"
+    path.write_text("price_per_hour: {quick: 1e-3, slow: 5E2}\nminimum_fps: 1e3\n")
+    found = wishes.read(path)
+    assert found.prices == {"quick": 0.001, "slow": 500.0}
+    assert [one.limit for one in wishes.strictest([], found)] == [1000.0]
 
 
 def test_a_price_of_a_machine_that_is_not_there_names_those_that_are(made):

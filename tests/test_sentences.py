@@ -1,6 +1,8 @@
 """How scripts end that cannot go on, and what readers say of files that somebody damaged."""
 
+import os
 import resource
+import signal
 import subprocess
 import sys
 
@@ -8,7 +10,7 @@ import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper
-from processes import python, script
+from processes import ROOT, python, script
 
 import scripts
 from speedgrid import InputError
@@ -19,7 +21,9 @@ from speedgrid.machine import proc
 from speedgrid.measure import host, memory
 from speedgrid.measure.host import HostLoad
 from speedgrid.measure.memory import MemoryMeter
+from speedgrid.model.checkpoint import kinds
 from speedgrid.model.described import Arithmetic, Origin
+from speedgrid.table import saved
 
 SENTENCES = {
     "a mistake": (InputError("config key x is 3; it must be 4."), "config key x is 3; it must be 4."),
@@ -175,6 +179,63 @@ def test_an_onnx_file_that_is_cut_off_is_named(tmp_path, size):
         FileError, match=rf"{path} cannot be read as ONNX .*: delete it, and snakemake makes it again\."
     ):
         reading.read_onnx(path)
+
+
+def printing(output, *command):
+    """Return exit code and errors of a command whose output goes to an open file."""
+    done = subprocess.run(
+        [sys.executable, "-m", *command], cwd=ROOT, stdout=output, stderr=subprocess.PIPE, text=True, timeout=300
+    )
+    return done.returncode, done.stderr
+
+
+COMMANDS = (("scripts.retry", "--list"), ("scripts.doctor",))
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+def test_a_reader_who_has_heard_enough_is_told_nothing(command):
+    reading_end, writing_end = os.pipe()
+    os.close(reading_end)
+    with open(writing_end, "wb") as closed:
+        assert printing(closed, *command) == (1, "")
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+def test_output_to_a_full_disk_is_one_sentence(command):
+    with open("/dev/full", "wb") as full:
+        code, said = printing(full, *command)
+    assert (code, said.count("\n")) == (1, 1)
+    assert said.startswith("what this prints cannot be written (No space left on device); free some space")
+
+
+def test_whoever_interrupts_a_script_sees_no_traceback(capsys):
+    ending.tell(KeyboardInterrupt, KeyboardInterrupt(), None)
+    assert capsys.readouterr().err == ""
+
+
+READERS = {
+    "json": lambda path: reading.read_json(path, dict),
+    "yaml": reading.read_yaml,
+    "onnx": reading.read_onnx,
+    "npy": arrays.read,
+    "csv": saved.read,
+    "parquet": saved.read,
+    "pth": kinds.kind,
+}
+
+
+@pytest.mark.parametrize("ending", READERS)
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir], ids=["pipe", "folder"])
+def test_a_pipe_that_nobody_writes_to_is_not_waited_for(tmp_path, ending, make):
+    path = tmp_path / f"x.{ending}"
+    make(path)
+    signal.alarm(60)  # which ends all tests: nothing else would
+    try:
+        with pytest.raises(InputError, match=rf"{path} (cannot be read|is not a table)") as caught:
+            READERS[ending](path)
+    finally:
+        signal.alarm(0)
+    assert "\n" not in str(caught.value)
 
 
 TWICE = {

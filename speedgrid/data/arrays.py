@@ -4,12 +4,13 @@ Where a model has several inputs or outputs, its array is a structured one: a ro
 each input or output.
 """
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 
-from speedgrid.launcher.reading import REMEDY, FileError, reason
+from speedgrid.launcher.reading import REMEDY, FileError, reason, require_regular
 
 
 def read(path: str | Path) -> np.ndarray:
@@ -18,6 +19,7 @@ def read(path: str | Path) -> np.ndarray:
     Raises FileError for a file that is cut off, or none.
     """
     try:
+        require_regular(path, math.inf)
         return np.lib.format.open_memmap(path, mode="r")
     except (OSError, ValueError, EOFError) as error:
         raise FileError(f"{path} cannot be read as an array of numpy ({reason(error)}); {REMEDY}.") from None

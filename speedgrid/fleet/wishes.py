@@ -1,6 +1,5 @@
 """The file of a fleet's user: what an hour of each machine costs, and what is demanded of every one of them."""
 
-import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -8,13 +7,15 @@ from typing import Any
 
 from speedgrid import InputError, settings
 from speedgrid.grid import Config
-from speedgrid.launcher.reading import read_yaml, short
+from speedgrid.launcher.reading import as_number, read_yaml, short
 from speedgrid.report.findings import demands
 from speedgrid.report.findings.demands import Demand
 
 PRICES, CURRENCY = "price_per_hour", "currency"
 # A word for a currency, or its sign.
 LONGEST = 12
+# More than any machine's hour costs, in whatever currency.
+MOST = 1_000_000_000
 
 
 class WishError(InputError):
@@ -50,7 +51,7 @@ class Wishes:
 
 
 def read(path: str | Path) -> Wishes:
-    """Return the wishes in a YAML file. Raises WishError, and speedgrid.settings.SettingsError for a demand."""
+    """Return the wishes in a YAML file. Raises WishError, and FileError for what is no YAML."""
     content = read_yaml(path)
     if not isinstance(content, dict):
         raise WishError(f"{path} holds no keys; it wants {PRICES}, with the price of an hour of each machine.")
@@ -60,13 +61,21 @@ def read(path: str | Path) -> Wishes:
     prices, currency = content.get(PRICES) or {}, content.get(CURRENCY, "")
     if not isinstance(prices, dict):
         raise WishError(f"{path} has {PRICES} {short(prices)}; it wants a machine and a price on each line.")
+    prices = {name: as_number(price) for name, price in prices.items()}
     for name, price in prices.items():
-        if isinstance(price, bool) or not isinstance(price, int | float) or not 0 < price < math.inf:
-            raise WishError(f"{path} has {PRICES} {short(price)} for {short(name)}; it must be a number above 0.")
-    if not isinstance(currency, str) or len(currency) > LONGEST:
-        raise WishError(f"{path} has {CURRENCY} {short(currency)}; it must be a text of at most {LONGEST} letters.")
+        if isinstance(price, bool) or not isinstance(price, int | float) or not 0 < price <= MOST:
+            raise WishError(
+                f"{path} has {PRICES} {short(price)} for {short(name)}; it must be a number above 0, {MOST:,} at most."
+            )
+    if not isinstance(currency, str) or len(currency) > LONGEST or not currency.isprintable():
+        raise WishError(
+            f"{path} has {CURRENCY} {short(currency)}; it must be a text of at most {LONGEST} letters, in one line."
+        )
     demanded = {key: content[key] for key in demand_keys() if key in content}
-    demand_config(demanded)  # refuses what is no demand
+    try:
+        demand_config(demanded)  # refuses what is no demand
+    except settings.SettingsError as error:
+        raise WishError(f"{path}: {error}") from None
     return Wishes({str(name): float(price) for name, price in prices.items()}, currency, demanded, str(path))
 
 

@@ -5,6 +5,9 @@ Neither runs code, and neither takes more than it says: files are of LARGEST byt
 
 import json
 import math
+import os
+import re
+import stat
 from pathlib import Path
 from typing import Any, NoReturn, Protocol, TypeVar, cast
 
@@ -15,6 +18,8 @@ from speedgrid.launcher.outputs import checksum
 LARGEST = 256_000_000
 # What a workflow made it makes again.
 REMEDY = "it is damaged: delete it, and snakemake makes it again"
+# YAML 1.1 takes a number with an exponent for text where it has no point, or its exponent no sign; JSON does not.
+EXPONENT = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+")
 
 Kind = TypeVar("Kind")
 
@@ -45,13 +50,25 @@ def read_json(path: str | Readable, kind: type[Kind], remedy: str = REMEDY) -> K
 def load(path: str | Readable) -> Any:
     """Return the value in a JSON file, whatever it is. Raises ValueError if it cannot be read."""
     try:
-        if isinstance(path, str | Path) and Path(path).stat().st_size > LARGEST:
-            raise ValueError(f"it has more than {LARGEST:,} bytes")
+        if isinstance(path, str | Path):
+            require_regular(path)
         return decode((Path(path) if isinstance(path, str) else path).read_text(encoding="utf-8"))
     except MemoryError:
         raise
     except Exception as error:  # a path in a ZIP file has the errors of four libraries
         raise ValueError(reason(error)) from None
+
+
+def require_regular(path: str | Path, largest: float = LARGEST) -> None:
+    """Raise ValueError for what is no regular file, a pipe say, that nobody may ever write to, or has too many bytes.
+
+    Raises OSError where there is nothing.
+    """
+    found = os.stat(path)
+    if not stat.S_ISREG(found.st_mode):
+        raise ValueError("it is no regular file")
+    if found.st_size > largest:
+        raise ValueError(f"it has more than {largest:,} bytes")
 
 
 def decode(text: str) -> Any:
@@ -96,8 +113,7 @@ def read_yaml(path: str | Path) -> Any:
     import yaml
 
     try:
-        if Path(path).stat().st_size > LARGEST:
-            raise ValueError(f"it has more than {LARGEST:,} bytes")
+        require_regular(path)
         text = Path(path).read_text(encoding="utf-8")
         try:  # JSON is YAML but for its tabs
             return json.loads(text, object_pairs_hook=_each_once)
@@ -113,6 +129,11 @@ def read_yaml(path: str | Path) -> Any:
     except (ValueError, TypeError, OverflowError, yaml.YAMLError) as error:
         problem = reason(error)
     raise FileError(f"{path} cannot be read as YAML in UTF-8 ({problem}).")
+
+
+def as_number(value: Any) -> Any:
+    """Return the number that YAML 1.1 takes for a text, such as 1e-3; whatever else there is as it is."""
+    return float(value) if isinstance(value, str) and EXPONENT.fullmatch(value) else value
 
 
 def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -164,13 +185,17 @@ def short(value: object) -> str:
     return text if len(text) <= 100 else f"{text[:80]}... ({len(text)} characters)"
 
 
-def read_onnx(path: str | Path) -> Any:
-    """Return the model in an ONNX file (onnx.ModelProto). Raises FileError for one that is cut off or none."""
+def read_onnx(path: str | Path, remedy: str = REMEDY, external: bool = True) -> Any:
+    """Return the model in an ONNX file (onnx.ModelProto). Raises FileError for one that is cut off or none.
+
+    external: with the tensors that lie in files beside it. remedy: as of `read_json`.
+    """
     import onnx
 
     try:
-        return onnx.load(path)
+        require_regular(path, math.inf)
+        return onnx.load(path, load_external_data=external)
     except MemoryError:
         raise
     except Exception as error:  # protobuf's, which do not name the file
-        raise FileError(f"{path} cannot be read as ONNX ({reason(error)}); {REMEDY}.") from None
+        raise FileError(f"{path} cannot be read as ONNX ({reason(error)}); {remedy}.") from None

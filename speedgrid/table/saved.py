@@ -1,13 +1,14 @@
 """The table of a finished run, read again from a file: of the kinds that its columns declare, or one sentence."""
 
 import math
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from speedgrid import InputError
 from speedgrid.grid import AXES, Cell
-from speedgrid.launcher.reading import REMEDY, reason, short
+from speedgrid.launcher.reading import REMEDY, reason, require_regular, short
 from speedgrid.table.columns import OF
 from speedgrid.table.run import Table, Timings
 from speedgrid.text import column
@@ -41,6 +42,8 @@ def read_rounds(path: Any, remedy: str = REMEDY) -> Timings:
 def read_any(path: Any, remedy: str) -> pd.DataFrame:
     """Return the table in a file, whatever its columns. Raises SavedError."""
     try:
+        if isinstance(path, Path):
+            require_regular(path, math.inf)
         with path.open("rb") as file:
             return pd.read_parquet(file) if path.name.endswith(".parquet") else pd.read_csv(file, index_col=False)
     except MemoryError:

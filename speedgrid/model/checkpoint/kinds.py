@@ -3,12 +3,13 @@
 Nothing is unpickled here, and no more is read than the file has.
 """
 
+import math
 import zipfile
 import zlib
 from pathlib import Path
 from typing import Literal
 
-from speedgrid.launcher.reading import REMEDY, reason
+from speedgrid.launcher.reading import REMEDY, reason, require_regular
 from speedgrid.model.checkpoint import WeightsError
 
 Kind = Literal["archive", "pickle", "safetensors"]
@@ -41,11 +42,14 @@ def kind(path: str | Path, model_bytes: float = float("inf")) -> Kind:
     none of such a model.
     """
     try:
+        require_regular(path, math.inf)
         size = Path(path).stat().st_size
         with open(path, "rb") as file:
             begin = file.read(64)
     except OSError as error:
         raise WeightsError(f"{path} cannot be read ({error.strerror}); {advice(path)}.") from None
+    except ValueError as error:  # a pipe
+        raise WeightsError(f"{path} cannot be read ({reason(error)}); {advice(path)}.") from None
     refuse_size(path, size, model_bytes)
     for beginning, problem in BEGINNINGS.items():
         if begin.removeprefix(b"\xef\xbb\xbf").lstrip(b" \t\r\n").startswith(beginning):

@@ -34,6 +34,7 @@ def write(path: str | Path, output: str | Path | None = None) -> Plain:
 
     Raises WeightsError, one sentence, where there are none, or where the output is there already.
     """
+    kinds.kind(path)  # refuses what is no file of weights
     target = Path(output or Path(path).with_suffix(".plain.pth"))
     if target.exists():
         raise WeightsError(f"{target} is there already; remove it, or name another file with --output.")
