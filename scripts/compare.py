@@ -17,8 +17,8 @@ try:
 
     found = cells.compare(load.read(asked.a), load.read(asked.b), asked.threshold_percent / 100)
     written = report.write(found, asked.output)
+    print(*report.summary(found), f"See {', '.join(map(str, written))}.", sep="\n")
 except (Exception, Unwritable):  # 1 means a regression, whatever else goes wrong
     sys.excepthook(*sys.exc_info())
     sys.exit(2)
-print(*report.summary(found), f"See {', '.join(map(str, written))}.", sep="\n")
 sys.exit(1 if len(found.regressions) else 0)

@@ -1,5 +1,6 @@
 """Two results beside each other: what is found, what is not called a difference, and what the report says of it."""
 
+import errno
 import json
 import shutil
 from dataclasses import asdict
@@ -613,6 +614,16 @@ def test_the_command_tells_what_cannot_be_compared_from_a_regression(tmp_path):
     done = compare(EXAMPLE, tmp_path / "nothing", "--output", tmp_path / "comparison.md", code=2)
     assert done.stderr == f"{tmp_path / 'nothing'} is not there; give a folder or an archive of `make archive`.\n"
     assert not (tmp_path / "comparison.md").exists()
+
+
+def test_a_comparison_whose_result_cannot_be_printed_is_no_regression(tmp_path, monkeypatch):
+    def full(found):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(report, "summary", full)
+    a, b = (write_result(tmp_path / name) for name in "ab")
+    done = compare(a, b, "--output", tmp_path / "comparison.md", code=2)
+    assert done.stderr.startswith("what this prints cannot be written (No space left on device)")
 
 
 def test_a_report_keeps_its_name_from_its_table(tmp_path):

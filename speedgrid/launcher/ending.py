@@ -2,11 +2,17 @@
 
 from __future__ import annotations  # speedgrid.machine.doctor runs with any Python from 3.9 on
 
+import errno
+import os
 import sys
 from types import TracebackType
+from typing import TYPE_CHECKING
 
 from speedgrid import InputError
-from speedgrid.launcher.outputs import Unwritable, one_line
+from speedgrid.launcher.outputs import FULL, Unwritable, one_line
+
+if TYPE_CHECKING:
+    from typing import TypeGuard  # of Python 3.10
 
 # How torch, CUDA, ONNX Runtime, numpy, the C++ library and the dynamic linker say that memory is used up.
 OUT_OF_MEMORY = (
@@ -20,15 +26,27 @@ OUT_OF_MEMORY = (
 
 
 def prepare() -> None:
-    """Have this process end so, and print what its terminal cannot show in escapes."""
+    """Have this process end so, and print what its terminal cannot show in escapes.
+
+    Each line is printed at once: what cannot be printed is then known while the script runs, and not after its end.
+    """
     sys.excepthook = tell
     for stream in (sys.stdout, sys.stderr):
         if reconfigure := getattr(stream, "reconfigure", None):  # not of a stream that a test has put there
-            reconfigure(errors="backslashreplace")
+            reconfigure(errors="backslashreplace", line_buffering=True)
 
 
 def tell(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-    """Print the sentence on an error, or its traceback where there is none; of the kind of sys.excepthook."""
+    """Print the sentence on an error, or its traceback where there is none; of the kind of sys.excepthook.
+
+    Nothing is printed about Ctrl-C, nor about a reader who has heard enough, as `head` has.
+    """
+    if isinstance(error, KeyboardInterrupt):
+        return
+    if is_of_output(error):
+        silence()
+    if isinstance(error, BrokenPipeError):
+        return
     text = sentence(error)
     if text is None:
         sys.__excepthook__(kind, error, trace)
@@ -42,11 +60,28 @@ def sentence(error: BaseException) -> str | None:
         return str(error)
     if is_out_of_memory(error):
         return f"this takes more memory than there is ({one_line(error)}); {more_memory()}."
+    if is_of_output(error):
+        return f"what this prints cannot be written ({error.strerror}); free some space where it goes, then run again."
     if isinstance(error, OSError) and error.filename is not None and error.strerror:
         return (
             f"{error.filename} cannot be used ({error.strerror}); it must be a file or folder that this user may use."
         )
     return None
+
+
+def is_of_output(error: BaseException) -> TypeGuard[OSError]:
+    """Say whether an error is that standard output takes no more: no file is named, as in all errors of a path."""
+    return isinstance(error, OSError) and error.filename is None and error.errno in {errno.EPIPE, *FULL}
+
+
+def silence() -> None:
+    """Have what is still to be printed go nowhere, so that Python does not try again as it ends."""
+    try:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)
+    except (OSError, ValueError):  # of a stream that a test has put there
+        pass
 
 
 def is_out_of_memory(error: BaseException) -> bool:
