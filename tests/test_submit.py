@@ -52,6 +52,12 @@ def test_every_key_is_read_and_each_has_its_sentence(tmp_path):
         ({"partition": "gpu cpu"}, "partition is 'gpu cpu'; it must be the name of a partition of Slurm"),
         ({"partition": "a\n#SBATCH --uid=0"}, "partition is 'a\\n#SBATCH --uid=0'"),
         ({"partition": 3}, "partition is 3"),
+        ({"partition": "gpu\n"}, "partition is 'gpu\\n'"),
+        ({"node": "n1\n"}, "node is 'n1\\n'"),
+        ({"sbatch": ["--nice\n"]}, "sbatch is ['--nice\\n']"),
+        ({"configfiles": ["a.yaml\n"]}, "configfiles is ['a.yaml\\n']"),
+        ({"snakemake": ["a\x85b"]}, "snakemake is"),
+        ({"snakemake": ["a\u2028b"]}, "snakemake is"),
         ({"gpus": -1}, "gpus is -1; it must be a number of GPUs"),
         ({"gpus": True}, "gpus is True"),
         ({"gpus": "two"}, "gpus is 'two'"),
@@ -286,6 +292,20 @@ def test_a_machine_without_slurm_is_told_of_in_one_sentence(tree, monkeypatch, t
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(slurm.SlurmError, match="squeue is not installed here"):
         slurm.jobs(["a"])
+
+
+@pytest.mark.parametrize("kind", ["link", "dangling link", "folder"])
+def test_a_lock_is_a_file_of_the_folders_own(tree, tmp_path, kind):
+    lock, other = place.prepare(tree, "a") / campaign.LOCK, tmp_path / "other"
+    if kind == "folder":
+        lock.mkdir()
+    else:
+        lock.symlink_to(other)
+    if kind == "link":
+        other.touch()
+    with pytest.raises(OSError, match=r"\.submit\.lock"), campaign.alone(lock.parent):
+        pass
+    assert other.exists() == (kind == "link")
 
 
 def test_a_folder_is_submitted_for_by_one_call_at_a_time(tree):

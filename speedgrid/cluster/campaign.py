@@ -125,7 +125,7 @@ def submit(run: Run) -> None:
 @contextmanager
 def alone(folder: Path) -> Iterator[None]:
     """Let no other call submit for a folder meanwhile. Raises BusyError."""
-    lock = os.open(folder / LOCK, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+    lock = os.open(folder / LOCK, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK, 0o600)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         yield

@@ -11,11 +11,12 @@ from speedgrid import InputError
 from speedgrid.launcher.reading import read_yaml, short
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,39}")
-# No spaces, quotes or line ends: a value is one word of a job script's line.
-WORD = r"^[A-Za-z0-9_.,:@%+/&|()*\[\]=-]{1,200}$"
+# No spaces, quotes or line ends: a value is one word of a job script's line. (`$` would allow a newline at the end.)
+WORD = r"\A[A-Za-z0-9_.,:@%+/&|()*\[\]=-]{1,200}\Z"
 Word = Annotated[str, Meta(pattern=WORD)]
 Count = Annotated[int, Meta(ge=1, le=1_000_000_000)]
-Text = Annotated[str, Meta(min_length=1, max_length=1000, pattern=r"^[^\x00-\x1f\x7f]*$")]
+LINE = r"\A[^\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]{1,1000}\Z"
+Text = Annotated[str, Meta(pattern=LINE)]
 
 
 class MachinesError(InputError):
