@@ -5,10 +5,11 @@ from pathlib import Path
 
 from speedgrid import InputError
 from speedgrid.handover import triton
+from speedgrid.launcher.outputs import Unwritable
 
 parser = argparse.ArgumentParser(description=__doc__)
 parser.add_argument("folder", type=Path, help="as make deploy wrote it, e.g. deploy/resnet18")
 try:
     print(triton.add(parser.parse_args().folder))
-except InputError as error:
+except (InputError, Unwritable) as error:
     parser.exit(2, f"{error}\n")

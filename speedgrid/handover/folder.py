@@ -16,7 +16,7 @@ from speedgrid.handover.contents import Files
 from speedgrid.handover.programs import programs
 from speedgrid.handover.recipes import Recipe
 from speedgrid.handover.winner import HandoverError, cell_of, winner
-from speedgrid.launcher.outputs import replacing
+from speedgrid.launcher.outputs import make_way, replacing
 from speedgrid.launcher.reading import read_json
 from speedgrid.model.described import Origin
 from speedgrid.record import Record, Seen
@@ -91,8 +91,7 @@ def write(row: Any, run: Description, objective: str, places: Places, source: Pa
         (whole / "model.json").write_text(f"{json.dumps(about, indent=1)}\n", encoding="utf-8")
         said = readme(row, about, run, origin, made, objective, source)
         (whole / "README.md").write_text(said, encoding="utf-8")
-        if folder.exists():
-            shutil.rmtree(folder)
+        make_way(folder)
 
 
 def readme(

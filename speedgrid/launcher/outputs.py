@@ -126,6 +126,14 @@ def checksum(content: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(bare, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
+def make_way(folder: Path) -> None:
+    """Remove the folder that another one is to replace. Raises Unwritable for a file or a link, which nobody made."""
+    if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
+        raise Unwritable(folder, errno.ENOTDIR, "remove what lies there")
+    if folder.exists():
+        shutil.rmtree(folder)
+
+
 def no_room(folder: str | Path) -> int | None:
     """Return the number (errno(3)) that says why a disk takes no more, with all that was written to `folder`, or None.
 
