@@ -5,6 +5,7 @@ import contextlib
 import json
 import os
 import pickle
+import zipfile
 from collections import OrderedDict, defaultdict
 from pathlib import Path, PurePosixPath
 
@@ -281,6 +282,15 @@ def test_half_precision_in_safetensors_is_read(path):
     assert torch.equal(found["fc.weight"], torch.tensor([1.0, 2.0], dtype=torch.bfloat16))
 
 
+@pytest.mark.parametrize("length", [0x108, 0x13C, 0x17B, 0x3C20, 0x120, 0x4B50])
+def test_a_file_of_safetensors_is_known_whatever_the_length_of_its_header(path, length):
+    entry = {"dtype": "F32", "shape": [3, 2], "data_offsets": [0, 24]}
+    header = json.dumps({"fc.weight": entry}).encode()
+    path.write_bytes(safetensors({"fc.weight": WHOLE["fc.weight"]}, header=header.ljust(length)))
+    found, _ = state_dict.read(path, "small", ["fc.weight"])
+    assert torch.equal(found["fc.weight"], torch.arange(6.0).reshape(3, 2))
+
+
 BROKEN = {
     "cut off in the numbers": (safetensors(WHOLE)[:-5], "tells of 48 bytes of tensors, and 43 are there"),
     "cut off in the header": (safetensors(WHOLE)[:40], "bytes, and 32 are there"),
@@ -318,12 +328,33 @@ BYTES = {
     "zeros": (bytes(5000), "begins with zeros alone, as a file does that was not fetched whole"),
     "ONNX": (b"\x08\x08\x12\x07pytorch", "begins as files of ONNX and TensorFlow do"),
     "numpy": (b"\x93NUMPY\x01\x00", "is an array of numpy"),
+    "an answer of a server": (b'{"error": "Repository not found"}', "is a text of JSON: a server's answer"),
+    "a list of parts": (b' {"metadata": {}, "weight_map": {}}', "or the list of a checkpoint's parts"),
+    "tar": (bytes(1) + b"best.pth".ljust(256, b"\0") + b"ustar\x0000" + bytes(300), "is an archive of tar; unpack it"),
 }
 
 
 @pytest.mark.parametrize(("content", "words"), BYTES.values(), ids=BYTES)
 def test_a_file_that_is_no_checkpoint_is_called_what_it_is(path, content, words):
     path.write_bytes(content)
+    assert words in refused(path)
+
+
+@pytest.mark.parametrize(
+    ("part", "words"),
+    [
+        ("best.pth", "is a ZIP file around a checkpoint; unpack it"),
+        ("folder/last.ckpt", "is a ZIP file around a checkpoint; unpack it"),
+        ("fc.weight.npy", "holds arrays of numpy"),
+        ("model.weights.h5", "is a model of Keras"),
+        ("mine/archive_format", "is a file of torch.export; give it as a model"),
+        ("readme.txt", "is a ZIP file that torch.save did not write"),
+    ],
+)
+def test_an_archive_of_another_kind_is_called_what_it_is(path, part, words):
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("more.txt", "x")
+        archive.writestr(part, "x")
     assert words in refused(path)
 
 

@@ -29,9 +29,23 @@ BEGINNINGS = {
     b"\xfd7zXZ": "is compressed with xz; unpack it",
     b"7z\xbc\xaf": "is an archive of 7-Zip; unpack it",
     b"Rar!": "is an archive of RAR; unpack it",
+    b"{": "is a text of JSON: a server's answer in place of a file, or the list of a checkpoint's parts; fetch the "
+    f"file itself, load all parts into the model, and {SAVE}",
     b"\x93NUMPY": f"is an array of numpy; load it into the model, and {SAVE}",
     b"\x08": f"is no checkpoint, but begins as files of ONNX and TensorFlow do; load it into the model, and {SAVE}",
 }
+# Of archives that torch.save did not write, what they are by a part of theirs.
+PARTS = {
+    "archive_format": "is a file of torch.export; give it as a model, `models: [{exported: FILE, trust: true}]`",
+    "model.weights.h5": f"is a model of Keras; load it into the model, and {SAVE}",
+    ".npy": f"holds arrays of numpy; load them into the model, and {SAVE}",
+    ".pth": "is a ZIP file around a checkpoint; unpack it",
+    ".pt": "is a ZIP file around a checkpoint; unpack it",
+    ".ckpt": "is a ZIP file around a checkpoint; unpack it",
+    ".safetensors": "is a ZIP file around a checkpoint; unpack it",
+}
+# Where a tar archive says that it is one.
+TAR = slice(257, 262)
 PICKLES = (b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")
 
 
@@ -45,22 +59,25 @@ def kind(path: str | Path, model_bytes: float = float("inf")) -> Kind:
         require_regular(path, math.inf)
         size = Path(path).stat().st_size
         with open(path, "rb") as file:
-            begin = file.read(64)
+            begin = file.read(512)
     except OSError as error:
         raise WeightsError(f"{path} cannot be read ({error.strerror}); {advice(path)}.") from None
     except ValueError as error:  # a pipe
         raise WeightsError(f"{path} cannot be read ({reason(error)}); {advice(path)}.") from None
     refuse_size(path, size, model_bytes)
+    # Before all others: the length of its header, which may begin as any of them do, has zeros behind it.
+    if begin[4:9] == b"\0\0\0\0{" and int.from_bytes(begin[:8], "little") > 1:
+        return "safetensors"
     for beginning, problem in BEGINNINGS.items():
         if begin.removeprefix(b"\xef\xbb\xbf").lstrip(b" \t\r\n").startswith(beginning):
             raise WeightsError(f"{path} {problem}.")
-    if begin[8:9] == b"{" and int.from_bytes(begin[:8], "little") > 1:
-        return "safetensors"
     if begin[:2] == b"PK":
         refuse_archive(path, size)
         return "archive"
     if begin[:2] in PICKLES:
         return "pickle"
+    if begin[TAR] == b"ustar":
+        raise WeightsError(f"{path} is an archive of tar; unpack it.")
     if not begin.strip(b"\0"):
         raise WeightsError(
             f"{path} begins with zeros alone, as a file does that was not fetched whole; fetch it again."
@@ -103,6 +120,10 @@ def refuse_archive(path: str | Path, size: int) -> None:
             "torch.save(torch.jit.load(path).state_dict(), other_path)."
         )
     if "data.pkl" not in names:
+        ends = [f"/{member.filename}" for member in members]
+        for end, problem in PARTS.items():
+            if any(name.endswith(end if end.startswith(".") else f"/{end}") for name in ends):
+                raise WeightsError(f"{path} {problem}.")
         raise WeightsError(f"{path} is a ZIP file that torch.save did not write; {advice(path)}.")
     if (inside := sum(member.file_size for member in members)) > TIMES_FILE * size:
         raise WeightsError(
