@@ -11,7 +11,7 @@ from speedgrid.model.sources import torchvision
 AROUND = re.compile(
     r"^(?:torchvision|timm|models?|tv|hf|tf|pretrained)[\s/._:-]+|"
     r"[\s._-]+(?:pretrained|imagenet|in1k|in22k|1k|tv|fp32|fp16|int8|model|backbone|classifier)$|"
-    r"\.(?:[a-z0-9_]+_in\d+k\w*|pth|pt|onnx|engine|plan)$"
+    r"\.(?:[a-z0-9_]+_in\d+k\w*|pth|pt|onnx|engine|plan)$|_weights\.\w+$"
 )
 SIZES = {"tiny": "t", "small": "s", "base": "b", "medium": "m", "large": "l", "huge": "h"}
 # Only torchvision's own: a ResNet-50 "v1.5" is its only one, and GoogLeNet the first Inception.

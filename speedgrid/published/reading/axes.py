@@ -3,7 +3,7 @@
 import re
 from typing import Any
 
-from speedgrid.published.names import models, precisions
+from speedgrid.published.names import devices, models, precisions
 from speedgrid.published.quantities import Figure, printed
 from speedgrid.published.reading.headers import Column
 from speedgrid.published.reading.text import short
@@ -40,12 +40,14 @@ def row(
     sides = shape(values.get("resolution", ""))
     square = sides is not None and sides[1] == sides[2]
     size = batch_size(values["batch_size"]) if "batch_size" in values else sides[0] if sides else None
-    precision, model = values.get("precision"), values.get("model")
+    precision, model, device = values.get("precision"), values.get("model"), values.get("device")
+    if "count" in values and values["count"] != "1" and not devices.COUNT.search(device or ""):
+        device = f"{values['count']}x {device or 'GPU'}"
     return Row(
         line=line,
         backend=values.get("backend"),
         model=model and (models.resolve(model) or model),
-        device=values.get("device"),
+        device=device,
         precision=precision and precisions.named(precision),
         resolution=sides[1] if sides and square else None,
         shape=values["resolution"] if sides and not square else None,
@@ -97,4 +99,4 @@ def side(text: str) -> int | None:
 
 
 # How the axes that are numbers are read.
-READ = {"resolution": shape, "batch_size": batch_size}
+READ = {"resolution": shape, "batch_size": batch_size, "count": batch_size}

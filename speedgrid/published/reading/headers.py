@@ -94,6 +94,12 @@ AXES = {
             "hardware platform",
         ),
     },
+    # Of devices that work together.
+    "count": {
+        *("gpus", "num gpus", "n gpus", "number of gpus", "of gpus", "gpu count", "no of gpus", "ngpu", "ngpus"),
+        *("devices", "num devices", "number of devices", "accelerators", "of accelerators", "num accelerators"),
+        *("number of accelerators", "accelerator count", "device count", "num gpu", "n gpu", "of devices"),
+    },
 }
 # Words by which a header may name models though it is none of the above.
 MODEL_WORDS = {
@@ -110,6 +116,10 @@ MODEL_WORDS = {
     "cnn",
     "dnn",
 }
+
+
+# Words that name models, or whatever else a line is of: alone they may be of either.
+NAMES = {"name", "names", "modell", "modelle", "modelo", "modello", "modèle", "modele", "модель", "模型", "模型名称"}
 
 
 @dataclass(frozen=True)
@@ -174,7 +184,8 @@ def _axis(text: str) -> str | None:
 
 def may_name_models(header: str) -> bool:
     """Say whether a header that is not understood may be of a column that names models."""
-    return bool(MODEL_WORDS & set(re.findall(r"[a-z]+", plain(header).lower())))
+    text = plain(header).lower()
+    return text in NAMES or bool(MODEL_WORDS & set(re.findall(r"[a-z]+", text)))
 
 
 def cells_as(column: Column, unit: str) -> Column | None:

@@ -1,5 +1,6 @@
 """Quantities of speed as headers and units name them, in the words of `speedgrid.published.reading.words`."""
 
+import math
 import re
 from typing import NamedTuple
 
@@ -10,7 +11,9 @@ PREFIXES = {"": 1.0, "k": 1e3, "m": 1e6, "g": 1e9, "b": 1e9, "t": 1e12, "p": 1e1
 TIMES = {"latency_ms", "ms_per_image"}
 RATES = {"fps", "calls_per_s", "throughput_fps", "throughput_calls_per_s"}
 # Of headers without a unit: a time, a rate, or either.
-OPEN = {"time", "rate", "speed", "cells"}
+OPEN = {"time", "time_per_image", "rate", "throughput", "speed", "cells"}
+# Operations of an image, in one convention or another.
+OPERATIONS = {"operations", "gflops", "gflop_per_image"}
 # What a time or a rate may be called beside its unit.
 HEADS = set(["latency", "time", "duration", "runtime", "delay", "speed", "inference", "forward", "elapsed"])
 BESIDE = set(
@@ -31,6 +34,10 @@ BESIDE = set(
         "call",
         "image",
         "step",
+        "on",
+        "with",
+        "using",
+        "at",
         "net",
         "one",
         "single",
@@ -42,9 +49,12 @@ BESIDE = set(
 )
 RATE_HEADS = set(["throughput", "rate", "speed", "performance", "perf", "inference", "bandwidth"])
 BESIDE_RATE = set(
-    ["in", "the", "of", "model", "gpu", "processing", "frame", "image", "measured", "infer", "per", "framerate"]
+    [
+        *("in", "the", "of", "model", "gpu", "processing", "frame", "image", "measured", "infer", "per", "framerate"),
+        *("on", "with", "using", "at", "offline"),
+    ]
 )
-RATE = re.compile(r"\b(?P<noun>image|call|query|inference) (?:per )?s\b")
+RATE = re.compile(r"\b(?P<noun>image|call|query|inference) (?P<per>per )?s\b")
 TIME = re.compile(r"\b(?P<unit>ns|us|ms|s)\b(?: (?:per )?(?P<noun>image|call|query|inference)\b)?")
 FLOPS = r"(?P<flop>[mgtp]?)flop per s"
 # (pattern of the whole header in the words above, quantity, its unit in units of the pattern's)
@@ -59,7 +69,8 @@ ARITHMETIC = (
     (r"(?:achieved |effective |measured )(?P<flop>[mg])flops", "tflops", 1e12),
     (r"(?P<flop>[mgt]?)flop(?: per image)?", "gflop_per_image", 1e9),
     (
-        r"(?P<mac>[mgb]?)mac(?: per image)?|mac (?P<mac2>[kmgbt])|(?:infer|inference) (?P<mac3>[mg])mac",
+        r"(?:complexity )?(?P<mac>[mgb]?)mac(?: per image)?|mac (?P<mac2>[kmgbt])|"
+        r"(?:infer|inference) (?P<mac3>[mg])mac",
         "gflop_per_image",
         1e9 / 2,
     ),
@@ -76,7 +87,7 @@ ARITHMETIC = (
         1e9,
     ),
     # Operations, or operations in a second: the figures decide.
-    (r"(?P<flop>[mg])flops", "gflops", 1e9),
+    (r"(?P<flop>[mg])flops|(?:model |total )?flops", "gflops", 1e9),
     (
         r"utilisation (?:of peak )?percent|percent (?:of )?peak|utilisation percent of peak|"
         r"utilisation percent utilisation",
@@ -85,6 +96,9 @@ ARITHMETIC = (
     ),
     (r"utilisation share", "utilisation_percent", 1e-2),
 )
+# An operation, or a multiply-add, in billions of operations; and what stands for the thousands of them.
+ONE = (1e-9, 2e-9)
+PREFIX = re.compile(r"(?P<prefix>[kmgbt])\s*(?:flops?|macs?|madds?|mult-?adds?)?", re.IGNORECASE)
 GAINS = set(["gain", "improvement", "increase", "faster", "uplift", "boost"])
 LOSSES = set(["reduction", "decrease", "saved", "saving", "savings", "reduced"])
 RELATIVE = re.compile(
@@ -125,7 +139,8 @@ def _rate(words: str) -> Meaning | None:
     if not found:
         return None
     left = RATE.sub(" ", words).split()
-    if set(left) - RATE_HEADS - BESIDE_RATE:
+    # Tables of detectors have a time in frames per second: its unit says what it is. A time per image has one in s.
+    if set(left) - RATE_HEADS - BESIDE_RATE - (HEADS if found["per"] else set()):
         return None
     # trtexec counts executions of a batch as queries; Triton's perf_analyzer counts images as inferences. Both keep
     # several requests in flight, as does anything called throughput: it need not follow from the latency.
@@ -196,6 +211,8 @@ def with_open(name: str, unit: Meaning) -> Meaning | None:
 
 def in_cell(name: str, factor: float | None, unit: str) -> float | None:
     """Return the factor of a cell with a unit of its own in a column of a quantity, or None where they do not agree."""
+    if name in OPERATIONS and factor and (letter := PREFIX.fullmatch(unit.strip())):
+        return of_prefix(factor, PREFIXES[letter["prefix"].lower()])
     found = of_unit(unit)
     if found is None or found.factor is None:
         return None
@@ -203,10 +220,21 @@ def in_cell(name: str, factor: float | None, unit: str) -> float | None:
         return found.factor
     if name in RATES and found.name.removeprefix("throughput_") == name.removeprefix("throughput_"):
         return found.factor
-    same = name == found.name or {name, found.name} <= {"operations", "gflops", "gflop_per_image"}
+    same = name == found.name or {name, found.name} <= OPERATIONS
     if name in ("speedup", "gain_percent", "reduction_percent", "utilisation_percent"):
         return factor if found.name in ("ratio", "percent") else None
     return found.factor if same else None
+
+
+def of_prefix(factor: float, prefix: float) -> float | None:
+    """Return the factor of a cell of operations with a prefix; None where its header has another one.
+
+    factor: of its column, of one operation for each or of two, times the header's prefix where it has one.
+    """
+    one = next((one for one in ONE if math.isclose(factor, one)), None)
+    if one:
+        return one * prefix
+    return factor if any(math.isclose(factor, one * prefix) for one in ONE) else None
 
 
 def relative(text: str) -> Meaning | None:

@@ -1,5 +1,6 @@
 """The rows of a table from its lines: what each column means, in which unit and with which decimal mark."""
 
+import re
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -11,8 +12,10 @@ from speedgrid.published.reading.text import PublishedError, plain, short
 from speedgrid.published.rows import Row
 
 EMPTY = {"", "-", "--", "—", "–", "n/a", "na", "nan", "none", "null", "n.a.", "not available", "/", "x", "tbd", "?"}
-# Of a model alone, whatever it was measured in.
-OF_MODEL = {"gflop_per_image", "operations", "gflops"}
+# A time that may be the GPU's alone, without the copies of input and output.
+PART = re.compile(r"\b(?:gpu|compute|kernels?|device)\b", re.IGNORECASE)
+# Numbers of operations that have no prefix are billions, or count them all.
+COUNTED = 1e6
 Lines = list[tuple[int, dict[str, str]]]
 
 
@@ -73,7 +76,22 @@ def meanings(names: list[str], lines: Lines, about: dict[str, Any]) -> tuple[dic
         found[header] = (
             column if times == 1 else replace(column, statistic=f"{column.statistic or ''}{chr(39) * (times - 1)}")
         )
-    return found, [header for header in names if header not in found]
+    return _parts(found), [header for header in names if header not in found]
+
+
+def _parts(columns: dict[str, Column]) -> dict[str, Column]:
+    """Return columns of which those of a part of each call are told from those of all of it, where there are both.
+
+    trtexec has the latency, with the copies to and from the GPU, beside the GPU's own time.
+    """
+    times = {header: column for header, column in columns.items() if column.name in speeds.TIMES}
+    parts = [header for header in times if PART.search(plain(header))]
+    wholes = {(column.name, *sorted(column.place.items())) for header, column in times.items() if header not in parts}
+    return columns | {
+        header: replace(times[header], statistic=f"part {number}")
+        for number, header in enumerate(parts, start=1)
+        if (times[header].name, *sorted(times[header].place.items())) in wholes
+    }
 
 
 def _with_cells(column: Column, cells: list[str], about: dict[str, Any]) -> Column | None:
@@ -82,6 +100,12 @@ def _with_cells(column: Column, cells: list[str], about: dict[str, Any]) -> Colu
         numeric = [cell for cell in cells if numbers.split(cell)]
         # In tables of detectors it is the share of findings that are right.
         return None if cells and len(numeric) == len(cells) and not any(map(precisions.known, cells)) else column
+    if column.name in ("device", "count"):
+        counts = bool(cells) and all(cell.isdecimal() for cell in cells)
+        return replace(column, name="count" if counts else "device")
+    if column.name in speeds.OPERATIONS and column.factor in speeds.ONE:
+        bare = [printed(found[0]) for cell in cells if (found := numbers.split(cell)) and not found[1]]
+        return column if all(one and one.value >= COUNTED for one in bare) else None
     if column.factor is not None:
         return column
     parts = [found for cell in cells if (found := numbers.split(cell))]
@@ -127,7 +151,8 @@ def _rows(
     for header, column in columns.items():
         if header not in shared:
             places.setdefault(tuple(sorted(column.place.items())), {})[header] = column
-    of_model = {header: one for header, one in places.get((), {}).items() if one.name in OF_MODEL}
+    # Of a model alone, whatever it was measured in.
+    of_model = {header: one for header, one in places.get((), {}).items() if one.name in speeds.OPERATIONS}
     if len(places) > 1 and not any(one.name in speeds.TIMES | speeds.RATES for one in places.get((), {}).values()):
         places.pop((), None)
     rows = []

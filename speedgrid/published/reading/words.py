@@ -55,7 +55,8 @@ STATISTICS = {
     **dict.fromkeys(("max", "maximum", "worst", "slowest"), "max"),
 }
 PERCENTILE = re.compile(
-    r"\b(50|90|95|99)(?: ?th)? ?(?:percentile|percent ile|pctl|%ile|percent)\b|\b(?:percentile|p) ?(50|90|95|99)\b"
+    r"\b(50|90|95|99)(?: ?th)? ?(?:(?:percentile|percent ile|pctl|%ile|percent)\b|%)|"
+    r"\b(?:percentile|p) ?(50|90|95|99)\b"
 )
 
 
