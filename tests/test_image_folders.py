@@ -36,7 +36,14 @@ def refused(path):
     return message
 
 
-@pytest.mark.parametrize("names", [("train", "val"), ("training", "validation"), ("Train", "valid"), ("test", "val")])
+@pytest.mark.parametrize(
+    "names",
+    [
+        *(("train", "val"), ("training", "validation"), ("Train", "valid"), ("test", "val"), ("train_set", "dev")),
+        *(("train2017", "val2017"), ("ILSVRC2012_img_train", "ILSVRC2012_img_val"), ("train_images", "val-images")),
+        *(("calib", "val"), ("training data", "evaluation"), ("images.train", "images.valid")),
+    ],
+)
 def test_the_validation_part_is_evaluated_and_the_other_calibrates(tmp_path, names):
     other, val = names
     write(tmp_path, **{f"{other}__{name}": 20 for name in ("ape", "cat")}, **{f"{val}__{n}": 6 for n in ("ape", "cat")})
@@ -93,9 +100,10 @@ def test_a_folder_whose_classes_are_not_clear_is_refused(tmp_path, folders, word
     assert words in refused(write(tmp_path, **folders))
 
 
-def test_a_class_that_is_called_train_is_a_class(tmp_path):
-    write(tmp_path, bus=20, car=20, train=20)
-    assert open_source(str(tmp_path), 0).classes == {"bus": 0, "car": 1, "train": 2}
+@pytest.mark.parametrize("names", [("bus", "car", "train"), ("test1", "test2", "test3"), ("dev board", "test tube")])
+def test_a_class_that_is_called_as_a_part_is_a_class(tmp_path, names):
+    write(tmp_path, **dict.fromkeys(names, 20))
+    assert list(open_source(str(tmp_path), 0).classes) == list(names)
 
 
 def test_what_a_system_puts_beside_images_is_none(tmp_path):

@@ -5,6 +5,7 @@ Links are followed, but none that leads to a folder that was looked into already
 """
 
 import os
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
@@ -14,10 +15,13 @@ EXTENSIONS = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", 
 SYSTEM = {"__MACOSX", "@eaDir", "$RECYCLE.BIN", "System Volume Information", "lost+found", "__pycache__"}
 # What the levels of a data set are called.
 LEVELS = {
-    "train": {"train", "training", "trainset", "train_set"},
-    "val": {"val", "valid", "validation", "valset", "val_set", "dev"},
-    "test": {"test", "testing", "testset", "test_set"},
+    "train": {"train", "training", "trainset", "calib", "calibration"},
+    "val": {"val", "valid", "validation", "valset", "dev", "eval", "evaluation"},
+    "test": {"test", "testing", "testset"},
 }
+# What may stand beside that: train2017, val_images, ILSVRC2012_img_val.
+BESIDE = {"set", "data", "dataset", "images", "image", "imgs", "img", "split", "part", "imagenet", "ilsvrc", "coco"}
+WORDS = re.compile(r"(?:19|20)\d\d(?!\d)|[a-z]+|\d+")
 
 
 class BrokenLinks(Exception):
@@ -84,7 +88,9 @@ def read(folder: str) -> tuple[dict[str, Level], int]:
 
 def level_of(name: str) -> str | None:
     """Return the level that a folder's name stands for: train, val or test."""
-    return next((level for level, names in LEVELS.items() if name.lower() in names), None)
+    words = [word for word in WORDS.findall(name.lower()) if word not in BESIDE]
+    left = [word for word in words if not re.fullmatch(r"(?:19|20)\d\d", word)]
+    return next((level for level, names in LEVELS.items() if len(left) == 1 and left[0] in names), None)
 
 
 def is_image(name: str) -> bool:
