@@ -1,12 +1,17 @@
 """How many threads a computation gets, on a machine and in a container."""
 
+import contextlib
 import os
+import subprocess
+import sys
+from pathlib import Path
 
 import psutil
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from speedgrid import ROOT
 from speedgrid.machine import cgroup, threads
 from speedgrid.machine.threads import distinct_cores, physical_cores, session_threads
 
@@ -113,6 +118,37 @@ def test_the_quota_of_a_container_is_found(tmp_path, machine, mounts, root, grou
     assert cgroup.quota() == quota
     machine(8, 16)
     assert physical_cores() == (max(1, int(quota)) if quota else 8)
+
+
+@pytest.fixture
+def group():
+    """Return the folder of a new control group for the CPU, and its file of processes; skip without the right."""
+    for above, member in ((Path("/sys/fs/cgroup/cpu"), "tasks"), (Path("/sys/fs/cgroup"), "cgroup.procs")):
+        folder = above / f"speedgrid-test-{os.getpid()}"
+        with contextlib.suppress(OSError):
+            folder.mkdir()
+            if any((folder / name).exists() for name in ("cpu.max", "cpu.cfs_quota_us")):
+                yield folder, folder / member
+                folder.rmdir()
+                return
+            folder.rmdir()
+    pytest.skip("no control group for the CPU can be made here")
+
+
+CODE = (
+    "import os, sys; open(sys.argv[1], 'w').write(str(os.getpid()))\n"
+    "from speedgrid.machine import cgroup, threads; print(cgroup.quota(), threads.physical_cores())"
+)
+
+
+@pytest.mark.parametrize(("quota", "told"), [(100_000, "1.0 1"), (50_000, "0.5 1")])
+def test_the_kernels_own_quota_decides_the_threads(group, quota, told):
+    folder, member = group
+    files = {"cpu.max": f"{quota} 100000", "cpu.cfs_quota_us": f"{quota}"}
+    name = next(name for name in files if (folder / name).exists())
+    (folder / name).write_text(files[name])
+    asked = [sys.executable, "-c", CODE, str(member)]
+    assert subprocess.run(asked, capture_output=True, text=True, check=True, cwd=ROOT).stdout.strip() == told
 
 
 @given(st.text(max_size=200), st.text(max_size=200))
