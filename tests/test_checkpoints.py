@@ -446,6 +446,12 @@ def test_a_file_without_tensors_and_a_place_that_is_taken_are_refused(path, stat
         plain.write(path)
 
 
+def test_arrays_of_numpy_are_called_what_they_are(path):
+    path.write_bytes(pickle.dumps({"model": {"fc.weight": np.ones((2, 2), np.float32)}}))
+    with pytest.raises(WeightsError, match="has no tensors under names, but arrays of numpy; load them into the model"):
+        plain.write(path)
+
+
 def test_a_checkpoint_with_data_of_known_scripts_alone_is_read_as_it_is(path, state):
     torch.save({"model": state, "args": argparse.Namespace(lr=1)}, path)
     assert inert.known(path)

@@ -39,11 +39,12 @@ def write(path: str | Path, output: str | Path | None = None) -> Plain:
     if target.exists():
         raise WeightsError(f"{target} is there already; remove it, or name another file with --output.")
     found = weights(_content(path))
+    left = inert.names(path) if kinds.kind(path) != "safetensors" else []
     if not found:
-        raise WeightsError(f"{path} has no tensors under names; write it with torch.save(model.state_dict(), path).")
+        arrays = ", but arrays of numpy; load them into the model" if "numpy.ndarray" in left else ""
+        raise WeightsError(f"{path} has no tensors under names{arrays}; {kinds.SAVE}.")
     with replacing(target) as temporary:
         torch.save(found, temporary)
-    left = inert.names(path) if kinds.kind(path) != "safetensors" else []
     return Plain(target, dict(counts(found)), left)
 
 
