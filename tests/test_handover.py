@@ -306,6 +306,39 @@ def test_a_photograph_becomes_the_input_that_the_report_gave(places, tmp_path, p
     assert np.array_equal(np.load(out / "o.npy"), wanted)
 
 
+def save(path, *size):
+    """Write an image of a size in pixels, of which its format takes little."""
+    Image.new("1", size).save(path, "PNG")
+
+
+NO_PHOTOGRAPHS = {
+    "nothing": (lambda path: None, "is not a readable image (FileNotFoundError"),
+    "a folder": (lambda path: path.mkdir(), "is not a readable image (IsADirectoryError"),
+    "text": (lambda path: path.write_text("hello"), "is not a readable image (UnidentifiedImageError"),
+    "a line": (lambda path: save(path, 5000, 1), "has 5000 x 1 pixels; it may have 100,000,000, one side 20 times as"),
+    "a bomb": (lambda path: save(path, 12_000, 12_000), "has 12000 x 12000 pixels; it may have 100,000,000"),
+}
+
+
+def test_what_is_no_photograph_ends_predict_in_one_sentence(places, tmp_path):
+    out = write_folder(places, tmp_path, saw(cell_name("onnxruntime")))
+    for name, (make, words) in NO_PHOTOGRAPHS.items():
+        path = tmp_path / f"{name}.png"
+        make(path)
+        done = python("-c", "import sys; from photographs import read; read(sys.argv[1])", path, cwd=out, code=1)
+        assert done.stderr.startswith(f"'{path}' {words}")
+        assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("lost", ["model.json", "requirements.txt", "model.onnx"])
+def test_a_folder_that_has_lost_a_file_says_which(places, tmp_path, lost):
+    out = write_folder(places, tmp_path, saw(cell_name("onnxruntime")))
+    (out / lost).unlink()
+    done = python("-c", "import batches", cwd=out, code=1)
+    assert done.stderr.startswith(f"{out / lost} is ")
+    assert done.stderr.endswith("make deploy writes its folder again.\n")
+
+
 # Stands in for CUDA graphs, and looks whether what was captured is still there when nothing else holds it.
 CAPTURED = """
 import contextlib, gc, weakref

@@ -7,8 +7,14 @@ from pathlib import Path
 import numpy as np
 
 HERE = Path(__file__).resolve().parent
-ABOUT = json.loads((HERE / "model.json").read_text(encoding="utf-8"))
-FILE, SIZE, SETTINGS = str(HERE / ABOUT["file"]), ABOUT["batch_size"], ABOUT["settings"]
+try:
+    ABOUT = json.loads((HERE / "model.json").read_text(encoding="utf-8"))
+    FILE, SIZE, SETTINGS = str(HERE / ABOUT["file"]), ABOUT["batch_size"], ABOUT["settings"]
+except (OSError, ValueError, KeyError, TypeError) as error:
+    sys.exit(f"{HERE / 'model.json'} is damaged ({error}); make deploy writes its folder again.")
+for needed in (FILE, HERE / "requirements.txt"):
+    if not Path(needed).is_file():
+        sys.exit(f"{needed} is not there; make deploy writes its folder again.")
 
 
 class Batches:

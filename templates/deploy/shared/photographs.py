@@ -1,10 +1,14 @@
 """From the file of a photograph to an input of the model, as its reference images were made."""
 
+import warnings
+
 import numpy as np
 from batches import ABOUT
 from PIL import Image
 
 MADE = ABOUT["preprocessing"]
+# The most pixels of a photograph, and how many times longer than the other a side may be: more takes memory alone.
+PIXELS, TIMES_LONGER = 100_000_000, 20
 # How the EXIF data of an image says that it is to be seen; of TIFF tags its bits, whether 0 is white, and its numbers.
 ORIENTATION, BITS, PHOTOMETRIC, SAMPLE_FORMAT, SIGNED = 0x0112, 258, 262, 339, 2
 TURNED = {
@@ -20,10 +24,11 @@ TURNED = {
 
 def read(path):
     """Return the photograph in a file: float32 [3, height, width], upright, resized, cut out and normalised."""
-    with Image.open(path) as opened:
-        image = in_rgb(path, opened)
-        turned = TURNED.get(opened.getexif().get(ORIENTATION, 1))
-    image = image if turned is None else image.transpose(turned)
+    try:
+        image = upright(path)
+    except Exception as error:  # thirty decoders have their own
+        words = " ".join(str(error).split())[:200]
+        raise SystemExit(f"{path!a} is not a readable image ({type(error).__name__}: {words!a}).") from None
     shorter = min(image.size)
     size = tuple(MADE["resize"] if side == shorter else int(MADE["resize"] * side / shorter) for side in image.size)
     image = image.resize(size, Image.Resampling.BILINEAR)
@@ -31,6 +36,21 @@ def read(path):
     image = image.crop((left, top, left + MADE["crop"], top + MADE["crop"]))
     mean, deviation = (np.array(MADE[name], np.float32) for name in ("mean", "deviation"))
     return np.ascontiguousarray(((np.asarray(image, np.float32) / 255 - mean) / deviation).transpose(2, 0, 1))
+
+
+def upright(path):
+    """Return the image in a file as it is to be seen, in RGB; ends the program where one is too large or long."""
+    with warnings.catch_warnings(action="ignore", category=Image.DecompressionBombWarning), Image.open(path) as opened:
+        width, height = opened.size
+        if width * height > PIXELS or max(width, height) > TIMES_LONGER * min(width, height):
+            limits = f"it may have {PIXELS:,}, one side {TIMES_LONGER} times as long as the other"
+            raise SystemExit(f"{path!a} has {width} x {height} pixels; {limits}.")
+        image = in_rgb(path, opened)
+        try:
+            turned = TURNED.get(opened.getexif().get(ORIENTATION, 1))
+        except Exception:  # EXIF data that is none
+            turned = None
+    return image if turned is None else image.transpose(turned)
 
 
 def in_rgb(path, image):
