@@ -299,7 +299,7 @@ def file_description(wildcards):
 
 def source_files(wildcards):
     """Return the user's files that a model is made of."""
-    return models.find(wildcards.model).files()
+    return models.files(wildcards.model)
 
 
 def source_stale_when(wildcards):

@@ -77,6 +77,35 @@ def test_a_factory_is_looked_at_without_being_run():
             declared(factory=name, trust=True).require()
 
 
+@pytest.mark.parametrize("module", ["os", "sys", "zipimport"])
+def test_a_module_that_python_is_made_with_has_no_file_and_no_model(module):
+    with pytest.raises(ModelError, match=f"factory: '{module}:path', and there is no module {module}"):
+        sources.require([declared(factory=f"{module}:path", trust=True).name])
+
+
+ENTRIES = {
+    "torchvision": {"torchvision": "resnet18"},
+    "factory": {"factory": "mine_of_tests:heads", "trust": True},
+    "exported": {"exported": "program.pt2", "trust": True},
+    "onnx": {"onnx": "model.onnx"},
+}
+
+
+@pytest.mark.parametrize("entry", ENTRIES.values(), ids=ENTRIES)
+def test_values_of_an_input_are_looked_for_and_belong_to_what_is_measured_of_any_source(tmp_path, entry):
+    for name in ("program.pt2", "model.onnx"):
+        (tmp_path / name).write_bytes(b"\x08\x0a")
+    one = declared(**entry, inputs={"x": {"values": "mine.npz"}})
+    for make, words in ((lambda: None, "is not there"), ((tmp_path / "mine.npz").mkdir, "is no file but a folder")):
+        make()
+        with pytest.raises(ModelError, match=rf"config key models has 'model' of 'mine\.npz', which {words}\."):
+            sources.require([one.name])
+    (tmp_path / "mine.npz").rmdir()
+    (tmp_path / "mine.npz").touch()
+    sources.require([one.name])
+    assert "mine.npz" in sources.files(one.name)
+
+
 @pytest.mark.parametrize(
     ("function", "message"),
     [("broken", "does not give a model (KeyError"), ("number", "returns a int"), ("absent", "AttributeError")],

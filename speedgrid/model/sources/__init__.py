@@ -13,6 +13,7 @@ from typing import Any, TypeAlias
 
 from speedgrid.data.inputs import Input
 from speedgrid.grid import MODEL
+from speedgrid.launcher.inputs import file_fault
 from speedgrid.launcher.reading import read_json, short
 from speedgrid.model.sources.source import ModelError, Source
 from speedgrid.model.sources.torchvision import Torchvision
@@ -114,6 +115,23 @@ def source_of(entry: Mapping[str, Any]) -> Source:
 
 
 def require(entries: Iterable[Entry]) -> None:
-    """Raise ModelError for the first entry that stands for no model, as far as that is seen without importing it."""
+    """Raise ModelError for the first entry that stands for no model, as far as that is seen without importing it.
+
+    Nor does one whose inputs have values in a file that is not there, or cannot be read.
+    """
     for entry in entries:
-        find(entry if isinstance(entry, str) else entry["name"]).require()
+        found = find(entry if isinstance(entry, str) else entry["name"])
+        found.require()
+        for path in _values(found):
+            if fault := file_fault(path):
+                raise ModelError(f"config key models has {found.name!r} of {path!r}, which {fault}.")
+
+
+def files(name: str) -> list[str]:
+    """Return the user's files that a model and its inputs are made of; a change makes what is measured of it stale."""
+    found = find(name)
+    return [*found.files(), *_values(found)]
+
+
+def _values(found: Source) -> list[str]:
+    return [one.values for one in found.inputs if one.values]

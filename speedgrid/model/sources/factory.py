@@ -54,7 +54,7 @@ class Factory:
                 return path
         parts = module.split(".")
         spec = importlib.util.find_spec(parts[0])
-        if spec and spec.origin and len(parts) == 1:
+        if spec and spec.origin and len(parts) == 1 and Path(spec.origin).is_file():  # not of what Python is made with
             return Path(spec.origin)
         for folder in (spec.submodule_search_locations if spec else None) or ():
             path = Path(folder, *parts[1:])

@@ -34,8 +34,8 @@ class OnnxFile(OfFile):
     module: ClassVar[bool] = False
 
     def require(self) -> None:
-        """Raise ModelError unless the file, those beside it and the values of its inputs are there and can be read."""
-        for path in (self.path, *self.external(), *(one.values for one in self.inputs if one.values)):
+        """Raise ModelError unless the file and those beside it are there and can be read."""
+        for path in (self.path, *self.external()):
             if fault := file_fault(path):
                 raise ModelError(f"config key models has {self.name!r} of {path!r}, which {fault}.")
         with Path(self.path).open("rb") as file:
@@ -63,8 +63,8 @@ class OnnxFile(OfFile):
         return sorted(str(file.parent / name) for name in names)
 
     def files(self) -> list[str]:
-        """Return the user's files: the model, its tensors, the values of its inputs."""
-        return [self.path, *self.external(), *(one.values for one in self.inputs if one.values)]
+        """Return the user's files: the model and its tensors."""
+        return [self.path, *self.external()]
 
     def build(self, classes: int) -> "nn.Module":
         """Raise ModelError: there is no torch module in an ONNX file."""
