@@ -110,8 +110,7 @@ def measure(count: int) -> None:
         with timed("table"):
             found = finish(cells, material, config["report"]["reference"], config["accuracy"]["max_top1_loss"])
         with timed("writing it"):
-            found.write(out / "results.csv", out / "rounds.csv", out / "run.json")
-            found.write_parquet(out / "results.parquet")
+            found.write(out / "results.csv", out / "rounds.csv", out / "run.json", out / "results.parquet")
         run = Description(**found.summary, config=config)
         del material
         with timed("audit"):

@@ -57,7 +57,7 @@ class Cell:
         return cls(model, backend, precision, int(resolution), int(batch_size))
 
     def __str__(self) -> str:
-        return self.PATTERN.format(**asdict(self))
+        return self.PATTERN.format(**vars(self))
 
 
 def model_name(entry: str | Mapping[str, Any]) -> str:

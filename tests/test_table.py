@@ -146,7 +146,7 @@ def test_hand_computed_row():
 def test_the_columns_of_a_row_agree_with_each_other(batch_size, host_ms):
     cell = Cell("resnet18", "pytorch", "fp32", 64, batch_size)
     records = [make_record(str(cell), host_ms)]
-    line = table.row(cell, records, records, ARITHMETIC, PEAKS)
+    line = table.row(cell, records, records, table.samples_of(records), ARITHMETIC, PEAKS)
     assert line["fps"] * line["latency_ms"] == pytest.approx(1000 * batch_size)
     assert line["ms_per_image"] * batch_size == pytest.approx(line["latency_ms"])
     assert line["fps"] * line["ms_per_image"] == pytest.approx(1000)

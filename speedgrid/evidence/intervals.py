@@ -3,7 +3,7 @@
 How often they do is simulated in tests/test_statistics.py.
 """
 
-import warnings
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -13,6 +13,31 @@ from speedgrid.statistics import LEVEL, central_interval, order_statistic_interv
 
 # Cells whose rounds tell what they have in common.
 FEWEST_TOGETHER = 3
+
+
+class Rounds(list[np.ndarray]):
+    """The samples of a cell, round by round, with what every interval asks of them, which is reckoned once."""
+
+    @cached_property
+    def medians(self) -> np.ndarray:
+        """The median of each round."""
+        return np.array([np.median(samples) for samples in self])
+
+    @cached_property
+    def logs(self) -> np.ndarray:
+        """The logarithms of the rounds' medians."""
+        return np.log(self.medians)
+
+    @cached_property
+    def error_within(self) -> float:
+        """The standard error of the mean logarithm of the rounds' medians, were all processes alike."""
+        intervals = [central_interval(np.asarray(samples, float), 0.5, special.ndtr(1.0)) for samples in self]
+        return float(np.mean([np.log(high / low) / 2 for low, high in intervals]) / np.sqrt(len(self)))
+
+    @classmethod
+    def of(cls, rounds: list[np.ndarray]) -> "Rounds":
+        """Return rounds as such, themselves if they are."""
+        return rounds if isinstance(rounds, Rounds) else cls(rounds)
 
 
 def median_interval(rounds: list[np.ndarray]) -> tuple[float, float, float]:
@@ -25,20 +50,14 @@ def median_interval(rounds: list[np.ndarray]) -> tuple[float, float, float]:
     rounds have it: 96 % of intervals then contain the truth where processes do not differ at all, 98 % where besides
     each round is worth few independent samples. Samples are times, above 0.
     """
-    medians = [float(np.median(samples)) for samples in rounds]
-    middle = float(np.median(medians))
-    if len(rounds) == 1:
-        return (middle, *order_statistic_interval(rounds[0]))
-    logs = np.log(medians)
-    error = logs.std(ddof=1) / np.sqrt(len(rounds))
-    half = max(special.stdtrit(len(rounds) - 1, 0.5 + LEVEL / 2) * error, _error_within(rounds))
+    known = Rounds.of(rounds)
+    middle = float(np.median(known.medians))
+    if len(known) == 1:
+        return (middle, *order_statistic_interval(known[0]))
+    logs = known.logs
+    error = logs.std(ddof=1) / np.sqrt(len(known))
+    half = max(special.stdtrit(len(known) - 1, 0.5 + LEVEL / 2) * error, known.error_within)
     return middle, min(middle, float(np.exp(logs.mean() - half))), max(middle, float(np.exp(logs.mean() + half)))
-
-
-def _error_within(rounds: list[np.ndarray]) -> float:
-    """Return the standard error of the mean logarithm of the rounds' medians, were all processes alike."""
-    intervals = [central_interval(np.asarray(samples, float), 0.5, special.ndtr(1.0)) for samples in rounds]
-    return float(np.mean([np.log(high / low) / 2 for low, high in intervals]) / np.sqrt(len(rounds)))
 
 
 class Course(NamedTuple):
@@ -67,7 +86,7 @@ def course(cells: list[list[np.ndarray]]) -> Course | None:
     cells: of each the samples of its rounds. Of two cells it would be half of their difference, which is looked for.
     """
     most = max(map(len, cells), default=0)
-    whole = [np.log([np.median(samples) for samples in rounds]) for rounds in cells if len(rounds) == most]
+    whole = [Rounds.of(rounds).logs for rounds in cells if len(rounds) == most]
     if most < 2 or len(whole) < FEWEST_TOGETHER:
         return None
     logs = np.array(whole)
@@ -80,7 +99,7 @@ def compare(
     """Return (ratio, low, high) of two cells' medians over rounds, `over` / `under`, with its 95 % interval.
 
     Welch's t-test over the logarithms of the rounds' medians, which knows that two cells of few rounds together say
-    more than each by itself (scipy.stats.ttest_ind with equal_var=False). Never narrower than one standard error, as
+    more than each by itself (as scipy.stats.ttest_ind with equal_var=False has it). Never narrower than one standard error, as
     the samples within rounds have it: 99 % of intervals then contain the truth where processes do not differ at all.
     Widened to the ratio of the medians where that lies outside. With one round of either: `ratio_interval` of their
     `median_interval`s. Samples are times, above 0.
@@ -89,20 +108,23 @@ def compare(
     two of them differ, and is taken off: where it is ten times the rest, the interval is an eighth as wide; where there
     is none, it is as wide as without. 94 to 97 % of intervals contain the truth, also where cells suffer unevenly.
     """
-    from scipy import stats  # half a second, which a timing need not pay
-
     if min(len(over), len(under)) < 2:
         return ratio_interval(median_interval(over), median_interval(under))
-    medians = [[float(np.median(samples)) for samples in rounds] for rounds in (over, under)]
-    logs = [common.off(np.log(values)) if common else np.log(values) for values in medians]
-    value = float(np.median(medians[0]) / np.median(medians[1]))
-    middle, half = logs[0].mean() - logs[1].mean(), float(np.hypot(_error_within(over), _error_within(under)))
-    if any(values.std() > 0 for values in logs):
-        with warnings.catch_warnings():  # of rounds that agree to the last digit
-            warnings.simplefilter("ignore", RuntimeWarning)
-            low, high = stats.ttest_ind(*logs, equal_var=False).confidence_interval(LEVEL)
-        half = max(half, float(high - low) / 2)
+    known = [Rounds.of(rounds) for rounds in (over, under)]
+    logs = [common.off(one.logs) if common else one.logs for one in known]
+    value = float(np.median(known[0].medians) / np.median(known[1].medians))
+    middle, half = logs[0].mean() - logs[1].mean(), float(np.hypot(*(one.error_within for one in known)))
+    half = max(half, _welch(*logs))
     return value, min(value, float(np.exp(middle - half))), max(value, float(np.exp(middle + half)))
+
+
+def _welch(one: np.ndarray, other: np.ndarray) -> float:
+    """Return the half-width of the interval of a difference of two means, by Welch's t-test; 0 where none varies."""
+    errors = np.array([values.var(ddof=1) / len(values) for values in (one, other)])
+    if not errors.any():
+        return 0.0
+    freedom = errors.sum() ** 2 / (errors**2 / [len(one) - 1, len(other) - 1]).sum()
+    return float(special.stdtrit(freedom, 0.5 + LEVEL / 2) * np.sqrt(errors.sum()))
 
 
 def ratio_interval(over: tuple[float, float, float], under: tuple[float, float, float]) -> tuple[float, float, float]:

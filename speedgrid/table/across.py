@@ -6,7 +6,7 @@ of it is compared with the reference of its own session, and with a cell of anot
 both.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -55,12 +55,16 @@ class Sessions(NamedTuple):
         """
         if number == self.usual:
             return ONE
-        elsewhere = sorted({where for where, _ in self.links if where}, key=str)
-        for where in (place, None, *elsewhere):
+        for where in self.places(place):
             pair = [self.links.get((where, one)) for one in (number, self.usual)]
             if pair[0] and pair[1]:
                 return self.ratio(pair[0], pair[1])
         return None
+
+    def places(self, place: Place | None) -> Iterator[Place | None]:
+        """Yield where a session may be linked with another one: at a place, by the control cell, or at any place."""
+        yield from (place, None)
+        yield from sorted({where for where, _ in self.links if where}, key=str)
 
     def ratio(self, over: list[np.ndarray], under: list[np.ndarray]) -> Ratio:
         """Return the ratio of two cells' medians, its interval by what rounds of all links differ within sessions."""
@@ -84,16 +88,16 @@ def fill(table: Table, records: list[Record], reference: Reference) -> list[Sitt
     """
     known = sessions(records, reference)
     rounds = rounds_by_cell(records)
-    table["session"] = table["session"].astype(object)
-    for index, line in table.iterrows():
-        cell = cell_of(line)
+    labels: list[str | None] = []
+    slowdowns = []
+    for cell, measured in zip(cells_of(table), table.latency_ms.notna(), strict=True):
         numbers = [known.numbers[one.session] for one in rounds.get(cell, [])]
-        if not numbers:
-            continue
-        table.loc[index, "session"] = label(numbers)
+        labels.append(label(numbers) if numbers else None)
         found = [known.slowdown(place_of(cell), number) for number in numbers]
-        if pd.notna(line.latency_ms) and all(found):
-            table.loc[index, SLOWDOWN] = together([one for one in found if one])
+        certain = measured and numbers and all(found)
+        slowdowns.append(together([one for one in found if one]) if certain else (np.nan,) * 3)
+    table["session"] = pd.Series(labels, table.index, object)
+    table[SLOWDOWN] = np.reshape(slowdowns, (-1, 3))
     if len(known.numbers) > 1:
         put_right(table, records, rounds, known, reference)
     return sittings(records, known)
@@ -136,6 +140,11 @@ def within(groups: list[list[np.ndarray]]) -> tuple[float, int]:
 def is_reference(cell: Cell, reference: Reference) -> bool:
     """Say whether a cell is of the reference."""
     return (cell.backend, cell.precision) == (reference["backend"], reference["precision"])
+
+
+def cells_of(rows: Table) -> list[Cell]:
+    """Return the cell of each row."""
+    return [Cell(*one) for one in zip(*(rows[axis].tolist() for axis in AXES), strict=True)]
 
 
 def cell_of(line) -> Cell:
@@ -266,8 +275,11 @@ def alike(row, over) -> bool:
 def sittings(records: list[Record], known: Sessions) -> list[Sitting]:
     """Return the sessions as a report names them, in time."""
     found = []
+    of_session: dict[str, list[Record]] = {}
+    for one in records:
+        of_session.setdefault(one.session, []).append(one)
     for session, number in known.numbers.items():
-        own = [one for one in records if one.session == session]
+        own = of_session[session]
         slowdown = known.slowdown(None, number)
         found.append(
             Sitting(

@@ -1,6 +1,6 @@
 """Bring the records of a grid together in one table: one row per cell, measured or not."""
 
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
@@ -8,14 +8,15 @@ import pandas as pd
 
 from speedgrid import InputError
 from speedgrid.data.answers import Parity
-from speedgrid.evidence.intervals import Course, compare, course, median_interval
-from speedgrid.grid import AXES, Cell, turn_number
+from speedgrid.evidence.intervals import Rounds, compare, course, median_interval
+from speedgrid.grid import AXES, Cell, place_of, turn_number
 from speedgrid.machine.data_sheet import Peaks
 from speedgrid.measure import probes
 from speedgrid.model.described import Arithmetic
 from speedgrid.record import Record, Seen, Telemetry
 from speedgrid.statistics import percentile
 from speedgrid.table import aside, parts
+from speedgrid.table.across import cells_of
 from speedgrid.table.columns import NAMES as COLUMNS
 from speedgrid.table.columns import TEXT as TEXT_COLUMNS
 from speedgrid.table.conditions import caveats, disorder, throttled, unstable
@@ -45,11 +46,15 @@ def tabulate(
         by_cell.setdefault(record.cell, []).append(record)
     # Judged once for each cell: its row asks for them, and each ratio that it has a part in.
     kept = {cell: rounds_of(rounds) for cell, rounds in by_cell.items()}
-    rows = [row(cell, by_cell.get(cell, []), kept.get(cell, []), arithmetic, peaks) for cell in grid]
+    samples = {cell: samples_of(rounds) for cell, rounds in kept.items()}
+    rows = [
+        row(cell, by_cell.get(cell, []), kept.get(cell, []), samples.get(cell, Rounds()), arithmetic, peaks)
+        for cell in grid
+    ]
     table = pd.DataFrame(rows, columns=COLUMNS)
     # A column with no value at all would otherwise have no type.
     table = table.astype(dict.fromkeys(set(COLUMNS) - TEXT_COLUMNS - {*AXES, "auto", "rounds", "runs"}, float))
-    add_speedups(table, kept, reference)
+    add_speedups(table, samples, reference)
     add_disorder(table)
     table["auto"] = False  # see speedgrid.table.choice, which needs the finished table
     return table
@@ -74,8 +79,10 @@ def refuse_mixtures(records: list[Record]) -> None:
                 )
 
 
-def row(cell: Cell, rounds: list[Record], records: list[Record], arithmetic: Arithmetic, peaks: Peaks) -> Row:
-    """Return the row of one cell. rounds: all of its records. records: those that its figures are made of."""
+def row(
+    cell: Cell, rounds: list[Record], records: list[Record], samples: Rounds, arithmetic: Arithmetic, peaks: Peaks
+) -> Row:
+    """Return the row of one cell. rounds: all of its records. records, samples: those that its figures are made of."""
     result: Row = {axis: getattr(cell, axis) for axis in AXES}
     if not rounds:
         return result | {"status": "failed", "reason": "no record of this cell", "rounds": 0, "runs": 0}
@@ -94,7 +101,7 @@ def row(cell: Cell, rounds: list[Record], records: list[Record], arithmetic: Ari
     result["build_seconds"] = build.get("build_seconds") if build else None
     if result["status"] not in SHOWN or not measured:
         return result
-    result |= speed(cell, measured)
+    result |= speed(cell, measured, samples)
     if result["status"] == "ok" and (
         reason := unstable(measured, *(result[name] for name in ("latency_ms", "latency_ms_low", "latency_ms_high")))
     ):
@@ -114,9 +121,8 @@ def rounds_of(records: list[Record]) -> list[Record]:
     return aside.in_quiet(kept, [aside.judge(record) for record in kept])
 
 
-def speed(cell: Cell, records: list[Record]) -> Row:
+def speed(cell: Cell, records: list[Record], rounds: Rounds) -> Row:
     """Return latency on the host clock with its interval, percentiles, and the rates that follow from it."""
-    rounds = [np.array(record.host_ms) for record in records]
     pooled = np.concatenate(rounds)
     latency, low, high = median_interval(rounds)
     return {
@@ -223,34 +229,38 @@ def coverage(record: Record) -> float | None:
     return details.get("coverage_percent", (record.build or {}).get("coverage_percent"))
 
 
-def add_speedups(table: Table, kept: dict[Cell, list[Record]], reference: Reference) -> None:
+def add_speedups(table: Table, samples: dict[Cell, Rounds], reference: Reference) -> None:
     """Fill in the speed-up of every row over the reference of the same model, resolution and batch size.
 
-    kept: the rounds that each cell's figures are made of. A reference row counts only if it ran what its label says; a
-    row that is busy has no ratio to it.
+    samples: of the rounds that each cell's figures are made of. A reference row counts only if it ran what its label
+    says; a row that is busy has no ratio to it.
     """
     is_reference = (table.backend == reference["backend"]) & (table.precision == reference["precision"])
     base = table[is_reference & table.status.isin(TRUE_TO_LABEL)]
-    courses = courses_of(table, kept)
-    references = {(line.model, line.resolution, line.batch_size): line for line in base.itertuples()}
-    for index, line in table[table.latency_ms.notna()].iterrows():
-        over = references.get((line.model, line.resolution, line.batch_size))
-        if over is None:
-            continue
-        if line.backend == reference["backend"] and line.precision == reference["precision"]:
+    references = {place_of(cell): (cell, status) for cell, status in states(base)}
+    measured = states(table[table.latency_ms.notna()])
+    # The cells of a place are measured one after another there.
+    calm: dict[tuple[str, int, int], list[Rounds]] = {}
+    for cell, status in measured:
+        if status != "busy":
+            calm.setdefault(place_of(cell), []).append(samples[cell])
+    courses = {place: course(cells) for place, cells in calm.items()}
+    found = []
+    for cell, status in measured:
+        over, state = references.get(place_of(cell), (None, ""))
+        if over is None or (over != cell and "busy" in (status, state)):
+            found.append((np.nan,) * 3)
+        elif (cell.backend, cell.precision) == (reference["backend"], reference["precision"]):
             # The reference against itself is 1 by definition, not a measurement.
-            table.loc[index, ["speedup", "speedup_low", "speedup_high"]] = (1.0, 1.0, 1.0)
-        elif "busy" not in (line.status, over.status):
-            common = courses.get((line.model, line.resolution, line.batch_size))
-            values = compare(samples_of(over, kept), samples_of(line, kept), common)
-            table.loc[index, ["speedup", "speedup_low", "speedup_high"]] = values
+            found.append((1.0, 1.0, 1.0))
+        else:
+            found.append(compare(samples[over], samples[cell], courses.get(place_of(cell))))
+    table.loc[table.latency_ms.notna(), ["speedup", "speedup_low", "speedup_high"]] = np.reshape(found, (-1, 3))
 
 
-def courses_of(table: Table, kept: dict[Cell, list[Record]]) -> dict[Hashable, Course | None]:
-    """Return the common course of the cells of each place: they are measured one after another there."""
-    calm = table[table.latency_ms.notna() & (table.status != "busy")]
-    places = calm.groupby(["model", "resolution", "batch_size"])
-    return {place: course([samples_of(line, kept) for line in rows.itertuples()]) for place, rows in places}
+def states(rows: Table) -> list[tuple[Cell, str]]:
+    """Return the cell and the status of each row."""
+    return list(zip(cells_of(rows), rows.status, strict=True))
 
 
 def add_disorder(table: Table) -> None:
@@ -260,7 +270,6 @@ def add_disorder(table: Table) -> None:
         table.loc[index, "caveats"] = f"{known}; {clause}" if isinstance(known, str) else clause
 
 
-def samples_of(line, kept: dict[Cell, list[Record]]) -> list[np.ndarray]:
-    """Return the latencies in ms of each round of a row's cell."""
-    records = kept[Cell(*(getattr(line, axis) for axis in AXES))]
-    return [np.array(record.host_ms) for record in records if record.seen]
+def samples_of(records: list[Record]) -> Rounds:
+    """Return the latencies in ms of each round that ran."""
+    return Rounds(np.array(record.host_ms) for record in records if record.seen)
