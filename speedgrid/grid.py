@@ -4,7 +4,7 @@ import itertools
 import random
 import re
 from collections.abc import Iterable, Mapping, Sequence, Set
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, ClassVar, TypeAlias
 
 # The values of each axis of a grid, by the names of AXES.

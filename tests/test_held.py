@@ -17,7 +17,7 @@ from speedgrid.data.samples import Host
 from speedgrid.evidence.parity import compare
 from speedgrid.launcher import outputs
 from speedgrid.record import Expected, Memory, Telemetry
-from speedgrid.table.alike import copied
+from speedgrid.table.alike import copied, suspects
 from speedgrid.table.answers import rounding
 from speedgrid.table.contradictions import contradictions
 from speedgrid.table.held import hold
@@ -252,6 +252,24 @@ def test_independent_samples_are_no_copies_also_where_both_drift(count, seed, sp
     random = np.random.default_rng(seed)
     one, other = (np.exp(random.normal(0, spread, count) + drift * spread * np.arange(count) / count) for _ in range(2))
     assert copied(one.round(6), 3 * other.round(6)) == ""
+
+
+@pytest.mark.parametrize("count", [3, 8, 15, 16, 60, 400])
+@pytest.mark.parametrize("spread", [0.001, 0.3])
+@pytest.mark.parametrize("spiked", [False, True])
+def test_whatever_is_a_copy_is_suspected_among_many_and_little_else_is(count, spread, spiked):
+    random = np.random.default_rng(count)
+    many = 3.0 * np.exp(random.normal(0, spread, (400, count)))
+    if spiked:
+        many[np.arange(400), random.integers(0, count, 400)] *= 1.5
+    noise = np.exp(random.normal(0, 0.005 * np.log(many[3]).std(), count))
+    planted = [1.7 * many[0], random.permutation(many[1]), many[2][: max(3, count // 2)], 0.9 * many[3] * noise]
+    held = {place: one.round(6) for place, one in enumerate([*many, *planted])}
+    pairs = [(place, 400 + place) for place in range(4)]
+    found = suspects(held)
+    assert {pair for pair in pairs if copied(*(held[one] for one in pair))} <= found
+    # Where each series has one outlier, all vary by much more than their beginnings do.
+    assert len(found) < (800 if spiked else 40)  # of 80,000 pairs
 
 
 def test_right_answers_and_expectations_are_those_of_the_other_records():

@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from scipy.signal import lfilter
-from scipy.stats import norm
+from scipy.stats import norm, ttest_ind
 
 from speedgrid.evidence.intervals import (
     compare,
@@ -175,6 +175,15 @@ def test_the_ratio_of_single_rounds_is_that_of_their_intervals():
     rng = np.random.default_rng(7)
     over, under = [rng.normal(2.0, 0.02, 100)], [rng.normal(1.0, 0.02, 100)]
     assert compare(over, under) == ratio_interval(median_interval(over), median_interval(under))
+
+
+@given(st.lists(st.floats(0.1, 10), min_size=2, max_size=5), st.lists(st.floats(0.1, 10), min_size=2, max_size=5))
+def test_the_interval_of_a_ratio_over_rounds_is_that_of_welch(over, under):
+    logs = [np.log(one) for one in (over, under)]
+    assume(all(one.std() > 1e-6 for one in logs))
+    low, high = ttest_ind(*logs, equal_var=False).confidence_interval(0.95)
+    ratio, *found = compare(*([np.full(9, one) for one in medians] for medians in (over, under)))
+    assert found == pytest.approx([min(ratio, np.exp(low)), max(ratio, np.exp(high))])
 
 
 def test_rounds_that_agree_to_the_last_digit_have_an_exact_ratio():

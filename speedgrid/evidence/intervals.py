@@ -99,10 +99,10 @@ def compare(
     """Return (ratio, low, high) of two cells' medians over rounds, `over` / `under`, with its 95 % interval.
 
     Welch's t-test over the logarithms of the rounds' medians, which knows that two cells of few rounds together say
-    more than each by itself (as scipy.stats.ttest_ind with equal_var=False has it). Never narrower than one standard error, as
-    the samples within rounds have it: 99 % of intervals then contain the truth where processes do not differ at all.
-    Widened to the ratio of the medians where that lies outside. With one round of either: `ratio_interval` of their
-    `median_interval`s. Samples are times, above 0.
+    more than each by itself (as scipy.stats.ttest_ind with equal_var=False has it). Never narrower than one standard
+    error, as the samples within rounds have it: 99 % of intervals then contain the truth where processes do not differ
+    at all. Widened to the ratio of the medians where that lies outside. With one round of either: `ratio_interval` of
+    their `median_interval`s. Samples are times, above 0.
 
     common: as of `course`, of cells that both are among. What all of them have in common in a round says nothing of how
     two of them differ, and is taken off: where it is ten times the rest, the interval is an eighth as wide; where there

@@ -20,8 +20,14 @@ SAME = 1e-6
 COPIED = 0.01
 # Samples that are looked at for copies: fewer agree by chance.
 FEWEST, FEWEST_BY_SHARE = 3, 20
+# What rounding to nanoseconds leaves of the logarithm of a ratio of two samples of 1 ms.
+ROUNDING = 3e-6
 # Rounding to nanoseconds is so much smaller than what samples vary by; three agree by chance more easily.
 FINE, FINE_OF_THREE = 10, 1000
+# First samples of a series that are looked at; a copy's are so near to them, as a share of what all vary by, half more
+# than what makes it one in the mean; and the dimensions in which they are searched.
+PREFIX, FLAT = 16, 8
+NEAR = 1.5 * COPIED * PREFIX**0.5
 # Timings of one cell of which one can be told from the others.
 ENOUGH = 4
 # A timing of a cell that is so many times as fast or slow as all others of it, which agree among themselves, was not of
@@ -116,8 +122,9 @@ def odd(seen: dict[int, dict[str, float]]) -> Iterator[tuple[int, str]]:
 def copies(records: list[Record]) -> Clauses:
     """Find records whose samples are those of another one, times a number, in the same order or in another one."""
     found: Clauses = {}
-    for first, second in sorted({*near(records, prefix), *near(records, extent)}):
-        if why := copied(*(np.array(records[one].host_ms) for one in (first, second))):
+    samples = {place: np.array(one.host_ms) for place, one in enumerate(records) if len(one.host_ms) >= FEWEST}
+    for first, second in sorted(suspects(samples)):
+        if why := copied(samples[first], samples[second]):
             for one, other in ((first, second), (second, first)):
                 found.setdefault(one, []).append(f"its samples are those of {records[other].name} {why}")
     return found
@@ -131,7 +138,7 @@ def copied(one: np.ndarray, other: np.ndarray) -> str:
         pairs.append((" in another order", np.sort(one), np.sort(other)))
     for order, mine, others in pairs:
         ratio = np.log(mine / others)
-        rounding = 3e-6 / min(mine.min(), others.min())
+        rounding = ROUNDING / min(mine.min(), others.min())
         varies = min(np.log(mine).std(), np.log(others).std())
         exact = np.ptp(ratio) <= rounding
         alike = not order and least >= FEWEST_BY_SHARE and ratio.std() < COPIED * varies
@@ -141,30 +148,52 @@ def copied(one: np.ndarray, other: np.ndarray) -> str:
     return ""
 
 
-def near(records: list[Record], look: Callable[[np.ndarray], np.ndarray]) -> Iterator[tuple[int, int]]:
-    """Yield the pairs of records that may be copies, as what `look` says of their samples is about the same."""
-    told = {place: look(np.array(one.host_ms)) for place, one in enumerate(records) if len(one.host_ms) >= FEWEST}
-    lengths: defaultdict[int, list[int]] = defaultdict(list)
-    for place, one in told.items():
-        lengths[len(one)].append(place)
-    for places in lengths.values():
-        table = np.array([told[place] for place in places])
-        for row, place in enumerate(places):
-            close = np.flatnonzero((np.abs(table[row + 1 :] - table[row]) < 0.1).all(axis=1))
-            yield from ((place, places[row + 1 + one]) for one in close)
+def suspects(samples: dict[int, np.ndarray]) -> set[tuple[int, int]]:
+    """Return the pairs of places that may be copies: as their first samples have it, or how far all of them reach."""
+    logs = {place: np.log(one) for place, one in samples.items()}
+    exact = {place: 4 * ROUNDING / float(one.min()) for place, one in samples.items()}
+    many = {place: one for place, one in logs.items() if len(one) >= PREFIX}
+    wide = {
+        place: max(float(one.std()) * NEAR * (len(one) >= FEWEST_BY_SHARE), exact[place]) for place, one in many.items()
+    }
+    # A short series is one by itself, or the beginning of any other.
+    short = {place: 0.0 if place in many else exact[place] for place in logs}
+    return (
+        near({place: centred(one[:PREFIX]) for place, one in many.items()}, wide)
+        | near({place: centred(one[:FEWEST]) for place, one in logs.items()}, short)
+        | near({place: extent(one) for place, one in logs.items()}, exact)
+    )
 
 
-def prefix(samples: np.ndarray) -> np.ndarray:
-    """Return the pattern of a series' first samples: their logarithms less the mean, at one length."""
-    first = np.log(samples[:16] if len(samples) >= 16 else samples[:FEWEST])
-    centred = first - first.mean()
-    return centred / max(float(np.linalg.norm(centred)), 1e-12)
+def near(points: dict[int, np.ndarray], reach: dict[int, float]) -> set[tuple[int, int]]:
+    """Return the pairs of places whose points are within the reach of one of both.
+
+    A k-d tree finds them, in a time that does not grow with the square of how many there are. It has few dimensions: a
+    projection moves no two points apart.
+    """
+    from scipy.spatial import KDTree  # a third of a second, which a report need not pay
+
+    if not points:
+        return set()
+    table, limits, names = np.array([*points.values()]), np.array([reach[one] for one in points]), np.array([*points])
+    basis = np.linalg.qr(np.random.default_rng(0).standard_normal((table.shape[1], min(table.shape[1], FLAT))))[0]
+    flat = table @ basis
+    close = KDTree(flat).query_ball_point(flat, limits)
+    first, second = np.repeat(np.arange(len(names)), [len(one) for one in close]), np.concatenate(close).astype(int)
+    held = (first != second) & (np.linalg.norm(table[first] - table[second], axis=1) <= limits[first])
+    both = np.sort(names[np.stack([first[held], second[held]], axis=1)], axis=1)
+    return {(int(one), int(other)) for one, other in both}
 
 
-def extent(samples: np.ndarray) -> np.ndarray:
-    """Return how many samples there are, and how far they reach beyond their median, in thousandths of it."""
-    quantiles = np.quantile(np.log(samples), [0, 0.25, 0.5, 0.75, 1])
-    return np.array([len(samples), *(1e3 * (quantiles - quantiles[2])[[0, 1, 3, 4]])])
+def centred(logs: np.ndarray) -> np.ndarray:
+    """Return the pattern of a series' first samples, which no factor changes: logarithms less their mean."""
+    return logs - logs.mean()
+
+
+def extent(logs: np.ndarray) -> np.ndarray:
+    """Return how many samples there are, and how far their logarithms reach beyond the median."""
+    quantiles = np.quantile(logs, [0, 0.25, 0.5, 0.75, 1])
+    return np.array([len(logs), *(quantiles - quantiles[2])[[0, 1, 3, 4]]])
 
 
 def outliers(records: list[Record]) -> Clauses:

@@ -4,7 +4,6 @@ Rows that would not are marked and kept. What makes a row so is read from its re
 the GPU lowered its clock, what else had the processors, whether its calls ever became steady.
 """
 
-import itertools
 from collections.abc import Hashable, Iterable
 from statistics import mean
 

@@ -144,10 +144,16 @@ def stopping(record: Record, seen: Seen) -> Iterator[str]:
         if count < asked.timed_runs:
             yield f"it ended by itself after {count} timed calls, and {asked.timed_runs} were asked for at least"
         # While there was patience, slices in quiet alone counted.
-        elif (reach := min(map(reach_percent, (record, aside.calm(record))))) > WIDER * asked.target_percent:
+        elif (reach := least_reach_percent(record)) > WIDER * asked.target_percent:
             yield f"it ended by itself at an interval of ±{reach:.2g} %, and ±{asked.target_percent:g} % was asked for"
     if samples.slices and sum(one.calls for one in samples.slices) != count:
         yield f"its slices have {sum(one.calls for one in samples.slices)} calls, and it has {count}"
+
+
+def least_reach_percent(record: Record) -> float:
+    """Return the reach of a record's interval, or of its slices in quiet alone, whichever is less."""
+    calm, reach = aside.calm(record), reach_percent(record)
+    return reach if calm is record else min(reach, reach_percent(calm))
 
 
 def reach_percent(record: Record) -> float:
