@@ -248,7 +248,8 @@ def telemetry(record: Record, seen: Seen) -> Iterator[str]:
 
 def names(record: Record, seen: Seen) -> Iterator[str]:
     """The cell, the turn and the device of a record are in its command, its machine and its build too."""
-    words = shlex.split(record.command)
+    quoted = any(one in record.command for one in "'\"\\")
+    words = shlex.split(record.command) if quoted else record.command.split()  # a twentieth of the time
     if (cell := next((one for one in words if CELL.fullmatch(one)), None)) not in (None, str(record.cell)):
         yield f"it is of {record.cell}, and its command measures {cell}"
     if "--turn" in words[:-1] and (turn := words[words.index("--turn") + 1]) != record.turn:
