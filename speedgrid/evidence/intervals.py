@@ -3,6 +3,7 @@
 How often they do is simulated in tests/test_statistics.py.
 """
 
+from collections.abc import Sequence
 from functools import cached_property
 from typing import NamedTuple
 
@@ -80,7 +81,7 @@ class Course(NamedTuple):
         return rest.mean() + (rest - rest.mean()) / np.sqrt(1 - 1 / self.cells)
 
 
-def course(cells: list[list[np.ndarray]]) -> Course | None:
+def course(cells: Sequence[list[np.ndarray]]) -> Course | None:
     """Return the common course of cells that were measured side by side in several rounds; None where it is not known.
 
     cells: of each the samples of its rounds. Of two cells it would be half of their difference, which is looked for.
@@ -113,7 +114,7 @@ def compare(
     known = [Rounds.of(rounds) for rounds in (over, under)]
     logs = [common.off(one.logs) if common else one.logs for one in known]
     value = float(np.median(known[0].medians) / np.median(known[1].medians))
-    middle, half = logs[0].mean() - logs[1].mean(), float(np.hypot(*(one.error_within for one in known)))
+    middle, half = logs[0].mean() - logs[1].mean(), float(np.hypot(known[0].error_within, known[1].error_within))
     half = max(half, _welch(*logs))
     return value, min(value, float(np.exp(middle - half))), max(value, float(np.exp(middle + half)))
 
