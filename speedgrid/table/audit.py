@@ -166,12 +166,12 @@ def speedups(table: Table, reference: Reference) -> Iterator[str]:
     """A speed-up is a ratio of two latencies of the table, or over the reference as a row's own session has it."""
     is_reference = (table.backend == reference["backend"]) & (table.precision == reference["precision"])
     place = ["model", "resolution", "batch_size"]
-    base = table[is_reference].set_index(place)
+    base = {tuple(line[axis] for axis in place): line for line in table[is_reference].to_dict("records")}
     for line in table[table.speedup.notna() & (table.latency_ms > 0)].to_dict("records"):
         where = tuple(line[axis] for axis in place)
-        one = base.latency_ms.get(where, math.nan)
-        own = line.get("session")
-        if isinstance(own, str) and where in base.index and base.session[where] != own:
+        over = base.get(where, {})
+        one, own = over.get("latency_ms", math.nan), line.get("session")
+        if isinstance(own, str) and over and over["session"] != own:
             one = line["reference_ms"]
         if math.isnan(one) or differ(line["speedup"], one / line["latency_ms"]):
             ratio = f"{one:.6g} / {line['latency_ms']:.6g} ms = {one / line['latency_ms']:.6g}"

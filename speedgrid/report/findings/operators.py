@@ -40,7 +40,9 @@ def operators(table: Table, profiles: Iterable[Profile], reference: Reference) -
     """
     keys = ["model", "backend", "precision", "resolution", "batch_size"]
     known = {tuple(one[key] for key in keys): one for one in profiles}  # type: ignore[literal-required]
-    rows = [row for _i, row in measured(table).iterrows() if tuple(row[keys]) in known]
+    with_speed = measured(table)
+    profiled = [one in known for one in zip(*(with_speed[key].tolist() for key in keys), strict=True)]
+    rows = [row for _i, row in with_speed[profiled].iterrows()]
     if not rows:
         return None
     best = min(rows, key=lambda row: row.latency_ms)
