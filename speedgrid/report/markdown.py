@@ -24,7 +24,7 @@ from speedgrid.report.findings.trust import warnings
 from speedgrid.table.columns import interval
 from speedgrid.table.run import Description, Table
 from speedgrid.text import language, templates
-from speedgrid.text.markup import Markdown
+from speedgrid.text.markup import Markdown, target
 from speedgrid.text.names import NAMES
 from speedgrid.text.words import label, measured, number, place, with_interval
 
@@ -42,22 +42,37 @@ def markdown(table: Table, run: Description, template: str | Path, published: Se
 def _markdown(table: Table, run: Description, path: Path, published: Sequence[Audited]) -> str:
     made = templates.markdown(path.parent)
     made.filters |= {"number": number, "label": label, "place": place}
-    whole = of_run(table, run)
+    whole = of_run(table, run) | {"published": section.compose(published, table, run)}
     models = [whole | of_model(rows, run, whole) for _, rows in table.groupby("model", sort=False)]
 
-    def each(name: str) -> Markdown:
-        """Return one section once for each model, as its template would be included."""
-        template = made.get_template(f"sections/{name}.md.j2")
-        return Markdown("\n".join(template.render(one) for one in models).removesuffix("\n"))
+    def once(name: str) -> Markdown:
+        """Return one section of the run as a whole."""
+        return anchored(name, made.get_template(f"sections/{name}.md.j2").render(whole))
 
-    text = made.get_template(path.name).render(whole, each=each, published=section.compose(published, table, run))
-    return without_gaps(text)
+    def each(name: str) -> Markdown:
+        """Return one section once for each model."""
+        template = made.get_template(f"sections/{name}.md.j2")
+        places = [f"{name}-{one['model']}" if whole["several"] else name for one in models]
+        return Markdown("\n\n").join(
+            anchored(place, template.render(one)) for place, one in zip(places, models, strict=True)
+        )
+
+    return without_gaps(made.get_template(path.name).render(whole, once=once, each=each))
+
+
+def anchored(place: str, text: str) -> Markdown:
+    """Return a section with the place that links to it name; of one with nothing to say, nothing.
+
+    Headings are in the language of the report, and so would be the places that pages make of them.
+    """
+    return Markdown(f'<a id="{target(place)}"></a>\n\n{text.strip()}') if text.strip() else Markdown()
 
 
 def without_gaps(text: str) -> str:
     """Return a text of Markdown with one blank line where sections had nothing to say, but in code."""
     parts = re.split(r"(^```.*?^```$)", text, flags=re.MULTILINE | re.DOTALL)
-    return "".join(part if number % 2 else re.sub(r"\n{3,}", "\n\n", part) for number, part in enumerate(parts))
+    found = (part if number % 2 else re.sub(r"\n{3,}", "\n\n", part) for number, part in enumerate(parts))
+    return "".join(found).strip() + "\n"
 
 
 def of_run(table: Table, run: Description) -> dict[str, Any]:
