@@ -18,7 +18,7 @@ from speedgrid.machine import cpu, environment, gpus, turns
 from speedgrid.report import plots
 from speedgrid.launcher import SESSION_VARIABLE, guard, inputs, outputs, progress
 from speedgrid.launcher import server
-from speedgrid.measure import probes
+from speedgrid.measure import percentiles, probes
 from speedgrid.model import checkpoints
 from speedgrid.model import sources as models
 from speedgrid.serving import video
@@ -361,4 +361,5 @@ def asked_probes(wildcards):
 
 def timing_options():
     """Return what a timing is asked for, as one JSON string."""
-    return json.dumps({name: config["timing"][name] for name in TIMING_OPTIONS})
+    timing = percentiles.long_enough(config["timing"], config["budget"])
+    return json.dumps({name: timing[name] for name in TIMING_OPTIONS})

@@ -284,7 +284,7 @@ def test_an_empty_configuration_gets_every_default():
         "end_to_end": False,
         "cpu_threads": 0,
     }
-    assert completed["budget"] == {"latency_ms": None, "memory_mb": None}
+    assert set(completed["budget"].values()) == {None}
     assert completed["minimum_fps"] is completed["minimum_top1_agreement"] is None
     assert completed["report"] == {
         "language": "en",

@@ -233,6 +233,7 @@ CHANGES = {
     "a backend less": ({"grid": {"cpu": {"backend": ["pytorch", "openvino"]}}}, TABLE, set()),
     "timing settings": ({"timing": {"timed_runs": 60}}, {"time_cell": 6 + CONTROLS, **TABLE}, CELLS),
     "a demand": ({"budget": {"latency_ms": 5}}, SHOWN, set()),
+    "a demand on a percentile": ({"budget": {"latency_p99_ms": 5}}, {"time_cell": 6 + CONTROLS, **TABLE}, CELLS),
     "the language": ({"report": {"language": "ru"}}, SHOWN, set()),
     "no costs": ({"timing": {"end_to_end": False}}, {"time_cell": 6, **TABLE}, CELLS),
     "energy, which a CPU does not tell": ({"timing": {"energy_resolutions": [64]}}, SHOWN, set()),
