@@ -134,7 +134,7 @@ def test_what_nothing_links_is_withheld_and_said_first():
     assert "`snakemake --forcerun time_cell`" in sentence
     text = decision.gain("latency", advantage(added.iloc[0], table.iloc[0], LATENCY), "PyTorch fp32", 1.02)
     assert text.startswith("How it compares with PyTorch fp32 is not known")
-    assert "int8" not in " ".join(effects.precision_effect(table))
+    assert "int8" not in str(effects.precision_effect(table).rows)
 
 
 def test_cells_of_one_session_are_compared_though_nothing_links_it_with_others():

@@ -82,36 +82,47 @@ def test_a_table_of_refusals_has_no_choice():
     assert chosen(table) == []
 
 
-def sentences(table, limit=0.01):
+def lines(table, limit=0.01):
     config = settings.complete({"device": "cpu", "accuracy": {"max_top1_loss": limit}})
-    return which_precision(table, 64, 8, config)
+    topic = which_precision(table, 64, 8, config)
+    assert bool(topic.sentences) == bool(topic.rows)
+    return [dict(zip(topic.head, row, strict=True)) for row in topic.rows]
 
 
-def test_the_sentence_names_the_choice_its_gain_and_its_loss_and_what_was_faster():
-    assert sentences(made(FP32, BF16, INT8)) == [
-        "OpenVINO: **bf16**, 4.00 ms a call, 2.00 times as fast as fp32, with a top-1 loss of 0.5 %. "
-        "Faster, but beyond the limit: int8 (3 %)."
+FASTER = "faster, but beyond the limit"
+
+
+def test_the_line_names_the_choice_its_gain_and_its_loss_and_what_was_faster():
+    assert lines(made(FP32, BF16, INT8)) == [
+        {
+            "backend": "OpenVINO",
+            "precision": "**bf16**",
+            "ms a call": "4.00",
+            "times as fast as fp32": "2.00",
+            "top-1 loss": "0.5 %",
+            FASTER: "int8 (3 %)",
+        }
     ]
 
 
 def test_fp32_as_the_choice_gains_nothing_over_itself():
-    assert sentences(made(FP32, ("bf16", 4.0, 0.9))) == [
-        "OpenVINO: **fp32**, 8.00 ms a call, with a top-1 loss of 0 %. Faster, but beyond the limit: bf16 (10 %)."
-    ]
+    [line] = lines(made(FP32, ("bf16", 4.0, 0.9)))
+    assert "times as fast as fp32" not in line
+    assert (line["precision"], line["top-1 loss"], line[FASTER]) == ("**fp32**", "0 %", "bf16 (10 %)")
 
 
 def test_without_a_choice_the_least_loss_is_named():
-    assert sentences(made(("bf16", 4.0, 0.9), INT8)) == [
-        "OpenVINO: none is within the limit; the least loss is that of int8, 3 % of top-1."
-    ]
+    [line] = lines(made(("bf16", 4.0, 0.9), INT8))
+    assert line["precision"] == "none is within the limit; the least loss is that of int8"
+    assert line["top-1 loss"] == "3 %"
 
 
 def test_one_precision_alone_is_no_choice_and_other_places_do_not_count():
-    assert sentences(made(FP32)) == []
-    assert sentences(make_table([record(*FP32), record(*BF16, place="r64-b1")])) == []
+    assert lines(made(FP32)) == []
+    assert lines(make_table([record(*FP32), record(*BF16, place="r64-b1")])) == []
 
 
-def test_the_report_has_the_sentences_at_its_place():
+def test_the_report_has_the_choice_at_its_place():
     config = settings.complete({"device": "cpu", "report": {"resolution": 64, "batch_size": 8}})
-    found = findings.compute(made(FP32, BF16, INT8), config)["choice"]
-    assert [text.split(",")[0] for text in found] == ["OpenVINO: **bf16**"]
+    found = {str(title): topic for title, topic in findings.compute(made(FP32, BF16, INT8), config)["topics"]}
+    assert found["Which precision (64 x 64 pixels, batch size 8)"].rows[0][:2] == ["OpenVINO", "**bf16**"]

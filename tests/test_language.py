@@ -49,7 +49,7 @@ def texts():
 
 
 def test_the_texts_are_found_in_python_and_in_templates(texts):
-    assert "Its price: {parts}." in texts
+    assert "Closest comes {setting}: {misses}." in texts
     assert "What to deploy at each resolution:" in texts
     assert any(isinstance(key, tuple) for key in texts)
     assert len(texts) > 150
@@ -82,28 +82,32 @@ def test_a_translation_has_the_placeholders_of_its_text(code):
 
 
 def test_without_a_language_a_text_is_itself():
-    assert _("Its price: {parts}.") == "Its price: {parts}."
+    assert _("Closest comes {setting}: {misses}.") == "Closest comes {setting}: {misses}."
     with speaking("ru"):
-        assert _("Its price: {parts}.") == "Цена: {parts}."
+        assert _("Closest comes {setting}: {misses}.") == "Ближе всего {setting}: {misses}."
         with speaking("en"):
-            assert _("Its price: {parts}.") == "Its price: {parts}."
-    assert _("Its price: {parts}.") == "Its price: {parts}."
+            assert _("Closest comes {setting}: {misses}.") == "Closest comes {setting}: {misses}."
+    assert _("Closest comes {setting}: {misses}.") == "Closest comes {setting}: {misses}."
+
+
+ONE = "**{count} cell ran another precision** than its label says, and is called what it ran."
+MANY = "**{count} cells ran another precision** than their label says, and are called what they ran."
 
 
 @pytest.mark.parametrize(("count", "form"), [(1, "ячейка"), (3, "ячейки"), (5, "ячеек"), (21, "ячейка"), (12, "ячеек")])
 def test_numbers_have_the_forms_that_a_language_gives_them(count, form):
     with speaking("ru"):
-        text = ngettext("%(count)s cell is `%(status)s`.", "%(count)s cells are `%(status)s`.", count)
-    assert text % {"count": count, "status": "ok"} == f"{count} {form}: `ok`."
+        text = ngettext(ONE, MANY, count)
+    assert text.format(count=count).startswith(f"**{count} {form} ")
 
 
 @pytest.fixture
 def gaps(tmp_path, monkeypatch):
     """Make the Russian catalogue one without three translations: a text is unknown, one is empty, as is a plural."""
     catalogue = language.read("ru")
-    catalogue.delete("Its price: {parts}.")
+    catalogue.delete("Closest comes {setting}: {misses}.")
     catalogue["What to deploy at each resolution:"].string = ""
-    catalogue["%(count)s cell is `%(status)s`."].string = ("", "", "")
+    catalogue[ONE].string = ("", "", "")
     with (tmp_path / "ru.po").open("wb") as file:
         write_po(file, catalogue)
     monkeypatch.setattr(language, "FOLDER", tmp_path)
@@ -115,9 +119,8 @@ def gaps(tmp_path, monkeypatch):
 @pytest.mark.usefixtures("gaps")
 def test_a_text_without_a_translation_is_shown_in_english_among_the_others(tmp_path):
     with speaking("ru"):
-        assert _("Its price: {parts}.") == "Its price: {parts}."
-        one, many = "%(count)s cell is `%(status)s`.", "%(count)s cells are `%(status)s`."
-        assert [ngettext(one, many, count) for count in (1, 3, 5)] == [one, many, many]
+        assert _("Closest comes {setting}: {misses}.") == "Closest comes {setting}: {misses}."
+        assert [ngettext(ONE, MANY, count) for count in (1, 3, 5)] == [ONE, MANY, MANY]
     russian = reports(tmp_path, RUNS["some failed"])["ru"]
     assert "What to deploy at each resolution:" in russian
     assert "составлен" in russian

@@ -78,7 +78,7 @@ def test_of_mmdeploys_table_devices_and_shapes_are_understood_and_equal_rows_not
     assert row("mmdeploy-t4-tx2", 2)["peak"] == 8.1
     assert "resnet50" in table["named"]["ResNet"]
     text = alone.report([str(FOLDER / "mmdeploy-t4-tx2.csv")], {})
-    assert "mmdeploy-t4-tx2.csv, line 13, SSD-Lite, Jetson TX2, fp32, 320 x 320 pixels, batch size 1: 1.28 FPS" in text
+    assert "line 13 (SSD-Lite, Jetson TX2, fp32, 320 x 320 pixels, batch size 1). 1.28 FPS" in text
     assert "Lines 8, 9 have the same speeds to every digit" in text
 
 

@@ -8,7 +8,7 @@ from typing import TypedDict
 from speedgrid.published import beside, words
 from speedgrid.published.checks import BOUNDS, NAMES
 from speedgrid.published.cost import WINOGRAD
-from speedgrid.published.layout import TextTable, cell, full_name, pivot, place, table
+from speedgrid.published.layout import TextTable, cell, full_name, name, pivot, place, table
 from speedgrid.published.names import devices as known_devices
 from speedgrid.published.verdict import VERDICTS, Audited, AuditedRow, Failed
 from speedgrid.table.run import Description, Table
@@ -52,10 +52,10 @@ def compose(published: Sequence[Audited], results: Table | None = None, run: Des
         "title": _("Published tables, audited"),
         "about": _(
             "A printed figure stands for every number that rounds to it. A row is *inconsistent* if its figures "
-            "contradict each other or the peak that its table states, and *impossible* if it computes faster than its "
-            "device can in its precision, or reads its weights faster than its memory can. A share of the data sheet's "
-            "peak may be above one: by the clock, and in 3 x 3 convolutions with a stride of 1, for which Winograd's "
-            "algorithm needs {times} times fewer multiplications, by as much as this model has of them. *Not "
+            "contradict each other or the peak that its table states. It is *impossible* if it computes faster than "
+            "its device can in its precision, or reads its weights faster than its memory can. A share of the data "
+            "sheet's peak may be above one by the clock. It may be above one, too, in 3 x 3 convolutions with a stride "
+            "of 1, for which Winograd's algorithm needs {times} times fewer multiplications. *Not "
             "contradicted* says that every check that could be made holds, not that the figures are true. Neither says "
             "which of a row's figures is wrong. What would explain it is named only where undoing it makes the "
             "arithmetic fit."
@@ -151,14 +151,14 @@ def findings(one: Audited) -> list[Markdown]:
         row, worst = max(rows, key=lambda pair: max(pair[1]["ratio"], 1 / (pair[1]["ratio"] or 1e-9)))
         lines.append(
             ngettext(
-                "**{letter}** {title}, in {count} row. {place}: {arithmetic}.",
-                "**{letter}** {title}, in {count} rows. Furthest off is {place}: {arithmetic}.",
+                "**{letter}** {title}, in {count} row. It is {place}. {arithmetic}.",
+                "**{letter}** {title}, in {count} rows. Furthest off is {place}. {arithmetic}.",
                 len(rows),
             ).format(
                 letter=letter,
                 title=words.title(check),
                 count=len(rows),
-                place=place(row, one["file"]),
+                place=named(row, one["rows"]),
                 arithmetic=words.arithmetic(check, worst["figures"]),
             )
             + alike([found["ratio"] for row, found in rows])
@@ -166,6 +166,19 @@ def findings(one: Audited) -> list[Markdown]:
             + no_faster(check, row)
         )
     return lines
+
+
+def named(row: AuditedRow, rows: list[AuditedRow]) -> Markdown:
+    """Name a row within its own table: its line, and where it was measured; a model or device only of several."""
+    several = len({(one["model"], one["device"]) for one in rows}) > 1
+    parts = [full_name(row) if several else name(row)]
+    if row["resolution"]:
+        parts.append(_("{size} x {size} pixels").format(size=row["resolution"]))
+    elif row["shape"]:
+        parts.append(_("{shape} pixels").format(shape=row["shape"]))
+    if row["batch_size"]:
+        parts.append(_("batch size {size}").format(size=row["batch_size"]))
+    return _("line {line} ({what})").format(line=row["line"], what=", ".join(part for part in parts if part))
 
 
 def alike(ratios: list[float]) -> Markdown:

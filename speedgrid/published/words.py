@@ -68,8 +68,7 @@ def _whose(figures: dict[str, str]) -> Markdown:
 
 def _traffic(figures: dict[str, str]) -> Markdown:
     text = _(
-        "{rate} images/s at batch size {batch} move {megabytes} MB of weights, input and output a call "
-        "(beyond a cache of {cache} MB): {moved} GB/s"
+        "{rate} images/s at batch size {batch} move {megabytes} MB a call (beyond a cache of {cache} MB): {moved} GB/s"
     )
     return text.format(**figures)
 
@@ -115,7 +114,7 @@ def _sums() -> dict[str, Markdown]:
 
 def _limit(check: str, figures: dict[str, str]) -> Markdown:
     possible = (
-        _("; at most {most} times is possible for this model").format(**figures) if "most" in figures else Markdown()
+        _(". At most {most} times is possible for this model").format(**figures) if "most" in figures else Markdown()
     )
     if check == "stated_peak" and figures["evidence"] != "use":
         return _(" that the table states as peak") + possible

@@ -10,7 +10,7 @@ import pandas as pd
 import yaml
 
 from speedgrid.grid import Config, nearest
-from speedgrid.measure import probes
+from speedgrid.measure import percentiles, probes
 from speedgrid.published import section
 from speedgrid.published.verdict import Audited
 from speedgrid.report import findings, plots
@@ -20,9 +20,10 @@ from speedgrid.report.findings.decision import recommended
 from speedgrid.report.findings.objectives import OBJECTIVES, margin_of
 from speedgrid.report.findings.operators import operators
 from speedgrid.report.findings.requests import requests
-from speedgrid.report.findings.trust import warnings
+from speedgrid.report.findings.trust import quality, warnings
+from speedgrid.report.findings.untried import untried
 from speedgrid.table.columns import interval
-from speedgrid.table.run import Description, Table
+from speedgrid.table.run import Description, Reference, Table
 from speedgrid.text import language, templates
 from speedgrid.text.markup import Markdown, target
 from speedgrid.text.names import NAMES
@@ -83,8 +84,9 @@ def of_run(table: Table, run: Description) -> dict[str, Any]:
     return {
         "run": run,
         "machine": run["machine"],
-        "timing": config["timing"],
+        "timing": percentiles.long_enough(config["timing"], config["budget"]),
         "reference": config["report"]["reference"],
+        "reference_name": "{} {}".format(*named(config["report"]["reference"])),
         "cpu": run["machine"]["device"] == "cpu",
         "rendered_at": datetime.now(UTC).isoformat(timespec="minutes"),
         "names": names,
@@ -99,12 +101,19 @@ def of_run(table: Table, run: Description) -> dict[str, Any]:
         "throttled": shown[shown.throttled.notna()],
         "hurried": shown[shown.caveats.notna()],
         "probed": probed(table),
+        "quality": quality(table, run["controls"], run.get("sessions", ())),
+        "untried": untried(table, run),
         "witnesses": witnesses(table),
         "accuracies": accuracies(table),
         "decoding": decoding.section(run.get("decoding")),
         "uncounted": any(one["onnx_flop"] is None for sizes in run["arithmetic"].values() for one in sizes.values()),
         "config_text": yaml.safe_dump(made_with(config), sort_keys=False, default_flow_style=None, width=100),
     }
+
+
+def named(reference: Reference) -> tuple[str, str]:
+    """Return the name of the reference's backend, and its precision."""
+    return NAMES.get(reference["backend"], reference["backend"]), reference["precision"]
 
 
 def made_with(config: Config) -> Config:
@@ -145,7 +154,6 @@ def of_model(table: Table, run: Description, whole: dict[str, Any]) -> dict[str,
         "streams": streams.section(run.get("streams", []), model, run.get("decoding")),
         "operators": operators(table, run.get("operators", []), whole["reference"]),
         "missing": missing(table),
-        "relabelled": shown[shown.status == "wrong_precision"],
         # What shows the run is shown once.
         "plots": {
             name: title
@@ -178,6 +186,7 @@ def sections(table: Table) -> list[dict[str, Any]]:
 
 def speedups(rows: Table, axis: str) -> dict[str, Any]:
     """Return the speed-up table over one axis: `columns`, and `rows` of (label, [text of each column])."""
+    rows = rows[rows.speedup.notna()]
     columns = sorted(rows[axis].unique()) if len(rows) else []
     lines = []
     for _, line in rows.groupby(["backend", "precision"], sort=False):

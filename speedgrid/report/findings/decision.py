@@ -6,29 +6,59 @@ from typing import Any
 import pandas as pd
 
 from speedgrid.grid import Config, nearest
-from speedgrid.report.findings import accuracy, demands
+from speedgrid.report.findings import demands
+from speedgrid.report.findings.answer_table import answer_table
+from speedgrid.report.findings.costs import costs, reference_best
 from speedgrid.report.findings.objectives import OBJECTIVES, advantage, best, interval, ties
-from speedgrid.table.across import alike
+from speedgrid.report.findings.topic import Topic
 from speedgrid.table.run import Reference, Table
-from speedgrid.text.markup import Markdown, _, ngettext
-from speedgrid.text.words import backend_name, label, listed, measured, number, relabelled, setting
+from speedgrid.text.markup import Markdown, _
+from speedgrid.text.words import label, listed, measured, number, setting
 
 
 def answers(table: Table, resolution: int, config: Config, margin: float) -> list[Markdown]:
-    """Return the settings to deploy at a resolution, a paragraph an objective, after the demands of the configuration.
+    """Return the settings to deploy at a resolution, a few sentences an objective, after what is demanded.
 
     config: `report.reference`, and the demands of speedgrid.report.findings.demands. margin: below it settings tie.
     """
-    rows = measured(table)
-    rows = rows[rows.resolution == resolution]
+    rows = at_resolution(table, resolution)
     if rows.empty:
         nothing = _("Nothing was measured at {resolution} x {resolution} pixels, so there is nothing to recommend.")
         return [nothing.format(resolution=resolution)]
     asked = demands.demands(config)
     found = [demands.sentence(rows, asked)] if asked else []
+    eligible, reference = demands.meeting(rows, asked), config["report"]["reference"]
+    winners = winning(eligible, margin)
+    return [*found, *(recommendation(name, row, eligible, rows, reference, margin) for name, row in winners.items())]
+
+
+def at_resolution(table: Table, resolution: int) -> Table:
+    """Return the rows of a resolution that have a speed."""
+    rows = measured(table)
+    return rows[rows.resolution == resolution]
+
+
+def winning(eligible: Table, margin: float) -> dict[str, Any]:
+    """Return the row to recommend for each objective that one has a figure for. eligible: rows that may be."""
+    found = {name: chosen(name, eligible, margin) for name in OBJECTIVES}
+    return {name: row for name, row in found.items() if row is not None}
+
+
+def shown(table: Table, resolution: int, config: Config, margin: float) -> list[Topic]:
+    """Return the tables of the answer: what to take, all that meets the demands, ties, and what the winners cost."""
+    rows = at_resolution(table, resolution)
+    if rows.empty:
+        return []
+    asked = demands.demands(config)
     eligible = demands.meeting(rows, asked)
-    texts = (recommendation(name, eligible, rows, config["report"]["reference"], margin) for name in OBJECTIVES)
-    return [*found, *filter(None, texts)]
+    best_of = winning(eligible, margin)
+    found = [
+        answer_table(best_of, rows, config, margin),
+        Topic(tied(best_of, eligible, margin)),
+        demands.all_that_meet(rows, asked),
+        costs(best_of, rows, config["report"]["reference"]),
+    ]
+    return [one for one in found if one]
 
 
 def recommended(table: Table, name: str, config: Config, margin: float):
@@ -38,22 +68,15 @@ def recommended(table: Table, name: str, config: Config, margin: float):
     return chosen(name, demands.meeting(rows, demands.demands(config)), margin)
 
 
-def recommendation(name: str, rows: Table, everything: Table, reference: Reference, margin: float) -> Markdown:
-    """Return the paragraph of one objective, empty if no row has a value for it.
+def recommendation(name: str, winner, rows: Table, everything: Table, reference: Reference, margin: float) -> Markdown:
+    """Return what is recommended for one objective, and what is gained by it.
 
     rows: those that may be recommended. everything: all of the same resolution, to compare with.
     """
-    objective = OBJECTIVES[name]
-    winner = chosen(name, rows, margin)
-    if winner is None:
-        return Markdown()
     parts = [
         headline(name, winner),
-        preference(winner, rows, objective, margin),
-        *gains(name, winner, everything, reference, margin),
-        price(winner),
-        payback(name, winner, everything, reference),
-        tied(winner, rows, objective, margin),
+        preference(winner, rows, OBJECTIVES[name], margin),
+        gained(name, winner, everything, reference, margin),
     ]
     return Markdown(" ").join(part for part in parts if part)
 
@@ -95,26 +118,13 @@ def preference(winner, rows: Table, objective, margin: float) -> Markdown:
     )
 
 
-def gains(name: str, winner, rows: Table, reference: Reference, margin: float) -> list[Markdown]:
-    """Say how much better a row is than the reference at its best batch size, and than its backend's own best."""
-    objective, backend = OBJECTIVES[name], reference["backend"]
-    base, top = reference_best(rows, reference, objective), best(rows[rows.backend == backend], objective)
-    found = []
-    if base is not None and base.name != winner.name:
-        text = _("{label} at its best (batch size {batch_size})").format(label=label(base), batch_size=base.batch_size)
-        found.append(gain(name, advantage(winner, base, objective), text, margin))
-    if winner.backend != backend and top is not None and (base is None or top.name != base.name):
-        text = _("the best setting of {backend} ({precision}, batch size {batch_size})").format(
-            backend=backend_name(backend), precision=top.precision, batch_size=top.batch_size
-        )
-        found.append(gain(name, advantage(winner, top, objective), text, margin))
-    return found
-
-
-def reference_best(rows: Table, reference: Reference, objective):
-    """Return the best row of the reference backend and precision that ran what it says, or None."""
-    own = rows[(rows.backend == reference["backend"]) & (rows.precision == reference["precision"])]
-    return best(own[~relabelled(own)], objective)
+def gained(name: str, winner, rows: Table, reference: Reference, margin: float) -> Markdown:
+    """Say how much better a row is than the reference at its best batch size; empty where there is nothing to say."""
+    base = reference_best(rows, reference, OBJECTIVES[name])
+    if base is None or base.name == winner.name:
+        return Markdown()
+    text = _("{label} at its best (batch size {batch_size})").format(label=label(base), batch_size=base.batch_size)
+    return gain(name, advantage(winner, base, OBJECTIVES[name]), text, margin)
 
 
 def gain(name: str, ratio: tuple[float, float, float], over: Markdown, margin: float) -> Markdown:
@@ -139,55 +149,23 @@ def _between(low: float, high: float, text: Markdown) -> Markdown:
     return text.format(low=number(low), high=number(high)) if low < high else Markdown()
 
 
-def price(row) -> Markdown:
-    """Say what a row costs: memory, agreement with the float64 reference, accuracy, build time."""
-    parts = []
-    if pd.notna(row.memory_mb):
-        parts.append(_("{memory} MB").format(memory=number(row.memory_mb)))
-    if pd.notna(row.snr_db):
-        parts.append(_("an error of {snr:.0f} dB SNR").format(snr=row.snr_db))
-    if pd.notna(row.top1_agreement):
-        share = f"{100 * row.top1_agreement:.3g}"
-        parts.append(_("the same class as float64 for {share} % of the images").format(share=share))
-    if pd.notna(row.miou):
-        parts.append(_("an mIoU of {miou:.4g} with the right masks").format(miou=row.miou))
-    if pd.notna(row.matched_boxes):
-        share = f"{100 * row.matched_boxes:.3g}"
-        parts.append(_("{share} % of the right boxes found (F1)").format(share=share))
-    parts += accuracy.price(row)
-    if pd.notna(row.build_seconds):
-        parts.append(_("{seconds} s to build").format(seconds=number(row.build_seconds)))
-    return _("Its price: {parts}.").format(parts=Markdown(", ").join(parts)) if parts else Markdown()
-
-
-def payback(name: str, row, rows: Table, reference: Reference) -> Markdown:
-    """Say when the time to build has been won back from the reference: in calls for latency, else in images."""
-    base = reference_best(rows, reference, OBJECTIVES["latency" if name == "latency" else "throughput"])
-    if pd.isna(row.build_seconds) or base is None or not alike(row, base):
-        return Markdown()
-    if name == "latency":
-        saved = (base.latency_ms - row.latency_ms) / 1000
-        text = _("Its build is paid back after {count} calls, against {label}.")
-    else:
-        saved = 1 / base.throughput_fps - 1 / row.throughput_fps
-        text = _("Its build is paid back after {count} images, against {label}.")
-    if saved <= 0:
-        return _("It is no faster than {label}, so its build is never paid back.").format(label=label(base))
-    return text.format(count=number(math.ceil(row.build_seconds / saved)), label=label(base))
-
-
-def tied(winner, rows: Table, objective, margin: float) -> Markdown:
-    """Name the settings that a recommended one cannot be told apart from."""
-    others = ties(rows, winner, objective, margin)
-    if others.empty:
-        return Markdown()
-    names = listed([setting(row) for _name, row in others.iterrows()])
-    doubt = f"{100 * (margin - 1):.1f}"
-    return ngettext(
-        "It is a tie with {names}: that they differ by more than {doubt} % is not certain.",
-        "It is a tie with {names}: that it is better than these by more than {doubt} % is not certain.",
-        len(others),
-    ).format(names=names, doubt=doubt)
+def tied(best_of: dict[str, Any], rows: Table, margin: float) -> list[Markdown]:
+    """Name the settings that recommended ones cannot be told apart from, and say what a tie is; nothing without any."""
+    found = []
+    for name, winner in best_of.items():
+        others = ties(rows, winner, OBJECTIVES[name], margin)
+        if len(others):
+            names = listed([setting(row) for _name, row in others.iterrows()], most=2)
+            text = {
+                "throughput": _("**This run cannot rank for throughput**: {winner} is in a tie with {names}."),
+                "latency": _("**This run cannot rank for latency**: {winner} is in a tie with {names}."),
+                "energy": _("**This run cannot rank for energy**: {winner} is in a tie with {names}."),
+            }[name]
+            found.append(text.format(winner=setting(winner), names=names))
+    if found:
+        tie = _("A tie: that they differ by more than {doubt} % is not certain.")
+        found.append(tie.format(doubt=f"{100 * (margin - 1):.1f}"))
+    return found
 
 
 def by_resolution(table: Table, config: Config, margin: float) -> list[dict[str, Any]]:

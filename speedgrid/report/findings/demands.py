@@ -5,11 +5,13 @@ from typing import NamedTuple
 import pandas as pd
 
 from speedgrid.grid import Config
+from speedgrid.measure import percentiles
+from speedgrid.report.findings.topic import Topic, linked
 from speedgrid.table.columns import BY_NAME
 from speedgrid.table.run import Table
 from speedgrid.text.column import LOWER
 from speedgrid.text.markup import Markdown, _
-from speedgrid.text.words import number, setting
+from speedgrid.text.words import label, number, setting
 
 
 class Demand(NamedTuple):
@@ -44,11 +46,18 @@ class Demand(NamedTuple):
 def demands(config: Config) -> list[Demand]:
     """Return the demands of a configuration, in the order of its schema.
 
-    A latency is met by the upper end of its interval, so that it is met beyond doubt.
+    A latency is met by the upper end of its interval, so that it is met beyond doubt. A run of an older version knows
+    of no demands on percentiles.
     """
     budget = config["budget"]
     known = [
         Demand("budget.latency_ms", "latency_ms", budget["latency_ms"], _("latency at most"), beyond_doubt=True),
+        *(
+            Demand(
+                f"budget.{key}", key, budget.get(key), _("{percent} % of the calls in at most").format(percent=percent)
+            )
+            for key, percent in percentiles.KEYS.items()
+        ),
         Demand("budget.memory_mb", "memory_mb", budget["memory_mb"], _("memory at most")),
         Demand("minimum_fps", "throughput_fps", config["minimum_fps"], _("at least")),
         Demand("minimum_top1", "top1", config["minimum_top1"], _("top-1 at least")),
@@ -94,11 +103,44 @@ def closest(rows: Table, asked: list[Demand]) -> Markdown:
     if missed.empty:
         return _("No setting has a figure for all of it.")
     row = rows.loc[missed.max(axis=1).idxmin()]
-    misses = [
-        _("{value} instead of {limit}").format(
-            value=written(demand, row[demand.column]), limit=f"{demand.text} {written(demand, demand.limit)}"
+    return _("Closest comes {setting}: {misses}.").format(setting=setting(row), misses=misses(row, asked))
+
+
+def misses(row, asked: list[Demand]) -> Markdown:
+    """Say what a row has instead of each limit that it misses, or that nothing is known of it."""
+    found = []
+    for demand in asked:
+        limit = f"{demand.text} {written(demand, demand.limit)}"
+        miss = demand.missed_by(row.to_frame().T).iloc[0]
+        if pd.isna(miss):
+            found.append(_("nothing known instead of {limit}").format(limit=limit))
+        elif miss > 0:
+            found.append(_("{value} instead of {limit}").format(value=written(demand, row[demand.column]), limit=limit))
+    return Markdown(", ").join(found)
+
+
+def standing(row, asked: list[Demand]) -> Markdown:
+    """Say whether a row meets every demand: of those that it meets the one that it meets most barely, or its misses."""
+    if found := misses(row, asked):
+        return _("no: {misses}").format(misses=found)
+    values = {demand: float(row[demand.column]) for demand in asked}
+    barely = max(asked, key=lambda one: values[one] / one.limit if one.at_most else one.limit / values[one])
+    return _("yes: {value}, {limit}").format(
+        value=written(barely, values[barely]), limit=f"{barely.text} {written(barely, barely.limit)}"
+    )
+
+
+def all_that_meet(rows: Table, asked: list[Demand]) -> Topic:
+    """Return every setting that meets the demands: a line for each backend and precision, with its batch sizes."""
+    met = meeting(rows, asked)
+    if not asked or met.empty:
+        return Topic()
+    lines = []
+    for _place, line in met.groupby(["backend", "precision"], sort=False):
+        sizes = Markdown(", ").join(
+            linked(str(row.batch_size), row) for _index, row in line.sort_values("batch_size").iterrows()
         )
-        for demand in asked
-        if missed.loc[row.name, demand.key] > 0
-    ]
-    return _("Closest comes {setting}: {misses}.").format(setting=setting(row), misses=Markdown(", ").join(misses))
+        rates = line.throughput_fps.fillna(line.fps)
+        lines.append([label(line.iloc[0]), sizes, number(line.latency_ms.min()), number(rates.max())])
+    head = [_("setting"), _("batch sizes that meet it"), _("least ms a call"), _("most images/s")]
+    return Topic([_("**Every setting that meets what is demanded**:")], head, lines)

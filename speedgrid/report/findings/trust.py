@@ -1,10 +1,11 @@
-"""What a reader must know before any answer: rows that were never measured in quiet, and a run that cannot rank."""
+"""How far a run can be trusted: what a reader must know before any answer, and its quality in a few lines."""
 
 from collections.abc import Sequence
 
+from speedgrid.report.findings.objectives import margin_of
 from speedgrid.table.run import Controls, Sitting, Table
 from speedgrid.text.markup import Markdown, _, ngettext
-from speedgrid.text.words import label, measured, number, place
+from speedgrid.text.words import label, measured, number, place, relabelled
 
 # What measures a run again, all of it in one session.
 ANEW = "snakemake --forcerun time_cell"
@@ -90,4 +91,71 @@ def busy(table: Table) -> Markdown:
         setting=label(rows.iloc[0]),
         place=place(rows.iloc[0]),
         reason=rows.iloc[0].reason,
+    )
+
+
+def quality(table: Table, controls: Controls, sittings: Sequence[Sitting] = ()) -> list[Markdown]:
+    """Return the quality of a run in at most five lines: whether it can rank, and which of its cells are in doubt."""
+    shown = measured(table)
+    if shown.empty:
+        return []
+    busy_ones, restless = (int((shown.status == name).sum()) for name in ("busy", "unstable"))
+    lines = [
+        can_rank(controls),
+        of_cells(busy_ones, len(shown), _("**Busy**: {count} of {done} cells, which were never measured in quiet.")),
+        of_cells(restless, len(shown), _("**Unstable**: {count} of {done} cells, whose intervals are wide.")),
+        without_speed(table, shown),
+        of_sessions(sittings),
+    ]
+    return [line for line in lines if line]
+
+
+def can_rank(controls: Controls) -> Markdown:
+    """Say whether a run is good enough to rank settings, by its negative control."""
+    twin, margin = controls["twin"], margin_of(controls["noise_floor_percent"])
+    if not twin:
+        return _("**Whether it can rank settings is not known**: no cell was timed under two names.")
+    if not twin.get("tells", True):
+        return _("**Not good enough to rank settings**: one cell is {low} to {high} times as fast as itself.").format(
+            low=number(twin["low"]), high=number(twin["high"])
+        )
+    return _(
+        "**Good enough to rank settings**: the same cell under another name has {ratio} times the speed. What differs "
+        "by less than {margin} % is a tie."
+    ).format(ratio=f"{twin['ratio']:.3f}", margin=f"{100 * (margin - 1):.1f}")
+
+
+def of_cells(count: int, done: int, text: Markdown) -> Markdown:
+    """Say how many cells something is true of; nothing of none."""
+    return text.format(count=count, done=done) if count else Markdown()
+
+
+def without_speed(table: Table, shown: Table) -> Markdown:
+    """Say how many cells have no speed, by status, and how many ran another precision; nothing of none."""
+    found = []
+    if lacking := len(table) - len(shown):
+        counts = table.status[~table.index.isin(shown.index)].value_counts()
+        parts = Markdown(", ").join(Markdown("{} `{}`").format(count, name) for name, count in counts.items())
+        found.append(
+            _("**Withheld or not measured**: {lacking} of {count} cells have no speed ({parts}).").format(
+                lacking=lacking, count=len(table), parts=parts
+            )
+        )
+    if other := int(relabelled(shown).sum()):
+        found.append(
+            ngettext(
+                "**{count} cell ran another precision** than its label says, and is called what it ran.",
+                "**{count} cells ran another precision** than their label says, and are called what they ran.",
+                other,
+            ).format(count=other)
+        )
+    return Markdown(" ").join(found)
+
+
+def of_sessions(sittings: Sequence[Sitting]) -> Markdown:
+    """Say in how many sessions a run was measured; nothing of one."""
+    if len(sittings) < 2:
+        return Markdown()
+    return _("**Sessions**: measured in {count}, which are compared through the reference of each.").format(
+        count=len(sittings)
     )
