@@ -11,8 +11,10 @@ import pytest
 from builders import LATENCIES, make_record, make_refusal, make_two_models, scattered, write_run
 from workflow import PLOTS, SMOKE
 
+from speedgrid.evidence.intervals import ratio_interval
 from speedgrid.precision import PRECISIONS
-from speedgrid.report import explorer, results_page
+from speedgrid.report import explorer, marks, results_page
+from speedgrid.table.columns import BY_NAME
 from speedgrid.text.language import speaking
 from speedgrid.text.status import OUTCOMES
 
@@ -227,6 +229,117 @@ def test_a_page_on_which_nothing_was_measured_opens_and_has_every_cell(visit, tm
     fields(page).first.wait_for()
     assert (points(page).count(), fields(page).count()) == (0, 2)
     assert "0 of 2 cells have a speed" in page.locator("body").inner_text()
+
+
+def test_the_answer_stands_on_top_and_leads_to_its_cells(visit, pages):
+    for name in ("explorer.html", "results.html"):
+        page = visit(pages[0] / name)
+        links = page.locator("#answer a")
+        assert links.all_inner_texts() == [
+            "ONNX Runtime fp16, batch size 8: 2,000 images/s",
+            "ONNX Runtime fp16, batch size 1: 1.00 ms",
+        ]
+        assert links.first.get_attribute("href").endswith("#cell=resnet18-onnxruntime-fp16-r64-b8")
+
+
+def beside(page):
+    """Return the table of two cells beside each other, by the names of its lines."""
+    rows = [row.locator("th, td").all_inner_texts() for row in page.locator("#beside tr").all()]
+    return {name: texts for name, *texts in rows}
+
+
+def test_a_link_to_two_cells_sets_them_beside_each_other_with_their_ratio(visit, pages):
+    page = explore(visit, pages)
+    one, other = "resnet18-pytorch-fp32-r128-b8", "resnet18-onnxruntime-fp16-r128-b8"
+    page.evaluate(f"location.hash = 'cell={one}&with={other}'")
+    page.locator("#beside tr").first.wait_for()
+    assert page.locator("select[name=only_resolution] option:checked").inner_text() == "128"
+    a, b = (pages[1][marks.names_of(pages[1]) == name].iloc[0] for name in (one, other))
+    lines = beside(page)
+    assert lines["setting"] == ["PyTorch fp32", "ONNX Runtime fp16", ""]
+    ends = [(row.latency_ms, row.latency_ms_low, row.latency_ms_high) for row in (b, a)]
+    told = re.findall(r"[\d.]+", lines["latency of one call, ms"][2])
+    assert [float(text) for text in told] == pytest.approx(ratio_interval(*ends), rel=0.01)
+    differing = page.locator("#beside tr.differs td:first-child").all_inner_texts()
+    assert "setting" in differing
+    assert "resolution" not in differing
+
+
+def test_a_click_on_two_marks_sets_them_beside_each_other_and_into_the_address(visit, pages):
+    page = explore(visit, pages)
+    choose(page, "only_backend", "ONNX Runtime")
+    choose(page, "only_resolution", "64")
+    for index in (0, 2):
+        points(page).nth(index).click()
+        page.wait_for_timeout(150)
+    chosen = [page.locator(f"#side-{side}").input_value() for side in "AB"]
+    assert len(set(chosen)) == 2
+    assert page.evaluate("location.hash") == f"#cell={chosen[0]}&with={chosen[1]}"
+    assert beside(page)["setting"][:2] != ["", ""]
+
+
+def front_of(page):
+    """Return how the Pareto front is drawn; None where there is none."""
+    drawn = page.locator("#chart g.mark-line path[stroke='#222222']")
+    return drawn.first.get_attribute("d") if drawn.count() else None
+
+
+def test_over_the_latency_a_front_is_drawn_that_follows_the_filters(visit, pages):
+    page = explore(visit, pages)
+    assert not front_of(page)
+    choose(page, "over", "latency of one call, ms")
+    choose(page, "only_batch_size", "all")
+    whole = front_of(page)
+    assert whole
+    choose(page, "only_precision", "fp32")
+    assert front_of(page)
+    assert front_of(page) != whole
+
+
+def test_demands_are_lines_and_what_misses_them_is_faint(visit, tmp_path):
+    table, run = a_run(tmp_path)
+    run["config"]["budget"]["latency_ms"] = 3.0
+    for make, name in ((explorer.page, "explorer.html"), (results_page.page, "results.html")):
+        (tmp_path / name).write_text(make(table, run, TEMPLATES / f"{name}.j2"))
+    page = visit(tmp_path / "explorer.html")
+    points(page).first.wait_for()
+    lines = page.locator("#chart g.mark-rule line[stroke='#B2182B']")
+    assert lines.count() == 0
+    choose(page, "figure", "latency of one call, ms")
+    assert lines.count() == 1
+    faint = page.locator("#chart path[aria-roledescription=point][opacity='0.3']").count()
+    met = table.query("resolution == 64 and latency_ms_high <= 3")
+    assert faint == table.query("resolution == 64").latency_ms.notna().sum() - len(met) > 0
+    page = visit(tmp_path / "results.html")
+    assert page.locator("tr.recommended").count() == 1
+    assert "latency of one call" in page.locator("#answer").inner_text()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1280, 3840])
+def test_pages_fill_the_window_and_follow_the_readers_colours(visit, pages, width, scheme):
+    for name in ("explorer.html", "results.html"):
+        page = visit(pages[0] / name)
+        page.emulate_media(color_scheme=scheme)
+        page.set_viewport_size({"width": width, "height": 1000})
+        page.reload()
+        page.locator("#chart svg, tbody tr").first.wait_for()
+        ground = page.evaluate("getComputedStyle(document.body).backgroundColor")
+        assert ground == {"light": "rgb(255, 255, 255)", "dark": "rgb(24, 26, 27)"}[scheme]
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        filled = page.locator("#chart svg, .table").first.bounding_box()["width"]
+        assert filled > 0.85 * width
+
+
+def test_each_column_is_explained_where_it_stands(visit, pages):
+    page = visit(pages[0] / "results.html")
+    for name in ("latency_ms", "snr_db"):
+        page.locator("th", has=header(page, name)).hover()
+        told = page.locator("#about").inner_text()
+        assert told.endswith(BY_NAME[name].about.replace("`", ""))
+    page = explore(visit, pages)
+    choose(page, "figure", "latency of one call, ms")
+    assert BY_NAME["latency_ms"].about.replace("`", "") in page.locator("#about").inner_text()
 
 
 def test_the_explorer_fits_a_narrow_window(visit, pages):

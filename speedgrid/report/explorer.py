@@ -2,7 +2,8 @@
 
 Two views share their filters: a chart of the cells that have a speed, and a map of what happened to every cell, so
 that one without a speed is found and is nowhere drawn as a number. Vega-Altair (https://altair-viz.github.io) draws
-them, and vl-convert puts its JavaScript into the page.
+them, and vl-convert puts its JavaScript into the page. Two cells that are chosen stand beside each other under them,
+with the ratio of their figures; the page's address names them, so that it can be passed on.
 """
 
 import base64
@@ -16,11 +17,13 @@ import pandas as pd
 import vl_convert
 
 from speedgrid.grid import AXES, nearest
+from speedgrid.report import marks
 from speedgrid.report.html_page import render, title
 from speedgrid.report.plots import COLOURS
 from speedgrid.report.plots.style import LOOKS
-from speedgrid.table.columns import called, heading, interval
+from speedgrid.table.columns import BY_NAME, called, heading, interval
 from speedgrid.table.run import Description, Reference, Row, Table
+from speedgrid.text.column import HIGHER
 from speedgrid.text.language import _
 from speedgrid.text.names import NAMES
 from speedgrid.text.status import OUTCOMES
@@ -43,8 +46,12 @@ FIGURES = (
 )
 # Those that a mark tells when it is pointed at.
 TOLD = ("latency_ms", "fps", "throughput_fps", "speedup", "memory_mb", "energy_mj_per_image", "snr_db")
-# What a page's script makes as wide as the page: Vega-Lite does not do that for views above each other.
+# What a page's script makes as large as the window: Vega-Lite does not do that for views above each other.
 WIDTH, HEIGHT = 760, 380
+# What the page's script turns into a light grey where the window is dark.
+INK = "#222222"
+# 1 where more of a figure is better, -1 where less is.
+BETTER = {name: 1 if BY_NAME[name].better == HIGHER else -1 for name in FIGURES}
 
 
 def page(table: Table, run: Description, template: str | Path) -> str:
@@ -52,6 +59,7 @@ def page(table: Table, run: Description, template: str | Path) -> str:
     speedgrid.table.description."""
     settings = run["config"]["report"]
     held = {axis: nearest(table[axis], settings[axis]) for axis in ("resolution", "batch_size")}
+    shown = figures(table, settings["reference"])
     return render(
         template,
         title=title(run),
@@ -62,8 +70,13 @@ def page(table: Table, run: Description, template: str | Path) -> str:
             "another precision than their label says."
         ).format(shown=int(table.latency_ms.notna().sum()), cells=len(table)),
         unable=_("This page draws with JavaScript, which is switched off here."),
+        answers=marks.answers(table, run),
+        limits=[text for _demand, text in marks.limits(run)],
         held=held,
-        specification=packed(json.dumps(chart(table, settings["reference"], held["resolution"]).to_dict())),
+        about={name: _(BY_NAME[name].about).replace("`", "") for name in shown},
+        figures=shown,
+        told={name: called(name) for name in ("resolution", "batch_size", "observed_precision", "status", "reason")},
+        specification=packed(json.dumps(chart(table, run, held["resolution"]).to_dict())),
         # Its stub demands an argument that it can do without.
         program=packed(vl_convert.javascript_bundle()),  # type: ignore[call-arg]
     )
@@ -74,22 +87,23 @@ def packed(text: str) -> str:
     return base64.b64encode(gzip.compress(text.encode(), mtime=0)).decode()
 
 
-def chart(table: Table, reference: Reference, resolution: int) -> altair.VConcatChart:
+def chart(table: Table, run: Description, resolution: int) -> altair.VConcatChart:
     """Return the chart above the map, with the choices that both share.
 
-    table: results as of speedgrid.table.cells. reference: `backend` and `precision` that speed-ups are relative to.
-    resolution: the one that is shown first.
+    table: results as of speedgrid.table.cells. run: as of speedgrid.table.description. resolution: the one that is
+    shown first.
     """
-    shown = figures(table, reference)
-    places = {axis: heading(axis) for axis in ("batch_size", "resolution")}
+    shown = figures(table, run["config"]["report"]["reference"])
+    places = {axis: heading(axis) for axis in ("batch_size", "resolution", "latency_ms")}
     choices = [
         choice("figure", _("show"), shown, FIGURES[0]),
         choice("over", _("over"), places, "batch_size"),
+        altair.param(name="picked", value=[]),
         *filters(table, resolution),
     ]
     titles = {name: {place: f"{text} / {axis}" for place, axis in places.items()} for name, text in shown.items()}
     return (
-        altair.vconcat(speeds(table, titles), statuses(table), data=inline(table))
+        altair.vconcat(speeds(table, titles, run), statuses(table), data=inline(table, run))
         .add_params(*choices)
         .resolve_scale(color="independent")
         .configure_axis(gridColor="#e5e5e5", labelFontSize=12, titleFontSize=12)
@@ -126,18 +140,23 @@ def choice(name: str, label: str, values: dict[Any, str], first) -> altair.Param
     return altair.param(name=name, value=first, bind=listed)
 
 
-def inline(table: Table) -> altair.InlineData:
+def inline(table: Table, run: Description) -> altair.InlineData:
     """Return the table as the page reads it, in CSV: a fifth as long as Altair's own way, with no limit of rows."""
     rows = pd.DataFrame([marked(row) for row in table.to_dict("records")])
+    met = marks.meets(table, run)
+    rows["name"] = marks.names_of(table).to_numpy()
+    rows["recommended"] = marks.recommended(table, run).to_numpy()
+    rows["missing"] = "" if met is None else (~met).map({True: "missing", False: ""}).to_numpy()
     numbers = ["resolution", "batch_size", *rows.columns[rows.columns.str.endswith(("_value", "_low", "_high"))]]
     parsed = altair.CsvDataFormat(type="csv", parse=dict.fromkeys(numbers, "number"))
-    return altair.InlineData(rows.to_csv(index=False, float_format="%.5g"), format=parsed)
+    return altair.InlineData(rows.to_csv(index=False, float_format="%.5g"), name="cells", format=parsed)
 
 
 def marked(row: Row) -> dict[str, Any]:
     """Return a row as the page reads it: its cell, what happened to it, and its figures as numbers and as texts."""
     known = {name: row[name] for name in (*FILTERS, "observed_precision", "reason")}
     known["setting"] = f"{NAMES.get(row['backend'], row['backend'])} {row['precision']}"
+    known["session"] = row.get("session")
     for name in FIGURES:
         low, high = interval(row, name)
         known |= {f"{name}_value": row[name], f"{name}_low": low, f"{name}_high": high}
@@ -161,11 +180,12 @@ def scaled(channel: type, column: str, values, known: dict[str, str], **options)
     return channel(f"{column}:N", scale=scale, **options)
 
 
-def speeds(table: Table, titles: dict[str, dict[str, str]]) -> altair.LayerChart:
+def speeds(table: Table, titles: dict[str, dict[str, str]], run: Description) -> altair.LayerChart:
     """Return the chart of the chosen figure over the chosen axis, with its 95 % intervals."""
     ticks = {axis: sorted(table[axis].unique().tolist()) for axis in ("batch_size", "resolution")}
     x = altair.X("place:Q", title=None, scale=altair.Scale(type="log", nice=False, padding=16))
-    x = x.axis(values=altair.ExprRef(f"{json.dumps(ticks)}[over]"), format="d", grid=False)
+    # Over the latency there are no such places: Vega chooses them.
+    x = x.axis(values=altair.ExprRef(f"{json.dumps(ticks | {'latency_ms': None})}[over]"), format="~g", grid=False)
     y = altair.Y("value:Q", title=None, scale=altair.Scale(type="log"))
     base = (
         altair.Chart()
@@ -173,28 +193,83 @@ def speeds(table: Table, titles: dict[str, dict[str, str]]) -> altair.LayerChart
         # A row of another status than wanted stays in its line, as a gap.
         .transform_calculate(value=f"{WANTED['status']} ? datum[figure + '_value'] : null")
         .transform_calculate(low="datum[figure + '_low']", high="datum[figure + '_high']")
-        .transform_calculate(place="datum[over]")
+        .transform_calculate(place="over == 'latency_ms' ? datum.latency_ms_value : datum[over]")
         .transform_calculate(line="datum.setting + (over == 'resolution' ? datum.batch_size : datum.resolution)")
     )
     # Zero has no place on a logarithmic axis. A line breaks where there is no value: nothing may be read off there.
     drawn = base.transform_filter("isValid(datum.value) && datum.value > 0")
+    colour = scaled(altair.Color, "backend", table.backend, COLOURS, legend=None)
+    lines = base.transform_filter("isValid(datum.place)").mark_line(opacity=0.3).encode(x, y, colour, detail="line:N")
+    bars = drawn.transform_filter("isValid(datum.low)").mark_rule().encode(x, altair.Y("low:Q"), altair.Y2("high:Q"))
+    layers = [
+        front(drawn, x, y),
+        *demanded(run),
+        lines,
+        bars.encode(colour),
+        *rings(drawn, x, y),
+        dots(table, drawn, x, y),
+    ]
+    title = altair.Title(altair.ExprRef(f"{json.dumps(titles)}[figure][over]"))
+    return altair.layer(*layers, title=title).properties(width=WIDTH, height=HEIGHT)
+
+
+def dots(table: Table, drawn: altair.Chart, x: altair.X, y: altair.Y) -> altair.Chart:
+    """Return the marks of the cells: hollow where another precision ran, faint where a demand is missed."""
     names = f"{json.dumps(NAMES)}[datum.value] || datum.value"
     backends = (table.backend, COLOURS)
-    colour = scaled(altair.Color, "backend", *backends, legend=None)
     hollow = altair.condition("datum.observed_precision == datum.precision", altair.value(0.85), altair.value(0))
-    lines = base.mark_line(opacity=0.3).encode(x, y, colour, detail="line:N")
-    bars = drawn.transform_filter("isValid(datum.low)").mark_rule().encode(x, altair.Y("low:Q"), altair.Y2("high:Q"))
-    points = drawn.mark_point(size=60).encode(
+    return drawn.mark_point(size=60, cursor="pointer").encode(
         x,
         y,
         scaled(altair.Fill, "backend", *backends, title=called("backend"), legend=altair.Legend(labelExpr=names)),
         scaled(altair.Stroke, "backend", *backends, title=called("backend"), legend=altair.Legend(labelExpr=names)),
         scaled(altair.Shape, "precision", table.precision, SHAPES, title=called("precision")),
         fillOpacity=hollow,
+        opacity=altair.condition("datum.missing == 'missing'", altair.value(0.3), altair.value(1)),
         tooltip=tooltip(table, figures=True),
     )
-    title = altair.Title(altair.ExprRef(f"{json.dumps(titles)}[figure][over]"))
-    return altair.layer(lines, bars.encode(colour), points, title=title).properties(width=WIDTH, height=HEIGHT)
+
+
+def rings(drawn: altair.Chart, x: altair.X, y: altair.Y) -> list[altair.Chart]:
+    """Return what marks the recommended cells, and those that a reader has chosen to see beside each other."""
+    ring = {"shape": "circle", "filled": False, "color": INK, "aria": False}
+    best = drawn.transform_filter("datum.recommended != '' && isValid(datum.recommended)")
+    picked = drawn.transform_filter("indexof(picked, datum.name) >= 0")
+    return [
+        best.mark_point(size=260, strokeWidth=1.6, **ring).encode(x, y),
+        picked.mark_point(size=420, strokeWidth=2.5, strokeDash=[4, 2], **ring).encode(x, y),
+    ]
+
+
+def front(drawn: altair.Chart, x: altair.X, y: altair.Y) -> altair.Chart:
+    """Return the Pareto front of what the filters leave, over the latency: nothing is as quick and better."""
+    return (
+        drawn.transform_filter("over == 'latency_ms' && figure != 'latency_ms'")
+        .transform_calculate(score=f"datum.value * {json.dumps(BETTER)}[figure]")
+        .transform_window(best="max(score)", sort=[altair.SortField("place")], frame=[None, 0])
+        .transform_filter("datum.score >= datum.best")
+        .mark_line(interpolate="step-after", color=INK, opacity=0.5, strokeWidth=1.5, aria=False)
+        .encode(x, y)
+    )
+
+
+def demanded(run: Description) -> list[altair.Chart]:
+    """Return a line at the limit of each demand on a figure, where the chart shows that figure on either axis."""
+    rows = [
+        {"column": one.name, "limit": one.limit, "text": text} for one, text in marks.limits(run) if one.name in FIGURES
+    ]
+    if not rows:
+        return []
+    limits = altair.Chart(altair.InlineData(rows))
+    line = {"color": "#B2182B", "strokeDash": [6, 4], "aria": False}
+    across = limits.transform_filter("datum.column == figure").encode(altair.Y("limit:Q"))
+    upright = limits.transform_filter("datum.column == over").encode(altair.X("limit:Q"))
+    text = across.mark_text(align="left", baseline="bottom", color="#B2182B", aria=False, dy=-3)
+    return [
+        across.mark_rule(**line),
+        upright.mark_rule(**line),
+        text.encode(altair.XValue(4), altair.Text("text:N")),
+    ]
 
 
 def statuses(table: Table) -> altair.Chart:
@@ -207,7 +282,7 @@ def statuses(table: Table) -> altair.Chart:
             )
         )
         .transform_filter(f"{CELL_WANTED} && {WANTED['status']}")
-        .mark_rect(stroke="white")
+        .mark_rect(stroke="white", cursor="pointer")
         .encode(
             altair.X("resolution:O", title=heading("resolution"), axis=altair.Axis(labelAngle=0)),
             altair.Y("setting:N", title=None, sort=None, axis=altair.Axis(labelLimit=220)),

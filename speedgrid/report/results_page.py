@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from speedgrid.report import marks
 from speedgrid.report.html_page import render, title
 from speedgrid.table.columns import BY_NAME, OF, TEXT
 from speedgrid.table.run import Description, Reference, Table
@@ -47,6 +48,7 @@ def page(table: Table, run: Description, template: str | Path) -> str:
     """Return every row as HTML, measured or not. table: results as of speedgrid.table.cells. run: as of
     speedgrid.table.description."""
     columns = [column for column in COLUMNS if column in table and table[column].notna().any()]
+    best, met = marks.recommended(table, run), marks.meets(table, run)
     return render(
         template,
         title=title(run),
@@ -56,10 +58,18 @@ def page(table: Table, run: Description, template: str | Path) -> str:
         example=_("words in any column, e.g. fp16 224 unstable"),
         # Filled in by the page, which knows how many rows are left.
         count=_("{shown} of {cells} rows"),
+        answers=marks.answers(table, run),
+        limits=[text for _demand, text in marks.limits(run)],
         columns={column: column not in TEXT for column in columns},
         labels={column: label(column, run["config"]["report"]["reference"]) for column in columns},
-        rows=[[field(row[column]) for column in columns] for row in table.to_dict("records")],
-        measured=list(table.latency_ms.notna()),
+        rows=[[field(row[column], column) for column in columns] for row in table.to_dict("records")],
+        cells=list(marks.names_of(table)),
+        classes=[
+            "withheld" if not shown else "recommended" if names else "missing" if misses else ""
+            for shown, names, misses in zip(
+                table.latency_ms.notna(), best, [False] * len(table) if met is None else ~met, strict=True
+            )
+        ],
     )
 
 
@@ -68,11 +78,16 @@ def label(name: str, reference: Reference) -> str:
     base = f"{NAMES.get(reference['backend'], reference['backend'])} {reference['precision']}"
     text = OF[name].heading(base)
     ends = {f"{OF[name].name}_low": _("{label}, lower end"), f"{OF[name].name}_high": _("{label}, upper end")}
-    return ends.get(name, "{label}").format(label=text)
+    return f"{ends.get(name, '{label}').format(label=text)}. {_(OF[name].about).replace('`', '')}"
 
 
-def field(value) -> str:
-    """Write a field: numbers with three digits, whole ones with all of theirs, nothing for what is missing."""
+def field(value, column: str = "") -> str:
+    """Write a field: numbers with three digits, whole ones with all of theirs, nothing for what is missing.
+
+    A backend is called as the report calls it.
+    """
     if pd.isna(value):
         return ""
+    if column == "backend":
+        return NAMES.get(value, str(value))
     return number(value) if isinstance(value, float) else str(value)

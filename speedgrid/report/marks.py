@@ -1,0 +1,70 @@
+"""What pages of cells mark: the recommended ones, those that meet what is demanded, and the answer in a line each."""
+
+from typing import NamedTuple
+
+import pandas as pd
+
+from speedgrid.grid import AXES, Cell, nearest
+from speedgrid.report.findings import decision, demands
+from speedgrid.report.findings.demands import Demand
+from speedgrid.report.findings.objectives import OBJECTIVES, margin_of
+from speedgrid.table.across import cell_of
+from speedgrid.table.columns import BY_NAME, heading
+from speedgrid.table.run import Description, Table
+from speedgrid.text.language import _
+from speedgrid.text.words import measured, number, setting
+
+
+class Answer(NamedTuple):
+    """A recommended cell: its name, the objective that it is for, and what to take, in the language that is spoken."""
+
+    cell: str
+    objective: str
+    text: str
+
+
+def answers(table: Table, run: Description) -> list[Answer]:
+    """Return what is recommended for each model and objective, at the report's resolution, as the report has it."""
+    config, margin = run["config"], margin_of(run["controls"]["noise_floor_percent"])
+    names = {"throughput": _("throughput"), "latency": _("latency"), "energy": _("energy")}
+    found = []
+    for model, rows in table.groupby("model", sort=False):
+        resolution = nearest(rows.resolution, config["report"]["resolution"])
+        eligible = demands.meeting(decision.at_resolution(rows, resolution), demands.demands(config))
+        for name, row in decision.winning(eligible, margin).items():
+            column = OBJECTIVES[name].column
+            text = f"{setting(row)}: {number(row[column])} {_(BY_NAME[column].unit)}"
+            if table.model.nunique() > 1:
+                text = f"{model}, {text}"
+            found.append(Answer(str(cell_of(row)), names[name], text))
+    return found
+
+
+def names_of(table: Table) -> pd.Series:
+    """Return the name of each row's cell."""
+    rows = table[[*AXES]].itertuples(index=False, name=None)
+    return pd.Series([str(Cell(*row)) for row in rows], table.index, dtype=object)
+
+
+def recommended(table: Table, run: Description) -> pd.Series:
+    """Return what each row is recommended for, in the language that is spoken; an empty text where it is not."""
+    found: dict[str, list[str]] = {}
+    for one in answers(table, run):
+        found.setdefault(one.cell, []).append(one.objective)
+    return names_of(table).map(lambda name: ", ".join(found.get(name, ())))
+
+
+def meets(table: Table, run: Description) -> pd.Series | None:
+    """Return which rows meet every demand, those without a speed none; None where nothing is demanded."""
+    asked = demands.demands(run["config"])
+    if not asked:
+        return None
+    return pd.Series(table.index.isin(demands.meeting(measured(table), asked).index), table.index)
+
+
+def limits(run: Description) -> list[tuple[Demand, str]]:
+    """Return each demand with how it reads: what is demanded of which figure."""
+    return [
+        (one, f"{heading(one.name)}: {'≤' if one.at_most else '≥'} {number(one.limit)}")
+        for one in demands.demands(run["config"])
+    ]
