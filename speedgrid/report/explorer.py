@@ -231,7 +231,7 @@ def dots(table: Table, drawn: altair.Chart, x: altair.X, y: altair.Y) -> altair.
 
 
 def rings(drawn: altair.Chart, x: altair.X, y: altair.Y) -> list[altair.Chart]:
-    """Return what marks the recommended cells, and those that a reader has chosen to see beside each other."""
+    """Return the rings around the recommended cells, and those that a reader has chosen to see beside each other."""
     ring = {"shape": "circle", "filled": False, "color": INK, "aria": False}
     best = drawn.transform_filter("datum.recommended != '' && isValid(datum.recommended)")
     picked = drawn.transform_filter("indexof(picked, datum.name) >= 0")

@@ -24,7 +24,7 @@ class Answer(NamedTuple):
 
 
 def answers(table: Table, run: Description) -> list[Answer]:
-    """Return what is recommended for each model and objective, at the report's resolution, as the report has it."""
+    """Return the recommendation for each model and objective, at the report's resolution, as the report has it."""
     config, margin = run["config"], margin_of(run["controls"]["noise_floor_percent"])
     names = {"throughput": _("throughput"), "latency": _("latency"), "energy": _("energy")}
     found = []
@@ -47,7 +47,7 @@ def names_of(table: Table) -> pd.Series:
 
 
 def recommended(table: Table, run: Description) -> pd.Series:
-    """Return what each row is recommended for, in the language that is spoken; an empty text where it is not."""
+    """Return the objectives that each row is recommended for, as text; an empty one where there is none."""
     found: dict[str, list[str]] = {}
     for one in answers(table, run):
         found.setdefault(one.cell, []).append(one.objective)
@@ -55,7 +55,7 @@ def recommended(table: Table, run: Description) -> pd.Series:
 
 
 def meets(table: Table, run: Description) -> pd.Series | None:
-    """Return which rows meet every demand, those without a speed none; None where nothing is demanded."""
+    """Return the rows that meet every demand, True for each; None where nothing is demanded."""
     asked = demands.demands(run["config"])
     if not asked:
         return None
@@ -63,7 +63,7 @@ def meets(table: Table, run: Description) -> pd.Series | None:
 
 
 def limits(run: Description) -> list[tuple[Demand, str]]:
-    """Return each demand with how it reads: what is demanded of which figure."""
+    """Return each demand with its text: the figure, and its limit."""
     return [
         (one, f"{heading(one.name)}: {'≤' if one.at_most else '≥'} {number(one.limit)}")
         for one in demands.demands(run["config"])

@@ -61,7 +61,7 @@ def at_batch_size(size: int, rows: Table, asked: list[demands.Demand], margin: f
 
 
 def cells(row, objective: Objective, asked: list[demands.Demand], text: str = "") -> list[str]:
-    """Return what is known of a row itself: its name, its figures, and how it stands to the demands."""
+    """Return the cells on a row itself: its name, its figures, and its standing to the demands."""
     rate = row.fps if pd.isna(row.throughput_fps) else row.throughput_fps
     return [
         linked(text or setting(row), row),
@@ -74,7 +74,7 @@ def cells(row, objective: Objective, asked: list[demands.Demand], text: str = ""
 
 
 def beside(row, name: str, rows: Table, eligible: Table, reference: Reference, margin: float) -> list[str]:
-    """Return how a recommended row stands to the reference at its best, and to the next best setting."""
+    """Return the ratio of a recommended row over the reference at its best, and over the next best setting."""
     objective = OBJECTIVES[name]
     base = reference_best(rows, reference, objective)
     ratio = "" if base is None else times(advantage(row, base, objective))
@@ -88,7 +88,7 @@ def times(ratio: tuple[float, float, float]) -> str:
 
 
 def next_best(row, rows: Table, objective: Objective, margin: float, named) -> str:
-    """Return what to take instead, of another backend or precision: one that ties, else the best, with the ratio."""
+    """Return the alternative of another backend or precision: one that ties, else the best, with the ratio."""
     others = rows[(rows.backend != row.backend) | (rows.precision != row.precision)]
     alike = ties(pd.concat([rows.loc[[row.name]], others]), row, objective, margin)
     if len(alike):

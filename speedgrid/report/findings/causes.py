@@ -12,7 +12,7 @@ ALIKE = 1.25
 
 
 def stability(table: Table) -> Topic:
-    """Return which backend varies least: by the half-width of its cells' intervals, relative, in the median."""
+    """Return the spread of each backend, least first: half-widths of its cells' intervals, relative, in the median."""
     rows = measured(table)
     if rows.empty or rows.rounds.max() < 2:
         return Topic()
@@ -35,7 +35,7 @@ def stability(table: Table) -> Topic:
 
 
 def idle(table: Table) -> Topic:
-    """Return where the device is not the limit, by the limiter of each row: where it waits for its host."""
+    """Return the settings whose device waits for its host, by the limiter of each row."""
     rows = measured(table)
     sentences, lines = [], []
     for (backend, precision), line in rows.groupby(["backend", "precision"], sort=False):
@@ -54,7 +54,7 @@ def idle(table: Table) -> Topic:
 
 
 def host_bound(backend: str, precision: str, waiting: Table, count: int) -> list[Any]:
-    """Return in how many cells of a backend and precision the GPU waits for its host, and up to which batch size."""
+    """Return the number of cells in which the GPU waits for its host, with the largest batch size of them."""
     largest = waiting.batch_size.max()
     resolution = waiting[waiting.batch_size == largest].resolution.max()
     return [f"{backend_name(backend)} {precision}", len(waiting), count, largest, resolution]

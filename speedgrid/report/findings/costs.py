@@ -15,7 +15,7 @@ from speedgrid.text.words import backend_name, label, number, relabelled, settin
 
 
 def costs(winners: dict[str, Any], rows: Table, reference: Reference) -> Topic:
-    """Return what each recommended setting costs, one line for each that differs.
+    """Return a line of costs for each recommended setting that differs.
 
     winners: the rows by objective. rows: all of the same resolution. Of a setting for several objectives the first one
     says when its build is paid back, and what it gains over the reference's own runtime at its best.

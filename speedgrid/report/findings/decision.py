@@ -69,7 +69,7 @@ def recommended(table: Table, name: str, config: Config, margin: float):
 
 
 def recommendation(name: str, winner, rows: Table, everything: Table, reference: Reference, margin: float) -> Markdown:
-    """Return what is recommended for one objective, and what is gained by it.
+    """Return the recommendation for one objective, with its gain.
 
     rows: those that may be recommended. everything: all of the same resolution, to compare with.
     """

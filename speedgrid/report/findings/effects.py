@@ -19,7 +19,7 @@ LESS = 0.1
 
 
 def resolution_effect(table: Table, batch_size: int) -> Topic:
-    """Return how time per image grows with resolution: the exponent of a least-squares fit on logarithms."""
+    """Return the growth of time per image with resolution: the exponent of a least-squares fit on logarithms."""
     rows = levelled(measured(table))
     rows = rows[rows.batch_size == batch_size]
     lines, less = [], 0
@@ -60,7 +60,7 @@ def resolution_effect(table: Table, batch_size: int) -> Topic:
 
 
 def batch_effect(table: Table, resolution: int) -> Topic:
-    """Return from which batch size on more images at once no longer raise throughput."""
+    """Return the batch size of each setting from which on more images no longer raise throughput."""
     rows = levelled(measured(table))
     rows = rows[rows.resolution == resolution]
     lines = [line.sort_values("batch_size") for _name, line in rows.groupby(["backend", "precision"], sort=False)]
@@ -93,7 +93,7 @@ def saturated(line: Table) -> list[str]:
 
 
 def precision_effect(table: Table, margin: float = MARGIN) -> Topic:
-    """Return what each precision gains over fp32 on the same backend, and where that is beyond doubt."""
+    """Return the gain of each precision over fp32 on the same backend, with the cells in which it is beyond doubt."""
     rows = measured(table)
     keys = ["backend", "resolution", "batch_size"]
     strict, level = rows[rows.precision == "fp32"], levelled(rows)
@@ -138,14 +138,14 @@ def of(level: Table, rows: Table) -> Table:
 
 
 def base_of(strict: Table) -> Markdown:
-    """Name what a precision is compared with: fp32, or what the rows of that label ran."""
+    """Name the base of a comparison of precisions: fp32, or the precision that rows of that label ran."""
     if relabelled(strict).all() and len(strict):
         return _("fp32, which ran {precision}").format(precision=listed(sorted(set(strict.observed_precision))))
     return Markdown("fp32")
 
 
 def where_it_matters(both: Table, line: Table, strict: Table, margin: float) -> tuple[int, str]:
-    """Return in how many cells a precision is faster beyond doubt, and where it matters most; there only if anywhere.
+    """Return the number of cells in which a precision is faster beyond doubt, and the place where it matters most.
 
     both: rows that have `latency_ms` and `latency_ms_base`.
     """

@@ -48,7 +48,7 @@ def which_precision(table: Table, resolution: int, batch_size: int, config: Conf
 
 
 def line_of(backend: str, rows: Table, limit: float) -> list[str]:
-    """Return which precision of one backend is the choice, and which faster ones are not."""
+    """Return the line of one backend: its choice, and the faster precisions that are not."""
     name = backend_name(backend)
     if not rows.chosen.any():
         least = rows.loc[rows.loss.idxmin()]
@@ -63,7 +63,7 @@ def line_of(backend: str, rows: Table, limit: float) -> list[str]:
 
 
 def gain(row, rows: Table) -> str:
-    """Return how many times as fast as fp32 a row is on the same backend, with its interval; empty for fp32 itself."""
+    """Return the ratio of a row over fp32 on the same backend, with its interval; empty for fp32 itself."""
     base = rows[rows.precision == "fp32"]
     if base.empty or row.precision == "fp32":
         return ""

@@ -101,7 +101,7 @@ def line_of(axis: str, added: list[Any], combinations: int, run: Description) ->
 
 
 def minutes(cells: int, run: Description) -> str:
-    """Return about how many minutes so many cells more would take, at the pace of the run; empty if none is known."""
+    """Return the minutes that more cells would take at the pace of the run, as text; empty if none is known."""
     known = sum(run["statuses"].values())
     spans = [(one["began"], one["ended"]) for one in run.get("sessions", ())]
     spans = spans or [(run["measured_from"], run["measured_to"])]
