@@ -8,7 +8,7 @@ from speedgrid.settings import SettingsError, require_readable
 # A file of `--configfile`, and the end of the sentence on it. Snakemake itself reads it, before the Snakefile.
 FILES = {
     "missing": (None, "(no such file or directory)."),
-    "folder": ("folder", "(is a directory)."),
+    "folder": ("folder", "(it is a folder)."),
     "UTF-16": ("device: cpu\n".encode("utf-16"), "invalid start byte)."),
     "Latin-1": ("# Größe\ndevice: cpu\n".encode("latin-1"), "invalid start byte)."),
     "binary": (b"\x00\x01\x02", "special characters are not allowed"),

@@ -66,7 +66,7 @@ def require_regular(path: str | Path, largest: float = LARGEST) -> None:
     """
     found = os.stat(path)
     if not stat.S_ISREG(found.st_mode):
-        raise ValueError("it is no regular file")
+        raise ValueError("it is a folder" if stat.S_ISDIR(found.st_mode) else "it is no regular file")
     if found.st_size > largest:
         raise ValueError(f"it has more than {largest:,} bytes")
 

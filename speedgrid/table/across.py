@@ -62,7 +62,7 @@ class Sessions(NamedTuple):
         return None
 
     def places(self, place: Place | None) -> Iterator[Place | None]:
-        """Yield where a session may be linked with another one: at a place, by the control cell, or at any place."""
+        """Yield the places where a session may be linked with another one: its own, the control cell's, then any."""
         yield from (place, None)
         yield from sorted({where for where, _ in self.links if where}, key=str)
 
