@@ -201,12 +201,17 @@ def test_the_report_names_every_cell_and_its_numbers(report, table):
     assert "6 of 6 cells have a speed" in report
 
 
-def test_every_link_of_the_report_leads_to_a_file_and_every_plot_is_there(smoke, report):
+def test_every_link_of_the_report_leads_to_a_file_and_every_plot_is_there(smoke, records, report):
     links = re.findall(r"\]\(([^)]+)\)", report)
-    assert len(links) == 2 * len(PLOTS) + 2
-    assert {"explorer.html", "results.html"} < set(links)
-    for link in links:
+    files = [link for link in links if "#" not in link]
+    assert len(files) == 2 * len(PLOTS) + 2
+    assert {"explorer.html", "results.html"} < set(files)
+    for link in files:
         assert (smoke.workflow / "report" / link).stat().st_size > 1000, link
+    # Settings of page one lead to their cell in the explorer.
+    cells = {link for link in links if link not in files}
+    assert cells
+    assert cells <= {f"explorer.html#cell={name}" for name in records}
     assert re.findall(r"!\[([^]]+)\]", report) == list(PLOTS.values())
 
 
