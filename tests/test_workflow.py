@@ -361,7 +361,7 @@ def test_a_model_that_cannot_be_exported_ends_with_a_report_that_says_so(tree):
     assert "2 of 6 cells have a speed" in report
     for backend in ("onnxruntime", "openvino"):
         assert f"* {backend} fp32, 2 cells: `failed`, ONNX export: RuntimeError: no operator." in report
-    assert "there is no ONNX graph to check torch's count with" in report
+    assert "There is no ONNX graph to check torch's count with" in report
 
 
 def incomplete(tree, name):

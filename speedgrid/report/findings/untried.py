@@ -87,11 +87,8 @@ def line_of(axis: str, added: list[Any], combinations: int, run: Description) ->
     values = sorted({*axes[axis], *added}) if axis == "batch_size" else [*axes[axis], *added]
     text = yaml.safe_dump({"grid": {device: {axis: values}}}, default_flow_style=True, width=10_000).strip()
     names = [backend_name(name) for name in added] if axis == "backend" else [str(one) for one in added]
-    what = {
-        "precision": _("precisions: {names}"),
-        "backend": _("backends: {names}"),
-        "batch_size": _("batch sizes: {names}"),
-    }[axis]
+    sentences = _("precisions: {names}"), _("backends: {names}"), _("batch sizes: {names}")
+    what = sentences[("precision", "backend", "batch_size").index(axis)]
     return [
         what.format(names=listed(names, most=20)),
         code_in_cell(text.removeprefix("{").removesuffix("}")),
