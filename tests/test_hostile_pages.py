@@ -179,7 +179,8 @@ def archived(folder, word):
     table["reason"] = [cell_text(word) for _ in table.index]
     if folder.name == "b":
         table.loc[table.index[1], ["status", "latency_ms"]] = ["failed", None]
-    table.to_csv(artifacts / "results.csv", index=False)
+    # Quoted, as Python's writer leaves a lone carriage return bare, which begins another line.
+    table.to_csv(artifacts / "results.csv", index=False, quoting=csv.QUOTE_NONNUMERIC)
     return load.read_tables(folder)
 
 

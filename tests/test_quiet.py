@@ -158,7 +158,8 @@ def test_the_report_says_first_that_the_machine_was_busy(tmp_path):
 
     busy = [sliced((scattered(20.0, number), BUSY), turn=f"round{number}") for number in (1, 2, 3)]
     text = str(markdown.markdown(*make_run(busy), "templates/report.md.j2"))
-    assert text.index("The machine was busy") < text.index("**The answer.**")
+    assert text.split("\n## The answer\n\n")[1].startswith("**The machine was busy**: 1 of 1 cells was never ")
+    assert text.index("The machine was busy") < text.index("**For throughput**")
     calm = [sliced((scattered(20.0, number), ALONE), turn=f"round{number}") for number in (1, 2, 3)]
     assert "The machine was busy" not in str(markdown.markdown(*make_run(calm), "templates/report.md.j2"))
 

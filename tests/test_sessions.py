@@ -110,9 +110,9 @@ def test_the_report_shows_a_winner_with_its_own_hints():
     table, run = make_run(records)
     lines = markdown(table, run, ROOT / "templates/report.md.j2").splitlines()
     wanted = (
-        "* openvino: version 9",
-        "* openvino bf16: hints {'hint': 'bf16'}",
-        "* openvino int8: hints {'hint': 'f32'}",
-        "* tensorrt int8: layers 41, 43",
+        "| openvino | version 9 |",
+        "| openvino bf16 | hints {'hint': 'bf16'} |",
+        "| openvino int8 | hints {'hint': 'f32'} |",
+        "| tensorrt int8 | layers 41, 43 |",
     )
-    assert [line for line in lines if line.startswith(("* openvino", "* tensorrt"))] == list(wanted)
+    assert [line for line in lines if line.startswith(("| openvino", "| tensorrt"))] == list(wanted)

@@ -4,6 +4,7 @@ Nothing is unpickled here, and no more is read than the file has.
 """
 
 import math
+import re
 import zipfile
 import zlib
 from pathlib import Path
@@ -29,7 +30,7 @@ BEGINNINGS = {
     b"\xfd7zXZ": "is compressed with xz; unpack it",
     b"7z\xbc\xaf": "is an archive of 7-Zip; unpack it",
     b"Rar!": "is an archive of RAR; unpack it",
-    b"{": "is a text of JSON: a server's answer in place of a file, or the list of a checkpoint's parts; fetch the "
+    b'{"': "is a text of JSON: a server's answer in place of a file, or the list of a checkpoint's parts; fetch the "
     f"file itself, load all parts into the model, and {SAVE}",
     b"\x93NUMPY": f"is an array of numpy; load it into the model, and {SAVE}",
     b"\x08": f"is no checkpoint, but begins as files of ONNX and TensorFlow do; load it into the model, and {SAVE}",
@@ -68,8 +69,10 @@ def kind(path: str | Path, model_bytes: float = float("inf")) -> Kind:
     # Before all others: the length of its header, which may begin as any of them do, has zeros behind it.
     if begin[4:9] == b"\0\0\0\0{" and int.from_bytes(begin[:8], "little") > 1:
         return "safetensors"
+    # JSON may have space behind its brace, too; nothing in braces tells of no server and of no list.
+    text = re.sub(rb"\A\{\s+", b"{", begin.removeprefix(b"\xef\xbb\xbf").lstrip(b" \t\r\n"))
     for beginning, problem in BEGINNINGS.items():
-        if begin.removeprefix(b"\xef\xbb\xbf").lstrip(b" \t\r\n").startswith(beginning):
+        if text.startswith(beginning):
             raise WeightsError(f"{path} {problem}.")
     if begin[:2] == b"PK":
         refuse_archive(path, size)
