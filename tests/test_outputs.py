@@ -43,7 +43,7 @@ HARMLESS = {
 EXCEPTIONS = {
     ("speedgrid/launcher/outputs.py", "os.replace"): "it is what writes in the one way",
     ("speedgrid/launcher/outputs.py", "os.open"): "it is the lock of what writes in the one way",
-    ("speedgrid/launcher/child.py", "os.open"): "it is the null device, no file",
+    ("speedgrid/launcher/ending.py", "os.open"): "it is the null device, no file",
     ("speedgrid/measure/memory.py", "PEAK_RESET.write_text"): "it is no file but a switch of the kernel's",
     ("speedgrid/data/arrays.py", "np.lib.format.open_memmap"): "it is opened to be read alone",
     ("speedgrid/machine/locks.py", "os.open"): "a lock is empty, and never half written",

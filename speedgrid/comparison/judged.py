@@ -14,6 +14,7 @@ from speedgrid.launcher.reading import Kind, of_kind
 from speedgrid.machine.data_sheet import Measured
 from speedgrid.model.described import Arithmetic
 from speedgrid.table import choice
+from speedgrid.table.across import cells_of
 from speedgrid.table.columns_of_evidence import ACCURACY
 from speedgrid.table.description import Finished, Material, finish
 from speedgrid.table.run import Description, Table
@@ -101,7 +102,7 @@ def read_as(path: Path | zipfile.Path, kind: type[Kind]) -> Kind:
 def keep_accuracy(found: Finished, before: Result, max_top1_loss: float) -> None:
     """Take over the accuracy of a table, in place, where its records are not kept; the choice rests on it."""
     names = [name for column in ACCURACY for name in column.names() if name in before.table]
-    cells = [str(grid.Cell(*values)) for values in found.table[list(grid.AXES)].itertuples(index=False)]
+    cells = [str(cell) for cell in cells_of(found.table)]
     kept = before.table.reindex(cells)[names].set_axis(found.table.index)
     found.table[names] = kept.where(found.table.latency_ms.notna())
     found.table["auto"] = choice.chosen(found.table, max_top1_loss)

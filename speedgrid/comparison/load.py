@@ -14,10 +14,11 @@ from msgspec import Meta
 
 from speedgrid import InputError, record
 from speedgrid.comparison.packed import open_archive
-from speedgrid.grid import AXES, Cell, model_name, turn_number
+from speedgrid.grid import AXES, model_name, turn_number
 from speedgrid.launcher.reading import load, of_kind, short, unchanged
 from speedgrid.model.described import Arithmetic
 from speedgrid.table import saved
+from speedgrid.table.across import cells_of
 from speedgrid.table.aside import paced
 from speedgrid.table.cells import rounds_of
 from speedgrid.table.columns import BY_NAME
@@ -208,7 +209,7 @@ def _table(path: Path | zipfile.Path) -> Table:
     if table.empty:
         raise ComparisonError(f"{path} has a header and no rows; {REMEDY}.")
     table = table.assign(**{column: np.nan for column in OPTIONAL if column not in table})
-    names = [str(Cell(*values)) for values in table[list(AXES)].itertuples(index=False)]
+    names = [str(cell) for cell in cells_of(table)]
     if len(set(names)) < len(names):
         twice = next(name for name in names if names.count(name) > 1)
         raise ComparisonError(f"{path} has {twice} twice; a table has one row for each cell.")

@@ -5,6 +5,7 @@ import runpy
 import socket
 import sys
 
+from speedgrid.launcher.ending import nowhere
 from speedgrid.launcher.protocol import TYPE_CHECKING, Incoming, answer
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ def serve_kept(channel: socket.socket, inherited: list[int]) -> int:
     """
     for descriptor in inherited:
         os.close(descriptor)
-    nowhere = os.open(os.devnull, os.O_WRONLY)
+    discarded = nowhere()
     while True:
         incoming = Incoming(channel)
         try:
@@ -29,7 +30,7 @@ def serve_kept(channel: socket.socket, inherited: list[int]) -> int:
         assert request is not None  # this socket waits
         code = run_script(request, incoming.descriptors)
         for stream in (1, 2):
-            os.dup2(nowhere, stream)
+            os.dup2(discarded, stream)
         with socket.socket(fileno=incoming.descriptors.pop()) as client:
             incoming.drop_descriptors()
             channel.send(b".")

@@ -74,12 +74,17 @@ def is_of_output(error: BaseException) -> TypeGuard[OSError]:
     return isinstance(error, OSError) and error.filename is None and error.errno in {errno.EPIPE, *FULL}
 
 
+def nowhere() -> int:
+    """Return a descriptor that takes whatever is written, and keeps none of it."""
+    return os.open(os.devnull, os.O_WRONLY)
+
+
 def silence() -> None:
     """Have what is still to be printed go nowhere, so that Python does not try again as it ends."""
     try:
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, sys.stdout.fileno())
-        os.close(nowhere)
+        descriptor = nowhere()
+        os.dup2(descriptor, sys.stdout.fileno())
+        os.close(descriptor)
     except (OSError, ValueError):  # of a stream that a test has put there
         pass
 

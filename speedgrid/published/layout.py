@@ -39,14 +39,20 @@ def full_name(row: AuditedRow) -> str:
 
 def place(row: AuditedRow, file: str) -> str:
     """Name a row in full: its file, line, model and device, and where it was measured."""
-    parts = [_("{file}, line {line}").format(file=file, line=row["line"]), full_name(row)]
+    line = _("{file}, line {line}").format(file=file, line=row["line"])
+    return ", ".join(part for part in (line, full_name(row), *sizes(row)) if part)
+
+
+def sizes(row: AuditedRow) -> list[str]:
+    """Return the size of a row's images and of its batch in words, as far as its table states them."""
+    parts = []
     if row["resolution"]:
         parts.append(_("{size} x {size} pixels").format(size=row["resolution"]))
     elif row["shape"]:
         parts.append(_("{shape} pixels").format(shape=row["shape"]))
     if row["batch_size"]:
         parts.append(_("batch size {size}").format(size=row["batch_size"]))
-    return ", ".join(part for part in parts if part)
+    return parts
 
 
 def cell(value) -> str:

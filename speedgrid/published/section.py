@@ -8,7 +8,7 @@ from typing import TypedDict
 from speedgrid.published import beside, words
 from speedgrid.published.checks import BOUNDS, NAMES
 from speedgrid.published.cost import WINOGRAD
-from speedgrid.published.layout import TextTable, cell, full_name, name, pivot, place, table
+from speedgrid.published.layout import TextTable, cell, full_name, name, pivot, place, sizes, table
 from speedgrid.published.names import devices as known_devices
 from speedgrid.published.verdict import VERDICTS, Audited, AuditedRow, Failed
 from speedgrid.table.run import Description, Table
@@ -171,13 +171,7 @@ def findings(one: Audited) -> list[Markdown]:
 def named(row: AuditedRow, rows: list[AuditedRow]) -> Markdown:
     """Name a row within its own table: its line, and where it was measured; a model or device only of several."""
     several = len({(one["model"], one["device"]) for one in rows}) > 1
-    parts = [full_name(row) if several else name(row)]
-    if row["resolution"]:
-        parts.append(_("{size} x {size} pixels").format(size=row["resolution"]))
-    elif row["shape"]:
-        parts.append(_("{shape} pixels").format(shape=row["shape"]))
-    if row["batch_size"]:
-        parts.append(_("batch size {size}").format(size=row["batch_size"]))
+    parts = [full_name(row) if several else name(row), *sizes(row)]
     return _("line {line} ({what})").format(line=row["line"], what=", ".join(part for part in parts if part))
 
 

@@ -27,7 +27,7 @@ from speedgrid.text.column import HIGHER
 from speedgrid.text.language import _
 from speedgrid.text.names import NAMES
 from speedgrid.text.status import OUTCOMES
-from speedgrid.text.words import number, with_interval
+from speedgrid.text.words import number, reference_name, with_interval
 
 SHAPES = {precision: look.shape for precision, look in LOOKS.items()}
 FILTERS = (*AXES, "status")
@@ -128,7 +128,7 @@ def filters(table: Table, resolution: int) -> list[altair.Parameter]:
 
 def figures(table: Table, reference: Reference) -> dict[str, str]:
     """Return the columns that can be shown because some row has a value, and what they are called."""
-    base = f"{NAMES.get(reference['backend'], reference['backend'])} {reference['precision']}"
+    base = reference_name(reference)
     # The first one also where nothing was measured: an empty chart, with its axes.
     shown = [name for name in FIGURES if name == FIGURES[0] or table[name].notna().any()]
     return {name: heading(name, base) for name in shown}

@@ -23,11 +23,11 @@ from speedgrid.report.findings.requests import requests
 from speedgrid.report.findings.trust import quality, warnings
 from speedgrid.report.findings.untried import untried
 from speedgrid.table.columns import interval
-from speedgrid.table.run import Description, Reference, Table
+from speedgrid.table.run import Description, Table
 from speedgrid.text import language, templates
 from speedgrid.text.markup import Markdown, target
 from speedgrid.text.names import NAMES
-from speedgrid.text.words import label, measured, number, place, with_interval
+from speedgrid.text.words import label, measured, number, place, reference_name, with_interval
 
 
 def markdown(table: Table, run: Description, template: str | Path, published: Sequence[Audited] = ()) -> str:
@@ -47,11 +47,11 @@ def _markdown(table: Table, run: Description, path: Path, published: Sequence[Au
     models = [whole | of_model(rows, run, whole) for _, rows in table.groupby("model", sort=False)]
 
     def once(name: str) -> Markdown:
-        """Return one section of the run as a whole."""
+        """Return the text of a section of the run as a whole."""
         return anchored(name, made.get_template(f"sections/{name}.md.j2").render(whole))
 
     def each(name: str) -> Markdown:
-        """Return one section once for each model."""
+        """Return the text of a section for each model in turn."""
         template = made.get_template(f"sections/{name}.md.j2")
         places = [f"{name}-{one['model']}" if whole["several"] else name for one in models]
         return Markdown("\n\n").join(
@@ -86,7 +86,7 @@ def of_run(table: Table, run: Description) -> dict[str, Any]:
         "machine": run["machine"],
         "timing": percentiles.long_enough(config["timing"], config["budget"]),
         "reference": config["report"]["reference"],
-        "reference_name": "{} {}".format(*named(config["report"]["reference"])),
+        "reference_name": reference_name(config["report"]["reference"]),
         "cpu": run["machine"]["device"] == "cpu",
         "rendered_at": datetime.now(UTC).isoformat(timespec="minutes"),
         "names": names,
@@ -109,11 +109,6 @@ def of_run(table: Table, run: Description) -> dict[str, Any]:
         "uncounted": any(one["onnx_flop"] is None for sizes in run["arithmetic"].values() for one in sizes.values()),
         "config_text": yaml.safe_dump(made_with(config), sort_keys=False, default_flow_style=None, width=100),
     }
-
-
-def named(reference: Reference) -> tuple[str, str]:
-    """Return the name of the reference's backend, and its precision."""
-    return NAMES.get(reference["backend"], reference["backend"]), reference["precision"]
 
 
 def made_with(config: Config) -> Config:

@@ -4,11 +4,11 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from speedgrid.grid import AXES, Cell, nearest
+from speedgrid.grid import nearest
 from speedgrid.report.findings import decision, demands
 from speedgrid.report.findings.demands import Demand
-from speedgrid.report.findings.objectives import OBJECTIVES, margin_of
-from speedgrid.table.across import cell_of
+from speedgrid.report.findings.objectives import OBJECTIVES, margin_of, objective_name
+from speedgrid.table.across import cell_of, cells_of
 from speedgrid.table.columns import BY_NAME, heading
 from speedgrid.table.run import Description, Table
 from speedgrid.text.language import _
@@ -26,7 +26,6 @@ class Answer(NamedTuple):
 def answers(table: Table, run: Description) -> list[Answer]:
     """Return the recommendation for each model and objective, at the report's resolution, as the report has it."""
     config, margin = run["config"], margin_of(run["controls"]["noise_floor_percent"])
-    names = {"throughput": _("throughput"), "latency": _("latency"), "energy": _("energy")}
     found = []
     for model, rows in table.groupby("model", sort=False):
         resolution = nearest(rows.resolution, config["report"]["resolution"])
@@ -36,14 +35,13 @@ def answers(table: Table, run: Description) -> list[Answer]:
             text = f"{setting(row)}: {number(row[column])} {_(BY_NAME[column].unit)}"
             if table.model.nunique() > 1:
                 text = f"{model}, {text}"
-            found.append(Answer(str(cell_of(row)), names[name], text))
+            found.append(Answer(str(cell_of(row)), objective_name(name), text))
     return found
 
 
 def names_of(table: Table) -> pd.Series:
     """Return the name of each row's cell."""
-    rows = table[[*AXES]].itertuples(index=False, name=None)
-    return pd.Series([str(Cell(*row)) for row in rows], table.index, dtype=object)
+    return pd.Series([str(cell) for cell in cells_of(table)], table.index, dtype=object)
 
 
 def recommended(table: Table, run: Description) -> pd.Series:

@@ -10,7 +10,7 @@ from speedgrid.table.columns import BY_NAME, OF, TEXT
 from speedgrid.table.run import Description, Reference, Table
 from speedgrid.text.language import _
 from speedgrid.text.names import NAMES
-from speedgrid.text.words import number
+from speedgrid.text.words import number, reference_name
 
 # Columns of the page, in its order; those in which no row has a value are left out.
 COLUMNS = (
@@ -75,8 +75,7 @@ def page(table: Table, run: Description, template: str | Path) -> str:
 
 def label(name: str, reference: Reference) -> str:
     """Return the meaning of a column, for who points at its name; ends of an interval say which end they are."""
-    base = f"{NAMES.get(reference['backend'], reference['backend'])} {reference['precision']}"
-    text = OF[name].heading(base)
+    text = OF[name].heading(reference_name(reference))
     ends = {f"{OF[name].name}_low": _("{label}, lower end"), f"{OF[name].name}_high": _("{label}, upper end")}
     return f"{ends.get(name, '{label}').format(label=text)}. {_(OF[name].about).replace('`', '')}"
 

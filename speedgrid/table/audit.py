@@ -9,11 +9,11 @@ import math
 from collections.abc import Iterator
 
 from speedgrid import InputError
-from speedgrid.grid import AXES, Cell
 from speedgrid.machine.data_sheet import Peaks
 from speedgrid.measure import probes
 from speedgrid.model.described import Arithmetic, Counted
 from speedgrid.precision import BYTES
+from speedgrid.table.across import cell_of
 from speedgrid.table.columns import BY_NAME, COLUMNS, PROVEN
 from speedgrid.table.run import Reference, Row, Table
 from speedgrid.text.status import SHOWN, TRUE_TO_LABEL
@@ -65,7 +65,7 @@ def violations(table: Table, arithmetic: Arithmetic, peaks: Peaks, reference: Re
 
 def name(line: Row) -> str:
     """Return the name of a row's cell."""
-    return str(Cell(*(line[axis] for axis in AXES)))
+    return str(cell_of(line))
 
 
 def differ(left: float, right: float) -> bool:

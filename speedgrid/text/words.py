@@ -1,5 +1,7 @@
 """How rows and numbers are named in sentences."""
 
+from collections.abc import Mapping
+
 import numpy as np
 import pandas as pd
 
@@ -17,6 +19,11 @@ def measured(table: pd.DataFrame) -> pd.DataFrame:
 def backend_name(backend: str) -> str:
     """Return a backend as its makers write it."""
     return NAMES.get(backend, backend)
+
+
+def reference_name(reference: Mapping[str, object]) -> str:
+    """Return the name of the setting that speed-ups are relative to: its `backend` and its `precision`."""
+    return f"{backend_name(str(reference['backend']))} {reference['precision']}"
 
 
 def label(row) -> str:

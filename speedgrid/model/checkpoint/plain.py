@@ -34,12 +34,12 @@ def write(path: str | Path, output: str | Path | None = None) -> Plain:
 
     Raises WeightsError, one sentence, where there are none, or where the output is there already.
     """
-    kinds.kind(path)  # refuses what is no file of weights
+    kind = kinds.kind(path)
     target = Path(output or Path(path).with_suffix(".plain.pth"))
     if target.exists():
         raise WeightsError(f"{target} is there already; remove it, or name another file with --output.")
-    found = weights(_content(path))
-    left = inert.names(path) if kinds.kind(path) != "safetensors" else []
+    found = weights(_content(path, kind))
+    left = inert.names(path) if kind != "safetensors" else []
     if not found:
         arrays = ", but arrays of numpy; load them into the model" if "numpy.ndarray" in left else ""
         raise WeightsError(f"{path} has no tensors under names{arrays}; {kinds.SAVE}.")
@@ -48,8 +48,8 @@ def write(path: str | Path, output: str | Path | None = None) -> Plain:
     return Plain(target, dict(counts(found)), left)
 
 
-def _content(path: str | Path) -> Any:
-    if kinds.kind(path) == "safetensors":
+def _content(path: str | Path, kind: kinds.Kind) -> Any:
+    if kind == "safetensors":
         return tensors.safetensors(path)
     try:
         return inert.load(path)

@@ -8,11 +8,11 @@ import pandas as pd
 from speedgrid.grid import Config
 from speedgrid.report.findings import demands
 from speedgrid.report.findings.costs import reference_best
-from speedgrid.report.findings.objectives import OBJECTIVES, Objective, advantage, best, ties
+from speedgrid.report.findings.objectives import OBJECTIVES, Objective, advantage, best, objective_name, ties
 from speedgrid.report.findings.topic import Topic, filled, linked
 from speedgrid.table.run import Reference, Table
 from speedgrid.text.markup import _
-from speedgrid.text.words import backend_name, label, number, setting, with_interval
+from speedgrid.text.words import label, number, reference_name, setting, with_interval
 
 LATENCY = OBJECTIVES["latency"]
 
@@ -25,14 +25,16 @@ def answer_table(winners: dict[str, Any], rows: Table, config: Config, margin: f
     """
     asked, reference = demands.demands(config), config["report"]["reference"]
     eligible = demands.meeting(rows, asked)
-    names = {"throughput": _("throughput"), "latency": _("latency"), "energy": _("energy")}
     lines = [
-        [names[name], *cells(row, OBJECTIVES[name], asked), *beside(row, name, rows, eligible, reference, margin)]
+        [
+            objective_name(name),
+            *cells(row, OBJECTIVES[name], asked),
+            *beside(row, name, rows, eligible, reference, margin),
+        ]
         for name, row in winners.items()
     ]
     if rows.batch_size.nunique() > 1:
         lines += [at_batch_size(size, here, asked, margin) for size, here in rows.groupby("batch_size")]
-    base = f"{backend_name(reference['backend'])} {reference['precision']}"
     head = [
         _("for"),
         _("what to take"),
@@ -41,7 +43,7 @@ def answer_table(winners: dict[str, Any], rows: Table, config: Config, margin: f
         _("images/s"),
         _("mJ an image") if "energy" in winners else "",
         _("meets what is demanded"),
-        _("times {reference}").format(reference=base),
+        _("times {reference}").format(reference=reference_name(reference)),
         _("next best, and how many times better this is"),
     ]
     return Topic([], *filled(head, lines)) if lines else Topic()

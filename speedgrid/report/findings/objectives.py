@@ -9,6 +9,7 @@ from speedgrid.table import columns
 from speedgrid.table.across import bridged, comparable
 from speedgrid.table.run import Table
 from speedgrid.text.column import HIGHER
+from speedgrid.text.language import _
 
 # One setting is better than another only where the interval of their ratio excludes 1 by this factor, or by the run's
 # noise floor where that is more.
@@ -31,6 +32,11 @@ OBJECTIVES = {
     "latency": Objective("latency_ms"),
     "energy": Objective("energy_mj_per_image"),
 }
+
+
+def objective_name(name: str) -> str:
+    """Return the name of an objective in the language that is spoken."""
+    return {"throughput": _("throughput"), "latency": _("latency"), "energy": _("energy")}[name]
 
 
 def margin_of(noise_floor_percent: float | None) -> float:
