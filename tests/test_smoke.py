@@ -208,10 +208,12 @@ def test_every_link_of_the_report_leads_to_a_file_and_every_plot_is_there(smoke,
     assert {"explorer.html", "results.html"} < set(files)
     for link in files:
         assert (smoke.workflow / "report" / link).stat().st_size > 1000, link
-    # Settings of page one lead to their cell in the explorer.
-    cells = {link for link in links if link not in files}
+    # Settings of page one lead to their cell in the explorer, other links to a place of the report itself.
+    own = {link for link in links if link.startswith("#")}
+    cells = set(links) - {*files, *own}
     assert cells
     assert cells <= {f"explorer.html#cell={name}" for name in records}
+    assert own <= {f"#{place}" for place in re.findall(r'<a id="([^"]+)"></a>', report)}
     assert re.findall(r"!\[([^]]+)\]", report) == list(PLOTS.values())
 
 
