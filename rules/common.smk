@@ -1,6 +1,7 @@
 # What the rules share: the checked configuration, the cells, and where files are. No rules here.
 import gc
 import inspect
+import itertools
 import json
 import os
 import re
@@ -13,6 +14,7 @@ from snakemake.iocontainers import Wildcards
 from snakemake.logging import logger
 
 from speedgrid import backends, data, grid, precision, settings
+from speedgrid.data import resolution
 from speedgrid.cluster import elsewhere
 from speedgrid.machine import cpu, environment, gpus, turns
 from speedgrid.report import plots
@@ -146,7 +148,7 @@ wildcard_constraints:
     model=any_of(AXES["model"]),
     backend="|".join(AXES["backend"]),
     precision="|".join(precision.PRECISIONS),
-    resolution=r"\d+",
+    resolution=resolution.PATTERN,
     batch_size=r"\d+",
     turn=grid.TURN,
     part="|".join(data.PARTS),
@@ -340,10 +342,11 @@ def timed_files(wildcards):
     Which of them it is only the table says; they are no inputs, because what was timed is never made again for this.
     """
     found, images = {}, {}
-    for one in grid.cells({**AXES, "resolution": ["{resolution}"], "batch_size": ["{batch_size}"]}):
-        axes = {axis: getattr(one, axis) for axis in grid.AXES}
-        found[f"{one.model}-{one.backend}-{one.precision}"] = artifact(Wildcards(fromdict=axes))["artifact"]
-        images[one.model] = given("reference")(Wildcards(fromdict=axes))
+    for setting in itertools.product(AXES["model"], AXES["backend"], AXES["precision"]):
+        sizes = {"resolution": "{resolution}", "batch_size": "{batch_size}"}
+        axes = Wildcards(fromdict=dict(zip(grid.AXES, setting)) | sizes)
+        found["-".join(setting)] = artifact(axes)["artifact"]
+        images[setting[0]] = given("reference")(axes)
     return json.dumps({"artifacts": found, "images": images})
 
 

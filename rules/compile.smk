@@ -21,7 +21,7 @@ rule compile_trt:
         device=DEVICE,
         stale_when=FINGERPRINTS.get("torch_tensorrt"),
     message:
-        "Engine of {wildcards.model} in {wildcards.precision} at {wildcards.resolution} x {wildcards.resolution}, batch size {wildcards.batch_size}"
+        "Engine of {wildcards.model} in {wildcards.precision} at {wildcards.resolution} pixels, batch size {wildcards.batch_size}"
     shell:
         "scripts/warm --keep compile_trt --record-death scripts.compile_trt {params.cell} --config artifacts/config.json --model {wildcards.model} --device {params.device}"
         " --weights {input.weights} --calibration {input.calibration} --engine {output.engine} --build {output.build} > {log} 2>&1"
@@ -43,7 +43,7 @@ rule compile_tensorrt:
         device=DEVICE,
         stale_when=FINGERPRINTS.get("tensorrt"),
     message:
-        "TensorRT engine of {wildcards.model} in {wildcards.precision} at {wildcards.resolution} x {wildcards.resolution}, batch size {wildcards.batch_size}"
+        "TensorRT engine of {wildcards.model} in {wildcards.precision} at {wildcards.resolution} pixels, batch size {wildcards.batch_size}"
     shell:
         "scripts/warm --keep compile_tensorrt --record-death scripts.compile_tensorrt {params.cell} --config artifacts/config.json --device {params.device}"
         " --onnx {input.onnx} --description {input.description} --engine {output.engine} --build {output.build}"

@@ -40,7 +40,7 @@ rule prepare_weights:
         stale_when=source_stale_when,
         seed=config["model"]["seed"],
     message:
-        "Weights of {wildcards.model} for {wildcards.resolution} x {wildcards.resolution}"
+        "Weights of {wildcards.model} for {wildcards.resolution} pixels"
     shell:
         "scripts/warm scripts.prepare_weights --config artifacts/config.json --model {wildcards.model} --checkpoint {input.checkpoint:q} --seed {params.seed}"
         " --trained {input.trained} --training {input.training}"
@@ -83,7 +83,7 @@ rule prepare_images:
         seed=config["model"]["seed"],
         most=lambda wildcards: IMAGES[wildcards.part],
     message:
-        "Images for {wildcards.part} of {wildcards.resolution} x {wildcards.resolution}"
+        "Images for {wildcards.part} of {wildcards.resolution} pixels"
     shell:
         "scripts/warm scripts.prepare_images --source {params.source:q} --seed {params.seed} --part {wildcards.part}"
         " --resolution {wildcards.resolution} --most {params.most} --output {output.images}"
@@ -123,13 +123,13 @@ rule compute_reference:
     log:
         "logs/compute_reference/{model}-r{resolution}.log",
     # Before the engines, and the largest first: one of these takes as long as many of those.
-    priority: lambda wildcards: int(wildcards.resolution)
+    priority: lambda wildcards: int(resolution.side_of(wildcards.resolution))
     threads: 2
     params:
         *code("compute_reference"),
         device=DEVICE,
     message:
-        "Right answers of {wildcards.model} in float64 for {wildcards.resolution} x {wildcards.resolution}"
+        "Right answers of {wildcards.model} in float64 for {wildcards.resolution} pixels"
     shell:
         "scripts/warm scripts.compute_reference --config artifacts/config.json --resolution {wildcards.resolution} --description {input.description} --model {wildcards.model} --device {params.device} --weights {input.weights} --images {input.images}"
         " --logits {output.logits} --expected {output.expected} > {log} 2>&1"
@@ -150,7 +150,7 @@ rule export_onnx:
         *code("export_onnx"),
         stale_when=environment.versions(("torch", "onnx", "onnxscript")),
     message:
-        "ONNX export of {wildcards.model} in {wildcards.precision} at {wildcards.resolution} x {wildcards.resolution}"
+        "ONNX export of {wildcards.model} in {wildcards.precision} at {wildcards.resolution} pixels"
     shell:
         "scripts/warm --keep export_onnx --record-death scripts.export_onnx --config artifacts/config.json --model {wildcards.model} --weights {input.weights} --precision {wildcards.precision}"
         " --resolution {wildcards.resolution} --onnx {output.onnx} --description {output.description} > {log} 2>&1"
@@ -172,7 +172,7 @@ rule bind_onnx:
         *code("bind_onnx"),
         stale_when=lambda wildcards: [environment.versions(("onnx", "onnxruntime-gpu")), *source_stale_when(wildcards)],
     message:
-        "{wildcards.model}, an ONNX file, for {wildcards.resolution} x {wildcards.resolution}"
+        "{wildcards.model}, an ONNX file, for {wildcards.resolution} pixels"
     shell:
         "scripts/warm --record-death scripts.bind_onnx --config artifacts/config.json --model {wildcards.model}"
         " --resolution {wildcards.resolution} --onnx {output.onnx} --description {output.description}"
@@ -195,7 +195,7 @@ rule convert_onnx:
         *code("convert_onnx"),
         stale_when=environment.versions(("onnx", "onnxruntime-gpu")),
     message:
-        "{wildcards.model} in {wildcards.precision} at {wildcards.resolution} x {wildcards.resolution}"
+        "{wildcards.model} in {wildcards.precision} at {wildcards.resolution} pixels"
     shell:
         "scripts/warm --record-death scripts.convert_onnx --precision {wildcards.precision} --onnx {input.onnx}"
         " --about {input.about} --output {output.onnx} --description {output.description} > {log} 2>&1"
@@ -217,7 +217,7 @@ rule prepare_inputs:
         seed=config["model"]["seed"],
         stale_when=source_stale_when,
     message:
-        "Inputs of {wildcards.model} for {wildcards.part} of {wildcards.resolution} x {wildcards.resolution}"
+        "Inputs of {wildcards.model} for {wildcards.part} of {wildcards.resolution} pixels"
     shell:
         "scripts/warm scripts.prepare_inputs --config artifacts/config.json --model {wildcards.model}"
         " --seed {params.seed} --resolution {wildcards.resolution} --images {input.images}"
@@ -239,7 +239,7 @@ rule quantize_onnx:
         # Weights have seven bits where the processor would saturate with eight.
         stale_when=[environment.versions(("onnxruntime-gpu", "onnxruntime", "onnx")), MACHINE["cpu"]],
     message:
-        "int8 of {wildcards.model} at {wildcards.resolution} x {wildcards.resolution}"
+        "int8 of {wildcards.model} at {wildcards.resolution} pixels"
     shell:
         "scripts/warm --record-death scripts.quantize_onnx --onnx {input.onnx} --calibration {input.calibration} --output {output.onnx}"
         " --description {output.description} > {log} 2>&1"

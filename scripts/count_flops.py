@@ -2,13 +2,14 @@
 
 import argparse
 
+from speedgrid.data import resolution
 from speedgrid.launcher.outputs import write_json
 from speedgrid.machine import gpus
 from speedgrid.model import flops, sources
 
 parser = argparse.ArgumentParser(description=__doc__)
 parser.add_argument("--models", nargs="+", required=True)
-parser.add_argument("--resolutions", type=int, nargs="+", required=True, help="pixels")
+parser.add_argument("--resolutions", type=resolution.read, nargs="+", required=True)
 parser.add_argument("--onnx", nargs="+", required=True, help="the fp32 graph of each model at each resolution")
 parser.add_argument("--output", required=True)
 parser.add_argument("--config", type=sources.declared_in, help="the configuration, whose models they are")

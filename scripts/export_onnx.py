@@ -3,13 +3,14 @@
 import argparse
 
 from speedgrid.builders import onnx_export as export
+from speedgrid.data import resolution
 from speedgrid.launcher.outputs import unmade, write_made
 from speedgrid.machine import gpus
 from speedgrid.model import sources
 
 parser = argparse.ArgumentParser(description=__doc__)
 parser.add_argument("--precision", required=True)
-parser.add_argument("--resolution", type=int, required=True, help="pixels")
+parser.add_argument("--resolution", type=resolution.read, required=True)
 for name in ("model", "weights", "onnx", "description"):
     parser.add_argument(f"--{name}", required=True)
 parser.add_argument("--died", help="make nothing, and record that an earlier try ended so")

@@ -7,6 +7,9 @@ from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any, ClassVar, TypeAlias
 
+from speedgrid.data import resolution as sizes
+from speedgrid.data.resolution import Resolution
+
 # The values of each axis of a grid, by the names of AXES.
 Axes: TypeAlias = Mapping[str, list[Any]]
 # A configuration with every default filled in, as of speedgrid.settings.complete; config/schema.yaml has its keys.
@@ -18,7 +21,7 @@ TURN = r"(round|sentinel|twin|reference)\d+(s\d+)?"
 # The name of a model, which may have dots and hyphens within it: what follows it in the name of a cell has none.
 MODEL = r"\w[\w.-]*"
 # The names of a cell, as `Cell.PATTERN`, and of a timing of it.
-CELL = re.compile(rf"({MODEL})-(\w+)-(\w+)-r(\d+)-b(\d+)")
+CELL = re.compile(rf"({MODEL})-(\w+)-(\w+)-r({sizes.PATTERN})-b(\d+)")
 TIMING = re.compile(rf"(?P<cell>{CELL.pattern})-(?P<turn>{TURN})")
 # Timings of the control cell that show drift: at the start, in the middle and at the end.
 SENTINELS = 3
@@ -31,7 +34,7 @@ class Cell:
     """One configuration to measure; the only place that knows how a cell is written in a file name.
 
     model: its name, as of `model_name`.
-    resolution: height and width of the square input, in pixels.
+    resolution: of the input, as of speedgrid.data.resolution; ValueError is raised for one that is none.
     batch_size: images per call.
     """
 
@@ -40,21 +43,25 @@ class Cell:
     model: str
     backend: str
     precision: str
-    resolution: int
+    resolution: Resolution
     batch_size: int
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "resolution", sizes.read(self.resolution))
 
     @classmethod
     def parse(cls, name: str) -> "Cell":
         """Read a cell from its name. Raises ValueError when the name is not one that `str(cell)` gives."""
         match = CELL.fullmatch(name)
-        if not match:
+        found = cls(match[1], match[2], match[3], match[4], int(match[5])) if match else None
+        if match is None or found is None or str(found.resolution) != match[4]:
             raise ValueError(f"cell name {name!r} does not read as {cls.PATTERN}, e.g. resnet18-pytorch-fp32-r224-b1")
-        return cls(match[1], match[2], match[3], int(match[4]), int(match[5]))
+        return found
 
     @classmethod
     def of(cls, model: str, backend: str, precision: str, resolution: str, batch_size: str, **_: str) -> "Cell":
         """Return the cell of a rule's wildcards, which are text."""
-        return cls(model, backend, precision, int(resolution), int(batch_size))
+        return cls(model, backend, precision, resolution, int(batch_size))
 
     def __str__(self) -> str:
         return self.PATTERN.format(**vars(self))
@@ -68,6 +75,23 @@ def model_name(entry: str | Mapping[str, Any]) -> str:
 def axes_of(config: Config) -> dict[str, list[Any]]:
     """Return the values of each axis of a configuration's grid, models by their names."""
     return {"model": [model_name(one) for one in config["models"]], **config["grid"][config["device"]]}
+
+
+def read_resolutions(config: Config) -> None:
+    """Replace the resolutions of a configuration by what they are, as of speedgrid.data.resolution.
+
+    Raises ValueError, one sentence, where one size stands twice: 224 and 224x224 are one.
+    """
+    for section in (config["accuracy"], config["report"]):
+        section["resolution"] = sizes.read(section["resolution"])
+    lists = {f"grid.{device}.resolution": (axes, "resolution") for device, axes in config["grid"].items()}
+    lists["timing.energy_resolutions"] = config["timing"], "energy_resolutions"
+    for key, (section, name) in lists.items():
+        found = [sizes.read(one) for one in section[name]]
+        if len(set(found)) < len(found):
+            twice = next(one for one in found if found.count(one) > 1)
+            raise ValueError(f"config key {key} has {sizes.in_words(twice)} pixels twice; it must have no repeats.")
+        section[name] = found
 
 
 def cells(axes: Mapping[str, Iterable[Any]]) -> list[Cell]:
@@ -90,9 +114,15 @@ def session_number(name: str) -> int:
     return int(name.rpartition("s")[2]) if re.search(r"-?[a-z]+\d+s\d+$", name) else 1
 
 
-def nearest(values: Iterable[int], wanted: int) -> int:
-    """Return the value that is nearest to `wanted`, the smaller one of two."""
-    return min(sorted(set(values)), key=lambda value: abs(value - wanted))
+def nearest(values: Iterable[Any], wanted: Any) -> Any:
+    """Return the value that is nearest to `wanted`, the smaller one of two: of batch sizes, or of resolutions.
+
+    Resolutions are as near as the squares with as many pixels.
+    """
+    side = sizes.side_of(wanted)
+    return min(
+        sorted(map(sizes.read, set(values))), key=lambda value: (abs(sizes.side_of(value) - side), value != wanted)
+    )
 
 
 def control_cell(axes: Axes) -> Cell:
@@ -104,7 +134,7 @@ def control_cell(axes: Axes) -> Cell:
     return Cell(axes["model"][0], axes["backend"][0], axes["precision"][0], **place)
 
 
-def evaluated_cells(axes: Axes, resolution: int) -> list[Cell]:
+def evaluated_cells(axes: Axes, resolution: Resolution) -> list[Cell]:
     """Return the cells whose sessions accuracy is measured with: one for each model, backend and precision.
 
     At the resolution of the grid nearest to `resolution`, with the batch size nearest to the control cell's.
@@ -132,7 +162,7 @@ def measuring_order(grid: Iterable[Cell], control: Cell, seed: int, rounds: int)
     order = [f"{control}-sentinel1"]
     for number in range(1, rounds + 1):
         drawn = random.Random(f"{seed}-{number}")
-        places: dict[tuple[str, int, int], list[str]] = {}
+        places: dict[tuple[str, Resolution, int], list[str]] = {}
         for cell in ordered:
             places.setdefault(place_of(cell), []).append(f"{cell}-round{number}")
         places.setdefault(place_of(control), []).append(f"{control}-twin{number}")
@@ -183,7 +213,7 @@ def session_order(
 
     there: the run's other timings. references: the reference cells of all places.
     """
-    blocks: dict[tuple[int, tuple[str, int, int]], list[str]] = {}
+    blocks: dict[tuple[int, tuple[str, Resolution, int]], list[str]] = {}
     for one in missing:
         if (found := TIMING.fullmatch(one)) and kind_of(one) == "round":
             blocks.setdefault((turn_number(found["turn"]), place_of(Cell.parse(found["cell"]))), []).append(one)
@@ -212,8 +242,9 @@ def linking(there: Sequence[str], control: Cell, references: Iterable[Cell]) -> 
         return None
     able = [cell for cell in references if str(cell) in known]
 
-    def far(cell: Cell) -> tuple[int, int]:
-        return abs(cell.resolution - control.resolution), abs(cell.batch_size - control.batch_size)
+    def far(cell: Cell) -> tuple[float, int]:
+        sides = sizes.side_of(cell.resolution), sizes.side_of(control.resolution)
+        return abs(sides[0] - sides[1]), abs(cell.batch_size - control.batch_size)
 
     return min(able, key=far, default=None)
 
@@ -223,7 +254,7 @@ def lacking(names: Sequence[str], kind: str, count: int) -> int:
     return max(0, count - sum(kind_of(name) == kind for name in names))
 
 
-def place_of(cell: Cell) -> tuple[str, int, int]:
+def place_of(cell: Cell) -> tuple[str, Resolution, int]:
     """Return the place of a cell: all cells there do the same work, each in another way."""
     return cell.model, cell.resolution, cell.batch_size
 

@@ -1,7 +1,6 @@
 """Check a configuration against the strict schema and fill in its defaults."""
 
 import math
-import re
 from collections.abc import Mapping
 from copy import deepcopy
 from functools import cache
@@ -9,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from jsonschema import Draft202012Validator, FormatChecker, validators
 from jsonschema.exceptions import ValidationError, best_match
 
 from speedgrid import ROOT, InputError, backends, grid
 from speedgrid.grid import Config
-from speedgrid.launcher.reading import FileError, as_number, read_yaml, short
+from speedgrid.launcher.reading import HEXADECIMAL, FileError, as_number, read_yaml, short
+from speedgrid.launcher.strict import FORMATS, LONGEST_NAME, LONGEST_PATH, Strict
 from speedgrid.machine.device import resolve
 from speedgrid.model import sources
 from speedgrid.precision import EXPERIMENTAL, PRECISIONS
@@ -22,46 +21,8 @@ from speedgrid.precision import EXPERIMENTAL, PRECISIONS
 # The backend that speed-ups are relative to where a grid has it and it runs.
 FIRST_REFERENCE = "pytorch"
 SCHEMA_FILE = ROOT / "config" / "schema.yaml"
-# Names of this many bytes are what file systems take, and paths of this many what Linux takes.
-LONGEST_NAME, LONGEST_PATH = 255, 4095
 # A longer number is none of a configuration; Snakemake takes a minute to plan so many timings.
 BITS, MOST_TIMINGS = 4096, 20_000
-FORMATS = FormatChecker(formats=())
-
-
-@FORMATS.checks("path")
-def is_path(value: object) -> bool:
-    """Say whether a text can be the path of a file; of other values that is not asked."""
-    if not isinstance(value, str):
-        return True
-    path = value.encode(errors="replace")
-    longest = max(map(len, path.split(b"/")))
-    return len(path) <= LONGEST_PATH and longest <= LONGEST_NAME and value.isprintable()
-
-
-def whole_match(validator: Draft202012Validator, pattern: str, value: object, schema: dict[str, Any]):
-    """Yield an error where a text is not one that a pattern describes, from its beginning to its end.
-
-    JSON Schema searches for a pattern, and finds a `$` before a newline at the end, too.
-    """
-    if isinstance(value, str) and not re.fullmatch(pattern, value):
-        yield ValidationError(f"{short(value)} does not match {pattern}")
-
-
-# JSON Schema takes 64.0 for an integer and infinity for a number; file names and loops do not.
-Strict = validators.extend(
-    Draft202012Validator,
-    validators={"pattern": whole_match},
-    type_checker=Draft202012Validator.TYPE_CHECKER.redefine_many(
-        {
-            "integer": lambda _, value: isinstance(value, int) and not isinstance(value, bool),
-            "number": lambda _, value: (
-                not isinstance(value, bool)
-                and (isinstance(value, int) or (isinstance(value, float) and math.isfinite(value)))
-            ),
-        }
-    ),
-)
 
 
 class SettingsError(InputError):
@@ -111,6 +72,10 @@ def _complete(config: Config, given: Mapping[str, Any]) -> Config:
         _read_number(completed, error)
     if error := best_match(validator.iter_errors(completed)):
         raise SettingsError(_sentence(error))
+    try:
+        grid.read_resolutions(completed)
+    except ValueError as error:
+        raise SettingsError(str(error)) from None
     completed["models"] = sources.complete(completed["models"])
     completed["device"] = resolve(completed["device"])
     _expand_auto(completed)
@@ -147,7 +112,7 @@ def _resolved(value):
         return {key: _resolved(one) for key, one in value.items()}
     if isinstance(value, list | tuple):
         return [_resolved(one) for one in value]
-    if not isinstance(value, str):
+    if not isinstance(value, str) or HEXADECIMAL.match(value):
         return value
     try:
         found = yaml.safe_load(value)
@@ -201,6 +166,7 @@ def _sentence(error: ValidationError) -> str:
         "maximum": lambda: f"at most {error.validator_value}",
         "exclusiveMinimum": lambda: f"more than {error.validator_value}",
         "pattern": lambda: f"text that matches {error.validator_value}",
+        "pixels": lambda: "from {} to {} pixels, or HEIGHTxWIDTH such as 640x384".format(*error.validator_value),
         "format": lambda: (
             f"a path of at most {LONGEST_PATH} bytes, each name of at most {LONGEST_NAME}, with no control characters"
         ),

@@ -11,6 +11,7 @@ import numpy as np
 from speedgrid import settings
 from speedgrid.backends.session import HostSession, Tensor
 from speedgrid.backends.variants import FLOATS, VARIANTS, Variant
+from speedgrid.data.resolution import side_of
 from speedgrid.data.samples import Samples
 from speedgrid.grid import Cell
 from speedgrid.precision import PRECISIONS, QUANTISED
@@ -194,8 +195,14 @@ def make_two_models() -> list[Record]:
 
 
 def arithmetic_of(cells: list[Cell]) -> dict:
-    """Return that of ARITHMETIC for each model."""
-    return {cell.model: ARITHMETIC["resnet18"] for cell in cells}
+    """Return that of ARITHMETIC for each model, and in proportion to its pixels that of any other size."""
+    counted, [layer] = ARITHMETIC["resnet18"], ARITHMETIC["resnet18"]["64"]["layers"]
+    others = {}
+    for size in {cell.resolution for cell in cells if str(cell.resolution) not in counted}:
+        flop = int(FLOP[64] * (side_of(size) / 64) ** 2)
+        elements = {"input_elements": int(3 * side_of(size) ** 2), "layers": [layer | {"flop": flop}]}
+        others[str(size)] = counted["64"] | {"flop": flop, "onnx_flop": flop} | elements
+    return {cell.model: counted | others for cell in cells}
 
 
 def make_table(records: list[Record], cells=None, reference=REFERENCE):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, TypedDict
 import numpy as np
 
 from speedgrid.data import arrays
+from speedgrid.data.resolution import size_of
 from speedgrid.grid import Cell
 from speedgrid.precision import PRECISIONS
 
@@ -63,7 +64,7 @@ class Session(ABC):
 
     def __init__(self, cell: Cell, dtype: str | None = None):
         self.cell = cell
-        self.shape: tuple[int, ...] = (cell.batch_size, 3, cell.resolution, cell.resolution)
+        self.shape: tuple[int, ...] = (cell.batch_size, 3, *size_of(cell.resolution))
         self.dtype = dtype or PRECISIONS[cell.precision].dtype
         self.details: dict[str, Any] = {}
 

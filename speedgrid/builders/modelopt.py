@@ -28,7 +28,7 @@ def quantise(module, precision: str, images: np.ndarray, device: str = "cuda") -
     """Return `module`, a float32 torch module with folded batch norms, quantised to `precision`, the rest in float16.
 
     With it comes the SNR in dB that this costs, as ModelOpt emulates it in floats. images: of calibration, float32
-    [count, 3, resolution, resolution]. Activations get one scale for the tensor; int8 weights one for each output
+    [count, 3, height, width]. Activations get one scale for the tensor; int8 weights one for each output
     channel, fp8 weights one for the tensor; all by the largest magnitudes
     (https://nvidia.github.io/Model-Optimizer/guides/_pytorch_quantization.html).
     """

@@ -9,6 +9,7 @@ import onnx
 import torch
 
 from speedgrid import InputError
+from speedgrid.data.resolution import Resolution
 from speedgrid.evidence import parity
 from speedgrid.launcher.outputs import one_line, replacing, unmade
 from speedgrid.machine.threads import shared_cores
@@ -34,7 +35,7 @@ class ExportError(RuntimeError):
     """An ONNX file that is invalid or does not compute what the model does."""
 
 
-def attempt(model: str, weights: str, precision: str, resolution: int, output: str) -> dict[str, Any]:
+def attempt(model: str, weights: str, precision: str, resolution: Resolution, output: str) -> dict[str, Any]:
     """Return the description of an ONNX export, as of `export`, with `status` ok and an empty `reason`.
 
     A model that cannot be exported leaves an empty `output`; the status is then failed, and the cells that need the
@@ -50,11 +51,11 @@ def attempt(model: str, weights: str, precision: str, resolution: int, output: s
         return unmade(output, f"ONNX export: {one_line(error.__cause__ or error)}")
 
 
-def export(model: str, weights: str, precision: str, resolution: int, output: str) -> dict[str, Any]:
+def export(model: str, weights: str, precision: str, resolution: Resolution, output: str) -> dict[str, Any]:
     """Write `model` to the ONNX file `output` with tensors in `precision`, and return the checked file's description.
 
     Batch norms are folded in float32 before the conversion, which loses least. Input `images`
-    [batch, 3, resolution, resolution], output `logits` [batch, classes]. Raises ExportError.
+    [batch, 3, height, width], output `logits` [batch, classes]. Raises ExportError.
     """
     torch.set_num_threads(shared_cores())
     module = models.fold_batch_norm(models.load(model, weights)).to(torch_dtype(precision))

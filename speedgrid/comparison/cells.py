@@ -10,6 +10,7 @@ from speedgrid.comparison.load import ComparisonError, Result
 from speedgrid.grid import AXES, Cell
 from speedgrid.table.limiter import HOST_LAUNCH
 from speedgrid.table.run import Table
+from speedgrid.table.sizes import sized
 from speedgrid.text.status import SHOWN
 
 # Columns of the table of compared cells, and of its CSV.
@@ -98,7 +99,7 @@ def compare(a: Result, b: Result, threshold: float) -> Comparison:
 def side_by_side(a: Table, b: Table) -> pd.DataFrame:
     """Return the rows of two tables beside each other, by the names of their cells: those of A, then B's own."""
     names = list(dict.fromkeys([*a.index, *b.index]))
-    axes = pd.DataFrame([asdict(Cell.parse(name)) for name in names], index=names)
+    axes = sized(pd.DataFrame([asdict(Cell.parse(name)) for name in names], index=names))
     return axes.join([a[BESIDE].add_suffix("_a"), b[BESIDE].add_suffix("_b")])
 
 

@@ -14,6 +14,7 @@ from msgspec import Meta
 
 from speedgrid import InputError, record
 from speedgrid.comparison.packed import open_archive
+from speedgrid.data.resolution import TEXT, Resolution
 from speedgrid.grid import AXES, model_name, turn_number
 from speedgrid.launcher.reading import load, of_kind, short, unchanged
 from speedgrid.model.described import Arithmetic
@@ -47,7 +48,11 @@ class OwnModel(TypedDict):
 
 Models = Annotated[list[str | OwnModel], Meta(min_length=1, max_length=100)]
 Names = Annotated[list[str], Meta(min_length=1, max_length=100)]
-Sizes = Annotated[list[Annotated[int, Meta(ge=1, le=1_000_000)]], Meta(min_length=1, max_length=100)]
+Size = Annotated[int, Meta(ge=1, le=1_000_000)]
+Sizes = Annotated[list[Size], Meta(min_length=1, max_length=100)]
+Resolutions = Annotated[
+    list[Size | Annotated[str, Meta(pattern=f"^{TEXT.pattern}$")]], Meta(min_length=1, max_length=100)
+]
 
 
 class Timing(TypedDict):
@@ -61,7 +66,7 @@ class AxesOf(TypedDict):
 
     backend: Names
     precision: Names
-    resolution: Sizes
+    resolution: Resolutions
     batch_size: Sizes
 
 
@@ -92,7 +97,7 @@ class Weights(TypedDict):
     """The parts that a comparison reads of the origin of weights."""
 
     model: str
-    resolution: int
+    resolution: Resolution
     source: str
     sha256: NotRequired[str | None]
 

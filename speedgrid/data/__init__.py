@@ -3,7 +3,7 @@
     Source(seed) or Source(path, seed)
     size(part, most) -> int        how many images a part has, at most `most`
     labels(part, count)            their classes as numbers, or None where they have none
-    images(part, resolution, start, count)   float32 [count, 3, resolution, resolution], normalised
+    images(part, resolution, start, count)   float32 [count, 3, height, width], normalised
     describe() -> dict             what the images are, for a reader, as plain JSON values
 
 One that reads files of the user's has more:
@@ -25,6 +25,7 @@ Importing this package imports neither torch nor scikit-learn: a configuration i
 from collections.abc import Mapping
 from pathlib import Path
 
+from speedgrid.data.resolution import Resolution, size_of
 from speedgrid.data.source import CALIBRATION, PARTS, REFERENCE, DataError, Images
 from speedgrid.launcher.outputs import replacing
 
@@ -61,7 +62,7 @@ def require(source, sizes: Mapping[str, int]) -> None:
         source.require(sizes)
 
 
-def prepare(source, part: str, resolution: int, most: int, output: str | Path) -> Images:
+def prepare(source, part: str, resolution: Resolution, most: int, output: str | Path) -> Images:
     """Write the first `most` images of a part to `output` (.npy) and return their description.
 
     They are made and written a few at a time. Raises speedgrid.launcher.outputs.Unwritable for a full disk, which
@@ -70,7 +71,7 @@ def prepare(source, part: str, resolution: int, most: int, output: str | Path) -
     import numpy as np
 
     count = source.size(part, most)
-    shape = (count, 3, resolution, resolution)
+    shape = (count, 3, *size_of(resolution))
     head = {"descr": np.lib.format.dtype_to_descr(np.dtype(np.float32)), "fortran_order": False, "shape": shape}
     try:
         with replacing(output) as temporary, temporary.open("wb") as file:

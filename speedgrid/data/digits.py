@@ -7,6 +7,7 @@ of Handwritten Digits, UCI Machine Learning Repository, 1998 (https://doi.org/10
 from functools import cache
 from typing import TYPE_CHECKING
 
+from speedgrid.data.resolution import Resolution, size_of
 from speedgrid.data.source import CALIBRATION, DEVIATION, MEAN, PARTS, REFERENCE, Images
 
 if TYPE_CHECKING:
@@ -35,8 +36,8 @@ class Digits:
         """Return the first `count` digits of a part, or all of them, as numbers, 0 to 9."""
         return bundled().target[self.parts()[part][:count]].tolist()
 
-    def images(self, part: str, resolution: int, start: int, count: int):
-        """Return images `start` to `start + count` of a part, float32 [count, 3, resolution, resolution]."""
+    def images(self, part: str, resolution: Resolution, start: int, count: int):
+        """Return images `start` to `start + count` of a part, float32 [count, 3, height, width]."""
         return tiled(bundled().images[self.parts()[part][start : start + count]], resolution)
 
     def describe(self) -> Images:
@@ -67,7 +68,7 @@ def bundled():
     return load_digits()
 
 
-def tiled(digits, resolution: int):
+def tiled(digits, resolution: Resolution):
     """Return digits, arrays [count, 8, 8] from 0 to 16, as normalised images of any resolution, float32."""
     import numpy as np
     import torch
@@ -75,7 +76,7 @@ def tiled(digits, resolution: int):
 
     grey = torch.from_numpy(digits / 16).float()[:, None]
     tile = interpolate(grey, size=(TILE, TILE), mode="bilinear", align_corners=False)[:, 0].numpy()
-    times = -(-resolution // TILE)
-    whole = np.tile(tile, (1, times, times))[:, None, :resolution, :resolution]
+    height, width = size_of(resolution)
+    whole = np.tile(tile, (1, -(-height // TILE), -(-width // TILE)))[:, None, :height, :width]
     mean, deviation = (np.array(one, np.float32)[:, None, None] for one in (MEAN, DEVIATION))
     return (whole - mean) / deviation

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from speedgrid.data import contents, pictures, tree
+from speedgrid.data.preprocessing import resized_side
+from speedgrid.data.resolution import Resolution, size_of
 from speedgrid.data.source import CALIBRATION, PARTS, REFERENCE, ClassFolder, DataError, Images
 from speedgrid.data.tree import EXTENSIONS, Level
 from speedgrid.launcher.inputs import expanded, file_fault, folder_fault
@@ -139,15 +141,21 @@ class Folder:
         """Return the first `most` files of a part: all that is made of the part is stale when one of them changes."""
         return [str(self.path / name) for name in self.parts[part][:most]]
 
-    def images(self, part: str, resolution: int, start: int, count: int) -> Any:
-        """Return images `start` to `start + count` of a part, float32 [count, 3, resolution, resolution]."""
+    def images(self, part: str, resolution: Resolution, start: int, count: int) -> Any:
+        """Return images `start` to `start + count` of a part, float32 [count, 3, height, width]."""
         import numpy as np
         from torchvision.models import ResNet18_Weights
 
-        # The preset that most of torchvision's models are evaluated with: the shorter side to 8/7 of the resolution
-        # (256 at 224), bilinear and antialiased, the middle cut out, ImageNet's mean and deviation.
-        preset = ResNet18_Weights.DEFAULT.transforms(crop_size=resolution, resize_size=round(resolution * 8 / 7))
-        return np.stack([preset(pictures.read(path)).numpy() for path in self.paths(part)[start : start + count]])
+        size, found = size_of(resolution), []
+        for path in self.paths(part)[start : start + count]:
+            picture = pictures.read(path)
+            # The preset that most of torchvision's models are evaluated with: the shorter side to 8/7 of the resolution
+            # (256 at 224), bilinear and antialiased, the middle cut out, ImageNet's mean and deviation.
+            shorter = resized_side((picture.height, picture.width), size)
+            preset = ResNet18_Weights.DEFAULT.transforms(resize_size=shorter)
+            preset.crop_size = list(size)  # the constructor takes squares alone
+            found.append(preset(picture).numpy())
+        return np.stack(found)
 
     def describe(self) -> Images:
         """Return the description of a folder's images."""

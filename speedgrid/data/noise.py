@@ -1,5 +1,6 @@
 """Seeded normal numbers as images: they have no classes, so nothing is evaluated on them."""
 
+from speedgrid.data.resolution import Resolution
 from speedgrid.data.source import CALIBRATION, REFERENCE, Images
 
 # Where each part begins in the endless sequence of speedgrid.data.sequence.
@@ -20,8 +21,8 @@ class Noise:
         """Return None for the labels: noise shows nothing."""
         return None
 
-    def images(self, part: str, resolution: int, start: int, count: int):
-        """Return images `start` to `start + count` of a part, float32 [count, 3, resolution, resolution]."""
+    def images(self, part: str, resolution: Resolution, start: int, count: int):
+        """Return images `start` to `start + count` of a part, float32 [count, 3, height, width]."""
         from speedgrid.data.sequence import images
 
         return images(self.seed, resolution, START[part] + start, count)

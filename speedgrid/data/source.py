@@ -3,6 +3,7 @@
 from typing import TypedDict
 
 from speedgrid import InputError
+from speedgrid.data.resolution import Resolution
 
 REFERENCE = 64
 CALIBRATION = 128
@@ -31,7 +32,7 @@ class Images(TypedDict, total=False):
 
     part: str
     count: int
-    resolution: int
+    resolution: Resolution
     labels: list[int] | None
     source: str
     seed: int

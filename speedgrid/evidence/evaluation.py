@@ -2,6 +2,7 @@
 
 from typing import Any, NotRequired, TypedDict
 
+from speedgrid.data.resolution import Resolution
 from speedgrid.data.source import Images
 from speedgrid.launcher.reading import REMEDY, FileError, of_kind
 from speedgrid.record import Status
@@ -22,7 +23,7 @@ class Place(TypedDict):
     model: str
     backend: str
     precision: str
-    resolution: int
+    resolution: Resolution
     batch_size: int
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from speedgrid.data import arrays
+from speedgrid.data.resolution import Resolution, read
 from speedgrid.launcher.reading import read_json
 from speedgrid.machine.threads import shared_cores
 
@@ -41,7 +42,7 @@ def compute(model: str, weights: str, images: np.ndarray) -> np.ndarray:
     return np.concatenate(answers)
 
 
-def images_for(model: str, resolution: int, device: str) -> float:
+def images_for(model: str, resolution: Resolution, device: str) -> float:
     """Return the number of images on which sessions of a model are compared on a device, where there are as many.
 
     A GPU computes them all in the time that comparing takes (speedgrid.measure.cell). A CPU would not, and a float64
@@ -59,13 +60,13 @@ def prepare(
     logits: str,
     expected: str,
     device: str,
-    resolution: int | None = None,
+    resolution: Resolution | None = None,
     description: str | None = None,
 ) -> None:
     """Write the right answers to `images` (.npy both) and the error that is expected of each precision (JSON).
 
     weights: of a module, or the ONNX file of a model that is one; that is as its description says. device: of the
-    sessions that are compared with them; see `images_for`. resolution: in pixels, where it is not that of the images.
+    sessions that are compared with them; see `images_for`. resolution: where it is not that of the images.
     """
     from speedgrid.launcher.outputs import replacing, write_json
 
@@ -73,13 +74,17 @@ def prepare(
     if description:
         answers, errors = of_file(model, weights, read_json(description, dict), made, device)
     else:
-        answers, errors = of_module(model, weights, made, resolution or made.shape[-1], device)
+        answers, errors = of_module(
+            model, weights, made, resolution or read("x".join(map(str, made.shape[-2:]))), device
+        )
     with replacing(logits) as temporary:
         np.save(temporary, answers)
     write_json(expected, errors)
 
 
-def of_module(model: str, weights: str, made: np.ndarray, resolution: int, device: str) -> tuple[np.ndarray, Any]:
+def of_module(
+    model: str, weights: str, made: np.ndarray, resolution: Resolution, device: str
+) -> tuple[np.ndarray, Any]:
     """Return the right answers of a module, in float64, and the errors that each precision makes."""
     from speedgrid.evidence import rounding
 

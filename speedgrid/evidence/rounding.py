@@ -15,6 +15,7 @@ from torch import nn
 
 from speedgrid.data import arrays
 from speedgrid.data.answers import Errors
+from speedgrid.data.resolution import Resolution
 from speedgrid.evidence import detections
 from speedgrid.evidence.operators import Rounded
 from speedgrid.evidence.parity import compare, integers_of, of_integers, split
@@ -49,13 +50,13 @@ class ExpectedErrors(TypedDict):
     same_of: NotRequired[int]
 
 
-def images_for(model: str, resolution: int) -> int:
+def images_for(model: str, resolution: Resolution) -> int:
     """Return the number of images on which the rounding of a model is simulated, where there are as many."""
     return images_within(FLOP, model, resolution, FEWEST)
 
 
 def expected(model: str, weights: str, images: np.ndarray, logits: np.ndarray) -> ExpectedErrors:
-    """Return the error that each precision makes on `images`, float32 [count, 3, resolution, resolution].
+    """Return the error that each precision makes on `images`, float32 [count, 3, height, width].
 
     logits: the right answers, float64 [count, classes]. `snr_db`: of the outputs in each precision; `uneven_db`: by
     how much the worst image is worse than the median one, in that of the float precisions where it is worst;

@@ -7,6 +7,7 @@ import pandas as pd
 
 from speedgrid.comparison import verdicts
 from speedgrid.comparison.load import ComparisonError
+from speedgrid.data.resolution import Resolution
 from speedgrid.fleet.goals import Goal, goals, moderated
 from speedgrid.fleet.machines import Machine
 from speedgrid.fleet.wishes import Wishes, strictest
@@ -14,6 +15,7 @@ from speedgrid.grid import nearest
 from speedgrid.report.findings.decision import chosen
 from speedgrid.report.findings.demands import Demand, meeting
 from speedgrid.table.limiter import HOST_LAUNCH
+from speedgrid.table.sizes import sized
 from speedgrid.text.markup import clean
 from speedgrid.text.words import measured
 
@@ -60,13 +62,13 @@ class Fleet:
     currency: str
     rows: pd.DataFrame
 
-    def resolution_of(self, model: str) -> int:
+    def resolution_of(self, model: str) -> Resolution:
         """Return the resolution that a model's answer is for: of those that most machines have, the one wanted."""
         rows = self.rows[self.rows.model == model]
         counts = rows.groupby("resolution").machine.nunique()
         return nearest(counts.index[counts == counts.max()], self.machines[0].run["config"]["report"]["resolution"])
 
-    def at(self, model: str, resolution: int, goal: str) -> pd.DataFrame:
+    def at(self, model: str, resolution: Resolution, goal: str) -> pd.DataFrame:
         """Return the rows of one place and goal, the best machine first, those without a figure last."""
         rows = self.rows
         here = rows[(rows.model == model) & (rows.resolution == resolution) & (rows.goal == goal)]
@@ -96,7 +98,7 @@ def judged(goal: Goal, machines: list[Machine], demanded: list[Demand], threshol
     A place where no machine has a figure has no rows.
     """
     found = [line for number, one in enumerate(machines) for line in settings_of(goal, number, one, demanded)]
-    rows = pd.DataFrame(found, columns=["number", "cell", *COLUMNS])
+    rows = sized(pd.DataFrame(found, columns=["number", "cell", *COLUMNS]))
     place = [rows.model, rows.resolution]
     rows = rows[rows.value.notna().groupby(place).transform("any")].reset_index(drop=True)
     worth = np.log(rows.value.astype(float)) * (-1 if goal.larger else 1)

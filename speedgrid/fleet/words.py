@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
+from speedgrid.data.resolution import Resolution
 from speedgrid.fleet.machines import Machine
 from speedgrid.fleet.ranking import BEST, NOTHING, SAME, UNDECIDED, WORSE, Fleet
 from speedgrid.fleet.wishes import spoken
@@ -83,7 +84,7 @@ def with_currency(fleet: Fleet, goal: str, figure: str) -> str:
     return f"{figure} {fleet.currency}" if goal == "cost" and fleet.currency else figure
 
 
-def cheapest(fleet: Fleet, model: str, resolution: int) -> list[str]:
+def cheapest(fleet: Fleet, model: str, resolution: Resolution) -> list[str]:
     """Return the sentence on the machine whose hour costs least, of those that meet the demands; none without a price.
 
     Prices are known exactly: machines of one price are level.
@@ -160,7 +161,7 @@ def versions(machines: list[Machine]) -> list[str]:
 
 def weights(machines: list[Machine]) -> list[str]:
     """Return the sentence on models whose weights differ between machines: their speed compares, their accuracy not."""
-    known: dict[tuple[str, int], set[str]] = {}
+    known: dict[tuple[str, Resolution], set[str]] = {}
     for one in machines:
         for origin in one.run["weights"]:
             known.setdefault((origin["model"], origin["resolution"]), set()).add(str(origin.get("sha256")))

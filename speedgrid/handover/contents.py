@@ -9,6 +9,7 @@ import pandas as pd
 
 from speedgrid.data import arrays
 from speedgrid.data.preprocessing import MEAN, RESIZED_OVER_CROPPED, STD
+from speedgrid.data.resolution import size_of
 from speedgrid.data.source import Images
 from speedgrid.evidence.snr import decibels
 from speedgrid.grid import Cell
@@ -113,11 +114,15 @@ FIGURES = (
 def preprocessing(cell: Cell) -> dict[str, Any]:
     """Return the steps by which a photograph becomes an input, as speedgrid.data.folder makes it.
 
-    resize: its shorter side in pixels, of which `crop` are taken from the middle. mean, deviation: of values from 0 to
-    1, by channel.
+    crop: height and width that are taken from its middle. resize: it is made as large as these times that first. mean,
+    deviation: of values from 0 to 1, by channel.
     """
-    resize = round(cell.resolution * RESIZED_OVER_CROPPED)
-    return {"resize": resize, "crop": cell.resolution, "mean": list(MEAN), "deviation": list(STD)}
+    return {
+        "resize": RESIZED_OVER_CROPPED,
+        "crop": list(size_of(cell.resolution)),
+        "mean": list(MEAN),
+        "deviation": list(STD),
+    }
 
 
 def class_names(images: Images, classes: int) -> list[str] | None:

@@ -11,6 +11,7 @@ from typing import Any
 from speedgrid.backends import onnxruntime_tensorrt
 from speedgrid.backends.onnxruntime import BATCH, PROVIDERS
 from speedgrid.backends.variants import VARIANTS
+from speedgrid.data.resolution import size_of
 from speedgrid.handover.winner import HandoverError
 from speedgrid.model import sources
 from speedgrid.model.sources.timm_model import Timm
@@ -72,7 +73,7 @@ def inputs(found: Record, seen: Seen) -> list[dict[str, Any]]:
     cell = found.cell
     described = (found.build or {}).get("inputs")
     if not described:
-        shape = [cell.batch_size, 3, cell.resolution, cell.resolution]
+        shape = [cell.batch_size, 3, *size_of(cell.resolution)]
         return [{"name": "images", "shape": shape, "dtype": seen.dtype}]
     sizes = {BATCH: cell.batch_size}
     return [

@@ -21,6 +21,9 @@ REMEDY = "it is damaged: delete it, and snakemake makes it again"
 # YAML 1.1 takes a number with an exponent for text where it has no point, or its exponent no sign; JSON does not.
 EXPONENT = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+")
 
+# YAML reads such a text as a number, which a size of no height is.
+HEXADECIMAL = re.compile("[-+]?0x", re.IGNORECASE)
+
 Kind = TypeVar("Kind")
 
 
@@ -153,6 +156,9 @@ def _refuse_repeats(root: Any) -> None:
         if id(node) in seen:  # an anchor may lead back to where it stands
             continue
         seen.add(id(node))
+        if getattr(node, "tag", "").endswith(":int") and HEXADECIMAL.match(node.value):
+            line = node.start_mark.line + 1
+            raise ValueError(f"line {line} has {node.value[:60]}, a hexadecimal number; write it as a decimal one")
         lines: dict[tuple[str, Any], int] = {}
         for one in getattr(node, "value", ()):
             if isinstance(one, tuple):  # of a mapping

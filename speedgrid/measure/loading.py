@@ -59,7 +59,7 @@ class Files:
     """The files that a measurement reads.
 
     artifact: what the backend loads; build: the record of how it was built, or None. images: float32 [count, 3,
-    resolution, resolution]. logits, expected: their float64 reference outputs, and the errors that rounding is
+    height, width]. logits, expected: their float64 reference outputs, and the errors that rounding is
     expected to make. answers: the classes of images that accuracy is measured on.
     """
 

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from speedgrid import InputError
+from speedgrid.data.resolution import Resolution
 from speedgrid.launcher.inputs import expanded, file_fault
 from speedgrid.model.sources import find as source_by_name
 
@@ -21,7 +22,7 @@ class CheckpointError(InputError):
     """A checkpoint that is not where the configuration says; the message names the key, the file and what is wrong."""
 
 
-def find(pattern: str, model: str, resolution: int | str, described: str | Path) -> str | None:
+def find(pattern: str, model: str, resolution: Resolution, described: str | Path) -> str | None:
     """Return the path of the user's checkpoint for a model at a resolution, or None where there need not be one.
 
     pattern: of the config key model.weights, which goes for models that have no weights of their own. There need not be
@@ -50,13 +51,13 @@ def find(pattern: str, model: str, resolution: int | str, described: str | Path)
     return None
 
 
-def require(pattern: str, models: Iterable[str], resolutions: Iterable[int], described: str) -> None:
+def require(pattern: str, models: Iterable[str], resolutions: Iterable[Resolution], described: str) -> None:
     """Look for every checkpoint of a grid as `find` does. described: with placeholders, as `pattern` is."""
     for model, resolution in itertools.product(models, resolutions):
         find(pattern, model, resolution, described.format(model=model, resolution=resolution))
 
 
-def unasked(pattern: str, models: Iterable[str], resolutions: Iterable[int]) -> list[str]:
+def unasked(pattern: str, models: Iterable[str], resolutions: Iterable[Resolution]) -> list[str]:
     """Return a sentence on each checkpoint in weights/ that nothing of a grid asks for, and on what is."""
     folder = Path(DEFAULT).parent
     places = {

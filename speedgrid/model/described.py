@@ -5,6 +5,8 @@ Importing this imports no torch, so that a table and a report can name these typ
 
 from typing import NotRequired, TypeAlias, TypedDict
 
+from speedgrid.data.resolution import Resolution
+
 
 class Fit(TypedDict):
     """How the weights of a model were fitted to digits. epochs: where all weights were."""
@@ -44,7 +46,7 @@ class Origin(TypedDict):
     """
 
     model: str
-    resolution: int
+    resolution: Resolution
     source: str
     own: bool
     trained: Training | None

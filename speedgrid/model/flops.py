@@ -10,6 +10,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from speedgrid import InputError
+from speedgrid.data.resolution import Resolution, in_words
 from speedgrid.grid import Cell
 from speedgrid.launcher.reading import read_onnx
 from speedgrid.model import onnx_graph, sources
@@ -26,7 +27,7 @@ class CountError(InputError):
     """Two counts of one model's arithmetic that do not agree; the message has both."""
 
 
-def count_all(models: Iterable[str], resolutions: Iterable[int], onnx_files: Iterable[str]) -> Arithmetic:
+def count_all(models: Iterable[str], resolutions: Iterable[Resolution], onnx_files: Iterable[str]) -> Arithmetic:
     """Return the arithmetic, as of `count`, by model and by resolution as text, as JSON has it.
 
     onnx_files: one for each pair, the resolutions of the first model first.
@@ -37,7 +38,7 @@ def count_all(models: Iterable[str], resolutions: Iterable[int], onnx_files: Ite
     return counted
 
 
-def count(model: str, resolution: int, onnx_file: str) -> Counted:
+def count(model: str, resolution: Resolution, onnx_file: str) -> Counted:
     """Return the arithmetic and the elements of one image, as plain JSON values.
 
     flop: by torch; onnx_flop: by the graph in `onnx_file`. weight_elements: of all weights, input_elements and
@@ -56,7 +57,7 @@ def count(model: str, resolution: int, onnx_file: str) -> Counted:
     flop = flop_per_image(model, resolution, classes)
     if abs(graph.flop - flop) > TOLERANCE * flop:
         raise CountError(
-            f"{model} at {resolution} x {resolution} costs {flop:,} FLOP an image by torch's count and {graph.flop:,} "
+            f"{model} at {in_words(resolution)} costs {flop:,} FLOP an image by torch's count and {graph.flop:,} "
             f"by that of {onnx_file}; the two must agree within {TOLERANCE:.0%}."
         )
     return {
@@ -107,12 +108,12 @@ def uncounted(flop: int | None) -> Counted:
     }
 
 
-def images_within(flop: float, name: str, resolution: int, fewest: int) -> int:
+def images_within(flop: float, name: str, resolution: Resolution, fewest: int) -> int:
     """Return the number of images of a model that `flop` operations are enough for, `fewest` at least."""
     return max(fewest, int(flop / flop_per_image(name, resolution)))
 
 
-def flop_per_image(name: str, resolution: int, classes: int = 1000) -> int:
+def flop_per_image(name: str, resolution: Resolution, classes: int = 1000) -> int:
     """Return the floating-point operations of one image, as 2 x multiply-adds of convolutions and matrix products.
 
     classes: of a model that tells classes apart.

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from speedgrid.data.inputs import made
+from speedgrid.data.resolution import Resolution, side_of
 from speedgrid.data.sequence import images
 from speedgrid.model import sources, state_dict, tensors
 from speedgrid.model.described import Part
@@ -106,7 +107,7 @@ def classes(model: nn.Module) -> int:
     return model.get_submodule(head(model)).weight.shape[0] if head(model) else 0
 
 
-def seeded(name: str, seed: int, resolution: int) -> nn.Module:
+def seeded(name: str, seed: int, resolution: Resolution) -> nn.Module:
     """Return model `name` with seeded weights and batch-norm statistics calibrated on the seeded images.
 
     Uncalibrated random networks explode or vanish over depth and overflow in float16; calibrated ones have
@@ -120,11 +121,11 @@ def seeded(name: str, seed: int, resolution: int) -> nn.Module:
     if head(model) and not last.weight.any():
         nn.init.normal_(last.weight, std=last.weight[0].numel() ** -0.5)
     # As many pixels as in 32 images at 224: large images have enough for their statistics in fewer.
-    count = 8 * max(1, min(4, round(4 * (224 / resolution) ** 2)))
+    count = 8 * max(1, min(4, round(4 * (224 / side_of(resolution)) ** 2)))
     return calibrate(model, (rows_of(name, seed, resolution, start, 8) for start in range(0, count, 8)))
 
 
-def rows_of(name: str, seed: int, resolution: int, start: int, count: int) -> np.ndarray:
+def rows_of(name: str, seed: int, resolution: Resolution, start: int, count: int) -> np.ndarray:
     """Return rows of a model's inputs: seeded images, or what its source declares, made of them."""
     pictures = images(seed, resolution, start, count)
     if not (declared := sources.find(name).inputs):
@@ -135,7 +136,7 @@ def rows_of(name: str, seed: int, resolution: int, start: int, count: int) -> np
 def calibrate(model: nn.Module, batches) -> nn.Module:
     """Return `model` in eval mode with batch-norm statistics that are the plain averages over `batches`.
 
-    batches: float32 arrays [count, 3, resolution, resolution], or rows of inputs; none is made without batch norms.
+    batches: float32 arrays [count, 3, height, width], or rows of inputs; none is made without batch norms.
     """
     norms = [module for module in model.eval().modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
     for norm in norms:

@@ -9,6 +9,7 @@ import numpy as np
 import onnx
 
 from speedgrid.data.inputs import AXES, Bound, Input
+from speedgrid.data.resolution import Resolution
 from speedgrid.launcher.reading import FileError, reason
 from speedgrid.model.described import Origin
 from speedgrid.model.sources.onnx_file import OnnxFile
@@ -172,7 +173,7 @@ def is_reopened(one: Given, new: Bound) -> bool:
     return any(isinstance(has, int) and has != axis for has, axis in zip(one.dims, new.shape, strict=True))
 
 
-def origin(source: OnnxFile, resolution: Any, described: dict[str, Any]) -> Origin:
+def origin(source: OnnxFile, resolution: Resolution, described: dict[str, Any]) -> Origin:
     """Return the origin of a file's weights: itself, with its SHA-256 and those of the files with its tensors."""
     model = onnx.load(source.path)
     sums = {path: hashlib.sha256(Path(path).read_bytes()).hexdigest() for path in (source.path, *source.external())}

@@ -7,15 +7,15 @@ import torch
 
 from speedgrid.data import arrays
 from speedgrid.data.inputs import Bound, Input
+from speedgrid.data.resolution import Resolution, size_of
 from speedgrid.grid import Cell
 from speedgrid.model import sources
 
 
-def inputs_of(name: str, resolution: int) -> list[Bound]:
+def inputs_of(name: str, resolution: Resolution) -> list[Bound]:
     """Return the inputs of a model: as they are declared, or one image."""
-    size = (resolution, resolution)
     declared = sources.find(name).inputs or (Input("images", ("batch", 3, "height", "width")),)
-    return [one.bound(size) for one in declared]
+    return [one.bound(size_of(resolution)) for one in declared]
 
 
 def empty_inputs(cell: Cell, device: str, dtype: str, memory_format: str = "contiguous_format") -> list[torch.Tensor]:

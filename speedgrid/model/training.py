@@ -12,6 +12,7 @@ from torch import nn
 from torch.nn.functional import cross_entropy
 
 from speedgrid.data.digits import EVALUATION, Digits
+from speedgrid.data.resolution import Resolution
 from speedgrid.machine.threads import shared_cores
 from speedgrid.model import modules as models
 from speedgrid.model.described import Fit, Training
@@ -62,7 +63,7 @@ def train(name: str, seed: int, device: str) -> tuple[nn.Module, Training]:
     )
 
 
-def takes(name: str, resolution: int) -> bool:
+def takes(name: str, resolution: Resolution) -> bool:
     """Say whether a model runs at a resolution; tried without arithmetic."""
     try:
         return flop_per_image(name, resolution) > 0
@@ -131,19 +132,19 @@ def batches(count: int, size: int, steps: int, seed: int):
         yield torch.from_numpy(chosen)
 
 
-def whole(digits: Digits, part: str, resolution: int) -> tuple[torch.Tensor, torch.Tensor]:
+def whole(digits: Digits, part: str, resolution: Resolution) -> tuple[torch.Tensor, torch.Tensor]:
     """Return all images of a part and their labels."""
     labels = digits.labels(part, None)
     return torch.from_numpy(digits.images(part, resolution, 0, len(labels))), torch.tensor(labels)
 
 
-def calibration(digits: Digits, resolution: int):
+def calibration(digits: Digits, resolution: Resolution):
     """Yield the batches of digits that batch-norm statistics for a resolution up to LARGEST are taken from."""
     for start in range(0, CALIBRATED, 16):
         yield digits.images("training", resolution, start, 16)
 
 
-def top1(module: nn.Module, digits: Digits, part: str, resolution: int, most: int) -> float:
+def top1(module: nn.Module, digits: Digits, part: str, resolution: Resolution, most: int) -> float:
     """Return the share of a part's first `most` digits that a model on the CPU gives their class."""
     labels = digits.labels(part, most)
     with torch.inference_mode():

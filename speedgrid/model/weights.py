@@ -6,6 +6,7 @@ from pathlib import Path
 import torch
 
 from speedgrid.data.digits import Digits
+from speedgrid.data.resolution import Resolution, side_of
 from speedgrid.launcher.outputs import one_line, replacing
 from speedgrid.launcher.reading import read_json
 from speedgrid.machine.threads import shared_cores
@@ -19,7 +20,7 @@ def prepare(
     model: str,
     checkpoint: str | None,
     seed: int,
-    resolution: int,
+    resolution: Resolution,
     output: str,
     trained: str | None = None,
     training: str | None = None,
@@ -55,7 +56,7 @@ def prepare(
     return origin | {"part": part} if part else origin
 
 
-def refused_size(model: str, resolution: int, error: BaseException) -> models.WeightsError:
+def refused_size(model: str, resolution: Resolution, error: BaseException) -> models.WeightsError:
     """Return the error on a resolution that a model does not run at."""
     return models.WeightsError(
         f"config key grid.<device>.resolution has {resolution}, at which {model} does not run ({one_line(error)}); "
@@ -70,14 +71,14 @@ def wanted(model: str) -> str:
 
 
 def make(
-    model: str, checkpoint: str | None, seed: int, resolution: int, trained: str | None
+    model: str, checkpoint: str | None, seed: int, resolution: Resolution, trained: str | None
 ) -> tuple[str, torch.nn.Module, Part | None]:
     """Return the origin of the weights of a model, in words, the model with them, and what of the file was taken."""
     if checkpoint:
         return str(checkpoint), *models.load_part(model, checkpoint)
     if trained:
         module = models.load(model, trained)
-        if resolution < LARGEST:
+        if side_of(resolution) < LARGEST:
             models.calibrate(module, calibration(Digits(seed), resolution))
         return f"trained on handwritten digits, seed {seed}", module, None
     if (given := sources.find(model)).gives_weights:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import TypedDict, TypeVar
 
+from speedgrid.data.resolution import in_words
 from speedgrid.published.verdict import AuditedRow
 from speedgrid.text.language import _
 from speedgrid.text.markup import Markdown
@@ -47,7 +48,7 @@ def sizes(row: AuditedRow) -> list[str]:
     """Return the size of a row's images and of its batch in words, as far as its table states them."""
     parts = []
     if row["resolution"]:
-        parts.append(_("{size} x {size} pixels").format(size=row["resolution"]))
+        parts.append(_("{size} pixels").format(size=in_words(row["resolution"])))
     elif row["shape"]:
         parts.append(_("{shape} pixels").format(shape=row["shape"]))
     if row["batch_size"]:

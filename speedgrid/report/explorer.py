@@ -9,6 +9,7 @@ with the ratio of their figures; the page's address names them, so that it can b
 import base64
 import gzip
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ import altair
 import pandas as pd
 import vl_convert
 
+from speedgrid.data.resolution import Resolution, side_of
 from speedgrid.grid import AXES, nearest
 from speedgrid.report import marks
 from speedgrid.report.html_page import render, title
@@ -70,9 +72,9 @@ def page(table: Table, run: Description, template: str | Path) -> str:
             "another precision than their label says."
         ).format(shown=int(table.latency_ms.notna().sum()), cells=len(table)),
         unable=_("This page draws with JavaScript, which is switched off here."),
+        held=held | {"resolution": str(held["resolution"])},
         answers=marks.answers(table, run),
         limits=[text for _demand, text in marks.limits(run)],
-        held=held,
         about={name: _(BY_NAME[name].about).replace("`", "") for name in shown},
         figures=shown,
         told={name: called(name) for name in ("resolution", "batch_size", "observed_precision", "status", "reason")},
@@ -87,7 +89,7 @@ def packed(text: str) -> str:
     return base64.b64encode(gzip.compress(text.encode(), mtime=0)).decode()
 
 
-def chart(table: Table, run: Description, resolution: int) -> altair.VConcatChart:
+def chart(table: Table, run: Description, resolution: Resolution) -> altair.VConcatChart:
     """Return the chart above the map, with the choices that both share.
 
     table: results as of speedgrid.table.cells. run: as of speedgrid.table.description. resolution: the one that is
@@ -112,7 +114,7 @@ def chart(table: Table, run: Description, resolution: int) -> altair.VConcatChar
     )
 
 
-def filters(table: Table, resolution: int) -> list[altair.Parameter]:
+def filters(table: Table, resolution: Resolution) -> list[altair.Parameter]:
     """Return the choices of FILTERS. One model is always chosen: settings of two models are no alternatives."""
     models = table.model.unique().tolist()
     if len(models) == 1:  # nothing to choose
@@ -121,7 +123,9 @@ def filters(table: Table, resolution: int) -> list[altair.Parameter]:
         found = [choice("only_model", called("model"), dict(zip(models, models, strict=True)), models[0])]
     for column in FILTERS[1:]:
         values = {value: NAMES.get(value, str(value)) for value in sorted(table[column].unique().tolist())}
-        first = resolution if column == "resolution" else None
+        first = None
+        if column == "resolution":
+            values, first = {str(value): name for value, name in values.items()}, str(resolution)
         found.append(choice(f"only_{column}", called(column), {None: _("all")} | values, first))
     return found
 
@@ -147,7 +151,7 @@ def inline(table: Table, run: Description) -> altair.InlineData:
     rows["name"] = marks.names_of(table).to_numpy()
     rows["recommended"] = marks.recommended(table, run).to_numpy()
     rows["missing"] = "" if met is None else (~met).map({True: "missing", False: ""}).to_numpy()
-    numbers = ["resolution", "batch_size", *rows.columns[rows.columns.str.endswith(("_value", "_low", "_high"))]]
+    numbers = ["side", "batch_size", *rows.columns[rows.columns.str.endswith(("_value", "_low", "_high"))]]
     parsed = altair.CsvDataFormat(type="csv", parse=dict.fromkeys(numbers, "number"))
     return altair.InlineData(rows.to_csv(index=False, float_format="%.5g"), name="cells", format=parsed)
 
@@ -155,6 +159,7 @@ def inline(table: Table, run: Description) -> altair.InlineData:
 def marked(row: Row) -> dict[str, Any]:
     """Return a row as the page reads it: its cell, what happened to it, and its figures as numbers and as texts."""
     known = {name: row[name] for name in (*FILTERS, "observed_precision", "reason")}
+    known |= {"resolution": str(row["resolution"]), "side": round(side_of(row["resolution"]))}
     known["setting"] = f"{NAMES.get(row['backend'], row['backend'])} {row['precision']}"
     known["session"] = row.get("session")
     for name in FIGURES:
@@ -182,10 +187,13 @@ def scaled(channel: type, column: str, values, known: dict[str, str], **options)
 
 def speeds(table: Table, titles: dict[str, dict[str, str]], run: Description) -> altair.LayerChart:
     """Return the chart of the chosen figure over the chosen axis, with its 95 % intervals."""
-    ticks = {axis: sorted(table[axis].unique().tolist()) for axis in ("batch_size", "resolution")}
+    labels = {axis: tick_labels(table[axis]) for axis in ("batch_size", "resolution")}
+    ticks = {axis: list(of_axis) for axis, of_axis in labels.items()}
     x = altair.X("place:Q", title=None, scale=altair.Scale(type="log", nice=False, padding=16))
     # Over the latency there are no such places: Vega chooses them.
-    x = x.axis(values=altair.ExprRef(f"{json.dumps(ticks | {'latency_ms': None})}[over]"), format="~g", grid=False)
+    read = f"over == 'latency_ms' ? format(datum.value, '~g') : {json.dumps(labels)}[over][datum.value]"
+    places = altair.ExprRef(f"{json.dumps(ticks | {'latency_ms': None})}[over]")
+    x = x.axis(values=places, labelExpr=read, grid=False)
     y = altair.Y("value:Q", title=None, scale=altair.Scale(type="log"))
     base = (
         altair.Chart()
@@ -193,7 +201,9 @@ def speeds(table: Table, titles: dict[str, dict[str, str]], run: Description) ->
         # A row of another status than wanted stays in its line, as a gap.
         .transform_calculate(value=f"{WANTED['status']} ? datum[figure + '_value'] : null")
         .transform_calculate(low="datum[figure + '_low']", high="datum[figure + '_high']")
-        .transform_calculate(place="over == 'latency_ms' ? datum.latency_ms_value : datum[over]")
+        .transform_calculate(
+            place="over == 'latency_ms' ? datum.latency_ms_value : over == 'resolution' ? datum.side : datum.batch_size"
+        )
         .transform_calculate(line="datum.setting + (over == 'resolution' ? datum.batch_size : datum.resolution)")
     )
     # Zero has no place on a logarithmic axis. A line breaks where there is no value: nothing may be read off there.
@@ -272,9 +282,18 @@ def demanded(run: Description) -> list[altair.Chart]:
     ]
 
 
+def tick_labels(values: Iterable[Resolution]) -> dict[int, str]:
+    """Return the label of each place of an axis, in order: batch sizes, or resolutions by sides of squares."""
+    found: dict[int, list[str]] = {}
+    for value in sorted(set(values)):
+        found.setdefault(round(side_of(value)), []).append(str(value))
+    return {place: ", ".join(names) for place, names in found.items()}
+
+
 def statuses(table: Table) -> altair.Chart:
     """Return the map of all cells: a line for each setting, within each resolution a field for each batch size."""
     known = {name: outcome.colour for name, outcome in OUTCOMES.items()}
+    resolutions = [str(one) for one in sorted(table.resolution.unique().tolist())]
     return (
         altair.Chart(
             title=altair.Title(
@@ -284,7 +303,7 @@ def statuses(table: Table) -> altair.Chart:
         .transform_filter(f"{CELL_WANTED} && {WANTED['status']}")
         .mark_rect(stroke="white", cursor="pointer")
         .encode(
-            altair.X("resolution:O", title=heading("resolution"), axis=altair.Axis(labelAngle=0)),
+            altair.X("resolution:O", title=heading("resolution"), axis=altair.Axis(labelAngle=0), sort=resolutions),
             altair.Y("setting:N", title=None, sort=None, axis=altair.Axis(labelLimit=220)),
             scaled(altair.Color, "status", table.status, known, title=called("status")),
             xOffset="batch_size:O",

@@ -2,6 +2,8 @@
 
 from typing import Literal, TypedDict
 
+from speedgrid.data.resolution import Resolution
+
 # How far a frame is taken: until it is decoded; as red, green and blue; as a model's input at a resolution.
 Way = Literal["decode", "rgb", "input"]
 
@@ -32,7 +34,7 @@ class Task(TypedDict):
     """The task of a decoder. threads: of FFmpeg's, 0 for as many as it takes. seconds: of all passes, at least."""
 
     way: Way
-    resolution: int | None
+    resolution: Resolution | None
     threads: int
     seconds: float
 
@@ -52,7 +54,7 @@ class Series(TypedDict):
     """
 
     way: Way
-    resolution: int | None
+    resolution: Resolution | None
     threads: int
     passes: list[list[Pass]]
 

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from speedgrid.data.preprocessing import preprocess
+from speedgrid.data.resolution import Resolution, read, size_of
 from speedgrid.serving import video
 from speedgrid.serving.decoded import Pass, Task, Way
 
@@ -18,9 +19,9 @@ from speedgrid.serving.decoded import Pass, Task, Way
 FEWEST = 3
 
 
-def main(path: str, frames: int, resolutions: list[int]) -> None:
+def main(path: str, frames: int, resolutions: list[Resolution]) -> None:
     """Answer tasks of standard input; each way was gone once before, so that none is the first."""
-    ways: list[tuple[Way, int | None]] = [("rgb", None), *(("input", size) for size in resolutions)]
+    ways: list[tuple[Way, Resolution | None]] = [("rgb", None), *(("input", size) for size in resolutions)]
     for way, resolution in ways:
         one_pass(path, frames, 1, taken(way, resolution))
     print("ready", flush=True)
@@ -53,7 +54,7 @@ def one_pass(path: str, frames: int, threads: int, take: Callable[[Any], object]
     }
 
 
-def taken(way: Way, resolution: int | None) -> Callable[[Any], object]:
+def taken(way: Way, resolution: Resolution | None) -> Callable[[Any], object]:
     """Return the function that takes a decoded frame so far, on one thread."""
     if way == "decode":
         return lambda frame: None
@@ -61,8 +62,9 @@ def taken(way: Way, resolution: int | None) -> Callable[[Any], object]:
         return lambda frame: frame.to_ndarray(format="rgb24")
     import torch
 
+    assert resolution is not None, "an input has a size"
     torch.set_num_threads(1)
-    target = torch.empty(1, 3, resolution, resolution)
+    target = torch.empty(1, 3, *size_of(resolution))
 
     def to_input(frame: Any) -> None:
         with torch.inference_mode():
@@ -72,4 +74,4 @@ def taken(way: Way, resolution: int | None) -> Callable[[Any], object]:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]), [int(one) for one in sys.argv[3:]])
+    main(sys.argv[1], int(sys.argv[2]), [read(one) for one in sys.argv[3:]])

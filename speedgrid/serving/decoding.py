@@ -12,6 +12,7 @@ from contextlib import ExitStack, contextmanager
 from importlib.metadata import version
 from pathlib import Path
 
+from speedgrid.data.resolution import Resolution
 from speedgrid.machine import cpu
 from speedgrid.machine.threads import physical_cores
 from speedgrid.serving import video
@@ -25,10 +26,10 @@ class DecoderError(Exception):
     """A decoder that ended by itself; the message says with which code."""
 
 
-def measure(path: str | Path, source: str, resolutions: list[int], seconds: float = SECONDS) -> Decoding:
+def measure(path: str | Path, source: str, resolutions: list[Resolution], seconds: float = SECONDS) -> Decoding:
     """Return the cost of decoding a video on this machine, alone on its processor.
 
-    source: what the video is, in words. resolutions: of models' inputs, in pixels. seconds: of each way, at least.
+    source: what the video is, in words. resolutions: of models' inputs. seconds: of each way, at least.
     A decoder that ends early, for want of memory say, makes it `failed`. Raises speedgrid.serving.video.
     VideoError for a video that cannot be decoded.
     """
@@ -50,10 +51,10 @@ def measure(path: str | Path, source: str, resolutions: list[int], seconds: floa
     return found
 
 
-def tasks(cores: int, resolutions: list[int], seconds: float) -> Iterator[tuple[int, Task]]:
+def tasks(cores: int, resolutions: list[Resolution], seconds: float) -> Iterator[tuple[int, Task]]:
     """Yield (processes at once, task): one stream with all cores, one with one of them, and one on each core."""
 
-    def task(way: Way, threads: int = 1, resolution: int | None = None) -> Task:
+    def task(way: Way, threads: int = 1, resolution: Resolution | None = None) -> Task:
         return {"way": way, "resolution": resolution, "threads": threads, "seconds": seconds}
 
     yield 1, task("decode", threads=0)
@@ -78,7 +79,7 @@ def series(processes: list["subprocess.Popen[str]"], task: Task) -> Series:
 
 
 @contextmanager
-def decoder(path: str | Path, frames: int, resolutions: list[int]) -> Iterator["subprocess.Popen[str]"]:
+def decoder(path: str | Path, frames: int, resolutions: list[Resolution]) -> Iterator["subprocess.Popen[str]"]:
     """Start a decoder, and end it with the block, or with this process."""
     arguments = (str(Path(path).resolve()), str(frames), *map(str, resolutions))
     with worker("speedgrid.serving.decoder", *arguments) as process:

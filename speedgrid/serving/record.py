@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from speedgrid.data.resolution import Resolution
 from speedgrid.data.samples import Host
 from speedgrid.launcher.outputs import checksum, one_line, write_checked
 from speedgrid.launcher.reading import load
@@ -34,7 +35,7 @@ class Place:
     model: str
     backend: str
     precision: str
-    resolution: int
+    resolution: Resolution
     batch_sizes: list[int]
 
     def __str__(self) -> str:

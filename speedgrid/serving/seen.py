@@ -6,6 +6,8 @@ was asked and what was seen; speedgrid.serving.claims judges it.
 
 from typing import Literal, TypedDict
 
+from speedgrid.data.resolution import Resolution
+
 Kind = Literal["periodic", "synchronised", "poisson"]
 # Percents at which a distribution is kept: enough for its curve, and its end.
 PERCENTS = (*range(0, 95, 5), 95, 96, 97, 98, 99, 99.5, 99.9, 100)
@@ -17,7 +19,7 @@ class Place(TypedDict):
     model: str
     backend: str
     precision: str
-    resolution: int
+    resolution: Resolution
     batch_sizes: list[int]
 
 

@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from speedgrid.data.resolution import Resolution
 from speedgrid.evidence.intervals import compare, ratio_interval
 from speedgrid.grid import AXES, Cell, kind_of, place_of
 from speedgrid.record import Record
@@ -26,7 +27,7 @@ UNEVEN = 0.5
 SPEEDUP = ["speedup", "speedup_low", "speedup_high"]
 SLOWDOWN = ["slowdown", "slowdown_low", "slowdown_high"]
 
-Place = tuple[str, int, int]
+Place = tuple[str, Resolution, int]
 # A ratio with its interval: value, low, high.
 Ratio = tuple[float, float, float]
 ONE: Ratio = (1.0, 1.0, 1.0)

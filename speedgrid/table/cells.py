@@ -8,6 +8,7 @@ import pandas as pd
 
 from speedgrid import InputError
 from speedgrid.data.answers import Parity
+from speedgrid.data.resolution import Resolution
 from speedgrid.evidence.intervals import Rounds, compare, course, median_interval
 from speedgrid.grid import AXES, Cell, place_of, turn_number
 from speedgrid.machine.data_sheet import Peaks
@@ -22,6 +23,7 @@ from speedgrid.table.columns import TEXT as TEXT_COLUMNS
 from speedgrid.table.conditions import caveats, disorder, throttled, unstable
 from speedgrid.table.limiter import limiter
 from speedgrid.table.run import Reference, Row, Table
+from speedgrid.table.sizes import sized
 from speedgrid.table.verdict import parity_of
 from speedgrid.text.status import SHOWN, STATUSES, TRUE_TO_LABEL
 
@@ -51,7 +53,7 @@ def tabulate(
         row(cell, by_cell.get(cell, []), kept.get(cell, []), samples.get(cell, Rounds()), arithmetic, peaks)
         for cell in grid
     ]
-    table = pd.DataFrame(rows, columns=COLUMNS)
+    table = sized(pd.DataFrame(rows, columns=COLUMNS))
     # A column with no value at all would otherwise have no type.
     table = table.astype(dict.fromkeys(set(COLUMNS) - TEXT_COLUMNS - {*AXES, "auto", "rounds", "runs"}, float))
     add_speedups(table, samples, reference)
@@ -240,7 +242,7 @@ def add_speedups(table: Table, samples: dict[Cell, Rounds], reference: Reference
     references = {place_of(cell): (cell, status) for cell, status in states(base)}
     measured = states(table[table.latency_ms.notna()])
     # The cells of a place are measured one after another there.
-    calm: dict[tuple[str, int, int], list[Rounds]] = {}
+    calm: dict[tuple[str, Resolution, int], list[Rounds]] = {}
     for cell, status in measured:
         if status != "busy":
             calm.setdefault(place_of(cell), []).append(samples[cell])

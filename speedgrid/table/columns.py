@@ -28,7 +28,14 @@ AXES = (
         N_("precision"),
         "The precision asked for; `fp32` is IEEE float32.",
     ),
-    Column("resolution", INTEGER, PIXELS, None, N_("resolution"), "Height and width of the input."),
+    Column(
+        "resolution",
+        column.SIZE,
+        PIXELS,
+        None,
+        N_("resolution"),
+        "Height and width of the input: one number of a square, `HEIGHTxWIDTH` of any other.",
+    ),
     Column("batch_size", INTEGER, NONE, None, N_("batch size"), "Images of one call."),
 )
 OUTCOME = (

@@ -9,6 +9,7 @@ from statistics import mean
 
 import numpy as np
 
+from speedgrid.data.resolution import side_of
 from speedgrid.evidence.intervals import order_statistic_interval
 from speedgrid.grid import AXES
 from speedgrid.record import LOWER_CLOCK, POWER_CAP, Record
@@ -121,7 +122,8 @@ def disorder(table: Table) -> dict[Hashable, str]:
         for _, group in steady.groupby([name for name in AXES if name != axis]):
             rows = group.sort_values(axis)
             low, high = rows.latency_ms_low.to_numpy(), rows.latency_ms_high.to_numpy()
-            for place in np.flatnonzero(low[:-1] > FASTER * high[1:]):
+            more = np.diff(rows[axis].map(side_of)) > 0
+            for place in np.flatnonzero(more & (low[:-1] > FASTER * high[1:])):
                 pair = rows.iloc[[place, place + 1]]
                 what = (f"{ms:.4g} ms at {axis} {size}" for ms, size in zip(pair.latency_ms, pair[axis], strict=True))
                 clause = f"more work takes less time: {', '.join(what)}"

@@ -6,6 +6,7 @@ from statistics import median
 
 import numpy as np
 
+from speedgrid.data.resolution import Resolution
 from speedgrid.serving.decoded import Decoding, Series
 from speedgrid.statistics import order_statistic_interval
 from speedgrid.table.columns_of_video import DECODING
@@ -44,7 +45,7 @@ def wall_fps(series: Series) -> float:
     return sum(median(one["frames"] / max(one["wall_s"], 1e-6) for one in passes) for passes in series["passes"])
 
 
-def find(decoding: Decoding, way: str, resolution: int | None = None, at_once: int = 1) -> Series | None:
+def find(decoding: Decoding, way: str, resolution: Resolution | None = None, at_once: int = 1) -> Series | None:
     """Return the series of a way of decoding with one thread a stream, or None. at_once: how many streams."""
     for one in decoding["series"]:
         found = (one["way"], one["resolution"], one["threads"], len(one["passes"]))
@@ -53,7 +54,7 @@ def find(decoding: Decoding, way: str, resolution: int | None = None, at_once: i
     return None
 
 
-def to_input(decoding: Decoding | None, resolution: int) -> Rate | None:
+def to_input(decoding: Decoding | None, resolution: Resolution) -> Rate | None:
     """Return the rate of one core from video to a model's input, with a stream on each core; None if not measured."""
     if decoding is None or decoding["status"] != "ok":
         return None
@@ -64,6 +65,6 @@ def to_input(decoding: Decoding | None, resolution: int) -> Rate | None:
 def fill(table: Table, decoding: Decoding | None) -> None:
     """Write DECODING into the rows with a speed, in place, by their resolution."""
     for resolution in table.resolution.unique():
-        if found := to_input(decoding, int(resolution)):
+        if found := to_input(decoding, resolution):
             rows = (table.resolution == resolution) & table.latency_ms.notna()
             table.loc[rows, list(DECODING[0].names())] = (found.middle, found.low, found.high)

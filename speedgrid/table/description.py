@@ -31,6 +31,7 @@ from speedgrid.table import (
 from speedgrid.table import cells as table
 from speedgrid.table.held import hold
 from speedgrid.table.run import Controls, Description, Reference, Summary, Table, Timings
+from speedgrid.table.sizes import writable
 
 __all__ = ["Description", "Finished", "Material", "Summary", "finish"]
 
@@ -83,7 +84,7 @@ class Finished(NamedTuple):
         write_json(summary, dict(self.summary))
         if parquet:
             with replacing(parquet) as temporary:
-                self.table.to_parquet(temporary, index=False)
+                writable(self.table).to_parquet(temporary, index=False)
 
 
 def finish(cells: list[Cell], material: Material, reference: Reference, max_top1_loss: float) -> Finished:

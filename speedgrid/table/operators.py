@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from statistics import median
 from typing import TypedDict
 
+from speedgrid.data.resolution import Resolution
 from speedgrid.grid import CONTROL_PLACE, nearest
 from speedgrid.record import Record
 
@@ -40,7 +41,7 @@ class Profile(TypedDict):
     model: str
     backend: str
     precision: str
-    resolution: int
+    resolution: Resolution
     batch_size: int
     call_ms: float
     arithmetic_ms: float

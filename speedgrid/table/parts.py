@@ -138,7 +138,7 @@ def odd(record: Record) -> str | None:
     """Return the part of a record of which no table can be made, or None."""
     if not re.fullmatch(TURN, record.turn):
         return f"the turn {short(record.turn)}"
-    if record.cell.precision not in PRECISIONS or min(record.cell.resolution, record.cell.batch_size) < 1:
+    if record.cell.precision not in PRECISIONS or record.cell.batch_size < 1:
         return "a cell that there cannot be"
     return unreadable(record.seen, record.cell.precision) if record.seen else None
 

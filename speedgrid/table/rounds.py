@@ -12,6 +12,7 @@ from speedgrid.record import Record
 from speedgrid.table.aside import judge
 from speedgrid.table.conditions import pace
 from speedgrid.table.run import Row, Table, Timings
+from speedgrid.table.sizes import sized
 from speedgrid.text.status import SHOWN
 
 COLUMNS = (
@@ -38,7 +39,7 @@ def tabulate(records: Iterable[Record]) -> Timings:
     and no runs.
     """
     rows = [row(record) for record in sorted(records, key=lambda one: (one.cell, one.measured_at))]
-    table = pd.DataFrame(rows, columns=COLUMNS)
+    table = sized(pd.DataFrame(rows, columns=COLUMNS))
     figures = [name for name in COLUMNS if name.endswith(("_ms", "_low", "_high"))]
     return table.astype(dict.fromkeys(figures, float))  # a column with no value at all would otherwise have no type
 

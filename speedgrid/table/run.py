@@ -7,6 +7,7 @@ from typing import Any, NotRequired, TypeAlias, TypedDict
 
 import pandas as pd
 
+from speedgrid.data.resolution import Resolution
 from speedgrid.data.source import Images
 from speedgrid.grid import Config
 from speedgrid.machine.data_sheet import Peaks
@@ -81,7 +82,7 @@ class Accuracy(TypedDict):
     missing: model, backend, precision, status and reason of each.
     """
 
-    resolution: int
+    resolution: Resolution
     batch_size: int
     images: Images
     models: dict[str, Share | None]

@@ -7,14 +7,16 @@ from typing import Any
 import pandas as pd
 
 from speedgrid import InputError
+from speedgrid.data import resolution
 from speedgrid.grid import AXES, Cell
 from speedgrid.launcher.reading import REMEDY, reason, require_regular, short
 from speedgrid.table.columns import OF
 from speedgrid.table.run import Table, Timings
+from speedgrid.table.sizes import sized
 from speedgrid.text import column
 
-# Axes that are numbers, and the largest that a cell of any run has.
-SIZES = {"resolution": 100_000, "batch_size": 1_000_000}
+# The longest side, and the largest batch, that a cell of any run has.
+LONGEST_SIDE, LARGEST_BATCH = 100_000, 1_000_000
 
 
 class SavedError(InputError):
@@ -28,7 +30,7 @@ def read(path: Any, remedy: str = REMEDY) -> Table:
     """
     table = read_any(path, remedy)
     check(table, str(path), remedy)
-    return table
+    return sized(table)
 
 
 def read_rounds(path: Any, remedy: str = REMEDY) -> Timings:
@@ -64,14 +66,27 @@ def check(table: Table, name: str, remedy: str = REMEDY) -> None:
         for line, value in zip(range(2, len(table) + 2), table[header], strict=True):
             if numbers and not number(value):
                 raise SavedError(f"{name}, line {line}: {header} is {short(value)}, which is no number; {remedy}.")
-            if header in SIZES and not (value == value and 0 < value <= SIZES[header] and value == int(value)):
-                wanted = f"a whole number from 1 to {SIZES[header]:,}"
+            if wanted := wanted_size(header, value):
                 raise SavedError(f"{name}, line {line}: {header} is {short(value)}, but must be {wanted}; {remedy}.")
-    for line, values in zip(range(2, len(table) + 2), table[list(AXES)].itertuples(index=False), strict=True):
+    for line, one in zip(range(2, len(table) + 2), table[list(AXES)].to_dict("records"), strict=True):
         try:
-            Cell.parse(str(Cell(*values[:3], *map(int, values[3:]))))
+            Cell.parse(str(Cell.of(**{name: str(value) for name, value in one.items()})))
         except ValueError as error:
             raise SavedError(f"{name}, line {line}: {reason(error)}; {remedy}.") from None
+
+
+def wanted_size(header: str, value: Any) -> str:
+    """Return the range of a resolution or a batch size where a cell is outside it; empty otherwise."""
+    if header == "batch_size":
+        fine = value == value and 0 < value <= LARGEST_BATCH and value == int(value)
+        return "" if fine else f"a whole number from 1 to {LARGEST_BATCH:,}"
+    if header == "resolution":
+        try:
+            fine = max(resolution.size_of(resolution.read(value))) <= LONGEST_SIDE
+        except ValueError:
+            fine = False
+        return "" if fine else f"a whole number from 1 to {LONGEST_SIDE:,}, or two such, as 640x384"
+    return ""
 
 
 def number(value: object) -> bool:

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 from speedgrid.text.language import N_, _
 
-TEXT, NUMBER, INTEGER, YES_NO = KINDS = ("text", "number", "integer", "yes-no")
+# A size is an integer of a square, or a text.
+TEXT, NUMBER, INTEGER, SIZE, YES_NO = KINDS = ("text", "number", "integer", "size", "yes-no")
 HIGHER, LOWER = "higher", "lower"
 # Units; "" is that of what has none: a ratio, a share from 0 to 1, a name, how many there are of something.
 NONE, PIXELS, PERCENT, SECONDS, MS = "", N_("pixels"), "%", N_("s"), N_("ms")

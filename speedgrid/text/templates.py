@@ -7,6 +7,7 @@ from typing import Any
 import jinja2
 import markupsafe
 
+from speedgrid.data.resolution import in_words
 from speedgrid.text import language, markup
 
 # What makes Markdown of data in a template, each under its own name.
@@ -37,7 +38,7 @@ def html(folder: str | Path) -> jinja2.Environment:
 
 
 def _strict(folder: str | Path, **options) -> jinja2.Environment:
-    return jinja2.Environment(
+    made = jinja2.Environment(
         loader=jinja2.FileSystemLoader(folder),
         extensions=["jinja2.ext.i18n"],
         undefined=jinja2.StrictUndefined,
@@ -46,6 +47,8 @@ def _strict(folder: str | Path, **options) -> jinja2.Environment:
         keep_trailing_newline=True,
         **options,
     )
+    made.filters["in_words"] = in_words  # of a resolution
+    return made
 
 
 def _translated(made: jinja2.Environment, gettext, ngettext) -> jinja2.Environment:

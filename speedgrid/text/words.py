@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
+from speedgrid.data.resolution import in_words
 from speedgrid.text import language
 from speedgrid.text.language import _
 from speedgrid.text.names import NAMES
@@ -46,9 +47,7 @@ def setting(row) -> str:
 
 def place(row) -> str:
     """Name a row's resolution and batch size."""
-    return _("{resolution} x {resolution} pixels, batch size {batch_size}").format(
-        resolution=row.resolution, batch_size=row.batch_size
-    )
+    return _("{size} pixels, batch size {batch_size}").format(size=in_words(row.resolution), batch_size=row.batch_size)
 
 
 def number(value: float | None) -> str:

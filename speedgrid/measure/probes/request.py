@@ -13,6 +13,7 @@ from statistics import median
 from typing import Any, TypeAlias
 
 from speedgrid.data.preprocessing import photograph_size, preprocess
+from speedgrid.data.resolution import Resolution, read
 from speedgrid.data.samples import Samples
 from speedgrid.launcher.outputs import one_line
 from speedgrid.measure import probes
@@ -157,7 +158,7 @@ def measure_steps(session, threads: int) -> dict[str, Any]:
             samples = take_turns(steps)
     except Exception as error:
         return {"samples": {}, "error": one_line(error)}
-    return {"samples": samples, "photograph": photograph_size(session.shape[-1]), "threads": threads}
+    return {"samples": samples, "photograph": photograph_size(resolution_of(session)), "threads": threads}
 
 
 def take_turns(steps: dict[str, Steps]) -> dict[str, dict[str, list[float]]]:
@@ -229,8 +230,13 @@ def decoded(session):
     """
     import torch
 
-    shape = (session.shape[0], *photograph_size(session.shape[-1]), 3)
+    shape = (session.shape[0], *photograph_size(resolution_of(session)), 3)
     return torch.randint(0, 256, shape, dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+
+
+def resolution_of(session) -> Resolution:
+    """Return the resolution of a session's input."""
+    return read("x".join(map(str, session.shape[-2:])))
 
 
 @contextmanager

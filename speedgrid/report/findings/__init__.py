@@ -2,6 +2,7 @@
 
 from typing import Any, TypedDict
 
+from speedgrid.data.resolution import in_words
 from speedgrid.grid import Config, nearest
 from speedgrid.report.findings.causes import idle, other_precisions, stability
 from speedgrid.report.findings.decision import answers, by_model, by_resolution, shown
@@ -34,17 +35,14 @@ def compute(table: Table, config: Config, noise_floor_percent: float | None = No
     margin = margin_of(noise_floor_percent)
     resolution = nearest(table.resolution, config["report"]["resolution"])
     batch_size = nearest(table.batch_size, config["report"]["batch_size"])
-    pixels, size = {"resolution": resolution}, {"batch_size": batch_size}
+    pixels, size = {"size": in_words(resolution)}, {"batch_size": batch_size}
     topics = [
         (_("Where precision matters"), precision_effect(table, margin)),
         (
-            _("Which precision ({resolution} x {resolution} pixels, batch size {batch_size})").format(**pixels, **size),
+            _("Which precision ({size} pixels, batch size {batch_size})").format(**pixels, **size),
             which_precision(table, resolution, batch_size, config),
         ),
-        (
-            _("Where throughput saturates ({resolution} x {resolution} pixels)").format(**pixels),
-            batch_effect(table, resolution),
-        ),
+        (_("Where throughput saturates ({size} pixels)").format(**pixels), batch_effect(table, resolution)),
         (_("How resolution acts (batch size {batch_size})").format(**size), resolution_effect(table, batch_size)),
         (_("What varies least"), stability(table)),
         (_("Where the device waits, and why"), idle(table)),

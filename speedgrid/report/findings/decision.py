@@ -5,6 +5,7 @@ from typing import Any
 
 import pandas as pd
 
+from speedgrid.data.resolution import Resolution, in_words
 from speedgrid.grid import Config, nearest
 from speedgrid.report.findings import demands
 from speedgrid.report.findings.answer_table import answer_table
@@ -16,15 +17,15 @@ from speedgrid.text.markup import Markdown, _
 from speedgrid.text.words import label, listed, measured, number, setting
 
 
-def answers(table: Table, resolution: int, config: Config, margin: float) -> list[Markdown]:
+def answers(table: Table, resolution: Resolution, config: Config, margin: float) -> list[Markdown]:
     """Return the settings to deploy at a resolution, a few sentences an objective, after what is demanded.
 
     config: `report.reference`, and the demands of speedgrid.report.findings.demands. margin: below it settings tie.
     """
     rows = at_resolution(table, resolution)
     if rows.empty:
-        nothing = _("Nothing was measured at {resolution} x {resolution} pixels, so there is nothing to recommend.")
-        return [nothing.format(resolution=resolution)]
+        nothing = _("Nothing was measured at {size} pixels, so there is nothing to recommend.")
+        return [nothing.format(size=in_words(resolution))]
     asked = demands.demands(config)
     found = [demands.sentence(rows, asked)] if asked else []
     eligible, reference = demands.meeting(rows, asked), config["report"]["reference"]
@@ -32,7 +33,7 @@ def answers(table: Table, resolution: int, config: Config, margin: float) -> lis
     return [*found, *(recommendation(name, row, eligible, rows, reference, margin) for name, row in winners.items())]
 
 
-def at_resolution(table: Table, resolution: int) -> Table:
+def at_resolution(table: Table, resolution: Resolution) -> Table:
     """Return the rows of a resolution that have a speed."""
     rows = measured(table)
     return rows[rows.resolution == resolution]
@@ -44,7 +45,7 @@ def winning(eligible: Table, margin: float) -> dict[str, Any]:
     return {name: row for name, row in found.items() if row is not None}
 
 
-def shown(table: Table, resolution: int, config: Config, margin: float) -> list[Topic]:
+def shown(table: Table, resolution: Resolution, config: Config, margin: float) -> list[Topic]:
     """Return the tables of the answer: what to take, all that meets the demands, ties, and what the winners cost."""
     rows = at_resolution(table, resolution)
     if rows.empty:
@@ -95,17 +96,11 @@ def headline(name: str, row) -> Markdown:
     value, low, high = interval(row, OBJECTIVES[name])
     between = _between(low, high, _(" (95 % interval {low} to {high})"))
     sentence = {
-        "throughput": _(
-            "**For throughput** at {resolution} x {resolution} pixels: **{setting}**, {figure} images/s{between}."
-        ),
-        "latency": _(
-            "**For latency** at {resolution} x {resolution} pixels: **{setting}**, {figure} ms a call{between}."
-        ),
-        "energy": _(
-            "**For energy** at {resolution} x {resolution} pixels: **{setting}**, {figure} mJ an image{between}."
-        ),
+        "throughput": _("**For throughput** at {size} pixels: **{setting}**, {figure} images/s{between}."),
+        "latency": _("**For latency** at {size} pixels: **{setting}**, {figure} ms a call{between}."),
+        "energy": _("**For energy** at {size} pixels: **{setting}**, {figure} mJ an image{between}."),
     }[name]
-    return sentence.format(resolution=row.resolution, setting=setting(row), figure=number(value), between=between)
+    return sentence.format(size=in_words(row.resolution), setting=setting(row), figure=number(value), between=between)
 
 
 def preference(winner, rows: Table, objective, margin: float) -> Markdown:
@@ -176,7 +171,7 @@ def by_resolution(table: Table, config: Config, margin: float) -> list[dict[str,
     ]
 
 
-def by_model(table: Table, resolution: int, config: Config, margin: float) -> list[dict[str, Any]]:
+def by_model(table: Table, resolution: Resolution, config: Config, margin: float) -> list[dict[str, Any]]:
     """Return the settings to deploy for each model: `model`, and for each objective the text of its setting or "".
 
     Its `top1` is that of the setting for throughput, as a share of images; None where no accuracy was measured.

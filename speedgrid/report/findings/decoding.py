@@ -2,6 +2,7 @@
 
 from typing import TypedDict
 
+from speedgrid.data.resolution import in_words
 from speedgrid.serving.decoded import Clip, Decoding, Series
 from speedgrid.table.decoding import find, rate, wall_fps
 from speedgrid.text.language import N_
@@ -67,7 +68,7 @@ def row(decoding: Decoding, busy: Series, fps: float) -> list[str]:
 def goal(series: Series) -> str:
     """Return the name of the step to which a frame is taken."""
     if series["way"] == "input":
-        return _("the input of a model, {size} x {size} pixels").format(size=series["resolution"])
+        return _("the input of a model, {size} pixels").format(size=in_words(series["resolution"] or 0))
     return {"decode": _("planes of brightness and colour, as it was sent"), "rgb": _("red, green and blue")}[
         series["way"]
     ]

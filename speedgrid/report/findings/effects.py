@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from speedgrid.data.resolution import Resolution, side_of
 from speedgrid.report.findings.objectives import MARGIN, OBJECTIVES, advantage
 from speedgrid.report.findings.topic import Topic
 from speedgrid.table.across import levelled
@@ -27,9 +28,12 @@ def resolution_effect(table: Table, batch_size: int) -> Topic:
         if line.resolution.nunique() < 2:
             continue
         # Arithmetic of an image follows from two columns of the table.
-        flop, sizes = line.tflops / line.fps, np.log(line.resolution)
+        flop, sides = line.tflops / line.fps, line.resolution.map(side_of)
+        if sides.nunique() < 2:  # of as many pixels
+            continue
+        sizes = np.log(sides)
         exponent, of_flop = (np.polyfit(sizes, np.log(values), 1)[0] for values in (line.ms_per_image, flop))
-        low, high = line.loc[line.resolution.idxmin()], line.loc[line.resolution.idxmax()]
+        low, high = line.loc[sides.idxmin()], line.loc[sides.idxmax()]
         less += exponent < of_flop - LESS
         lines.append(
             [
@@ -59,7 +63,7 @@ def resolution_effect(table: Table, batch_size: int) -> Topic:
     return Topic([sentence], head, lines)
 
 
-def batch_effect(table: Table, resolution: int) -> Topic:
+def batch_effect(table: Table, resolution: Resolution) -> Topic:
     """Return the batch size of each setting from which on more images no longer raise throughput."""
     rows = levelled(measured(table))
     rows = rows[rows.resolution == resolution]

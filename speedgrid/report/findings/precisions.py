@@ -2,6 +2,7 @@
 
 import math
 
+from speedgrid.data.resolution import Resolution
 from speedgrid.grid import Config
 from speedgrid.report.findings.objectives import OBJECTIVES, advantage
 from speedgrid.report.findings.topic import Topic, filled
@@ -14,7 +15,7 @@ from speedgrid.text.words import backend_name, listed, number, with_interval
 LATENCY = OBJECTIVES["latency"]
 
 
-def which_precision(table: Table, resolution: int, batch_size: int, config: Config) -> Topic:
+def which_precision(table: Table, resolution: Resolution, batch_size: int, config: Config) -> Topic:
     """Return the choice of each backend with several precisions at a place, its speed and its loss.
 
     table: of one model. config: has `accuracy.max_top1_loss`, the share of images that a choice may lose.

@@ -4,6 +4,7 @@ from typing import TypedDict
 
 import pandas as pd
 
+from speedgrid.data.resolution import Resolution
 from speedgrid.measure.probes.request import COLUMNS
 from speedgrid.table.columns import called
 from speedgrid.table.run import Table
@@ -37,7 +38,7 @@ class Requests(TypedDict):
     failed: list[str]
 
 
-def requests(table: Table, resolution: int, batch_size: int) -> Requests | None:
+def requests(table: Table, resolution: Resolution, batch_size: int) -> Requests | None:
     """Return the table of requests end to end at one resolution and batch size: `head`, `rows`, `sentences`, `failed`.
 
     None if no request was measured anywhere. rows: a text for each of `head`. Steps that no row has, such as copies on

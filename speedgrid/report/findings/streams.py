@@ -2,6 +2,7 @@
 
 from typing import TypedDict
 
+from speedgrid.data.resolution import in_words
 from speedgrid.report.findings.decoding import PLACE as DECODED
 from speedgrid.serving.claims import Claim, claim
 from speedgrid.serving.decoded import Decoding
@@ -157,5 +158,5 @@ def _setting(found: Streams) -> str:
 
 def name(found: Streams) -> str:
     """Return the setting and the resolution of a place in words."""
-    size = found["place"]["resolution"]
-    return _("{setting}, {size} x {size} pixels").format(setting=_setting(found), size=size)
+    size = in_words(found["place"]["resolution"])
+    return _("{setting}, {size} pixels").format(setting=_setting(found), size=size)

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from speedgrid.data.resolution import Resolution, side_of
 from speedgrid.report.plots import style
 from speedgrid.report.plots.style import GREY, LOOKS
 from speedgrid.table.columns import heading
@@ -33,9 +34,9 @@ def payback(table: Table) -> pd.Series:
     return pd.Series(images, built.index, float).reindex(table.index)
 
 
-def nearest_few(values, wanted: int) -> list[int]:
-    """Return up to PANELS different values, those nearest to `wanted`, in order."""
-    return sorted(sorted(set(values), key=lambda value: abs(value - wanted))[:PANELS])
+def nearest_few(values, wanted: Resolution) -> list[Resolution]:
+    """Return up to PANELS different resolutions, those nearest to `wanted`, in order."""
+    return sorted(sorted(set(values), key=lambda value: abs(side_of(value) - side_of(wanted)))[:PANELS])
 
 
 def draw_builds(material, title: str):
@@ -64,7 +65,7 @@ def settings_of(built: Table) -> list[tuple[str, str]]:
     return list(dict.fromkeys(zip(built.backend, built.precision, strict=True)))
 
 
-def draw_column(top, bottom, built: Table, resolution: int) -> None:
+def draw_column(top, bottom, built: Table, resolution: Resolution) -> None:
     """Draw one resolution: batch sizes side by side, and in each the settings; seconds over images."""
     sizes, settings = sorted(set(built.batch_size)), settings_of(built)
     width = 0.84 / len(settings)

@@ -4,6 +4,7 @@ from functools import partial
 
 import pandas as pd
 
+from speedgrid.data.resolution import Resolution, side_of
 from speedgrid.report.plots import style
 from speedgrid.report.plots.style import GREY, STYLES, grouped
 from speedgrid.table.columns import heading, interval
@@ -61,21 +62,22 @@ def draw(rows, axis: str, column: str, title: str, fixed: str = "", reference: s
     for (backend, precision), line in rows.groupby(["backend", "precision"], sort=False):
         if line[column].isna().all():
             continue
-        line = line.sort_values(axis)  # with its empty cells, where it breaks: nothing may be read off there
+        # With its empty cells, where it breaks: nothing may be read off there.
+        line = line.assign(place=line[axis].map(side_of)).sort_values("place")
         colour, look = style.colour(backend), STYLES[precision]
         bars = bars_of(line, column)
         thin = {"ecolor": (colour, 0.6), "elinewidth": 1, "capsize": 2.5}  # intervals must not hide lines
-        axes.errorbar(line[axis], line[column].astype(float), yerr=bars, color=colour, zorder=2, **thin, **look)
+        axes.errorbar(line.place, line[column].astype(float), yerr=bars, color=colour, zorder=2, **thin, **look)
         other = line[style.relabelled(line) & line[column].notna()]
         # Over what it really is, which may lie at the same place.
         hollow = {**look, "linestyle": "", "markerfacecolor": "white"}
-        axes.plot(other[axis], other[column].astype(float), color=colour, zorder=3, **hollow)
+        axes.plot(other.place, other[column].astype(float), color=colour, zorder=3, **hollow)
     scale(axes, axis, column, sorted(set(drawn[axis])))
     style.legend(axes, drawn)
     return figure
 
 
-def scale(axes, axis: str, column: str, ticks: list[int]) -> None:
+def scale(axes, axis: str, column: str, ticks: list[Resolution]) -> None:
     """Set logarithmic axes where values span doublings, with the measured values as ticks; others start at 0."""
     if axis == "batch_size":
         axes.set_xscale("log", base=2)

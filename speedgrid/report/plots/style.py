@@ -5,6 +5,7 @@ The workflow reads this module, so importing it must not import matplotlib or pa
 
 from typing import NamedTuple
 
+from speedgrid.data.resolution import Resolution, in_words, side_of
 from speedgrid.text.language import _, thousands
 from speedgrid.text.names import NAMES
 
@@ -85,9 +86,9 @@ def setting(backend: str, precision: str) -> str:
     return f"{NAMES.get(backend, backend)} {precision}"
 
 
-def pixels(resolution: int) -> str:
+def pixels(resolution: Resolution) -> str:
     """Write the resolution that a plot over batch sizes holds fixed."""
-    return _("{size} x {size} pixels").format(size=resolution)
+    return _("{size} pixels").format(size=in_words(resolution))
 
 
 def name_plot(axes, title: str, fixed: str = "") -> None:
@@ -101,14 +102,17 @@ def say_nothing(axes, text: str) -> None:
     axes.set(xticks=[], yticks=[])
 
 
-def tick_sizes(axis, sizes: list[int]) -> None:
-    """Put the ticks of a logarithmic axis at `sizes`; those that would print over each other lose their text."""
-    from matplotlib.ticker import FixedLocator, NullFormatter, ScalarFormatter
+def tick_sizes(axis, sizes: list[Resolution]) -> None:
+    """Put the ticks of a logarithmic axis at `sizes`; those that would print over each other lose their text.
 
-    labelled = [size for i, size in enumerate(sizes) if i == 0 or size / sizes[i - 1] > NEAR]
-    axis.set_major_locator(FixedLocator(labelled))
-    axis.set_minor_locator(FixedLocator([size for size in sizes if size not in labelled]))
-    axis.set_major_formatter(ScalarFormatter())
+    sizes: batch sizes, or resolutions, which are at the side of a square with as many pixels.
+    """
+    from matplotlib.ticker import FixedFormatter, FixedLocator, NullFormatter
+
+    labelled = [size for i, size in enumerate(sizes) if i == 0 or side_of(size) / side_of(sizes[i - 1]) > NEAR]
+    axis.set_major_locator(FixedLocator([side_of(size) for size in labelled]))
+    axis.set_minor_locator(FixedLocator([side_of(size) for size in sizes if size not in labelled]))
+    axis.set_major_formatter(FixedFormatter(list(map(str, labelled))))
     axis.set_minor_formatter(NullFormatter())
 
 

@@ -29,11 +29,12 @@ def read(path):
     except Exception as error:  # thirty decoders have their own
         words = " ".join(str(error).split())[:200]
         raise SystemExit(f"{path!a} is not a readable image ({type(error).__name__}: {words!a}).") from None
-    shorter = min(image.size)
-    size = tuple(MADE["resize"] if side == shorter else int(MADE["resize"] * side / shorter) for side in image.size)
+    (height, width), shorter = MADE["crop"], min(image.size)
+    resized = round(shorter * max(MADE["resize"] * height / image.height, MADE["resize"] * width / image.width))
+    size = tuple(resized if side == shorter else int(resized * side / shorter) for side in image.size)
     image = image.resize(size, Image.Resampling.BILINEAR)
-    left, top = (round((side - MADE["crop"]) / 2) for side in size)
-    image = image.crop((left, top, left + MADE["crop"], top + MADE["crop"]))
+    left, top = round((size[0] - width) / 2), round((size[1] - height) / 2)
+    image = image.crop((left, top, left + width, top + height))
     mean, deviation = (np.array(MADE[name], np.float32) for name in ("mean", "deviation"))
     return np.ascontiguousarray(((np.asarray(image, np.float32) / 255 - mean) / deviation).transpose(2, 0, 1))
 
