@@ -118,7 +118,7 @@ redraw: setup ## write the report of examples/NAME again
 # The setting that the report recommends, ready to run, in deploy/MODEL: make deploy FOR=latency CONFIG=config/quick.yaml
 deploy: setup ## the recommended setting, ready to run, in deploy/MODEL; FOR=latency, CONFIG=my.yaml
 	$(LOOK)
-	snakemake deploy $(CONFIGFILE) $(if $(FOR),--config 'deploy={objective: $(FOR)}')
+	snakemake deploy --keep-going $(CONFIGFILE) $(if $(FOR),--config 'deploy={objective: $(FOR)}')
 
 clean: ## remove all results
 	rm -rf artifacts logs report deploy report.html .snakemake

@@ -1,10 +1,13 @@
-"""The whole workflow on two models of other kinds than the first, one of them by a function: both in one run."""
+"""The whole workflow on models of other kinds than the first: by a function, and an ONNX file; all in one run."""
 
 import json
 import re
+import shutil
 
+import onnx_files
 import pandas as pd
 import pytest
+from processes import python
 from workflow import run_once
 
 from speedgrid import settings
@@ -50,15 +53,27 @@ QUICK = {
 }
 
 
+# What a detector's file is like: two outputs, and no module.
+HEADS = "two-heads"
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     """Return the folder of a finished run."""
-    for one in run_once(tmp_path_factory.mktemp("models"), config=QUICK):
+    base = tmp_path_factory.mktemp("models")
+    file = onnx_files.two_heads(base / "heads.onnx")
+    models = [*QUICK["models"], {"name": HEADS, "onnx": str(file)}]
+    for one in run_once(base, config=QUICK | {"models": models}):
         yield one.workflow
 
 
-def test_every_cell_is_right_in_its_precision(folder):
+def table_of(folder, *models):
     table = pd.read_csv(folder / "artifacts/results.csv")
+    return table[table.model.isin(models)]
+
+
+def test_every_cell_is_right_in_its_precision(folder):
+    table = table_of(folder, *MODELS)
     assert list(zip(table.model, table.backend, strict=True)) == [(m, b) for m in MODELS for b in BACKENDS]
     assert set(zip(table.status, table.observed_precision, strict=True)) <= {
         (status, "fp32") for status in ("ok", "unstable", "busy")
@@ -69,7 +84,8 @@ def test_every_cell_is_right_in_its_precision(folder):
 
 def test_the_arithmetic_of_each_model_is_counted_twice(folder):
     counted = json.loads((folder / "artifacts/flops.json").read_text())
-    assert {model: list(sizes) for model, sizes in counted.items()} == {model: [str(RESOLUTION)] for model in MODELS}
+    sizes = {model: list(found) for model, found in counted.items()}
+    assert sizes == {model: [str(RESOLUTION)] for model in (*MODELS, HEADS)}
     for model in MODELS:
         one = counted[model][str(RESOLUTION)]
         assert one["flop"] == one["onnx_flop"] == FLOP[model]
@@ -77,14 +93,51 @@ def test_the_arithmetic_of_each_model_is_counted_twice(folder):
 
 def test_the_report_answers_for_each_model_and_draws_its_plots(folder):
     report = (folder / "report/report.md").read_text()
-    assert report.startswith(f"# {', '.join(MODELS)} on ")
-    assert report.count("**For throughput** at") == len(MODELS)
+    assert report.startswith(f"# {', '.join([*MODELS, HEADS])} on ")
+    assert report.count("**For throughput** at") == len(MODELS) + 1
     links = re.findall(r"\]\((plots/[^)]+\.png)\)", report)
-    assert sorted({link.split("/")[1].rpartition("-")[0] for link in links}) == sorted(MODELS)
+    models = [*MODELS, HEADS]
+    assert sorted({link.split("/")[1].rpartition("-")[0] for link in links}) == sorted(models)
     shown = plots.asked(settings.complete(QUICK))
-    assert len(links) == len(MODELS) * len(shown) - (len(MODELS) - 1) * sum(
+    assert len(links) == len(models) * len(shown) - (len(models) - 1) * sum(
         plot.of_run for plot in plots.PLOTS.values()
     )
     assert all((folder / "report" / link).is_file() for link in links)
     headings = re.findall(r"^## (.+): what to deploy$", report, re.MULTILINE)
-    assert headings == MODELS
+    assert headings == models
+
+
+def test_a_file_runs_where_no_module_is_needed(folder):
+    table = table_of(folder, HEADS).set_index("backend")
+    assert table.status["pytorch"] == "unsupported"
+    assert set(table.observed_precision[["onnxruntime", "openvino"]]) == {"fp32"}
+
+
+def test_each_model_is_handed_over_in_a_folder_of_its_own_and_a_file_with_its_inputs(folder):
+    asked = ("deploy", "--keep-going", "--configfile", "config/test.yaml")
+    outcome = folder.snakemake(*asked)
+    winner = table_of(folder, MODELS[1]).sort_values("throughput_fps").backend.iloc[-1]
+    if winner == "pytorch":  # its module is code of the user's, which no folder has
+        assert outcome.code != 0
+        assert "whose module is code of yours" in outcome.log
+        assert not (folder / "deploy" / MODELS[1]).exists()
+    else:
+        assert outcome.code == 0, outcome.log
+    assert {MODELS[0], HEADS} <= {one.name for one in (folder / "deploy").iterdir()}
+    out = folder / "deploy" / HEADS
+    about = json.loads((out / "model.json").read_text())
+    assert about["inputs"] == [{"name": "image", "shape": [2, 3, 64, 64], "dtype": "float32"}]
+    assert [(one["name"], one["shape"]) for one in about["outputs"]] == [
+        ("scores", [2, 1, 32, 32]),
+        ("boxes", [2, 2, 32, 32]),
+    ]
+    assert "| `boxes` | 2 x 2 x 32 x 32 | float32 |" in (out / "README.md").read_text()
+    assert about["preprocessing"] is None
+    assert not (out / "photographs.py").exists()
+    assert "photo" not in (out / "README.md").read_text()
+    done = python("check.py", cwd=out, code=None)
+    assert done.returncode in (0, 2), done.stdout + done.stderr
+    assert "answers: those of the report" in done.stdout
+    shutil.rmtree(out)
+    again = 2 if winner == "pytorch" else 1  # of several, only what is not there
+    assert folder.plan(*asked).jobs == {"deploy": 1, "hand_over": again}

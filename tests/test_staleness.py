@@ -18,7 +18,7 @@ NAMED = {
     "aggregate": "measure/probes",
     "audit": "measure/probes",
     "render_report": "measure/probes",
-    "deploy": "measure/probes",
+    "hand_over": "measure/probes",
     "draw_plots": "report/plots",
     "prepare_images": "data/noise.py",  # random images, as config/smoke.yaml asks for
 }

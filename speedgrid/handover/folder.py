@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from speedgrid.handover.recipes import Recipe
 from speedgrid.handover.winner import HandoverError, cell_of, winner
 from speedgrid.launcher.outputs import make_way, replacing
 from speedgrid.launcher.reading import read_json
+from speedgrid.model import sources
 from speedgrid.model.described import Origin
 from speedgrid.record import Record, Seen
 from speedgrid.table.run import Description, Table
@@ -33,7 +34,7 @@ class Places:
     """The files of a run, by patterns with the axes of a cell to be filled in.
 
     artifacts: of what was timed, by model, backend and precision, joined by hyphens. images: those that each model was
-    given. timing: of a record of the first round.
+    given. bound: of the description of a user's ONNX file. timing: of a record of the first round.
     """
 
     artifacts: dict[str, str]
@@ -41,6 +42,7 @@ class Places:
     described: str = "artifacts/images/reference-r{resolution}.json"
     logits: str = "artifacts/references/logits-{model}-r{resolution}.npy"
     timing: str = f"artifacts/timings/{Cell.PATTERN}-round1.json"
+    bound: str = "artifacts/onnx/{model}-fp32-r{resolution}.json"
 
     def files(self, cell: Cell) -> Files:
         """Return the files of a cell."""
@@ -49,11 +51,20 @@ class Places:
         return Files(*(Path(one.format(**asdict(cell))) for one in patterns))
 
     def read_record(self, cell: Cell) -> tuple[Record, Seen]:
-        """Return the record of a cell's first round, and what was seen then. Raises HandoverError where none was."""
+        """Return the record of a cell's first round, and what was seen then. Raises HandoverError where none was.
+
+        What was made of a user's ONNX file does not say what its inputs and outputs are, as the file as it was bound
+        does: they are added to the build.
+        """
         path = self.timing.format(**asdict(cell))
         found = record.read(path)
         if found.cell != cell or found.seen is None:
             raise HandoverError(f"{path} has no measurement of {cell}; delete it and run again.")
+        if not sources.find(cell.model).module:
+            bound = read_json(self.bound.format(**asdict(cell)), dict)
+            build = {name: bound[name] for name in ("inputs", "outputs")} | (found.build or {})
+            found = replace(found, build=build)
+        assert found.seen is not None, "it was looked at above"
         return found, found.seen
 
 
@@ -79,12 +90,12 @@ def write(row: Any, run: Description, objective: str, places: Places, source: Pa
     made = recipes.recipe(found, seen, origin["classes"])
     reference, snr_db = contents.reference(files, seen)
     about = contents.about(found, seen, made, row, described, origin["classes"], snr_db)
-    about["outputs"] = recipes.outputs(found, sum(name.startswith("outputs") for name in reference))
+    about["outputs"] = recipes.outputs(found, seen, sum(name.startswith("outputs") for name in reference))
     with replacing(folder) as whole:
         whole.mkdir()
         shutil.copyfile(files.artifact, whole / made.file)
         np.savez_compressed(whole / "reference.npz", allow_pickle=False, **reference)
-        for name, text in programs(made, source).items():
+        for name, text in programs(made, source, photographs=about["preprocessing"] is not None).items():
             (whole / name).write_text(text, encoding="utf-8")
         needed = contents.requirements(made, found.environment)
         (whole / "requirements.txt").write_text("".join(f"{one}\n" for one in needed), encoding="utf-8")

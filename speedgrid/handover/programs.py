@@ -12,12 +12,17 @@ IMPORT = re.compile(r"^(\s*)from speedgrid(?:\.\w+)*\.(\w+) import ", re.MULTILI
 SHARED = ("batches", "photographs", "check")
 
 
-def programs(made: Recipe, source: Path) -> dict[str, str]:
-    """Return the text of each program of a folder by its name. source: where those for folders are."""
+def programs(made: Recipe, source: Path, photographs: bool = True) -> dict[str, str]:
+    """Return the text of each program of a folder by its name.
+
+    source: where those for folders are. photographs: the model takes them, and not arrays of its own.
+    """
     own = (source / "predict" / f"{made.program}.py").read_text(encoding="utf-8")
     shared = (*SHARED, *(["tensors"] if "from tensors import" in own else []))
     found = {"predict.py": own}
     found |= {f"{name}.py": (source / "shared" / f"{name}.py").read_text(encoding="utf-8") for name in shared}
+    if not photographs:
+        del found["photographs.py"]
     return found | {f"{name.split('.')[-1]}.py": alone(name, function) for name, function in made.library.items()}
 
 

@@ -75,18 +75,24 @@ def inputs(found: Record, seen: Seen) -> list[dict[str, Any]]:
     if not described:
         shape = [cell.batch_size, 3, *size_of(cell.resolution)]
         return [{"name": "images", "shape": shape, "dtype": seen.dtype}]
-    sizes = {BATCH: cell.batch_size}
-    return [
-        {"name": one["name"], "shape": [sizes.get(axis, axis) for axis in one["shape"]], "dtype": one["dtype"]}
-        for one in described
-    ]
+    return [_of_a_call(one, cell.batch_size, seen.dtype) for one in described]
 
 
-def outputs(found: Record, count: int) -> list[dict[str, Any]]:
-    """Return the outputs of a model in their order, by name, or by number where nothing names as many."""
+def _of_a_call(one: dict[str, Any], batch_size: int, dtype: str) -> dict[str, Any]:
+    """Return an input or output with the shape of a batch. dtype: of its floats, as a converted file has others."""
+    shape = [batch_size if axis == BATCH else axis for axis in one["shape"]]
+    return {"name": one["name"], "shape": shape, "dtype": dtype if one["dtype"] == "float32" else one["dtype"]}
+
+
+def outputs(found: Record, seen: Seen, count: int) -> list[dict[str, Any]]:
+    """Return the outputs of a model in their order: name, and of a file that was described shape of a batch and type.
+
+    By number where nothing names as many.
+    """
     described = (found.build or {}).get("outputs") or [{"name": "logits"}]
-    names = [one["name"] for one in described] if len(described) == count else [f"output{at}" for at in range(count)]
-    return [{"name": name} for name in names]
+    if len(described) != count:
+        return [{"name": f"output{at}"} for at in range(count)]
+    return [_of_a_call(one, found.cell.batch_size, seen.dtype) if "shape" in one else one for one in described]
 
 
 def takes_photographs(found: Record) -> bool:

@@ -1,4 +1,4 @@
-"""Write the folder of what the report recommends, for each model."""
+"""Write the folder of what the report recommends for a model."""
 
 import argparse
 import json
@@ -12,12 +12,10 @@ from speedgrid.table import saved
 from speedgrid.table.run import Description
 
 parser = argparse.ArgumentParser(description=__doc__)
-parser.add_argument("--models", nargs="+", required=True)
-parser.add_argument("--objective", required=True)
-for name, kind in (("results", Path), ("run", Path), ("files", json.loads)):
+for name, kind in (("model", str), ("objective", str), ("results", Path), ("run", Path), ("files", json.loads)):
     parser.add_argument(f"--{name}", type=kind, required=True)
 asked = parser.parse_args()
 table, run, places = saved.read(asked.results), read_json(asked.run, Description), Places(**asked.files)
 sources.declare(run["config"]["models"])
-for model in asked.models:
-    hand_over(table, run, model, asked.objective, places, ROOT / "templates/deploy", Path("deploy", model))
+folder = Path("deploy", asked.model)
+hand_over(table, run, asked.model, asked.objective, places, ROOT / "templates/deploy", folder)
