@@ -129,7 +129,31 @@ def test_what_a_system_puts_beside_images_is_none(tmp_path):
     source = open_source(str(tmp_path), 0)
     data.require(source, SIZES)
     assert (source.classes, source.parts) == (before.classes, before.parts)
-    assert source.describe()["passed_over"] == 10
+    assert source.describe()["passed_over"] == 12
+    assert source.describe()["others"] == {}
+
+
+@pytest.mark.parametrize("levels", [[], ["train", "val"]])
+def test_files_that_are_no_images_by_their_names_are_counted_and_said(tmp_path, levels):
+    for level in levels or [""]:
+        write(tmp_path / level, ape=20, cat=20)
+    for name in ("ape/1.HEIC", "cat/2.heic", "cat/deep/3.avif", "labels.csv", "cat/notes"):
+        path = tmp_path / (levels[0] if levels and "/" in name else "") / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"\0")
+    source = open_source(str(tmp_path), 0)
+    assert source.describe()["others"] == {".heic": 2, ".avif": 1, "": 1, ".csv": 1}
+    assert source.describe()["passed_over"] == 0
+    assert (
+        "beside files that are not read (2 '.heic', 1 '.avif', 1 without an ending, 1 '.csv'), of 2" in source.summary()
+    )
+
+
+def test_a_folder_of_other_files_alone_says_which_they_are(tmp_path):
+    for number in range(40):
+        (tmp_path / f"{number}.heic").write_bytes(b"\0")
+    with pytest.raises(DataError, match=r"0 images \(.*\) beside files that are not read \(40 '.heic'\); it must"):
+        open_source(str(tmp_path), 0)
 
 
 def test_an_empty_class_folder_has_a_number_as_torchvision_gives_it(tmp_path):

@@ -424,13 +424,21 @@ CLASS_FOLDERS = [{"name": f"kind <b> {number}", "number": number, "images": 7} f
 
 def test_the_classes_of_a_users_images_are_named_with_their_counts_and_the_classes_of_the_model(tmp_path):
     images = {"source": "photos", "count": 100, "images_in_folder": 175, "seed": 0, "class_folders": CLASS_FOLDERS}
-    images |= {"numbered": False, "copies": 3, "passed_over": 1, "evaluated": "val", "calibrating": "train"}
+    images |= {
+        "numbered": False,
+        "copies": 3,
+        "passed_over": 1,
+        "others": {".heic": 2, "": 1},
+        "evaluated": "val",
+        "calibrating": "train",
+    }
     text = with_accuracy(tmp_path, [make_evaluation("resnet18-onnxruntime-fp16-r64-b8", images=images)])
     found = section(text, "Accuracy")
     assert "Images are turned as their EXIF data says." in found
     assert "Of the data set's parts, `val` is evaluated; the other images are from `train`." in found
     assert "3 images are left out, as another part has them by content." in found
     assert "1 hidden name or one of a system's was passed over." in found
+    assert "3 files are no images by their names (most of them `.heic`) and were not read." in found
     assert "| 7 | 19 |\n" in found
     assert "| 7 | 20 |\n" not in found
     assert "<b>" not in found

@@ -55,7 +55,8 @@ class Folder:
             if (count := self.levels[level].count()) < fewest:
                 where = f"in {level!r} " if level else ""
                 raise self._refused(
-                    f"which holds {where}{count} images ({', '.join(EXTENSIONS)}); it must hold at least {fewest}"
+                    f"which holds {where}{count} images ({', '.join(EXTENSIONS)}){self._others(' beside {}')}; it must "
+                    f"hold at least {fewest}"
                 )
         return evaluated, calibrating
 
@@ -93,6 +94,15 @@ class Folder:
         first = min(REFERENCE, len(rest) // 3)
         evaluation = ordered(self._labelled(self.levels[self.evaluated]), self.seed)
         return dict(zip(PARTS, (rest[:first], rest[first : first + CALIBRATION], evaluation), strict=True))
+
+    def _others(self, phrase: str) -> str:
+        """Return a phrase with the files that are no images by what their names end in; empty where there are none."""
+        kinds = [
+            f"{count} {repr(ending) if ending else 'without an ending'}"
+            for ending, count in self.passed.others.most_common(5)
+        ]
+        more = f" and {len(self.passed.others) - 5} more kinds" if len(self.passed.others) > 5 else ""
+        return phrase.format(f"files that are not read ({', '.join(kinds)}{more})") if kinds else ""
 
     def _refused(self, clause: str) -> DataError:
         return DataError(f"config key data.images is {str(self.path)!r}, {clause}.")
@@ -167,7 +177,8 @@ class Folder:
             "class_folders": self.class_folders(),
             "numbered": tree.numbered(self.classes),
             "copies": self.copies,
-            "passed_over": self.passed,
+            "passed_over": len(self.passed.names),
+            "others": dict(self.passed.others.most_common()),
         }
         if self.evaluated != self.calibrating:
             found |= {"evaluated": self.evaluated, "calibrating": self.calibrating}
@@ -185,7 +196,7 @@ class Folder:
             if self.evaluated != self.calibrating
             else ""
         )
-        head = f"Images of {str(self.path)!r}: {len(self.files)}{levels}"
+        head = f"Images of {str(self.path)!r}: {len(self.files)}{levels}{self._others(' beside {}')}"
         if not self.classes:
             return f"{head}, without class folders, so without labels."
         folders = self.class_folders()

@@ -26,8 +26,8 @@ class Images(TypedDict, total=False):
 
     classes: how many there are, None without labels. labels: their classes, None where they have none. Of a folder
     also: class_folders; numbered: these are called by their numbers. copies: images that were left out, as others are
-    the same by content. passed_over: hidden and other names that are no images. evaluated, calibrating: the parts of a
-    data set.
+    the same by content. passed_over: hidden names and those of a system's. others: files that are no images by their
+    names, by what these end in. evaluated, calibrating: the parts of a data set.
     """
 
     part: str
@@ -42,6 +42,7 @@ class Images(TypedDict, total=False):
     numbered: bool
     copies: int
     passed_over: int
+    others: dict[str, int]
     evaluated: str
     calibrating: str
 

@@ -6,13 +6,15 @@ Links are followed, but none that leads to a folder that was looked into already
 
 import os
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 # Of torchvision's ImageFolder.
 EXTENSIONS = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp")
-# Folders of a system's beside those of a user: of macOS's archives, of a Synology, of Windows, of ext4.
+# What is a system's beside what is a user's: of macOS's archives, of a Synology, of Windows, of ext4.
 SYSTEM = {"__MACOSX", "@eaDir", "$RECYCLE.BIN", "System Volume Information", "lost+found", "__pycache__"}
+SYSTEM |= {"Thumbs.db", "desktop.ini", "Desktop.ini"}
 # What the levels of a data set are called.
 LEVELS = {
     "train": {"train", "training", "trainset", "calib", "calibration"},
@@ -50,14 +52,18 @@ class Level:
 
 @dataclass
 class Passed:
-    """The entries passed over: names that are no user's, folders looked into before, links that lead nowhere."""
+    """The entries passed over: names that are no user's, folders looked into before, links that lead nowhere.
+
+    others: how many files end in something else than an image does, by that ending.
+    """
 
     names: list[str] = field(default_factory=list)
     broken: list[str] = field(default_factory=list)
+    others: Counter[str] = field(default_factory=Counter)
 
 
-def read(folder: str) -> tuple[dict[str, Level], int]:
-    """Return the images of a folder by level, `""` where it has none, and how many names were passed over.
+def read(folder: str) -> tuple[dict[str, Level], Passed]:
+    """Return the images of a folder by level, `""` where it has none, and what was passed over.
 
     Raises TreeError, BrokenLinks, and OSError where something cannot be listed.
     """
@@ -76,14 +82,14 @@ def read(folder: str) -> tuple[dict[str, Level], int]:
         )
     if not named or len(known) < len(named):
         _refuse_wrapper(folder, whole)
-        return {"": whole}, len(passed.names)
+        return {"": whole}, passed
     if len(set(known)) < len(known):
         raise TreeError(f"holds {_listed(list(named))}, of which two are one part of a data set; keep one of them")
     levels = {level: _level(os.path.join(folder, name), Passed()) for name, level in named.items() if level}
     if len(set(bool(level.classes) for level in levels.values())) > 1:
         flat = next(name for name, level in levels.items() if not level.classes)
         raise TreeError(f"has class folders in one part and none in {flat!r}; all of its parts must have them, or none")
-    return levels, len(passed.names)
+    return levels, passed
 
 
 def level_of(name: str) -> str | None:
@@ -106,6 +112,9 @@ def _level(folder: str, passed: Passed) -> Level:
     inside = next((name for name, found in classes.items() if found), None)
     # A folder that is called as an image is one of the images that cannot be read.
     files = [entry.path for entry in entries if is_image(entry.name) and not (inside and entry.is_dir())]
+    passed.others.update(
+        os.path.splitext(entry.name)[1].lower() for entry in entries if not entry.is_dir() and not is_image(entry.name)
+    )
     if files and inside:
         raise TreeError(
             f"holds images beside the class folder {inside!r}; it must hold either images or one folder of images for "
@@ -125,6 +134,8 @@ def _below(folder: str, seen: set[tuple[int, int]], passed: Passed) -> Iterator[
             yield from _below(entry.path, seen, passed)
         elif is_image(entry.name):
             yield entry.path
+        else:
+            passed.others[os.path.splitext(entry.name)[1].lower()] += 1
 
 
 def _visible(folder: str, passed: Passed) -> list[os.DirEntry[str]]:
