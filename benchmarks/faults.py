@@ -6,7 +6,8 @@ Runs the workflow once undisturbed, on the smallest grid. Then again and again, 
 at random instants a process of it, of any kind, gets one of four signals, and it is resumed as the README says, until
 it is done. Then once with every folder full in its turn. Prints what was found, and ends with 1 if anything was not as
 it should be: 2 s after its end nothing of a run computes, no file is half, what was done is not lost, and the result is
-that of the undisturbed run. Ten minutes on two idle cores; that is aimed at, and no kill is left out for it.
+that of the undisturbed run. Ten minutes on two idle cores; that is aimed at, and no kill is left out for it. Stopped
+early, it prints what was found until then.
 """
 
 import argparse
@@ -238,18 +239,6 @@ def summary(kills: list[Kill], quiet: dict[str, list[str]]) -> str:
     return "\n".join(lines)
 
 
-def disk_summary(found: full_disk.Outcome) -> str:
-    """Return the table of full folders in Markdown, and every finding."""
-    if found.skipped:
-        return f"Full disks were not tried: {found.skipped}."
-    lines = ["| full | stops the run | what is said |", "|---|---|---|"]
-    lines += [f"| {one.folder} | {'yes' if one.stopped else 'no'} | {one.said} |" for one in found.trials]
-    lines.append("")
-    lines += [f"* {one.folder} is full: {said}" for one in found.trials for said in one.faults]
-    lines += [f"* with space again: {said}" for said in found.differences]
-    return "\n".join(lines)
-
-
 def as_wanted(disturbing: Campaign, disk: full_disk.Outcome) -> bool:
     """Say whether all kills were made, all runs came to the right result, and nothing else was found."""
     found = [*disturbing.quiet.values(), *(said for one in disturbing.kills for said in one.found.values())]
@@ -268,9 +257,14 @@ def campaign(place: Path, kills: int, seed: int, minutes: float) -> int:
     print(f"undisturbed: {seconds:.0f} s", file=sys.stderr)
     # Meeting every full folder takes as long as four runs.
     disturbing = Campaign(undisturbed, seconds, until - 4 * seconds, kills, seed)
-    disturbing.run()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        disturbing.run()
+    except KeyboardInterrupt:
+        print(summary(disturbing.kills, disturbing.quiet), f"Stopped after {len(disturbing.kills)} kills.", sep="\n\n")
+        return 128 + signal.SIGINT
     disk = full_disk.tried(undisturbed, place / "full")
-    print(summary(disturbing.kills, disturbing.quiet), disk_summary(disk), sep="\n\n")
+    print(summary(disturbing.kills, disturbing.quiet), full_disk.summary(disk), sep="\n\n")
     if missing := disturbing.cards:
         print(f"\n{len(missing)} kills were not made: no process came that is {' or '.join(sorted(dict(missing)))}.")
     print(f"\n{(time.monotonic() - started) / 60:.1f} minutes.")
@@ -283,7 +277,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--kills", type=int, default=60)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--minutes", type=float, default=10)
-    parser.add_argument("--folder", type=Path, help="a new folder to work in and to keep")
+    parser.add_argument("--folder", type=Path, help="a new folder to keep")
     given = parser.parse_args(arguments)
     if given.folder:
         given.folder.mkdir(parents=True)

@@ -187,5 +187,17 @@ def main(folder: Path, undisturbed: Run) -> Outcome:
     return Outcome(list(trials.values()), end + whole.differences(folder, undisturbed.folder))
 
 
+def summary(found: Outcome) -> str:
+    """Return the table of full folders in Markdown, and every finding."""
+    if found.skipped:
+        return f"Full disks were not tried: {found.skipped}."
+    lines = ["| full | stops the run | what is said |", "|---|---|---|"]
+    lines += [f"| {one.folder} | {'yes' if one.stopped else 'no'} | {one.said} |" for one in found.trials]
+    lines.append("")
+    lines += [f"* {one.folder} is full: {said}" for one in found.trials for said in one.faults]
+    lines += [f"* with space again: {said}" for said in found.differences]
+    return "\n".join(lines)
+
+
 if __name__ == "__main__":
     print(json.dumps(asdict(main(Path(sys.argv[1]), Run(Path(sys.argv[2]))))))

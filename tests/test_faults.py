@@ -468,7 +468,35 @@ def test_a_full_folder_is_told_and_what_is_made_with_space_again_is_compared(tmp
 def test_a_machine_that_lets_no_user_mount_anything_is_no_fault(tmp_path, monkeypatch):
     monkeypatch.setattr(full_disk, "NAMESPACE", (sys.executable, "-c", "import sys; sys.exit('not permitted')"))
     found = full_disk.tried(Run(tmp_path / "undisturbed"), tmp_path / "full")
-    assert "not permitted" in faults.disk_summary(found)
+    assert "not permitted" in full_disk.summary(found)
     assert not found.differences
     monkeypatch.setattr(full_disk.shutil, "which", lambda _: None)
     assert "not installed" in full_disk.refused(tmp_path)
+
+
+def test_a_campaign_that_is_stopped_prints_what_it_found_until_then(tmp_path, monkeypatch, capsys):
+    class Done(Run):
+        def start(self):
+            return subprocess.Popen([sys.executable, "-c", ""])
+
+        def end(self):
+            pass
+
+    def stopped(campaign):
+        one = faults.Kill("snakemake", signal.SIGKILL, "process 7", "run1", {})
+        one.found["lost"].append("artifacts/a.json was done and is made anew")
+        campaign.kills.append(one)
+        os.kill(os.getpid(), signal.SIGTERM)
+        pytest.fail("it goes on")
+
+    before = signal.getsignal(signal.SIGTERM)
+    monkeypatch.setattr(Run, "fresh", classmethod(lambda _, folder: Done(folder)))
+    monkeypatch.setattr(faults.whole, "results", lambda _: set())
+    monkeypatch.setattr(faults.Campaign, "run", stopped)
+    try:
+        assert faults.campaign(tmp_path, 60, 0, 10) == 130
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    said = capsys.readouterr().out
+    assert "* run1, SIGKILL to process 7: lost: artifacts/a.json was done and is made anew" in said
+    assert said.endswith("Stopped after 1 kills.\n")
