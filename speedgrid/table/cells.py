@@ -8,16 +8,14 @@ import pandas as pd
 
 from speedgrid import InputError
 from speedgrid.data.answers import Parity
-from speedgrid.data.resolution import Resolution
-from speedgrid.evidence.intervals import Rounds, compare, course, median_interval
-from speedgrid.grid import AXES, Cell, place_of, turn_number
+from speedgrid.evidence.intervals import Rounds, median_interval
+from speedgrid.grid import AXES, Cell, turn_number
 from speedgrid.machine.data_sheet import Peaks
 from speedgrid.measure import probes
 from speedgrid.model.described import Arithmetic
 from speedgrid.record import Record, Seen, Telemetry
 from speedgrid.statistics import percentile
-from speedgrid.table import aside, parts
-from speedgrid.table.across import cells_of
+from speedgrid.table import aside, parts, speedups
 from speedgrid.table.columns import NAMES as COLUMNS
 from speedgrid.table.columns import TEXT as TEXT_COLUMNS
 from speedgrid.table.conditions import caveats, disorder, throttled, unstable
@@ -25,7 +23,7 @@ from speedgrid.table.limiter import limiter
 from speedgrid.table.run import Reference, Row, Table
 from speedgrid.table.sizes import sized
 from speedgrid.table.verdict import parity_of
-from speedgrid.text.status import SHOWN, STATUSES, TRUE_TO_LABEL
+from speedgrid.text.status import SHOWN, STATUSES
 
 
 class TableError(InputError):
@@ -56,7 +54,7 @@ def tabulate(
     table = sized(pd.DataFrame(rows, columns=COLUMNS))
     # A column with no value at all would otherwise have no type.
     table = table.astype(dict.fromkeys(set(COLUMNS) - TEXT_COLUMNS - {*AXES, "auto", "rounds", "runs"}, float))
-    add_speedups(table, samples, reference)
+    speedups.fill(table, samples, reference)
     add_disorder(table)
     table["auto"] = False  # see speedgrid.table.choice, which needs the finished table
     return table
@@ -229,40 +227,6 @@ def coverage(record: Record) -> float | None:
     """
     details = record.seen.details if record.seen else {}
     return details.get("coverage_percent", (record.build or {}).get("coverage_percent"))
-
-
-def add_speedups(table: Table, samples: dict[Cell, Rounds], reference: Reference) -> None:
-    """Fill in the speed-up of every row over the reference of the same model, resolution and batch size.
-
-    samples: of the rounds that each cell's figures are made of. A reference row counts only if it ran what its label
-    says; a row that is busy has no ratio to it.
-    """
-    is_reference = (table.backend == reference["backend"]) & (table.precision == reference["precision"])
-    base = table[is_reference & table.status.isin(TRUE_TO_LABEL)]
-    references = {place_of(cell): (cell, status) for cell, status in states(base)}
-    measured = states(table[table.latency_ms.notna()])
-    # The cells of a place are measured one after another there.
-    calm: dict[tuple[str, Resolution, int], list[Rounds]] = {}
-    for cell, status in measured:
-        if status != "busy":
-            calm.setdefault(place_of(cell), []).append(samples[cell])
-    courses = {place: course(cells) for place, cells in calm.items()}
-    found = []
-    for cell, status in measured:
-        over, state = references.get(place_of(cell), (None, ""))
-        if over is None or (over != cell and "busy" in (status, state)):
-            found.append((np.nan,) * 3)
-        elif (cell.backend, cell.precision) == (reference["backend"], reference["precision"]):
-            # The reference against itself is 1 by definition, not a measurement.
-            found.append((1.0, 1.0, 1.0))
-        else:
-            found.append(compare(samples[over], samples[cell], courses.get(place_of(cell))))
-    table.loc[table.latency_ms.notna(), ["speedup", "speedup_low", "speedup_high"]] = np.reshape(found, (-1, 3))
-
-
-def states(rows: Table) -> list[tuple[Cell, str]]:
-    """Return the cell and the status of each row."""
-    return list(zip(cells_of(rows), rows.status, strict=True))
 
 
 def add_disorder(table: Table) -> None:
