@@ -3,7 +3,7 @@
 import errno
 import json
 import shutil
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +17,7 @@ from speedgrid import InputError
 from speedgrid.comparison import cells, differences, load, noise, report, verdicts
 from speedgrid.comparison.load import ComparisonError, Result
 from speedgrid.comparison.noise import Rounds
+from speedgrid.evidence.between import Spread
 from speedgrid.evidence.intervals import median_interval
 from speedgrid.grid import Cell
 from speedgrid.record import read, write
@@ -52,6 +53,7 @@ def make_result(latencies: dict[str, list[np.ndarray]], name="A", limiters=None,
                 "latency_ms_low": low,
                 "latency_ms_high": high,
                 "rounds": len(rounds),
+                "freedom": len(rounds) - 1 or np.nan,
                 "observed_precision": Cell.parse(cell).precision,
                 "limiter": (limiters or {}).get(cell, KERNEL),
                 "sm_clock_mhz": 1980.0,
@@ -226,6 +228,20 @@ def test_a_report_of_single_rounds_says_why_it_decides_nothing(tmp_path):
     assert "| `resnet18-pytorch-fp32-r224-b1` | UNDECIDED | 1.000 | 1.00 |" in text
 
 
+def test_cells_of_one_round_are_decided_by_the_spread_of_the_controls():
+    names = [f"resnet18-pytorch-fp32-r224-b{size}" for size in (1, 2, 4)]
+    one, other = (
+        make_result({name: [steady(ms)[0]] for name, ms in zip(names, speeds, strict=True)})
+        for speeds in ((1.0, 1.0, 1.0), (1.0, 1.03, 1.4))
+    )
+    controls = (Spread(0.005**2, 8),)
+    pair = [replace(side, repeats=controls) for side in (one, other)]
+    found = cells.compare(*pair, 0.05).cells
+    assert found.verdict.tolist() == [verdicts.SAME, verdicts.UNDECIDED, verdicts.SLOWER]
+    assert found.ratio_low.notna().all()
+    assert cells.compare(one, other, 0.05).cells.verdict.eq(verdicts.UNDECIDED).all()
+
+
 def test_samples_that_scatter_make_rounds_that_agree_by_chance_doubtful():
     steady, wild = (
         [np.exp(np.random.default_rng(s).normal(0, spread, 60)) for s in (1, 2, 3)] for spread in (0.001, 0.5)
@@ -270,7 +286,9 @@ def test_variances_move_together_but_not_those_that_are_unlike_or_wait_for_their
     assert 3e-5 < moderated["calm"].variance < 2e-4
     assert moderated["calm"].freedom > 6
     assert moderated["wild"] == rounds["wild"]
-    assert moderated["single"] == rounds["single"]
+    # One round has the spread of all others, and no more of it than they agree on.
+    assert 3e-5 < moderated["single"].variance < 2e-4
+    assert 1 < moderated["single"].freedom < sum(one.freedom for one in rounds.values())
     assert moderated["waits"].variance == 0.05
     assert moderated["waits"].freedom == 2
     assert moderated["leaps"].variance == 0.09

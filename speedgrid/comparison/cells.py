@@ -105,7 +105,9 @@ def side_by_side(a: Table, b: Table) -> pd.DataFrame:
 
 def decide(a: Result, b: Result, names, threshold: float) -> pd.DataFrame:
     """Return ratio, interval, p-values and verdict of the cells `names`."""
-    known_a, known_b = noise.moderate((rounds(a), a.table.limiter), (rounds(b), b.table.limiter))
+    known_a, known_b = noise.moderate(
+        (rounds(a), a.table.limiter), (rounds(b), b.table.limiter), repeats=(*a.repeats, *b.repeats)
+    )
     ratios = b.table.latency_ms[names] / a.table.latency_ms[names]
     waiting = {name for one in (a, b) for name in one.table.index[one.table.limiter == HOST_LAUNCH]}
     pairs = {name: (known_a[name], known_b[name]) for name in names}
@@ -119,6 +121,6 @@ def rounds(result: Result) -> dict[str, noise.Rounds]:
     return {
         name: noise.of_samples(result.samples[name])
         if name in result.samples
-        else noise.of_interval(row.latency_ms, row.latency_ms_low, row.latency_ms_high, int(row.rounds))
+        else noise.of_interval(row.latency_ms, row.latency_ms_low, row.latency_ms_high, int(row.rounds), row.freedom)
         for name, row in shown.iterrows()
     }

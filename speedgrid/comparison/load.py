@@ -6,7 +6,7 @@ Nothing is unpacked: the members of an archive are read where they are.
 import zipfile
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any, NotRequired, TypedDict, cast
+from typing import Annotated, Any, Literal, NotRequired, TypedDict, cast
 
 import numpy as np
 import pandas as pd
@@ -15,6 +15,7 @@ from msgspec import Meta
 from speedgrid import InputError, record
 from speedgrid.comparison.packed import open_archive
 from speedgrid.data.resolution import TEXT, Resolution
+from speedgrid.evidence.between import Spread
 from speedgrid.grid import AXES, model_name, turn_number
 from speedgrid.launcher.reading import load, of_kind, short, unchanged
 from speedgrid.model.described import Arithmetic
@@ -30,7 +31,7 @@ from speedgrid.text.status import SHOWN
 
 # What a table has to have here; older tables may lack other columns.
 NEEDED = (*AXES, "status", "reason", *BY_NAME["latency_ms"].names(), "rounds", "observed_precision")
-OPTIONAL = ("limiter", "sm_clock_mhz", "snr_db", "top1_agreement")
+OPTIONAL = ("limiter", "freedom", "sm_clock_mhz", "snr_db", "top1_agreement")
 # The share by which a latency in the table may differ from that of the samples beside it: what decimals lose.
 ROUNDING = 1e-6
 # How deep the files of a run are nested, at most.
@@ -58,7 +59,8 @@ Resolutions = Annotated[
 class Timing(TypedDict):
     """The parts that a comparison reads of the key timing."""
 
-    rounds: Annotated[int, Meta(ge=1, le=1000)]
+    rounds: Annotated[int, Meta(ge=1, le=1000)] | Literal["auto"]
+    max_rounds: NotRequired[Annotated[int, Meta(ge=1, le=1000)]]
 
 
 class AxesOf(TypedDict):
@@ -121,13 +123,15 @@ class ComparisonError(InputError):
 class Result:
     """One result: its table, [cells] by name, its description, and for each cell the samples of its rounds in ms.
 
-    samples: empty where only the table is there, with its intervals.
+    samples: empty where only the table is there, with its intervals. repeats: the spread of each cell that was timed
+    several times beside its rounds; none of an older result.
     """
 
     name: str
     table: Table
     run: Description
     samples: dict[str, list[np.ndarray]]
+    repeats: tuple[Spread, ...] = ()
 
     @property
     def names(self) -> list[str]:
@@ -156,7 +160,18 @@ def read_tables(source: str | Path) -> Result:
                 f"{source} has no {name}, neither in it nor in its artifacts/; give an archive of `make archive`, a "
                 "folder in which speedgrid ran, or one like examples/nvidia-h200."
             )
-    return Result(str(source), _table(base / "results.csv"), _described(base / "run.json"), {})
+    table, run, timings = _table(base / "results.csv"), _described(base / "run.json"), base / "rounds.csv"
+    return Result(str(source), table, run, {}, _repeats(timings) if timings.is_file() else ())
+
+
+def _repeats(path: Path | zipfile.Path) -> tuple[Spread, ...]:
+    """Return the spread of each control cell of a run, by the table of its timings."""
+    timings = saved.read_rounds(path, REMEDY)
+    if "latency_ms" not in timings:
+        raise ComparisonError(f"{path} has no column 'latency_ms'; it is not a table of timings that speedgrid wrote.")
+    known = timings[~timings.turn.astype(str).str.startswith("round") & (timings.latency_ms > 0)]
+    groups = [np.log(own.latency_ms.astype(float)) for _, own in known.groupby(list(AXES))]
+    return tuple(Spread(float(own.var(ddof=1)), len(own) - 1) for own in groups if len(own) > 1)
 
 
 def _described(path: Path | zipfile.Path) -> Description:

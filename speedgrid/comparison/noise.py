@@ -10,12 +10,15 @@ is 0.4 % in compute-bound cells (half of them), 1.1 % in kernel-bound ones, with
 host-launch-bound ones, which jump between two speeds: they are a group of their own, with a rule of its own.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 
-from speedgrid.statistics import LEVEL, order_statistic_interval
+from speedgrid.evidence import between, intervals
+from speedgrid.evidence.between import Spread
+from speedgrid.statistics import LEVEL
 from speedgrid.table.limiter import HOST_LAUNCH
 
 # No clock knows more: rounds that agree to the last digit do so by chance. Of logarithms, squared.
@@ -48,32 +51,31 @@ class Rounds:
 def of_samples(samples: list[np.ndarray]) -> Rounds:
     """Return the Rounds of one cell from the samples of each, in ms."""
     logs = np.log([np.median(one) for one in samples])
-    intervals = [order_statistic_interval(one) for one in samples]
-    inside = float(np.mean([(np.log(high / low) / 2 / _normal()) ** 2 for low, high in intervals]))
     variance = float(logs.var(ddof=1)) if len(logs) > 1 else 0.0
-    return Rounds(float(logs.mean()), variance, len(logs) - 1, len(logs), inside)
+    return Rounds(float(logs.mean()), variance, len(logs) - 1, len(logs), intervals.within(samples))
 
 
-def of_interval(value: float, low: float, high: float, count: int) -> Rounds:
+def of_interval(value: float, low: float, high: float, count: int, freedom: float = np.nan) -> Rounds:
     """Return the Rounds of one cell from a table's latency and its interval over `count` rounds, in ms.
 
     Inverts speedgrid.evidence.intervals.median_interval, exact where the interval is Student's t over the rounds.
+    freedom: the degrees of freedom of that interval, where the table has them.
     """
     from scipy import special
 
     if count < 2:
         return Rounds(float(np.log(value)), 0.0, 0, count)
     half = np.log(high / low) / 2
-    variance = (half / special.stdtrit(count - 1, 0.5 + LEVEL / 2)) ** 2 * count
+    variance = (half / special.stdtrit(freedom if freedom > 0 else count - 1, 0.5 + LEVEL / 2)) ** 2 * count
     return Rounds(float(np.log(low * high) / 2), float(variance), count - 1, count)
 
 
-def moderate(*runs: tuple[dict[str, Rounds], pd.Series]) -> list[dict[str, Rounds]]:
+def moderate(*runs: tuple[dict[str, Rounds], pd.Series], repeats: Sequence[Spread] = ()) -> list[dict[str, Rounds]]:
     """Return the rounds of all cells of each run with moderated variances and degrees of freedom.
 
     runs: of each, the rounds and the word of speedgrid.table.limiter by cell. Cells of all runs are taken together:
-    where the runs are not alike, their variances agree less, and each cell is moved less. Cells of one round stay as
-    they are, for nothing is known of them.
+    where the runs are not alike, their variances agree less, and each cell is moved less. Cells of one round have the
+    spread of all others and of `repeats`, further timings of a cell, as far as anything is known of it.
     """
     moderated = [dict(rounds) for rounds, _ in runs]
     steady: dict[tuple[int, str], Rounds] = {}
@@ -85,7 +87,18 @@ def moderate(*runs: tuple[dict[str, Rounds], pd.Series]) -> list[dict[str, Round
                 group[number, cell] = replace(one, variance=max(one.variance, one.inside, SMALLEST))
     for (number, cell), one in (_shrink(steady) | _raise(waiting)).items():
         moderated[number][cell] = one
+    for number, (rounds, limiters) in enumerate(runs):
+        for cell, one in rounds.items():
+            if not one.freedom:
+                waits = limiters.get(cell) == HOST_LAUNCH
+                moderated[number][cell] = _lent(one, waiting if waits else steady, () if waits else repeats)
     return moderated
+
+
+def _lent(one: Rounds, group: dict[tuple[int, str], Rounds], repeats: Sequence[Spread]) -> Rounds:
+    """Return a cell of one round with the spread of the others, where anything is known of it."""
+    like = between.common([*(Spread(other.variance, other.freedom) for other in group.values()), *repeats])
+    return replace(one, variance=like.variance, freedom=like.freedom) if like else one
 
 
 def _raise(group: dict[tuple[int, str], Rounds]) -> dict[tuple[int, str], Rounds]:
@@ -142,9 +155,3 @@ def prior(variances: np.ndarray, freedom: np.ndarray) -> tuple[float, float]:
         return 0.0, 0.0
     weight = np.exp(most if surplus(most) >= 0 else optimize.brentq(surplus, fewest, most))
     return float(np.median(alike) / stats.f.median(usual, weight)), float(weight)
-
-
-def _normal() -> float:
-    from scipy import special
-
-    return float(special.ndtri(0.5 + LEVEL / 2))

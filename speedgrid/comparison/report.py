@@ -166,7 +166,7 @@ def notes(comparison: Comparison) -> list[Markdown]:
     if devices[0] != devices[1]:
         found.append(_("**Two devices**: {a} in A, {b} in B.").format(a=devices[0], b=devices[1]))
     both = comparison.cells[comparison.cells.verdict.isin(verdicts.VERDICTS)]
-    if single := int(((both.rounds_a < 2) & (both.rounds_b < 2)).sum()):
+    if single := int(((both.rounds_a < 2) & (both.rounds_b < 2) & both.ratio_low.isna()).sum()):
         text = ngettext(
             "{count} cell has one round on both sides, which cannot tell a change from what differs between processes: "
             "it is UNDECIDED. Measure two rounds or more (`timing.rounds`).",
@@ -189,8 +189,8 @@ def method(comparison: Comparison) -> list[Markdown]:
         _(
             "FASTER and SLOWER: Welch's t-test on the logarithms of the rounds' medians. Three rounds tell little of "
             "their own spread, so each cell's variance is moved towards that of all cells as far as they agree (Smyth "
-            "2004); a cell that waits for its host is never believed to be steadier than the usual one of them. Cells "
-            "closer than {close} % are neither."
+            "2004); a cell that waits for its host is never believed to be steadier than the usual one of them. A cell "
+            "of one round has the spread of all others and of the controls. Cells closer than {close} % are neither."
         ).format(close=f"{100 * (verdicts.CLOSE - 1):.0f}"),
         _(
             "SAME: two one-sided tests show that the ratio lies between {low} and {high}. Too little data is "

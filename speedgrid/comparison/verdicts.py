@@ -59,8 +59,9 @@ def decide(
 def compare(a: Rounds, b: Rounds, ratio: float, band: float) -> tuple[float, float, float, float, float]:
     """Return (ratio, low, high, p of no difference, p of a difference beyond the band) of one cell.
 
-    band: its upper end as a logarithm. A side of one round is believed to vary as the other does. Where both have one,
-    nothing is known of what differs between processes: there is no interval, and nothing is decided.
+    band: its upper end as a logarithm. A side of which nothing is known is believed to vary as the other does.
+    Where that is so of both, nothing is known of what differs between processes: there is no interval, and nothing is
+    decided.
     """
     from scipy.special import stdtr, stdtrit
 
@@ -69,9 +70,12 @@ def compare(a: Rounds, b: Rounds, ratio: float, band: float) -> tuple[float, flo
     known = [one if one.freedom else other for one, other in ((a, b), (b, a))]
     parts = np.array([max(one.inside, other.variance) / one.count for one, other in zip((a, b), known, strict=True)])
     # Welch and Satterthwaite; a side that lends its variance to the other knows no more than before.
-    degrees = (
-        parts.sum() ** 2 / (parts**2 / [a.freedom, b.freedom]).sum() if a.freedom and b.freedom else known[0].freedom
-    )
+    if not a.freedom or not b.freedom:
+        degrees = known[0].freedom
+    elif 1 in (a.count, b.count):  # a spread that is not of the cell itself; with more degrees nine in ten are right
+        degrees = min(a.freedom, b.freedom)
+    else:
+        degrees = parts.sum() ** 2 / (parts**2 / [a.freedom, b.freedom]).sum()
     error, distance = np.sqrt(parts.sum()), b.centre - a.centre
     half = stdtrit(degrees, 0.5 + LEVEL / 2) * error
     differs, same = 2 * stdtr(degrees, -abs(distance) / error), stdtr(degrees, (abs(distance) - band) / error)

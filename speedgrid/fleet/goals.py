@@ -46,7 +46,7 @@ def _rounds(value: float, low: float, high: float, row: pd.Series) -> Rounds:
     """Return the Rounds of a figure; one without an interval is of a single round, of which no spread is known."""
     if np.isnan(low) or np.isnan(high):
         return Rounds(float(np.log(value)), 0.0, 0, 1)
-    return noise.of_interval(value, low, high, int(row.rounds))
+    return noise.of_interval(value, low, high, int(row.rounds), row.freedom)
 
 
 def _of_column(name: str) -> Callable[[pd.Series, Machine], tuple[float, float, float]]:

@@ -8,7 +8,8 @@ import pandas as pd
 
 from speedgrid import InputError
 from speedgrid.data.answers import Parity
-from speedgrid.evidence.intervals import Rounds, median_interval
+from speedgrid.evidence.between import Spread
+from speedgrid.evidence.intervals import Rounds, median_interval, spread_of
 from speedgrid.grid import AXES, Cell, turn_number
 from speedgrid.machine.data_sheet import Peaks
 from speedgrid.measure import probes
@@ -16,6 +17,7 @@ from speedgrid.model.described import Arithmetic
 from speedgrid.record import Record, Seen, Telemetry
 from speedgrid.statistics import percentile
 from speedgrid.table import aside, parts, speedups
+from speedgrid.table.borrowed import likes, median_of
 from speedgrid.table.columns import NAMES as COLUMNS
 from speedgrid.table.columns import TEXT as TEXT_COLUMNS
 from speedgrid.table.conditions import caveats, disorder, throttled, unstable
@@ -31,13 +33,19 @@ class TableError(InputError):
 
 
 def tabulate(
-    grid: Iterable[Cell], records: list[Record], arithmetic: Arithmetic, peaks: Peaks, reference: Reference
+    grid: Iterable[Cell],
+    records: list[Record],
+    arithmetic: Arithmetic,
+    peaks: Peaks,
+    reference: Reference,
+    lenders: Iterable[Record] | None = None,
 ) -> Table:
     """Return the results, one row per cell of `grid` in its order, with COLUMNS.
 
     records: of the grid's rounds. arithmetic: as of speedgrid.model.flops.count_all. reference: the `backend` and
-    `precision` that speed-ups are relative to. Raises TableError if records of different machines or library versions
-    would mix, PartsError for one that lacks a part.
+    `precision` that speed-ups are relative to. lenders: all timings of the run, controls among them, without what was
+    set aside, where cells of few rounds have the spread of cells like them; None where each tells of itself alone.
+    Raises TableError if records of different machines or library versions would mix, PartsError for one without a part.
     """
     parts.require(records)
     refuse_mixtures(records)
@@ -47,10 +55,12 @@ def tabulate(
     # Judged once for each cell: its row asks for them, and each ratio that it has a part in.
     kept = {cell: rounds_of(rounds) for cell, rounds in by_cell.items()}
     samples = {cell: samples_of(rounds) for cell, rounds in kept.items()}
-    rows = [
-        row(cell, by_cell.get(cell, []), kept.get(cell, []), samples.get(cell, Rounds()), arithmetic, peaks)
-        for cell in grid
-    ]
+    like = None if lenders is None else likes(kept, lenders)
+    rows = []
+    for cell in grid:
+        records_of, used = by_cell.get(cell, []), kept.get(cell, [])
+        spread = like.of(used) if like else None
+        rows.append(row(cell, records_of, used, samples.get(cell, Rounds()), arithmetic, peaks, spread))
     table = sized(pd.DataFrame(rows, columns=COLUMNS))
     # A column with no value at all would otherwise have no type.
     table = table.astype(dict.fromkeys(set(COLUMNS) - TEXT_COLUMNS - {*AXES, "auto", "rounds", "runs"}, float))
@@ -80,9 +90,18 @@ def refuse_mixtures(records: list[Record]) -> None:
 
 
 def row(
-    cell: Cell, rounds: list[Record], records: list[Record], samples: Rounds, arithmetic: Arithmetic, peaks: Peaks
+    cell: Cell,
+    rounds: list[Record],
+    records: list[Record],
+    samples: Rounds,
+    arithmetic: Arithmetic,
+    peaks: Peaks,
+    like: Spread | None = None,
 ) -> Row:
-    """Return the row of one cell. rounds: all of its records. records, samples: those that its figures are made of."""
+    """Return the row of one cell. rounds: all of its records. records, samples: those that its figures are made of.
+
+    like: the spread between processes of the cells that are like it.
+    """
     result: Row = {axis: getattr(cell, axis) for axis in AXES}
     if not rounds:
         return result | {"status": "failed", "reason": "no record of this cell", "rounds": 0, "runs": 0}
@@ -101,18 +120,21 @@ def row(
     result["build_seconds"] = build.get("build_seconds") if build else None
     if result["status"] not in SHOWN or not measured:
         return result
-    result |= speed(cell, measured, samples)
-    if result["status"] == "ok" and (
-        reason := unstable(measured, *(result[name] for name in ("latency_ms", "latency_ms_low", "latency_ms_high")))
-    ):
+    result |= speed(cell, measured, samples, like)
+    latency, low, high = (result[name] for name in ("latency_ms", "latency_ms_low", "latency_ms_high"))
+    if result["status"] == "ok" and (reason := unstable(measured, latency, low, high, like)):
         result |= {"status": "unstable", "reason": reason}
-    left = len(rounds) - len(records)
-    lost = f"{left} of {len(rounds)} rounds set aside, which never were quiet" if left else ""
-    result["caveats"] = "; ".join(one for one in (lost, caveats(measured)) if one) or None
+    result["caveats"] = reservations(len(rounds), len(records), measured)
     counted = arithmetic[cell.model][str(cell.resolution)]
     result |= efficiency(result, counted["flop"], peaks)
     result["limiter"] = limiter(result, counted["layers"], peaks, throttled(measured))
     return result | means(measured) | probes.columns(measured, result)
+
+
+def reservations(there: int, used: int, measured: list[Record]) -> str | None:
+    """Return the caveats of a cell: rounds that were set aside, warming up or timing cut short or unsteady."""
+    lost = f"{there - used} of {there} rounds set aside, which never were quiet" if used < there else ""
+    return "; ".join(one for one in (lost, caveats(measured)) if one) or None
 
 
 def rounds_of(records: list[Record]) -> list[Record]:
@@ -121,14 +143,19 @@ def rounds_of(records: list[Record]) -> list[Record]:
     return aside.in_quiet(kept, [aside.judge(record) for record in kept])
 
 
-def speed(cell: Cell, records: list[Record], rounds: Rounds) -> Row:
-    """Return latency on the host clock with its interval, percentiles, and the rates that follow from it."""
+def speed(cell: Cell, records: list[Record], rounds: Rounds, like: Spread | None = None) -> Row:
+    """Return latency on the host clock with its interval, percentiles, and the rates that follow from it.
+
+    like: as of `row`.
+    """
     pooled = np.concatenate(rounds)
-    latency, low, high = median_interval(rounds)
+    latency, low, high = median_interval(rounds, like)
+    known = spread_of(rounds, like)
     return {
         "latency_ms": latency,
         "latency_ms_low": low,
         "latency_ms_high": high,
+        "freedom": known.freedom if known else None,
         **{f"latency_p{percent}_ms": percentile(pooled, percent) for percent in (90, 95, 99)},
         "ms_per_image": latency / cell.batch_size,
         "fps": 1000 * cell.batch_size / latency,
@@ -136,12 +163,6 @@ def speed(cell: Cell, records: list[Record], rounds: Rounds) -> Row:
         "submit_ms": median_of(records, "submit_ms"),
         "runs": len(pooled),
     }
-
-
-def median_of(records: list[Record], name: str) -> float | None:
-    """Return the median over rounds of the rounds' medians of one kind of sample, or None where there are none."""
-    samples = [getattr(record.seen.samples, name) for record in records if record.seen]
-    return float(np.median([np.median(one) for one in samples if one])) if any(samples) else None
 
 
 def efficiency(result: Row, flop_per_image: int | None, peaks: Peaks) -> Row:

@@ -253,6 +253,15 @@ MEASURING = (
         "How many rounds its figures are made of, each in a fresh state of its process.",
     ),
     Column(
+        "freedom",
+        NUMBER,
+        NONE,
+        None,
+        N_("degrees of freedom"),
+        "Degrees of freedom of what differs between processes, on which the interval of `latency_ms` rests: one less "
+        "than there are rounds; of one or two rounds those of the cells like it, too; empty where nothing is known.",
+    ),
+    Column(
         "runs",
         INTEGER,
         NONE,

@@ -10,7 +10,8 @@ from statistics import mean
 import numpy as np
 
 from speedgrid.data.resolution import side_of
-from speedgrid.evidence.intervals import order_statistic_interval
+from speedgrid.evidence.between import Spread
+from speedgrid.evidence.intervals import order_statistic_interval, within
 from speedgrid.grid import AXES
 from speedgrid.record import LOWER_CLOCK, POWER_CAP, Record
 from speedgrid.table.run import Neighbours, Processor, Table
@@ -35,16 +36,16 @@ def throttled(records: list[Record]) -> list[str]:
     return sorted(text for bit, text in LOWER_CLOCK.items() if found & bit)
 
 
-def unstable(records: list[Record], latency: float, low: float, high: float) -> str:
+def unstable(records: list[Record], latency: float, low: float, high: float, like: Spread | None = None) -> str:
     """Return why a cell is unstable, as one clause; empty if it is not.
 
-    records: its rounds, at least one. latency, low, high: the row's, in ms.
+    records: its rounds, at least one. latency, low, high: the row's, in ms. like: the spread between
+    processes of cells that are like it.
     """
     found = []
     if max(1 - low / latency, high / latency - 1) > WIDEST:
-        medians = [f"{np.median(record.host_ms):.3g}" for record in records]
-        what = f"the rounds' medians are {', '.join(medians)} ms" if len(records) > 1 else "its calls differ"
-        found.append(f"its interval reaches from {low / latency - 1:+.0%} to {high / latency - 1:+.0%}: {what}")
+        reach = f"from {low / latency - 1:+.0%} to {high / latency - 1:+.0%}"
+        found.append(f"its interval reaches {reach}: {apart(records, like)}")
     if reasons := [reason for reason in throttled(records) if reason != POWER_CAP]:
         found.append(f"the GPU lowered its clock ({', '.join(reasons)})")
     if (warming := never_steady(records)) and all(map(unsteady, records)):
@@ -56,6 +57,15 @@ def unstable(records: list[Record], latency: float, low: float, high: float) -> 
         took = ", ".join(f"{one:.3g}" for one in paces)
         found.append(f"the processor itself was up to {ratio:.1f} times slower (a fixed loop took {took} ms)")
     return "; ".join(found)
+
+
+def apart(records: list[Record], like: Spread | None) -> str:
+    """Return the reason why the interval of a cell is as wide as it is, as a clause."""
+    if len(records) > 1:
+        return f"the rounds' medians are {', '.join(f'{np.median(one.host_ms):.3g}' for one in records)} ms"
+    if like and like.variance > within([np.array(one.host_ms) for one in records]):
+        return f"it has one round, and those of cells like it vary by {100 * np.sqrt(like.variance):.2g} %"
+    return "its calls differ"
 
 
 def caveats(records: list[Record]) -> str:

@@ -4,9 +4,11 @@ from statistics import median
 
 import numpy as np
 
-from speedgrid.evidence.intervals import compare
+from speedgrid.evidence.between import common
+from speedgrid.evidence.intervals import ENOUGH, compare, median_interval, ratio_interval
 from speedgrid.grid import kind_of, session_number, turn_number
 from speedgrid.record import Record
+from speedgrid.table.borrowed import spread
 from speedgrid.table.run import Drift, Noise, Tie
 from speedgrid.table.verdict import judge
 from speedgrid.text.status import SHOWN
@@ -15,19 +17,20 @@ from speedgrid.text.status import SHOWN
 TELLING = 1.25
 
 
-def summarise(records: list[Record]) -> Noise:
+def summarise(records: list[Record], lending: bool = False) -> Noise:
     """Return the controls of a run from the records of its control cell, all turns (see speedgrid.grid).
 
     sentinel: `latency_ms` from the start to the end, `measured_at` and `drift_percent`, the largest difference between
     any two; None unless there are three at least. twin: `ratio` of the cell's latency under two names with its 95 %
     interval `low`, `high`, over `rounds`, whether it `ties` and whether it `tells` anything; None unless both were
     measured.
-    noise_floor_percent: how far that ratio is from 1; None without it.
+    noise_floor_percent: how far that ratio is from 1; None without it. lending: whether few rounds have the spread of
+    all timings of the cell.
     """
     usable = {record.turn: record for record in shown(records)}
     # A session that was added to a run has the control cell as the reference, or as no more than a control.
     others = [*turns(usable, "round"), *turns(usable, "reference")] or turns(usable, "sentinel")
-    twin = tie(others, turns(usable, "twin"))
+    twin = tie(others, turns(usable, "twin"), list(usable.values()) if lending else [])
     return {
         "sentinel": drift(turns(usable, "sentinel")),
         "twin": twin,
@@ -35,7 +38,7 @@ def summarise(records: list[Record]) -> Noise:
     }
 
 
-def of_sessions(records: list[Record]) -> Noise:
+def of_sessions(records: list[Record], lending: bool = False) -> Noise:
     """Return the controls of a run that was measured in several sessions, as of `summarise`.
 
     Drift is that of the whole run. The twin is that of the session whose interval says least: all are ranked together.
@@ -43,7 +46,7 @@ def of_sessions(records: list[Record]) -> Noise:
     by_session: dict[str, list[Record]] = {}
     for one in records:
         by_session.setdefault(one.session, []).append(one)
-    found = [summarise(own) for own in by_session.values()]
+    found = [summarise(own, lending) for own in by_session.values()]
     ties = [one["twin"] for one in found if one["twin"]]
     floors = [one["noise_floor_percent"] for one in found if one["noise_floor_percent"] is not None]
     return {
@@ -81,11 +84,14 @@ def drift(sentinels: list[Record]) -> Drift | None:
     }
 
 
-def tie(rounds: list[Record], twins: list[Record]) -> Tie | None:
-    """Compare one cell measured under two names."""
+def tie(rounds: list[Record], twins: list[Record], every: list[Record]) -> Tie | None:
+    """Compare one cell measured under two names. every: its timings, which tell of few how far they differ."""
     if not rounds or not twins:
         return None
     over, under = ([np.array(one.host_ms) for one in kind] for kind in (rounds, twins))
     ratio, low, high = compare(over, under)
+    if min(len(over), len(under)) < ENOUGH and len(every) > 2:
+        like = common([spread(every)])
+        ratio, low, high = ratio_interval(median_interval(over, like), median_interval(under, like))
     tells = low >= 1 / TELLING and high <= TELLING
     return {"ratio": ratio, "low": low, "high": high, "rounds": len(twins), "ties": low <= 1 <= high, "tells": tells}

@@ -87,21 +87,21 @@ class Finished(NamedTuple):
                 writable(self.table).to_parquet(temporary, index=False)
 
 
-def finish(cells: list[Cell], material: Material, reference: Reference, max_top1_loss: float) -> Finished:
+def finish(
+    cells: list[Cell], material: Material, reference: Reference, max_top1_loss: float, lending: bool = False
+) -> Finished:
     """Return the finished run of a grid: judged, with accuracy, and with the precisions that are the choice.
 
     reference: `backend` and `precision` that speed-ups are relative to. max_top1_loss: of a choice, a share of images.
-    Raises speedgrid.table.cells.TableError if records would mix machines.
+    lending: whether cells of few rounds have the spread of cells like them. Raises TableError if machines would mix.
     """
     require(cells, material)
     records, held = hold(material.records, material.arithmetic)
-    of_grid = [found for found in records if found.turn.startswith("round")]
-    machine = records[0].environment
+    of_grid, machine = [found for found in records if found.turn.startswith("round")], records[0].environment
     ceilings = limits(material.rates, data_sheet(machine["device_name"]))
-    results = table.tabulate(cells, of_grid, material.arithmetic, ceilings, reference)
-    accuracy.fill(results, material.evaluations, material.weights)
-    decoding.fill(results, material.decoded)
     calm = aside.set_aside(aside.paced(records))
+    results = table.tabulate(cells, of_grid, material.arithmetic, ceilings, reference, calm if lending else None)
+    fill(results, material)
     sittings = across.fill(results, calm, reference)
     results["auto"] = choice.chosen(results, max_top1_loss)
     summary = Summary(
@@ -118,7 +118,7 @@ def finish(cells: list[Cell], material: Material, reference: Reference, max_top1
         threads=records[0].asked.cpu_threads,
         details=sessions.details(records),
         commands=commands(cells, of_grid),
-        controls=control(calm),
+        controls=control(calm, lending),
         neighbours=conditions.neighbours(records),
         processor=conditions.processor(records),
         held=held,
@@ -127,6 +127,12 @@ def finish(cells: list[Cell], material: Material, reference: Reference, max_top1
         sessions=sittings,
     )
     return Finished(results, rounds.tabulate(calm), summary)
+
+
+def fill(results: Table, material: Material) -> None:
+    """Fill in what was measured beside speed: accuracy, and the decoding of video."""
+    accuracy.fill(results, material.evaluations, material.weights)
+    decoding.fill(results, material.decoded)
 
 
 def loaded_beside(records: list[Record]) -> int:
@@ -176,8 +182,8 @@ def commands(cells: list[Cell], records: list[Record]) -> dict[str, str]:
     return {name: known[name] for name in reversed(first.values())}
 
 
-def control(records: list[Record]) -> Controls:
+def control(records: list[Record], lending: bool) -> Controls:
     """Return the findings on the run's control cell, with its name (see speedgrid.table.controls)."""
     cell = next((found.cell for found in records if found.turn.startswith("sentinel")), None)
     of_cell = [found for found in records if found.cell == cell]
-    return {"cell": str(cell) if cell else None, **controls.of_sessions(of_cell)}
+    return {"cell": str(cell) if cell else None, **controls.of_sessions(of_cell, lending)}

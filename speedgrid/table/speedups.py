@@ -5,9 +5,9 @@ from collections.abc import Mapping
 import numpy as np
 
 from speedgrid.data.resolution import Resolution
-from speedgrid.evidence.intervals import Rounds, compare, course
+from speedgrid.evidence.intervals import Rounds, compare, course, ratio_interval
 from speedgrid.grid import Cell, place_of
-from speedgrid.table.across import cells_of
+from speedgrid.table.across import Ratio, cells_of
 from speedgrid.table.run import Reference, Table
 from speedgrid.text.status import TRUE_TO_LABEL
 
@@ -16,8 +16,12 @@ def fill(table: Table, samples: Mapping[Cell, Rounds], reference: Reference) -> 
     """Fill in the speed-up of every row over the reference of the same model, resolution and batch size.
 
     samples: of the rounds that each cell's figures are made of. A reference row counts only if it ran what its label
-    says; a row that is busy has no ratio to it.
+    says; a row that is busy has no ratio to it. The interval is by those of both latencies where either has the spread
+    of cells like it, which the samples do not know of.
     """
+    latencies, lent = table[["latency_ms", "latency_ms_low", "latency_ms_high"]], table[table.freedom >= table.rounds]
+    own: dict[Cell, Ratio] = dict(zip(cells_of(table), latencies.itertuples(index=False, name=None), strict=True))
+    borrowing = set(cells_of(lent))
     is_reference = (table.backend == reference["backend"]) & (table.precision == reference["precision"])
     base = table[is_reference & table.status.isin(TRUE_TO_LABEL)]
     references = {place_of(cell): (cell, status) for cell, status in states(base)}
@@ -36,6 +40,8 @@ def fill(table: Table, samples: Mapping[Cell, Rounds], reference: Reference) -> 
         elif (cell.backend, cell.precision) == (reference["backend"], reference["precision"]):
             # The reference against itself is 1 by definition, not a measurement.
             found.append((1.0, 1.0, 1.0))
+        elif borrowing & {over, cell}:
+            found.append(ratio_interval(own[over], own[cell]))
         else:
             found.append(compare(samples[over], samples[cell], courses.get(place_of(cell))))
     table.loc[table.latency_ms.notna(), ["speedup", "speedup_low", "speedup_high"]] = np.reshape(found, (-1, 3))

@@ -57,13 +57,19 @@ def measure(session, context: probes.Context) -> dict[str, float]:
 
 
 def columns(records: list[Record], row: dict[str, Any]) -> dict[str, float | None]:
-    """Return throughput in images/s with its interval; of one round it has none."""
+    """Return throughput in images/s with its interval; of one round it has none.
+
+    That of the latency where that one has the spread of cells like it (speedgrid.table.borrowed).
+    """
     from speedgrid.evidence.intervals import median_interval  # scipy, which planning need not import
 
     loops = [np.array([one["ms"]]) for one in probes.seen(records, "back_to_back")]
     latency = (row["latency_ms"], row["latency_ms_low"], row["latency_ms_high"])
     call, low, high = median_interval(loops) if loops else latency
-    known = len(loops) != 1  # one figure of one round has no interval
+    borrowing = row["freedom"] is not None and row["freedom"] >= row["rounds"]
+    known = len(loops) != 1 or borrowing  # one figure of one round has no interval
+    if loops and borrowing:
+        low, high = (call * end / latency[0] for end in latency[1:])
     images = 1000 * row["batch_size"]
     return {
         "throughput_fps": images / call,
