@@ -22,6 +22,7 @@ include: "rules/common.smk"
 include: "rules/stale.smk"
 include: "rules/model.smk"
 include: "rules/compile.smk"
+include: "rules/rounds.smk"
 include: "rules/measure.smk"
 include: "rules/analyse.smk"
 include: "rules/published.smk"
@@ -30,11 +31,10 @@ include: "rules/report.smk"
 
 onstart:
     begin_run()
-    PROGRESS.start(sum(job.rule.name == "time_cell" for job in workflow.dag.needrun_jobs()))
-    IN_THE_WAY.look = DEVICE == "cpu" and workflow.nodes is None
 
 
 rule all:
     default_target: True
     input:
         promised,
+        timings,

@@ -18,6 +18,7 @@ from typing import Any, TypeAlias
 
 from speedgrid import grid
 from speedgrid.launcher.outputs import checksum
+from speedgrid.launcher.rounds import certain_rounds
 from speedgrid.record import Record, parse
 from speedgrid.table.description import Material, finish
 
@@ -255,7 +256,7 @@ class Run:
         described = json.loads((base / "run.json").read_text(encoding="utf-8"))
         self.config, self.weights = described["config"], described["weights"]
         axes = grid.axes_of(self.config)
-        self.cells, names = grid.cells(axes), grid.timings(axes, self.config["timing"]["rounds"])
+        self.cells, names = grid.cells(axes), grid.timings(axes, certain_rounds(self.config["timing"]))
         paths = [base / "timings" / f"{name}.json" for name in names]
         self.contents: Contents = {path.name: json.loads(path.read_text(encoding="utf-8")) for path in paths}
         self.flops, self.peaks = (

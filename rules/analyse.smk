@@ -28,14 +28,15 @@ rule aggregate:
     params:
         *code("aggregate", "measure/probes"),
         axes=json.dumps(AXES),
-        rounds=config["timing"]["rounds"],
+        rounds=ROUNDS,
+        certain=CERTAIN,
         reference=json.dumps(config["report"]["reference"]),
         max_top1_loss=config["accuracy"]["max_top1_loss"],
     message:
         "Table of all cells"
     shell:
         # Not the names of the records: a thousand of them are too long for a command.
-        "scripts/cold scripts.aggregate --axes {params.axes:q} --rounds {params.rounds} --weights {input.weights}"
+        "scripts/cold scripts.aggregate --axes {params.axes:q} --rounds {params.rounds} --certain {params.certain} --weights {input.weights}"
         " --accuracy {input.accuracy} --flops {input.flops} --peaks {input.peaks} --decoding {input.decoding} --reference {params.reference:q}"
         " --max-top1-loss {params.max_top1_loss} --csv {output.csv} --parquet {output.parquet}"
         " --rounds-csv {output.rounds} --summary {output.summary} > {log} 2>&1"

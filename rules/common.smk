@@ -21,7 +21,7 @@ from speedgrid.report import plots
 from speedgrid.launcher import SESSION_VARIABLE, guard, inputs, outputs, progress
 from speedgrid.launcher import server
 from speedgrid.measure import percentiles, probes
-from speedgrid.model import checkpoints
+from speedgrid.model import checkpoints as own_weights  # Snakemake has a global of that name
 from speedgrid.model import sources as models
 from speedgrid.serving import video
 from speedgrid.published import source
@@ -58,16 +58,13 @@ TABLES = source.files(config["published"], "artifacts/published.json")
 IMAGES = {"reference": data.REFERENCE, "calibration": data.CALIBRATION, "evaluation": config["accuracy"]["images"]}
 data.require(SOURCE, IMAGES)
 DESCRIBED = "artifacts/weights/{model}-r{resolution}.json"
-checkpoints.require(config["model"]["weights"], AXES["model"], AXES["resolution"], DESCRIBED)
-for sentence in checkpoints.unasked(config["model"]["weights"], AXES["model"], AXES["resolution"]):
+own_weights.require(config["model"]["weights"], AXES["model"], AXES["resolution"], DESCRIBED)
+for sentence in own_weights.unasked(config["model"]["weights"], AXES["model"], AXES["resolution"]):
     logger.warning(sentence)
 # Random images have no right answers; there is nothing to evaluate on them.
 CLASSIFIERS = [name for name in AXES["model"] if models.find(name).task == "classification" and DATA != "random"]
 EVALUATED = grid.evaluated_cells({**AXES, "model": CLASSIFIERS}, config["accuracy"]["resolution"])
 CONTROL = grid.control_cell(AXES)
-WHOLE = grid.measuring_order(CELLS, CONTROL, config["model"]["seed"], config["timing"]["rounds"])
-# What was there when this run began: the rest is a session of measuring of its own.
-DONE = {path.stem for path in Path("artifacts/timings").glob("*.json")}
 MACHINE = elsewhere.described(DEVICE) if AT_HEAD else environment.describe(DEVICE)
 if workflow.remote_exec:
     elsewhere.require_same(MACHINE)
@@ -123,6 +120,8 @@ def begin_run():
     os.environ[SESSION_VARIABLE] = datetime.now(UTC).isoformat(timespec="seconds")
     outputs.sweep("artifacts", "report", "deploy")
     outputs.write_json("artifacts/config.json", config)
+    IN_THE_WAY.look = DEVICE == "cpu" and workflow.nodes is None
+    PROGRESS.start(to_be_timed, open_rounds)
     if hasattr(SOURCE, "summary"):
         logger.info(SOURCE.summary())
     if AT_HEAD:
@@ -151,6 +150,7 @@ wildcard_constraints:
     resolution=resolution.PATTERN,
     batch_size=r"\d+",
     turn=grid.TURN,
+    round=r"\d+",
     part="|".join(data.PARTS),
 
 
@@ -190,30 +190,6 @@ if config["report"]["language"] != "en":
     own(f"languages/{config['report']['language']}.po")
 
 
-@cache
-def order():
-    """Return the names of all timings in their order. Snakemake knows what is forced once it has read the rules."""
-    forced, done = workflow.dag_settings.forcerun, DONE
-    if workflow.dag_settings.forceall or "time_cell" in forced:
-        done = set()
-    done = {name for name in done if f"artifacts/timings/{name}.json" not in forced}
-    return grid.plan(WHOLE, CELLS, CONTROL, config["report"]["reference"], config["model"]["seed"], done)
-
-
-@cache
-def priorities():
-    """Return the priority of each timing.
-
-    All below 0, so that a job without a priority (0: exports) comes before any timing; higher ones start earlier.
-    """
-    return {timing: -position for position, timing in enumerate(order(), start=1)}
-
-
-def timings(wildcards):
-    """Return the records of all timings."""
-    return sorted(f"artifacts/timings/{timing}.json" for timing in order())
-
-
 def promised(wildcards):
     """Return every result that a user was promised: `rule all` asks for each, so that one that was deleted comes back.
 
@@ -225,12 +201,12 @@ def promised(wildcards):
     plots = [str(path) for path in rules.draw_plots.output]
     accuracy = [f"artifacts/accuracy/{cell}.json" for cell in EVALUATED]
     once += DECODING
-    return [*once, *expand(plots, model=AXES["model"]), *timings(wildcards), *accuracy]
+    return [*once, *expand(plots, model=AXES["model"]), *timings_so_far(), *accuracy]
 
 
 def own_checkpoint(wildcards):
     """Return the user's checkpoint for a model and resolution where there is one."""
-    return checkpoints.find(config["model"]["weights"], **wildcards, described=DESCRIBED.format(**wildcards)) or []
+    return own_weights.find(config["model"]["weights"], **wildcards, described=DESCRIBED.format(**wildcards)) or []
 
 
 def video_file(wildcards):
@@ -310,12 +286,6 @@ def source_stale_when(wildcards):
         return []
     own_code = f"speedgrid/model/sources/{models.KINDS[models.kind_of(entry)][0]}.py"
     return [digest(entry), sources.checksum(own_code)]
-
-
-@per_job
-def timing_priority(wildcards):
-    """Return the job priority that puts the cells of a round in random order."""
-    return priorities().get(f"{grid.Cell.PATTERN.format(**wildcards)}-{wildcards.turn}", 0)
 
 
 @per_job

@@ -8,16 +8,16 @@ from speedgrid import grid
 from speedgrid.table.description import Material, finish
 
 parser = argparse.ArgumentParser(description=__doc__)
-for name, kind in (("axes", json.loads), ("rounds", int), ("reference", json.loads), ("max-top1-loss", float)):
-    parser.add_argument(f"--{name}", type=kind, required=True)
+for name in ("axes", "rounds", "certain", "reference", "max-top1-loss"):
+    parser.add_argument(f"--{name}", type=json.loads, required=True)
 parser.add_argument("--timings", type=Path, default=Path("artifacts/timings"), help="folder of records")
 for name in ("weights", "accuracy", "decoding"):
     parser.add_argument(f"--{name}", nargs="*", type=Path, default=[])
 for name in ("flops", "peaks", "csv", "parquet", "rounds-csv", "summary"):
     parser.add_argument(f"--{name}", type=Path, required=True)
 asked = parser.parse_args()
-names = grid.timings(asked.axes, asked.rounds, (path.stem for path in asked.timings.glob("*.json")))
+names = grid.timings(asked.axes, asked.rounds, (path.stem for path in asked.timings.glob("*.json")), asked.certain)
 timings = [asked.timings / f"{name}.json" for name in names]
 material = Material.read(timings, asked.weights, asked.flops, asked.peaks, asked.accuracy, *asked.decoding)
-found = finish(grid.cells(asked.axes), material, asked.reference, asked.max_top1_loss)
+found = finish(grid.cells(asked.axes), material, asked.reference, asked.max_top1_loss, asked.certain < asked.rounds)
 found.write(asked.csv, asked.rounds_csv, asked.summary, asked.parquet)

@@ -146,8 +146,8 @@ def evaluated_cells(axes: Axes, resolution: Resolution) -> list[Cell]:
     return cells({**axes, **place})
 
 
-def measuring_order(grid: Iterable[Cell], control: Cell, seed: int, rounds: int) -> list[str]:
-    """Return the names of all timings, as TIMING, in the order in which they are to be measured.
+def measuring_order(grid: Iterable[Cell], control: Cell, seed: int, rounds: int) -> list[list[str]]:
+    """Return the names of all timings, as TIMING, of each round in the order in which they are to be measured.
 
     Rounds follow each other, each in a fresh random order: random interleaving keeps drift of the machine from
     favouring one backend (https://github.com/google/benchmark/blob/main/docs/random_interleaving.md). The cells of one
@@ -159,7 +159,7 @@ def measuring_order(grid: Iterable[Cell], control: Cell, seed: int, rounds: int)
     not is the run's noise floor.
     """
     ordered = sorted(grid, key=str)
-    order = [f"{control}-sentinel1"]
+    order = []
     for number in range(1, rounds + 1):
         drawn = random.Random(f"{seed}-{number}")
         places: dict[tuple[str, Resolution, int], list[str]] = {}
@@ -170,8 +170,16 @@ def measuring_order(grid: Iterable[Cell], control: Cell, seed: int, rounds: int)
         for place in drawn.sample(list(places.values()), len(places)):
             shuffled += drawn.sample(place, len(place))
         shuffled.insert(len(shuffled) // 2, f"{control}-sentinel{2 * number}")
-        order += [*shuffled, f"{control}-sentinel{2 * number + 1}"]
-    return order
+        order.append([*shuffled, f"{control}-sentinel{2 * number + 1}"])
+    return [[f"{control}-sentinel1", *order[0]], *order[1:]]
+
+
+def round_of(name: str) -> int | None:
+    """Return the round that a timing belongs to; None of the sentinels of a session that was added to a run."""
+    turn = name.rpartition("-")[2]
+    if kind_of(name) != "sentinel":
+        return turn_number(turn)
+    return max(1, turn_number(turn) // 2) if session_number(name) == 1 else None
 
 
 def added(grid: Iterable[Cell], names: Iterable[str]) -> list[str]:
@@ -182,23 +190,38 @@ def added(grid: Iterable[Cell], names: Iterable[str]) -> list[str]:
 
 
 def plan(
-    order: Sequence[str], grid: Sequence[Cell], control: Cell, reference: Mapping[str, str], seed: int, done: Set[str]
-) -> list[str]:
-    """Return the names of all timings that a run asks for, in the order in which they are to be measured.
+    stages: Sequence[Sequence[str]],
+    grid: Sequence[Cell],
+    control: Cell,
+    reference: Mapping[str, str],
+    seed: int,
+    done: Set[str],
+) -> list[list[str]]:
+    """Return the names of all timings that a run asks for, stage by stage, in the order in which they are measured.
 
-    order: as of `measuring_order`. done: those that are there. Where they are a part of all, the others
-    are a session of measuring of their own, in which the machine may be another one: so it has controls of its own, as
-    a run has them, and for each round of a place the reference cell there, unless that is among them. What earlier
-    sessions had stays. reference: `backend` and `precision` that speed-ups are relative to.
+    stages: what is asked for, known one after the other: whatever a later one is, the plan of those before it stays.
+    done: the timings that are there. Where they are a part of all, the others are a session of measuring of their own,
+    in which the machine may be another one: so it has controls of its own, as a run has them, and for each round of a
+    place the reference cell there, unless that is among them. What earlier sessions had stays. reference: `backend` and
+    `precision` that speed-ups are relative to.
     """
-    missing, there = [one for one in order if one not in done], [one for one in order if one in done]
+    of_grid = {str(cell) for cell in grid}
+    there = [one for one in sorted(done) if (known := TIMING.fullmatch(one)) and known["cell"] in of_grid]
     earlier = added(grid, done)
-    if not missing or not there:
-        return [*earlier, *order]
-    session = 1 + max(map(session_number, done))
+    session = 1 + max(map(session_number, done), default=0)
     beside = [cell for cell in grid if (cell.backend, cell.precision) == (reference["backend"], reference["precision"])]
-    drawn = random.Random(f"{seed}-s{session}")
-    return [*earlier, *there, *session_order(missing, there, control, beside, drawn, session)]
+    found: list[list[str]] = []
+    for number, order in enumerate(stages, start=1):
+        own = [one for one in earlier if (round_of(one) or len(stages)) == number or len(stages) == 1]
+        missing = [one for one in order if one not in done]
+        asked = [*own, *order]
+        if missing and there:
+            drawn = random.Random(f"{seed}-s{session}" + f"-{number}" * (number > 1))
+            extra = session_order(missing, there, control, beside, drawn, session, number)
+            asked = [*own, *(one for one in order if one in done), *extra]
+        before = {one for stage in found for one in stage}
+        found.append([one for one in dict.fromkeys(asked) if one not in before])
+    return found
 
 
 def session_order(
@@ -208,10 +231,12 @@ def session_order(
     references: Sequence[Cell],
     drawn: random.Random,
     session: int,
+    number: int = 1,
 ) -> list[str]:
     """Return the timings of a session that is added to a run, in order: what is missing, and its controls.
 
-    there: the run's other timings. references: the reference cells of all places.
+    there: the run's other timings. references: the reference cells of all places. number: of the round that controls
+    are of where nothing but controls is missing.
     """
     blocks: dict[tuple[int, tuple[str, Resolution, int]], list[str]] = {}
     for one in missing:
@@ -223,7 +248,7 @@ def session_order(
         if f"{cell}-round{number}" not in missing:
             after.setdefault(drawn.choice(blocks[number, place]), []).append(f"{cell}-reference{number}s{session}")
     order = [name for one in missing for name in (one, *after.get(one, ()))]
-    numbers = sorted({number for number, _ in blocks}) or [1]
+    numbers = sorted({number for number, _ in blocks}) or [number]
     extra = [f"{control}-twin{number}s{session}" for number in numbers[: lacking(missing, "twin", len(numbers))]]
     if not after and (link := linking(there, control, references)):
         extra += [f"{link}-reference{number}s{session}" for number in numbers]
@@ -259,10 +284,14 @@ def place_of(cell: Cell) -> tuple[str, Resolution, int]:
     return cell.model, cell.resolution, cell.batch_size
 
 
-def timings(axes: Axes, rounds: int, there: Iterable[str] = ()) -> list[str]:
+def timings(axes: Axes, rounds: int, there: Iterable[str] = (), certain: int | None = None) -> list[str]:
     """Return the names of all timings of a grid, as TIMING: in alphabetical order those of a run, and those `added`.
 
-    there: names of all timings that were measured.
+    there: names of all timings that were measured. certain: the rounds that every cell has, all where it is not given;
+    of those beyond, what is there.
     """
-    grid = cells(axes)
-    return [*sorted(measuring_order(grid, control_cell(axes), 0, rounds)), *added(grid, there)]
+    grid, found = cells(axes), set(there)
+    order = measuring_order(grid, control_cell(axes), 0, rounds)
+    asked = [one for stage in order[:certain] for one in stage]
+    beyond = [one for stage in order[len(order[:certain]) :] for one in stage if one in found]
+    return [*sorted([*asked, *beyond]), *added(grid, found)]

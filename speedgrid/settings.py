@@ -13,6 +13,7 @@ from jsonschema.exceptions import ValidationError, best_match
 from speedgrid import ROOT, InputError, backends, grid
 from speedgrid.grid import Config
 from speedgrid.launcher.reading import HEXADECIMAL, FileError, as_number, read_yaml, short
+from speedgrid.launcher.rounds import most_rounds
 from speedgrid.launcher.strict import FORMATS, LONGEST_NAME, LONGEST_PATH, Strict
 from speedgrid.machine.device import resolve
 from speedgrid.model import sources
@@ -149,6 +150,8 @@ def _with_defaults(value, schema: dict[str, Any]):
 
 def _sentence(error: ValidationError) -> str:
     key = ".".join(str(part) for part in error.absolute_path) or "the top level"
+    # Of alternatives that of the value's own type.
+    error = next((one for one in error.context or () if one.validator not in ("type", "enum")), error)
     if error.validator == "additionalProperties":
         known = list(error.schema["properties"])
         unknown = next(name for name in error.instance if name not in known)
@@ -156,7 +159,8 @@ def _sentence(error: ValidationError) -> str:
     wanted = {
         "enum": lambda: f"one of {', '.join(map(str, error.validator_value))}",
         "required": lambda: f"complete: {error.message}",
-        "type": lambda: f"of type {_either(error.validator_value)}",
+        "type": lambda: f"of type {' or '.join([kinds] if isinstance(kinds := error.validator_value, str) else kinds)}",
+        "anyOf": lambda: " or an ".join(one.get("type") or one["enum"][0] for one in error.validator_value),
         "minLength": lambda: "text that is not empty",
         "maxLength": lambda: f"text of at most {error.validator_value} letters",
         "minItems": lambda: f"a list of at least {error.validator_value}",
@@ -172,10 +176,6 @@ def _sentence(error: ValidationError) -> str:
         ),
     }.get(error.validator, lambda: error.message)()
     return f"config key {key} is {short(error.instance)}; it must be {wanted}."
-
-
-def _either(types: str | list[str]) -> str:
-    return types if isinstance(types, str) else " or ".join(types)
 
 
 def _expand_auto(config: Config) -> None:
@@ -217,10 +217,11 @@ def _choose_reference(config: Config) -> None:
 def _check_combinations(config: Config) -> None:
     timing, reference = config["timing"], config["report"]["reference"]
     axes = grid.axes_of(config)
-    timings = math.prod(len(axes[axis]) for axis in grid.AXES) * timing["rounds"]
+    most = most_rounds(timing)
+    timings = math.prod(len(axes[axis]) for axis in grid.AXES) * most
     if timings > MOST_TIMINGS:
         raise SettingsError(
-            f"config key grid.{config['device']} has cells for {timings:,} timings in {timing['rounds']} rounds; they "
+            f"config key grid.{config['device']} has cells for {timings:,} timings in {most} rounds; they "
             f"must be at most {MOST_TIMINGS:,}: take fewer values, or fewer timing.rounds."
         )
     if timing["min_seconds"] > timing["max_seconds"]:

@@ -318,7 +318,8 @@ def make_run(records: list[Record], cells=None, evaluations=(), config=None, dec
     asked = {"device": "cpu", "models": models, "report": {"resolution": 64, "batch_size": 8}}
     config = settings.complete(config or asked)
     material = Material(records, origins, arithmetic_of(cells), {**MEASURED, "reason": ""}, list(evaluations), decoded)
-    found = finish(cells, material, config["report"]["reference"], config["accuracy"]["max_top1_loss"])
+    lending = config["timing"]["rounds"] == "auto"
+    found = finish(cells, material, config["report"]["reference"], config["accuracy"]["max_top1_loss"], lending)
     # As its readers have it: through JSON.
     return found.table, json.loads(json.dumps(Description(**found.summary, config=config)))
 

@@ -40,7 +40,11 @@ def test_the_rooms_are_in_the_order_of_their_layers():
 
 
 def test_every_rule_of_a_cells_way_is_one():
-    rules = set(re.findall(r"^rule (\w+):", "".join(path.read_text() for path in (ROOT / "rules").glob("*.smk")), re.M))
+    rules = set(
+        re.findall(
+            r"^(?:rule|checkpoint) (\w+):", "".join(path.read_text() for path in (ROOT / "rules").glob("*.smk")), re.M
+        )
+    )
     named = {name for name in re.findall(r"`(\w+)`", ARCHITECTURE.split("## One cell's way")[1]) if "_" in name}
     assert named <= rules
     assert {"prepare_weights", "compute_reference", "time_cell", "render_report"} <= named

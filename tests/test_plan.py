@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from speedgrid import grid
 from speedgrid.grid import Cell
+from speedgrid.launcher.rounds import for_cells, up_to
 
 REFERENCE = {"backend": "pytorch", "precision": "fp32"}
 AXES = {
@@ -23,13 +24,18 @@ def whole(rounds=3, **axes):
     """Return the cells, the control cell and the order of a grid."""
     cells = grid.cells(AXES | axes)
     control = grid.control_cell(AXES | axes)
-    return cells, control, grid.measuring_order(cells, control, 0, rounds)
+    return cells, control, flat(grid.measuring_order(cells, control, 0, rounds))
+
+
+def flat(stages):
+    """Return the timings of all stages in one list."""
+    return [one for stage in stages for one in stage]
 
 
 def planned(done, rounds=3, reference=REFERENCE, **axes):
     """Return all timings that are asked for, and those of them that are to be measured."""
     cells, control, order = whole(rounds, **axes)
-    found = grid.plan(order, cells, control, reference, 0, set(done))
+    found = flat(grid.plan([order], cells, control, reference, 0, set(done)))
     assert len(found) == len(set(found))
     assert set(order) <= set(found)
     return found, [name for name in found if name not in done]
@@ -150,6 +156,51 @@ def test_whatever_is_there_each_session_has_its_reference_its_sentinels_and_its_
             number = grid.turn_number(name.rpartition("-")[2])
             beside = f"resnet18-pytorch-fp32-r64-b{place}"
             assert {f"{beside}-round{number}", f"{beside}-reference{number}s2"} & set(new)
+
+
+def staged(done, *wanted):
+    """Return the stages that are asked for where each further round is for some cells."""
+    cells = grid.cells(AXES)
+    order = grid.measuring_order(cells, grid.control_cell(AXES), 0, 3)
+    stages = [order[0], *map(for_cells, order[1:], wanted)]
+    return grid.plan(stages, cells, grid.control_cell(AXES), REFERENCE, 0, set(done))
+
+
+SOME = {"resnet18-openvino-fp32-r64-b1", "resnet18-pytorch-fp32-r64-b1"}
+
+
+def test_a_further_round_is_for_some_cells_and_has_controls_of_its_own():
+    first, second, third = staged([], SOME, set())
+    assert kinds(first) == {"round": 4, "sentinel": 3, "twin": 1}
+    assert {name for name in second if grid.kind_of(name) == "round"} == {f"{cell}-round2" for cell in SOME}
+    assert kinds(second) == {"round": 2, "sentinel": 2, "twin": 1}
+    assert third == []
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 10**6), st.floats(0, 1), st.sets(st.sampled_from(sorted(SOME))), st.booleans())
+def test_whatever_is_decided_later_the_plan_before_it_stays_and_the_next_run_asks_for_the_same(
+    seed, share, more, again
+):
+    draw = random.Random(seed)
+    wanted = [SOME, *([more] if again else [])]
+    done = [name for name in flat(staged([], *wanted)) if draw.random() < share]
+    before, whole_plan = staged(done, SOME), staged(done, *wanted)
+    assert [up_to(stage, 2) for stage in before] == [up_to(stage, 2) for stage in whole_plan[:2]]
+    assert set(flat(before)) <= set(flat(whole_plan))
+    after = staged(flat(whole_plan), *wanted)
+    assert set(flat(after)) == set(flat(whole_plan))
+    # What a decision is made from is the same when all is there.
+    for number in range(1, len(after)):
+        known = [up_to(flat(plan[:number]), number) for plan in (whole_plan, after)]
+        assert set(known[0]) == set(known[1])
+
+
+def test_rounds_that_are_not_certain_count_as_far_as_they_are_there():
+    everything = grid.timings(AXES, 3)
+    there = [name for name in everything if name.endswith(("b1-round2", "sentinel1"))]
+    found = grid.timings(AXES, 3, there, certain=1)
+    assert set(found) == {*grid.timings(AXES, 1), *there}
 
 
 @pytest.mark.parametrize(

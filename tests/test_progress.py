@@ -11,7 +11,7 @@ from speedgrid.launcher.progress import RECENT, Progress, left
 def run(tmp_path):
     """Return the progress of a run of ten that has started, and a way to write a record so many seconds after that."""
     progress = Progress(str(tmp_path))
-    progress.start(10)
+    progress.start(lambda: [f"record {number}" for number in range(10)])
 
     def write(name, seconds):
         (tmp_path / name).touch()
@@ -27,13 +27,13 @@ def test_a_run_that_was_not_started_says_nothing_of_records_that_are_there(tmp_p
 
 def test_a_run_that_writes_nothing_says_nothing(tmp_path):
     progress = Progress(str(tmp_path))
-    progress.start(0)
+    progress.start(list)
     assert f"{progress}" == ""
 
 
 def test_a_run_whose_folder_is_not_there_yet_has_done_nothing(tmp_path):
     progress = Progress(str(tmp_path / "none"))
-    progress.start(3)
+    progress.start(lambda: ["one", "two", "three"])
     assert f"{progress}" == " (0 of 3 done)"
 
 
@@ -78,3 +78,12 @@ def test_a_minute_and_a_half_and_more_is_in_minutes(total, text):
 def test_records_of_long_ago_say_nothing_of_the_pace():
     done = [0.0, 5000.0, *range(9000, 9000 + RECENT)]
     assert left(done, len(done) + 10) == ", 10 s left"
+
+
+def test_what_is_decided_later_counts_from_then_on_and_what_it_is_for_is_said(tmp_path):
+    progress, wanted, clause = Progress(str(tmp_path)), ["one", "two"], ["; another round follows"]
+    progress.start(lambda: wanted, lambda: clause[0])
+    assert f"{progress}" == " (0 of 2 done; another round follows)"
+    # What is done is no longer to be done, and was a part of the run nevertheless.
+    wanted[:], clause[0] = ["three"], "; round 2 of at most 3, for tie"
+    assert f"{progress}" == " (0 of 3 done; round 2 of at most 3, for tie)"

@@ -132,7 +132,7 @@ BAD = {
     ),
     "text that is nearly a number": ({"timing": {"min_seconds": "1e-3 s"}}, ["timing.min_seconds", "of type number"]),
     "a number in quotes": ({"timing": {"min_seconds": "0.1"}}, ["timing.min_seconds", "'0.1'", "of type number"]),
-    "no number of rounds": ({"timing": {"rounds": "1e1"}}, ["timing.rounds", "'1e1'", "of type integer"]),
+    "no number of rounds": ({"timing": {"rounds": "1e1"}}, ["timing.rounds", "'1e1'", "auto or an integer"]),
     "a number without end": ({"timing": {"min_seconds": "1e400"}}, ["timing.min_seconds", "inf", "of type number"]),
 }
 
@@ -172,7 +172,7 @@ def test_what_is_nested_in_the_option_config_is_read_as_yaml_has_it():
     assert found["timing"] | {"min_seconds": 0.1, "rounds": 2, "end_to_end": True} == found["timing"]
     assert (found["timing"]["timed_runs"], found["timing"]["energy_resolutions"]) == (7, [64])
     assert (found["minimum_fps"], found["model"]["weights"]) == (None, "best.pth")
-    with pytest.raises(SettingsError, match=r"timing\.rounds is 'two'; it must be of type integer"):
+    with pytest.raises(SettingsError, match=r"timing\.rounds is 'two'; it must be auto or an integer"):
         complete({}, {"timing": {"rounds": "two"}})
 
 
@@ -283,6 +283,7 @@ def test_an_empty_configuration_gets_every_default():
         "target_percent": 2,
         "patience_seconds": 3,
         "rounds": 3,
+        "max_rounds": 3,
         "energy_resolutions": [],
         "end_to_end": False,
         "cpu_threads": 0,

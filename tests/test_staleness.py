@@ -16,6 +16,7 @@ UNAFFECTED = yaml.safe_load((ROOT / "rules/unaffected.yaml").read_text())
 # What a rule names beside its script: modules whose names its script puts together.
 NAMED = {
     "aggregate": "measure/probes",
+    "decide_rounds": "measure/probes",
     "audit": "measure/probes",
     "render_report": "measure/probes",
     "hand_over": "measure/probes",

@@ -13,7 +13,7 @@ from speedgrid.machine.waiting import printable
 
 # The end of a job's log that is looked at.
 BYTES = 100_000
-TIMED = re.compile(r"\((\d+ of \d+ done(?:, \d+ (?:s|min) left)?)\)")
+TIMED = re.compile(r"\((\d+ of \d+ done(?:, \d+ (?:s|min) left)?)[;)]")
 STEPS = re.compile(r"^(\d+ of \d+ steps) \(", re.MULTILINE)
 # Reasons that do not go away by themselves (squeue(1), JOB REASON CODES), and what to do.
 REASONS = {

@@ -11,6 +11,7 @@ from speedgrid.comparison.load import REMEDY, ComparisonError, Result, base_of, 
 from speedgrid.evidence.evaluation import Evaluation, whole
 from speedgrid.launcher.outputs import write_json
 from speedgrid.launcher.reading import Kind, of_kind
+from speedgrid.launcher.rounds import certain_rounds, most_rounds
 from speedgrid.machine.data_sheet import Measured
 from speedgrid.model.described import Arithmetic
 from speedgrid.table import choice
@@ -66,21 +67,23 @@ def judge(source: str | Path) -> Judged:
             )
     config = before.run["config"]
     of_kind(config, Judgeable, str(base / "run.json"), REMEDY)
-    axes = grid.axes_of(config)
-    if (count := math.prod(map(len, axes.values())) * config["timing"]["rounds"]) > MOST_TIMINGS:
+    axes, timing = grid.axes_of(config), config["timing"]
+    if (count := math.prod(map(len, axes.values())) * most_rounds(timing)) > MOST_TIMINGS:
         raise ComparisonError(f"{source} has a grid of {count:,} timings; a run has at most {MOST_TIMINGS:,}.")
     cells = grid.cells(axes)
     there = records(base / "timings")
-    timings = set(grid.timings(axes, config["timing"]["rounds"], (one.name for one in there)))
+    certain, most = certain_rounds(timing), most_rounds(timing)
+    timings = set(grid.timings(axes, most, (one.name for one in there), certain))
     of_run = [one for one in there if one.name in timings]
     if not of_run:
         raise ComparisonError(f"{source} has no record of its own grid in timings; measure first.")
     arithmetic: Arithmetic = read_as(base / "flops.json", Arithmetic)
     rates, evaluations = read_as(base / "peaks.json", Measured), evaluated(base)
     material = Material(of_run, before.run["weights"], arithmetic, rates, evaluations)
-    found = finish(cells, material, config["report"]["reference"], config["accuracy"]["max_top1_loss"])
+    loss = config["accuracy"]["max_top1_loss"]
+    found = finish(cells, material, config["report"]["reference"], loss, lending=certain < most)
     if not evaluations:
-        keep_accuracy(found, before, config["accuracy"]["max_top1_loss"])
+        keep_accuracy(found, before, loss)
     description = Description(**found.summary, config=config)
     return Judged(found, description, arithmetic, changes(before.table, found.table))
 

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import time
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 # Timings that the pace is taken from: enough for every backend to be among them.
@@ -18,18 +19,26 @@ class Progress:
     """
 
     def __init__(self, folder: str):
-        self.folder, self.total, self.started = Path(folder), 0, 0.0
+        self.folder, self.started = Path(folder), 0.0
+        self.wanted: set[str] = set()
+        self.look: Callable[[], Iterable[str]] = tuple
+        self.about: Callable[[], str] = str
 
-    def start(self, total: int) -> None:
-        """Begin a run that will write `total` records."""
-        self.total, self.started = total, time.time()
+    def start(self, look: Callable[[], Iterable[str]], about: Callable[[], str] = str) -> None:
+        """Begin a run. look: the records that are still to be written, as far as that is known at a time.
+
+        about: a clause on what they are for, and what may follow.
+        """
+        self.look, self.about, self.started = look, about, time.time()
 
     def __format__(self, _: str) -> str:
-        if not self.total:
+        self.wanted.update(self.look())
+        if not self.wanted:
             return ""
+        total = len(self.wanted)
         with os.scandir(self.folder) if self.folder.is_dir() else contextlib.nullcontext(()) as entries:
             done = sorted(when for when in map(written, entries) if when >= self.started)
-        return f" ({len(done)} of {self.total} done{left(done, self.total)})"
+        return f" ({len(done)} of {total} done{left(done, total)}{self.about()})"
 
 
 def written(entry: os.DirEntry[str]) -> float:

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from speedgrid.grid import Config
 from speedgrid.launcher.outputs import replacing, write_text
+from speedgrid.launcher.rounds import most_rounds
 from speedgrid.report.plots.style import COLOURS, SETTINGS, STYLES
 from speedgrid.text.language import N_, _, speaking
 
@@ -80,7 +81,7 @@ PLOTS = {
             N_("Spread between rounds"),
             "repeats",
             "draw_spread",
-            needs=lambda config: config["timing"]["rounds"] > 1,
+            needs=lambda config: most_rounds(config["timing"]) > 1,
         ),
     )
 }
