@@ -55,8 +55,8 @@ def median_interval(rounds: list[np.ndarray], like: Spread | None = None) -> tup
     each round is worth few independent samples. Samples are times, above 0.
 
     like: the spread between processes of the cells that are like this one (speedgrid.evidence.between). Of fewer than
-    ENOUGH rounds the interval is then Student's t over that spread, moved towards what two rounds say themselves: 94 to
-    97 % of intervals contain the truth, whether cells are alike or not.
+    ENOUGH rounds the interval is then Student's t over that spread, moved towards what two rounds say themselves: 93 to
+    98 % of intervals contain the truth, whether cells are alike or not.
     """
     known = Rounds.of(rounds)
     middle = float(np.median(known.medians))
