@@ -19,13 +19,12 @@ import vl_convert
 
 from speedgrid.data.resolution import Resolution, side_of
 from speedgrid.grid import AXES, nearest
-from speedgrid.report import marks
+from speedgrid.report import marks, overlays
 from speedgrid.report.html_page import render, title
 from speedgrid.report.plots import COLOURS
 from speedgrid.report.plots.style import LOOKS
 from speedgrid.table.columns import BY_NAME, called, heading, interval
 from speedgrid.table.run import Description, Reference, Row, Table
-from speedgrid.text.column import HIGHER
 from speedgrid.text.language import _
 from speedgrid.text.names import NAMES
 from speedgrid.text.status import OUTCOMES
@@ -50,10 +49,6 @@ FIGURES = (
 TOLD = ("latency_ms", "fps", "throughput_fps", "speedup", "memory_mb", "energy_mj_per_image", "snr_db")
 # What a page's script makes as large as the window: Vega-Lite does not do that for views above each other.
 WIDTH, HEIGHT = 760, 380
-# What the page's script turns into a light grey where the window is dark.
-INK = "#222222"
-# 1 where more of a figure is better, -1 where less is.
-BETTER = {name: 1 if BY_NAME[name].better == HIGHER else -1 for name in FIGURES}
 
 
 def page(table: Table, run: Description, template: str | Path) -> str:
@@ -212,11 +207,11 @@ def speeds(table: Table, titles: dict[str, dict[str, str]], run: Description) ->
     lines = base.transform_filter("isValid(datum.place)").mark_line(opacity=0.3).encode(x, y, colour, detail="line:N")
     bars = drawn.transform_filter("isValid(datum.low)").mark_rule().encode(x, altair.Y("low:Q"), altair.Y2("high:Q"))
     layers = [
-        front(drawn, x, y),
-        *demanded(run),
+        overlays.front(drawn, x, y, FIGURES),
+        *overlays.demanded(run, FIGURES),
         lines,
         bars.encode(colour),
-        *rings(drawn, x, y),
+        *overlays.rings(drawn, x, y),
         dots(table, drawn, x, y),
     ]
     title = altair.Title(altair.ExprRef(f"{json.dumps(titles)}[figure][over]"))
@@ -238,48 +233,6 @@ def dots(table: Table, drawn: altair.Chart, x: altair.X, y: altair.Y) -> altair.
         opacity=altair.condition("datum.missing == 'missing'", altair.value(0.3), altair.value(1)),
         tooltip=tooltip(table, figures=True),
     )
-
-
-def rings(drawn: altair.Chart, x: altair.X, y: altair.Y) -> list[altair.Chart]:
-    """Return the rings around the recommended cells, and those that a reader has chosen to see beside each other."""
-    ring = {"shape": "circle", "filled": False, "color": INK, "aria": False}
-    best = drawn.transform_filter("datum.recommended != '' && isValid(datum.recommended)")
-    picked = drawn.transform_filter("indexof(picked, datum.name) >= 0")
-    return [
-        best.mark_point(size=260, strokeWidth=1.6, **ring).encode(x, y),
-        picked.mark_point(size=420, strokeWidth=2.5, strokeDash=[4, 2], **ring).encode(x, y),
-    ]
-
-
-def front(drawn: altair.Chart, x: altair.X, y: altair.Y) -> altair.Chart:
-    """Return the Pareto front of what the filters leave, over the latency: nothing is as quick and better."""
-    return (
-        drawn.transform_filter("over == 'latency_ms' && figure != 'latency_ms'")
-        .transform_calculate(score=f"datum.value * {json.dumps(BETTER)}[figure]")
-        .transform_window(best="max(score)", sort=[altair.SortField("place")], frame=[None, 0])
-        .transform_filter("datum.score >= datum.best")
-        .mark_line(interpolate="step-after", color=INK, opacity=0.5, strokeWidth=1.5, aria=False)
-        .encode(x, y)
-    )
-
-
-def demanded(run: Description) -> list[altair.Chart]:
-    """Return a line at the limit of each demand on a figure, where the chart shows that figure on either axis."""
-    rows = [
-        {"column": one.name, "limit": one.limit, "text": text} for one, text in marks.limits(run) if one.name in FIGURES
-    ]
-    if not rows:
-        return []
-    limits = altair.Chart(altair.InlineData(rows))
-    line = {"color": "#B2182B", "strokeDash": [6, 4], "aria": False}
-    across = limits.transform_filter("datum.column == figure").encode(altair.Y("limit:Q"))
-    upright = limits.transform_filter("datum.column == over").encode(altair.X("limit:Q"))
-    text = across.mark_text(align="left", baseline="bottom", color="#B2182B", aria=False, dy=-3)
-    return [
-        across.mark_rule(**line),
-        upright.mark_rule(**line),
-        text.encode(altair.XValue(4), altair.Text("text:N")),
-    ]
 
 
 def tick_labels(values: Iterable[Resolution]) -> dict[int, str]:
