@@ -9,10 +9,8 @@ from speedgrid.machine import gpus
 from speedgrid.model import sources
 
 parser = argparse.ArgumentParser(description=__doc__)
-parser.add_argument("--precision", required=True)
-parser.add_argument("--resolution", type=resolution.read, required=True)
-for name in ("model", "weights", "onnx", "description"):
-    parser.add_argument(f"--{name}", required=True)
+for name in ("model", "precision", "resolution", "weights", "onnx", "description"):
+    parser.add_argument(f"--{name}", type=resolution.read if name == "resolution" else str, required=True)
 parser.add_argument("--died", help="make nothing, and record that an earlier try ended so")
 parser.add_argument("--config", type=sources.declared_in, help="the configuration, whose models they are")
 asked = parser.parse_args()

@@ -93,7 +93,7 @@ def listed(tmp_path_factory):
 
 def test_each_rule_lists_what_its_script_runs_but_for_exceptions(listed):
     scripts = {path.stem for path in (ROOT / "scripts").glob("*.py")} - TOOLS
-    assert set(listed) - {"all"} == scripts
+    assert set(listed) - {"all", "deploy"} == scripts  # both ask for files of other rules
     for rule in scripts:
         own = [ROOT / "scripts" / f"{rule}.py"]
         named = ROOT / "speedgrid" / NAMED.get(rule, "-")

@@ -25,26 +25,10 @@ def resolution_effect(table: Table, batch_size: int) -> Topic:
     rows = rows[rows.batch_size == batch_size]
     lines, less = [], 0
     for _name, line in rows.groupby(["backend", "precision"], sort=False):
-        if line.resolution.nunique() < 2:
-            continue
-        # Arithmetic of an image follows from two columns of the table.
-        flop, sides = line.tflops / line.fps, line.resolution.map(side_of)
-        if sides.nunique() < 2:  # of as many pixels
-            continue
-        sizes = np.log(sides)
-        exponent, of_flop = (np.polyfit(sizes, np.log(values), 1)[0] for values in (line.ms_per_image, flop))
-        low, high = line.loc[sides.idxmin()], line.loc[sides.idxmax()]
-        less += exponent < of_flop - LESS
-        lines.append(
-            [
-                label(low),
-                _("{low} to {high}").format(low=low.resolution, high=high.resolution),
-                number(high.ms_per_image / low.ms_per_image),
-                f"{exponent:.1f}",
-                number(flop[high.name] / flop[low.name]),
-                f"{of_flop:.1f}",
-            ]
-        )
+        if found := _growth(line):
+            power, of_flop, texts = found
+            less += power < of_flop - LESS
+            lines.append(texts)
     if not lines:
         return Topic()
     sentence = ngettext(
@@ -61,6 +45,29 @@ def resolution_effect(table: Table, batch_size: int) -> Topic:
         _("power of that"),
     ]
     return Topic([sentence], head, lines)
+
+
+def _growth(line: Table) -> tuple[float, float, list[Markdown | str]] | None:
+    """Return the powers of resolution by which a setting's time and arithmetic grow, and the cells of its line.
+
+    None where all sizes have as many pixels.
+    """
+    # Arithmetic of an image follows from two columns of the table.
+    flop, sides = line.tflops / line.fps, line.resolution.map(side_of)
+    if sides.nunique() < 2:
+        return None
+    sizes = np.log(sides)
+    power, of_flop = (float(np.polyfit(sizes, np.log(values), 1)[0]) for values in (line.ms_per_image, flop))
+    low, high = line.loc[sides.idxmin()], line.loc[sides.idxmax()]
+    texts = [
+        label(low),
+        _("{low} to {high}").format(low=low.resolution, high=high.resolution),
+        number(high.ms_per_image / low.ms_per_image),
+        f"{power:.1f}",
+        number(flop[high.name] / flop[low.name]),
+        f"{of_flop:.1f}",
+    ]
+    return power, of_flop, texts
 
 
 def batch_effect(table: Table, resolution: Resolution) -> Topic:
