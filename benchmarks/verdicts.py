@@ -181,7 +181,8 @@ class Trial:
         nodes = {"executed": 20, "of": 21} if self.precision in QUANTISED else None
         seen = Seen(self.dtype, {}, Samples([1.0]), {}, Memory({"baseline": 0.0}), self.expected, errors)
         seen = type(seen)(**vars(seen) | {"quantised_nodes": nodes})
-        return judge(Record(asked, "ok", "", "", {}, "", "", seen=seen)).status
+        about = dict.fromkeys(("reason", "measured_at", "fingerprint", "command"), "")
+        return judge(Record(asked=asked, status="ok", environment={}, seen=seen, **about)).status
 
     def faulty(self) -> dict[str, np.ndarray]:
         """Return the outputs of the session with each fault, by its name."""

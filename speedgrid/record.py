@@ -127,30 +127,38 @@ class Seen:
     probes: dict[str, Any] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
-class Record:
-    """One measurement: what was asked, and what was seen.
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """The outcome of any measurement, as its record has it beside what was asked and seen.
 
     reason: in one clause, why `status` is not ok. measured_at: ISO 8601. fingerprint: what must not differ in a table.
-    command: measures this again. build: the record of what was compiled for it. seen: None unless it ran. session: of
-    measuring, by when its run began; empty in older ones. file: that it was read from. intact: whether its content has
-    the checksum there; None of older ones, which have none.
+    command: measures this again. session: of measuring, by when its run began; empty in older ones. file: that it was
+    read from. intact: whether its content has the checksum there; None of older ones, which have none.
     """
 
-    asked: Asked
     status: Status
     reason: str
     measured_at: str
     environment: Machine
     fingerprint: str
     command: str
-    build: dict[str, Any] | None = None
-    seen: Seen | None = None
     traceback: str | None = None
     session: str = ""
-    format: int = FORMAT
     file: str = field(default="", compare=False)
     intact: bool | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True)
+class Record(Outcome):
+    """One measurement of a cell: what was asked, and what was seen.
+
+    build: the record of what was compiled for it. seen: None unless it ran.
+    """
+
+    asked: Asked
+    build: dict[str, Any] | None = None
+    seen: Seen | None = None
+    format: int = FORMAT
     best_pace: float = field(default=0.0, compare=False)
 
     @property

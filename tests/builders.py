@@ -145,7 +145,7 @@ def make_refusal(name: str, status: str, reason: str, *, turn="round1", **change
         "fingerprint": f"Test CPU (2 CPUs), {cell.backend} 1.0",
         "command": f"python -m scripts.time_cell {name}",
     }
-    return Record(Asked(cell, turn, **asked), status, reason, **whole | changes)
+    return Record(asked=Asked(cell, turn, **asked), status=status, reason=reason, **whole | changes)
 
 
 def changed(found: Record, **changes) -> Record:
@@ -284,7 +284,7 @@ class PretendedBench:
 
 
 def make_serving(
-    place="resnet18-onnxruntime-fp32-r64", service_ms: dict[int, float] | None = None, decoding=None, **changes
+    place="resnet18-onnxruntime-fp32-r64", service_ms: dict[int, float] | None = None, **changes
 ) -> serving_record.Serving:
     """Return a record of a place under load, served on a clock that is moved. changes: of what is asked."""
     service_ms = service_ms or {1: 4.0, 2: 6.0, 4: 10.0}
@@ -301,13 +301,12 @@ def make_serving(
         measured_at="2026-11-01T00:00:00+00:00",
         environment={"device": "cpu", "device_name": "a CPU"},
         fingerprint="fp",
-        command="python -m scripts.serve",
+        command="python -m scripts.measure_streams",
         seen=seen,
-        decoding=decoding,
     )
 
 
-def make_run(records: list[Record], cells=None, evaluations=(), config=None, decoded=None):
+def make_run(records: list[Record], cells=None, evaluations=(), config=None, decoded=None, served=()):
     """Return the (table, description) of a run with these records, whose samples a clock could have given."""
     records = [as_clocked(one) for one in records]
     names = cells or dict.fromkeys(str(one.cell) for one in records)

@@ -7,6 +7,8 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
+from speedgrid import InputError
+from speedgrid.launcher.outputs import write_json
 from speedgrid.measure import bench, under_load
 from speedgrid.serving import protocol, record
 from speedgrid.serving.record import Asked, Place
@@ -45,9 +47,22 @@ def test_a_process_serves_a_level_and_says_what_it_saw(task):
     assert len(timeline.planned_ms) == 2 * protocol.PERIODS
 
 
-def test_a_process_that_cannot_load_says_why(task):
+def test_a_damaged_file_says_nothing_of_the_place_and_ends_the_script_with_its_name(task):
     Path(task.artifacts[1][0]).write_bytes(b"no model")
-    with pytest.raises(under_load.BenchError) as found, under_load.bench(task):
+    with pytest.raises(InputError, match=r"mean\.onnx cannot be read as ONNX .*delete it"):
+        under_load.measure(task)
+
+
+def test_a_damaged_record_of_a_build_does_so_too(task, tmp_path):
+    (tmp_path / "mean.json").write_text("{")
+    task.artifacts[2] = (task.artifacts[2][0], str(tmp_path / "mean.json"))
+    with pytest.raises(InputError, match=r"mean\.json cannot be read as JSON"), under_load.bench(task):
         pass
-    assert found.value.status == "failed"
-    assert found.value.reason
+
+
+def test_what_was_not_built_is_a_status_with_its_reason(task, tmp_path):
+    write_json(tmp_path / "mean.json", {"status": "unsupported", "reason": "no such operator"})
+    task.artifacts[2] = (task.artifacts[2][0], str(tmp_path / "mean.json"))
+    found = under_load.measure(task)
+    assert (found.status, found.reason, found.seen) == ("unsupported", "no such operator", None)
+    assert found.session == ""

@@ -35,8 +35,8 @@ def test_a_record_is_what_its_types_say_through_json():
     ("kind", "times", "streams", "beyond"),
     [
         ("periodic", 1.0, 4, "fails"),
-        # Two calls of four take 32 ms; seven would be one call of four and three of one, 46 ms.
-        ("synchronised", 1.0, 8, None),
+        # Eight are two calls of four, 32 ms; but seven are one call of four and three of one, 46 ms.
+        ("synchronised", 1.0, 6, None),
         ("poisson", 1.0, 4, None),
         ("periodic", 2.0, 10, None),
     ],
@@ -119,16 +119,16 @@ def test_a_claim_is_printed_in_full_with_what_was_seen_beside_it():
         "**4 cameras of 25 FPS**: at least 99 % of the frames have their result within 40 ms of arrival (95 % "
         "confidence; periodic arrivals with random phases; no frame dropped; greedy batching up to 4; ONNX Runtime "
         "fp32, 64 x 64 pixels; decoding excluded).",
-        "5 cameras: missed. Synchronised cameras: 8; Poisson arrivals at their rate: 4; within 80 ms: 10.",
+        "5 cameras: missed. Synchronised cameras: 6; Poisson arrivals at their rate: 4; within 80 ms: 10.",
     ]
     [line] = found["rows"]
     assert dict(zip(found["head"], line, strict=True)) == {
         "setting": "ONNX Runtime fp32",
         "pixels": "64",
         "cameras": "4",
-        "frames missed, % (interval)": "0.04 (0.00 to 0.70)",
+        "frames missed, % (interval)": "0.07 (0.00 to 0.75)",
         "one camera more": "missed",
-        "synchronised": "8",
+        "synchronised": "6",
         "Poisson": "4",
         "at twice the deadline": "10",
         "p99 of wait, ms": line[8],

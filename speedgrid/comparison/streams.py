@@ -4,6 +4,7 @@ from speedgrid.comparison.load import REMEDY, Result
 from speedgrid.launcher.reading import of_kind
 from speedgrid.serving.claims import Claim, claim, verdicts
 from speedgrid.serving.seen import Streams
+from speedgrid.serving.verdict import FAILED
 from speedgrid.text.markup import _
 
 MORE, FEWER, SAME, UNDECIDED = "MORE", "FEWER", "SAME", "UNDECIDED"
@@ -53,4 +54,4 @@ def verdict(before: tuple[Streams, Claim], after: tuple[Streams, Claim]) -> str:
 def failed(found: Streams, main: Claim, most: int) -> bool:
     """Say whether a place was shown to fail with some number of cameras up to `most`."""
     seen = verdicts(found, main.kind, main.deadline_ms)
-    return any(one.word in ("fails", "diverges") for streams, one in seen.items() if main.streams < streams <= most)
+    return any(one.word in FAILED for streams, one in seen.items() if main.streams < streams <= most)

@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from speedgrid import backends
+from speedgrid import InputError, backends
 from speedgrid.backends.session import Options, Session
 from speedgrid.data import arrays
 from speedgrid.data.sequence import batch
@@ -69,6 +69,10 @@ class Ready:
     reason: str
     service: list[Service]
     memory: Memory
+
+
+# The status of a process whose files are damaged, which says nothing of the place.
+BAD_INPUT = "bad_input"
 
 
 def cell_of(asked: Asked, size: int) -> Cell:
@@ -133,6 +137,8 @@ def served(sessions: Sessions, asked: Asked, level: Level, policy: Policy) -> tu
         disturbed = disturbance(run.host, run.seconds) if run.host else ""
         if tried == TRIES or not (run.doubts or disturbed):
             break
+    # What was disturbed each time says nothing of the setting.
+    run = replace(run, doubts=[*run.doubts, *filter(None, [disturbed])])
     return run, timeline(table, found, deadline_ms)
 
 
@@ -151,12 +157,15 @@ def answers(task: Task, lines: Iterator[str]) -> Iterator[Any]:
     if task.asked.device == "cuda":
         gpus.claim(alone=True)
     nothing = Memory({"baseline": None})
-    if (refused := refusal(task)) is not None:
-        yield asdict(Ready(*refused, [], nothing))
-        return
     try:
+        if (refused := refusal(task)) is not None:
+            yield asdict(Ready(*refused, [], nothing))
+            return
         sessions = Sessions(task)
         times = sessions.service()
+    except InputError as error:
+        yield asdict(Ready(BAD_INPUT, str(error), [], nothing))
+        return
     except Exception as error:  # a backend may raise anything
         yield asdict(Ready(*explain(error), [], nothing))
         return

@@ -3,23 +3,21 @@
 import os
 import traceback
 from contextlib import nullcontext
-from datetime import UTC, datetime
 from statistics import median
 from typing import Any
 
 from speedgrid import InputError, backends
-from speedgrid.backends.fingerprint import fingerprint
 from speedgrid.backends.session import Options
 from speedgrid.data import arrays
 from speedgrid.data.samples import Samples
 from speedgrid.data.sequence import batch
 from speedgrid.evidence import parity
-from speedgrid.launcher import SESSION_VARIABLE
 from speedgrid.launcher.reading import of_kind, read_json
 from speedgrid.machine import cpu, environment, gpus
 from speedgrid.machine.device import nvml
 from speedgrid.machine.turns import Turns, in_group
 from speedgrid.measure import probes, timing
+from speedgrid.measure.circumstances import circumstances
 from speedgrid.measure.loading import Files, Laps, explain, load, refuse, threads
 from speedgrid.measure.probes import Context
 from speedgrid.measure.slices import together
@@ -68,17 +66,8 @@ def unmeasured(
 
 
 def _record(asked: Asked, status: Status, reason: str, machine: Machine, **found: Any) -> Record:
-    return Record(
-        asked=asked,
-        status=status,
-        reason=reason,
-        measured_at=datetime.now(UTC).isoformat(timespec="seconds"),
-        environment=machine,
-        fingerprint=fingerprint(machine, asked.cell.backend),
-        command=environment.command(),
-        session=os.environ.get(SESSION_VARIABLE, ""),
-        **found,
-    )
+    about = circumstances(machine, asked.cell.backend)
+    return Record(asked=asked, status=status, reason=reason, **about, **found)
 
 
 def _measure(files: Files, asked: Asked, build: dict[str, Any], machine: Machine, laps: Laps) -> Seen:

@@ -6,15 +6,14 @@ import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict
-from datetime import UTC, datetime
 from typing import Any, cast
 
 import msgspec
 
 from speedgrid import InputError
-from speedgrid.backends.fingerprint import fingerprint
 from speedgrid.machine import cpu, environment
-from speedgrid.measure.bench import Ready, Task
+from speedgrid.measure.bench import BAD_INPUT, Ready, Task
+from speedgrid.measure.circumstances import circumstances
 from speedgrid.measure.loading import explain
 from speedgrid.record import Memory, Status
 from speedgrid.serving import protocol
@@ -38,6 +37,8 @@ class Bench:
     def __init__(self, process: "subprocess.Popen[str]", task: Task):
         self.process = process
         self.ready = msgspec.convert(self.ask(asdict(task)), Ready)
+        if self.ready.status == BAD_INPUT:
+            raise InputError(self.ready.reason)
         if self.ready.status != "ok":
             raise BenchError(self.ready.status, self.ready.reason)
 
@@ -96,14 +97,5 @@ def measure(task: Task) -> Serving:
 
 def _record(asked: Asked, status: Status, reason: str, seen: Load | None = None, error: str | None = None) -> Serving:
     machine = environment.describe(asked.device)
-    return Serving(
-        asked=asked,
-        status=status,
-        reason=reason,
-        measured_at=datetime.now(UTC).isoformat(timespec="seconds"),
-        environment=machine,
-        fingerprint=fingerprint(machine, asked.place.backend),
-        command=environment.command(),
-        seen=seen,
-        traceback=error,
-    )
+    about = circumstances(machine, asked.place.backend)
+    return Serving(asked=asked, status=status, reason=reason, **about, seen=seen, traceback=error)

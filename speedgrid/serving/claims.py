@@ -5,14 +5,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from speedgrid.serving.seen import Kind, Run, Streams
-from speedgrid.serving.verdict import Blocks, Verdict, judge
+from speedgrid.serving.verdict import FAILED, Blocks, Verdict, judge
 
 
 @dataclass(frozen=True)
 class Claim:
     """The claim on one kind of arrivals and one deadline: the most streams that pass, and what was seen beside it.
 
-    streams: 0 where none passed. beyond: the verdict on one stream more, None where it was not tried.
+    streams: 0 where none passed. beyond: the verdict on one stream more, None where it was not tried. stopped: on the
+    smallest number that was tried and did not pass.
     """
 
     kind: Kind
@@ -20,6 +21,7 @@ class Claim:
     streams: int
     verdict: Verdict | None
     beyond: Verdict | None
+    stopped: Verdict | None = None
 
 
 def verdicts(found: Streams, kind: Kind, deadline_ms: float, confirmed: bool = True) -> dict[int, Verdict]:
@@ -42,21 +44,24 @@ def blocks_of(runs: list[Run]) -> Blocks:
     """Return the blocks of runs of one number of streams, one run after the other."""
     frames = np.array([one for run in runs for one in run["frames"]], np.int64)
     misses = np.array([one for run in runs for one in run["misses"]], np.int64)
-    return Blocks(frames, misses, runs[0]["streams"], any(run["diverged"] for run in runs))
+    return Blocks(frames, misses, runs[0]["streams"], any(run["diverged"] for run in runs), runs[0]["kind"])
 
 
 def claim(found: Streams, kind: Kind = "periodic", times: float = 1.0) -> Claim | None:
     """Return the claim on a kind of arrivals, with a multiple of the deadline; None where no such run counts.
 
-    A number passes only if all smaller ones that were confirmed do: one lucky run above a failure is no claim.
+    None that was confirmed below it may have failed: one lucky run above a failure is no claim.
     """
     deadline = found["asked"]["deadline_ms"] * times
     seen = verdicts(found, kind, deadline)
     if not seen:
         return None
-    most = 0
+    most, stopped = 0, None
     for streams, verdict in seen.items():
-        if verdict.word != "passes":
+        if verdict.word == "passes":
+            most, stopped = streams, None
+        else:
+            stopped = stopped or verdict
+        if verdict.word in FAILED:
             break
-        most = streams
-    return Claim(kind, deadline, most, seen.get(most), seen.get(most + 1))
+    return Claim(kind, deadline, most, seen.get(most), seen.get(most + 1), stopped)

@@ -51,7 +51,8 @@ def figures(arrivals: Arrivals, served: Served, deadline_ns: float) -> Figures:
     ran = served.finished_ns != DROPPED
     latency = (served.finished_ns - arrivals.planned_ns)[ran]
     wait = (served.started_ns - arrivals.planned_ns)[ran]
-    seconds = max(served.elapsed_ns, 1) / SECOND
+    # The last frame of the plan comes before its last block ends.
+    seconds = max(served.elapsed_ns / SECOND, arrivals.seconds)
     sizes = served.calls[:, 3]
     by_stream = np.bincount(arrivals.stream, misses, arrivals.streams) / np.maximum(
         np.bincount(arrivals.stream, minlength=arrivals.streams), 1

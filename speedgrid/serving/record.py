@@ -6,22 +6,23 @@ frames and misses of its blocks.
 
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal, get_args
 
 import numpy as np
 
 from speedgrid.data.resolution import Resolution
 from speedgrid.data.samples import Host
+from speedgrid.grid import Cell
 from speedgrid.launcher.outputs import checksum, one_line, write_checked
 from speedgrid.launcher.reading import load
-from speedgrid.record import Machine, Memory, RecordError, Status
+from speedgrid.record import Memory, Outcome, RecordError
 from speedgrid.serving.arrivals import Arrivals, Kind
 from speedgrid.serving.batching import Policy
 from speedgrid.serving.figures import Figures, doubts, figures
 from speedgrid.serving.loop import DROPPED, Queue, Served
+from speedgrid.serving.seen import FORMAT
 from speedgrid.serving.verdict import Blocks, by_block
 
-FORMAT = 1
 # The shares of frames at which a distribution is kept: each hundredth, and finer where deadlines are missed.
 SHARES = tuple(
     [number / 100 for number in range(100)] + [0.99 + number / 1000 for number in range(1, 10)] + [0.9995, 1]
@@ -47,6 +48,7 @@ class Asked:
     """The demand of a serving job. deadline_ms: from planned arrival to result. quantile: of frames that must keep it.
 
     blocks: of a confirmation, over all of its rounds. seed: of the tables of arrivals. in_flight: calls at once.
+    arrivals: of which something is said, the periodic ones among them.
     """
 
     place: Place
@@ -62,6 +64,7 @@ class Asked:
     seed: int
     cpu_threads: int
     in_flight: int = 1
+    arrivals: list[Kind] = field(default_factory=lambda: list(get_args(Kind)))
 
 
 @dataclass(frozen=True)
@@ -90,7 +93,8 @@ class Run:
 
     def blocks(self) -> Blocks:
         """Return the blocks of the run, to be judged."""
-        return Blocks(np.array(self.frames, np.int64), np.array(self.misses, np.int64), self.streams, self.diverged)
+        frames, misses = np.array(self.frames, np.int64), np.array(self.misses, np.int64)
+        return Blocks(frames, misses, self.streams, self.diverged, self.arrivals)
 
 
 @dataclass(frozen=True)
@@ -140,26 +144,18 @@ class Load:
 
 
 @dataclass(frozen=True)
-class Serving:
-    """One setting under load: what was asked, and what was seen.
-
-    reason: in one clause, why `status` is not ok. measured_at: ISO 8601. seen: None unless it ran. decoding: None, or
-    what a whole chain with decoding did.
-    """
+class Serving(Outcome):
+    """One setting under load: what was asked, and what was seen; None unless it ran."""
 
     asked: Asked
-    status: Status
-    reason: str
-    measured_at: str
-    environment: Machine
-    fingerprint: str
-    command: str
     seen: Load | None = None
-    traceback: str | None = None
-    decoding: dict[str, Any] | None = None
     format: int = FORMAT
-    file: str = field(default="", compare=False)
-    intact: bool | None = field(default=None, compare=False)
+
+    @property
+    def cell(self) -> Cell:
+        """The cell of its smallest batch size."""
+        place = self.asked.place
+        return Cell(place.model, place.backend, place.precision, place.resolution, place.batch_sizes[0])
 
 
 def run_of(arrivals: Arrivals, served: Served, deadline_ms: float, round_: int, seed: int) -> Run:
@@ -213,12 +209,10 @@ def timeline(arrivals: Arrivals, served: Served, deadline_ms: float, block: int 
     )
 
 
-def pooled(runs: list[Run]) -> Blocks:
-    """Return the blocks of runs of the same number of streams, one after another; at least one run."""
-    first, *others = [one.blocks() for one in runs]
-    for other in others:
-        first += other
-    return first
+def pooled(runs: list[Run]) -> Blocks | None:
+    """Return the blocks of those runs of a number of streams that count, one after another; None where none does."""
+    counted = [one.blocks() for one in runs if not one.doubts]
+    return sum(counted[1:], counted[0]) if counted else None
 
 
 def write(path: str | Path, serving: Serving) -> None:

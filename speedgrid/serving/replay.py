@@ -3,6 +3,7 @@
 import numpy as np
 
 from speedgrid.serving.arrivals import Arrivals
+from speedgrid.serving.batching import Choose, Waiting
 from speedgrid.serving.loop import Plan, Served, serve
 
 
@@ -45,6 +46,19 @@ def replay(arrivals: Arrivals, service_ns: dict[int, int], plan: Plan) -> Served
     """Return the fate of frames where a call of b images takes service_ns[b], and nothing else happens."""
     clock = PretendedClock()
     return serve(arrivals, PretendedServer(clock, service_ns), plan, clock)
+
+
+def at_once_ns(service_ns: dict[int, int], choose: Choose, most: int) -> list[int]:
+    """Return the time in ns until all of 1, 2 ... `most` frames are served that come at once, to an idle server.
+
+    More frames may take less time: seven in calls of 4, 1, 1 and 1 more than eight in one of 8.
+    """
+    found = [0]
+    for frames in range(1, most + 1):
+        size = choose(Waiting(frames, 0, False))
+        assert size is not None  # none is waited for where no more are to come
+        found.append(service_ns[size] + found[max(0, frames - size)])
+    return found[1:]
 
 
 def capacity(service_ns: dict[int, int], fps: float) -> int:

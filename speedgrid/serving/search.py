@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from speedgrid.serving.arrivals import Kind, draw
 from speedgrid.serving.loop import Plan
-from speedgrid.serving.replay import capacity, replay
+from speedgrid.serving.replay import at_once_ns, capacity, replay
 from speedgrid.serving.verdict import Blocks, Verdict, by_block, judge
 
 # Blocks of a probe, and how many more times it is made while it stays undecided.
@@ -43,7 +43,11 @@ class Found:
 
 def predicted(service_ns: dict[int, int], target: Target, plan: Plan, seed: int) -> int:
     """Return the largest number of streams that a replay with constant service times lets through; 0 if it is none."""
-    low, high = 0, capacity(service_ns, target.fps) + 1
+    most = capacity(service_ns, target.fps)
+    if target.arrivals == "synchronised":
+        times = at_once_ns(service_ns, plan.choose, most)
+        return next((number for number, time in enumerate(times) if time > target.deadline_ns), most)
+    low, high = 0, most + 1
     while high - low > 1:
         middle = (low + high) // 2
         arrivals = draw(target.arrivals, middle, target.fps, REPLAY_BLOCKS, seed)
@@ -56,8 +60,9 @@ def predicted(service_ns: dict[int, int], target: Target, plan: Plan, seed: int)
 def search(probe: Probe, service_ns: dict[int, int], target: Target, plan: Plan, seed: int) -> Found:
     """Return the largest number of streams that probes do not fail; to be confirmed.
 
-    service_ns: of one call, by batch size, as measured one after another: beyond what they carry nothing is tried, and
-    the first probe is at what a replay predicts. From there steps double until one side of the bracket is found.
+    service_ns: of one call, by batch size, as measured one after another: the first probe is at what a replay with them
+    predicts, and beyond what they carry something is tried only where that much passes. From there steps double until
+    one side of the bracket is found.
     """
     most = max(1, int(capacity(service_ns, target.fps) * MARGIN))
     found = Found(0)
@@ -72,6 +77,9 @@ def search(probe: Probe, service_ns: dict[int, int], target: Target, plan: Plan,
     while high - low > 1:
         if passes(at):
             low = at
+            if low == most:  # they were measured while something else slowed them down
+                most *= 2
+                high = most + 1
         else:
             high = at
         if low == 0 or high > most:

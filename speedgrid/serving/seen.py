@@ -8,6 +8,8 @@ from typing import Literal, TypedDict
 
 from speedgrid.data.resolution import Resolution
 
+# Of the records of streams under load.
+FORMAT = 1
 Kind = Literal["periodic", "synchronised", "poisson"]
 # Percents at which a distribution is kept: enough for its curve, and its end.
 PERCENTS = (*range(0, 95, 5), 95, 96, 97, 98, 99, 99.5, 99.9, 100)

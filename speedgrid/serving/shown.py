@@ -1,38 +1,27 @@
 """A record of streams under load as its readers have it: what a report, a plot or a comparison is made of."""
 
+from typing import Any, TypeVar, cast
+
 import numpy as np
 
-from speedgrid.serving.claims import claim
+from speedgrid.serving.claims import Claim, claim
 from speedgrid.serving.record import SHARES, Load, Run, Serving
 from speedgrid.serving.record import Timeline as Recorded
 from speedgrid.serving.seen import PERCENTS, Asked, Distribution, Loaded, Place, Streams, Timeline
 from speedgrid.serving.seen import Run as Shown
 
+T = TypeVar("T")
+
 
 def streams_of(serving: Serving) -> Streams:
     """Return a record for its readers, as plain JSON values; nothing is judged but which run is shown as a whole."""
-    asked, seen = serving.asked, serving.seen
-    place = asked.place
+    seen = serving.seen
+    policy = {"batching": seen.policy} if seen else {}
     found = Streams(
         status=serving.status,
         reason=serving.reason,
-        place=Place(
-            model=place.model,
-            backend=place.backend,
-            precision=place.precision,
-            resolution=place.resolution,
-            batch_sizes=place.batch_sizes,
-        ),
-        asked=Asked(
-            fps=asked.fps,
-            deadline_ms=asked.deadline_ms,
-            quantile=asked.quantile,
-            confidence=asked.confidence,
-            batching=seen.policy if seen else asked.batching,
-            queue=asked.queue,
-            in_flight=asked.in_flight,
-            seed=asked.seed,
-        ),
+        place=of(serving.asked.place, Place),
+        asked=of(serving.asked, Asked, **policy),
         service_ms={str(one.batch_size): one.median_ms for one in seen.service} if seen else {},
         memory_mb=seen.memory.peak_mb() if seen else None,
         runs=[run_of(one) for one in (*seen.probes, *seen.runs)] if seen else [],
@@ -41,40 +30,32 @@ def streams_of(serving: Serving) -> Streams:
     return {**found, "loaded": loaded_of(seen, found)} if seen else found
 
 
+def of(value: object, kind: type[T], /, **more: Any) -> T:
+    """Return the attributes of an object that a TypedDict also has, and what it has more."""
+    return cast(T, {name: getattr(value, name) for name in kind.__annotations__ if hasattr(value, name)} | more)
+
+
 def run_of(run: Run) -> Shown:
     """Return the blocks of a run, and whether it counts."""
-    return Shown(
-        kind=run.arrivals,
-        streams=run.streams,
-        deadline_ms=run.deadline_ms,
-        confirms=run.round > 0,
-        frames=run.frames,
-        misses=run.misses,
-        diverged=run.diverged,
-        doubts=run.doubts,
-    )
+    return of(run, Shown, kind=run.arrivals, confirms=run.round > 0)
 
 
 def loaded_of(seen: Load, found: Streams) -> Loaded | None:
-    """Return the first run that confirmed the largest number of periodic streams as a whole; None if nothing did."""
+    """Return the run of `whole_run` of the largest number of periodic streams, to be drawn; None if nothing did."""
     main = claim(found)
-    if main is None or seen.timeline is None:
+    run = whole_run(seen, main) if main else None
+    if run is None or seen.timeline is None:
         return None
+    plots = {"distribution": distribution(run), "timeline": timeline(seen.timeline)}
+    return of(run.figures, Loaded, streams=run.streams, **plots)
+
+
+def whole_run(seen: Load, main: Claim) -> Run | None:
+    """Return the first run that confirmed the number of a claim, and counts, as a whole; None if nothing did."""
     for run in seen.runs:
         confirms = (run.arrivals, run.streams, run.deadline_ms) == (main.kind, main.streams, main.deadline_ms)
         if confirms and run.quantiles and not run.doubts:
-            whole = run.figures
-            return Loaded(
-                streams=run.streams,
-                served_fps=whole.served_fps,
-                utilisation=whole.utilisation,
-                mean_batch=whole.mean_batch,
-                worst_stream=whole.worst_stream,
-                longest_gap=whole.longest_gap,
-                lag_p99_ms=whole.lag_p99_ms,
-                distribution=distribution(run),
-                timeline=timeline(seen.timeline),
-            )
+            return run
     return None
 
 

@@ -11,12 +11,14 @@ from typing import Literal
 import numpy as np
 from scipy import special
 
-from speedgrid.serving.arrivals import Arrivals
+from speedgrid.serving.arrivals import Arrivals, Kind
 from speedgrid.serving.figures import missed
 from speedgrid.serving.loop import Served
 from speedgrid.statistics import correlation_window
 
 Word = Literal["passes", "fails", "undecided", "diverges"]
+# Those above which no number is claimed.
+FAILED: tuple[Word, ...] = ("fails", "diverges")
 # Periods of each block that are not judged: there the last draw of phases is still being served.
 SETTLING = 2
 # Fewer blocks that missed say too little of how misses are spread for a bootstrap.
@@ -32,6 +34,7 @@ class Blocks:
     misses: np.ndarray
     streams: int
     diverged: bool = False
+    kind: Kind = "periodic"
 
     def __add__(self, other: "Blocks") -> "Blocks":
         return Blocks(
@@ -39,6 +42,7 @@ class Blocks:
             np.r_[self.misses, other.misses],
             self.streams,
             self.diverged or other.diverged,
+            self.kind,
         )
 
 
@@ -71,6 +75,7 @@ def by_block(arrivals: Arrivals, served: Served, deadline_ns: float) -> Blocks:
         np.bincount(block, misses[judged], arrivals.blocks)[1:].astype(np.int64)[frames > 0],
         arrivals.streams,
         served.diverged,
+        arrivals.kind,
     )
 
 
@@ -80,8 +85,9 @@ def judge(blocks: Blocks, limit: float = 0.01, confidence: float = 0.95, seed: i
     With FEWEST_BLOCKS blocks that missed, bounds come from a bootstrap over blocks, in runs as long as neighbouring
     blocks are correlated (Künsch, Annals of Statistics 17, 1989). With fewer, from the exact binomial distribution
     (Clopper and Pearson, Biometrika 26, 1934) of the effective number of frames: frames over their design effect (Kish,
-    Survey Sampling, 1965), at most a third of the streams for each block, at least one. Where nothing was missed that
-    is the rule of three, on effective frames and never on all.
+    Survey Sampling, 1965), at most a third of the streams for each block, at least one. Of one stream and of
+    synchronised ones no phases are drawn: there at most one for each moment at which frames come. Where nothing was
+    missed that is the rule of three, on effective frames and never on all.
     """
     count, total = len(blocks.frames), int(blocks.frames.sum())
     rate = float(blocks.misses.sum() / total) if total else 1.0
@@ -105,7 +111,8 @@ def judge(blocks: Blocks, limit: float = 0.01, confidence: float = 0.95, seed: i
 def _effective(blocks: Blocks) -> float:
     """Return the number of independent frames that blocks are worth."""
     count, total = len(blocks.frames), int(blocks.frames.sum())
-    most = count * max(1.0, blocks.streams / 3)
+    drawn = blocks.kind == "poisson" or (blocks.kind == "periodic" and blocks.streams > 1)
+    most = count * max(1.0, blocks.streams / 3) if drawn else total / blocks.streams
     rate = blocks.misses.sum() / total if total else 0.0
     if count < 2 or not 0 < rate < 1:
         return float(min(most, total))

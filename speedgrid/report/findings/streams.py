@@ -7,7 +7,7 @@ from speedgrid.report.findings.decoding import PLACE as DECODED
 from speedgrid.serving.claims import Claim, claim
 from speedgrid.serving.decoded import Decoding
 from speedgrid.serving.seen import PERCENTS, Streams
-from speedgrid.serving.verdict import Verdict
+from speedgrid.serving.verdict import FAILED, Verdict
 from speedgrid.table.decoding import to_input
 from speedgrid.text.language import N_
 from speedgrid.text.markup import Markdown, _, ngettext
@@ -138,7 +138,9 @@ def missed(found: Claim | None) -> str:
 
 
 def count(found: Claim | None) -> str:
-    """Write the number of streams of a claim."""
+    """Write the number of streams of a claim; where none passed, and the least that was tried may have, that."""
+    if found and not found.streams and found.stopped:
+        return "0" if found.stopped.word in FAILED else said(found.stopped)
     return "-" if found is None else str(found.streams)
 
 
