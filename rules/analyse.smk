@@ -11,6 +11,7 @@ rule aggregate:
         flops="artifacts/flops.json",
         peaks="artifacts/peaks.json",
         decoding=DECODING,
+        streams=streams,
         hardware=own("config/hardware.yaml"),
     output:
         csv=report(
@@ -32,12 +33,14 @@ rule aggregate:
         certain=CERTAIN,
         reference=json.dumps(config["report"]["reference"]),
         max_top1_loss=config["accuracy"]["max_top1_loss"],
+        # Inputs that a checkpoint has yet to say make nothing stale.
+        serves=digest(config["serving"]["for"]),
     message:
         "Table of all cells"
     shell:
         # Not the names of the records: a thousand of them are too long for a command.
         "scripts/cold scripts.aggregate --axes {params.axes:q} --rounds {params.rounds} --certain {params.certain} --weights {input.weights}"
-        " --accuracy {input.accuracy} --flops {input.flops} --peaks {input.peaks} --decoding {input.decoding} --reference {params.reference:q}"
+        " --accuracy {input.accuracy} --flops {input.flops} --peaks {input.peaks} --decoding {input.decoding} --streams {input.streams} --reference {params.reference:q}"
         " --max-top1-loss {params.max_top1_loss} --csv {output.csv} --parquet {output.parquet}"
         " --rounds-csv {output.rounds} --summary {output.summary} > {log} 2>&1"
 

@@ -23,7 +23,7 @@ from speedgrid.launcher import server
 from speedgrid.measure import percentiles, probes
 from speedgrid.model import checkpoints as own_weights  # Snakemake has a global of that name
 from speedgrid.model import sources as models
-from speedgrid.serving import video
+from speedgrid.serving import places, video
 from speedgrid.published import source
 
 # A large graph of jobs is a million objects that stay; looking for garbage among them takes a sixth of `snakemake -n`.
@@ -82,6 +82,11 @@ TIMING_OPTIONS = (
 CLIP = "artifacts/video/photographs.mp4"
 VIDEO = video.require(config["serving"]["video"]) or (CLIP if config["serving"]["video"] else None)
 DECODING = ["artifacts/decoding.json"] if VIDEO else []
+places.require(config, AXES)
+PLACES = "artifacts/serving/places.json"
+# What a recommendation depends on beside the records.
+RECOMMENDING = ("serving", "timing", "accuracy", "budget", "report")
+DEMANDS = {name: value for name, value in config.items() if name in RECOMMENDING or name.startswith("minimum_")}
 PROGRESS = progress.Progress("artifacts/timings")
 # A timing on this machine's CPU says in the run's own log who keeps it waiting; on a cluster another machine times.
 IN_THE_WAY = cpu.InTheWay()
@@ -190,6 +195,14 @@ if config["report"]["language"] != "en":
     own(f"languages/{config['report']['language']}.po")
 
 
+def streams(wildcards):
+    """Return the records of what serves streams, which is known once all cells are timed; none where nothing is."""
+    if not config["serving"]["for"]:
+        return []
+    chosen = places.read(checkpoints.choose_places.get().output[0])
+    return [f"artifacts/serving/{one['place']}.json" for one in chosen]
+
+
 def promised(wildcards):
     """Return every result that a user was promised: `rule all` asks for each, so that one that was deleted comes back.
 
@@ -201,7 +214,9 @@ def promised(wildcards):
     plots = [str(path) for path in rules.draw_plots.output]
     accuracy = [f"artifacts/accuracy/{cell}.json" for cell in EVALUATED]
     once += DECODING
-    return [*once, *expand(plots, model=AXES["model"]), *timings_so_far(), *accuracy]
+    # Before it is known what serves, nothing else is kept waiting for that.
+    served = [PLACES, *(streams(wildcards) if Path(PLACES).exists() else [])] if config["serving"]["for"] else []
+    return [*once, *expand(plots, model=AXES["model"]), *timings_so_far(), *accuracy, *served]
 
 
 def own_checkpoint(wildcards):
@@ -304,6 +319,25 @@ def artifact(wildcards):
         return {"artifact": onnx_file(wildcards), "build": onnx_description(wildcards)}
     compiled = COMPILED[kind].format(**wildcards)
     return {"artifact": compiled, "build": str(Path(compiled).with_suffix(".json"))}
+
+
+def place_files(wildcards):
+    """Return what a place that serves streams loads, for each of its batch sizes in their order."""
+    checkpoints.choose_places.get()
+    one = [artifact(Wildcards(fromdict={**wildcards, "batch_size": size})) for size in sizes_of(wildcards)]
+    return {"artifacts": [each["artifact"] for each in one], "builds": [each["build"] for each in one if each["build"]]}
+
+
+def sizes_of(wildcards):
+    """Return the batch sizes of a place, as they were chosen."""
+    return places.find(places.read(PLACES), places.PATTERN.format(**wildcards))["batch_sizes"]
+
+
+def asked_streams(wildcards):
+    """Return what a place that serves streams is asked for, as JSON; empty until it was chosen."""
+    return (
+        json.dumps(places.asked(config, **wildcards, batch_sizes=sizes_of(wildcards))) if Path(PLACES).exists() else ""
+    )
 
 
 def timed_files(wildcards):

@@ -110,6 +110,55 @@ rule measure_decoding:
         " --resolutions {params.resolutions} --output {output} > {log} 2>&1"
 
 
+# Which settings serve camera streams is known once all cells are timed. A checkpoint: what it writes says which jobs follow.
+checkpoint choose_places:
+    input:
+        timings=timings,
+        weights=expand(
+            "artifacts/weights/{model}-r{resolution}.json", model=AXES["model"], resolution=AXES["resolution"]
+        ),
+        accuracy=expand("artifacts/accuracy/{cell}.json", cell=EVALUATED),
+        flops="artifacts/flops.json",
+        peaks="artifacts/peaks.json",
+        hardware=own("config/hardware.yaml"),
+    output:
+        PLACES,
+    log:
+        "logs/choose_places.log",
+    localrule: True
+    params:
+        *code("choose_places", "measure/probes"),
+        axes=json.dumps(AXES),
+        demands=digest(DEMANDS),
+    message:
+        "Which settings serve streams"
+    shell:
+        "scripts/cold scripts.choose_places --config artifacts/config.json --weights {input.weights}"
+        " --accuracy {input.accuracy} --flops {input.flops} --peaks {input.peaks} --output {output} > {log} 2>&1"
+
+
+rule measure_streams:
+    input:
+        unpack(place_files),
+        images=given("reference"),
+    output:
+        f"artifacts/serving/{places.PATTERN}.json",
+    log:
+        f"logs/measure_streams/{places.PATTERN}.log",
+    threads: ALL_THREADS
+    resources:
+        loaded=1,
+    params:
+        *code("measure_streams"),
+        asked=asked_streams,
+        stale_when=streams_stale_when,
+    message:
+        "Streams under load of {wildcards.model}, {wildcards.backend} {wildcards.precision}, {wildcards.resolution} pixels: some minutes"
+    shell:
+        "scripts/cold scripts.measure_streams --config artifacts/config.json --asked {params.asked:q}"
+        " --artifacts {input.artifacts} --builds {input.builds} --images {input.images} --output {output} > {log} 2>&1"
+
+
 # Asked for on a cluster alone, where the machine that plans is not the one that measures (speedgrid.cluster.elsewhere).
 rule describe_machine:
     output:

@@ -9,6 +9,7 @@ from speedgrid import backends, record
 from speedgrid.backends.fingerprint import fingerprint
 from speedgrid.launcher import sources
 from speedgrid.machine import environment
+from speedgrid.serving import seen
 
 # Snakemake sees neither drivers nor library versions: as params they make jobs stale.
 FINGERPRINTS = {name: fingerprint(MACHINE, name) for name in AXES["backend"]}
@@ -88,6 +89,12 @@ def stale_when(backend, names):
 def timing_stale_when(wildcards):
     """Return what makes a timing stale."""
     return stale_when(wildcards.backend, tuple(asked_probes(wildcards)))
+
+
+@per_job
+def streams_stale_when(wildcards):
+    """Return what makes streams under load stale: what makes an evaluation so, and the format of records."""
+    return [*accuracy_stale_when(wildcards), f"records of format {seen.FORMAT}"]
 
 
 @per_job

@@ -316,7 +316,8 @@ def make_run(records: list[Record], cells=None, evaluations=(), config=None, dec
     origins = [{"model": model, **weights} for model in models]
     asked = {"device": "cpu", "models": models, "report": {"resolution": 64, "batch_size": 8}}
     config = settings.complete(config or asked)
-    material = Material(records, origins, arithmetic_of(cells), {**MEASURED, "reason": ""}, list(evaluations), decoded)
+    measured = (arithmetic_of(cells), {**MEASURED, "reason": ""}, list(evaluations), decoded, list(served))
+    material = Material(records, origins, *measured)
     lending = config["timing"]["rounds"] == "auto"
     found = finish(cells, material, config["report"]["reference"], config["accuracy"]["max_top1_loss"], lending)
     # As its readers have it: through JSON.

@@ -11,6 +11,7 @@ from builders import make_record, make_records, make_table
 from speedgrid.report import results_page
 from speedgrid.report.plots.lines import bars_of
 from speedgrid.table import audit, cells, columns
+from speedgrid.table.columns_of_streams import STREAMS
 from speedgrid.table.columns_of_video import DECODING
 from speedgrid.text import column
 from speedgrid.text.column import HIGHER, KINDS, LOWER, MS, NUMBER, RATE, Column
@@ -62,7 +63,7 @@ def test_a_column_is_called_something_in_every_language(one):
 
 def test_names_are_unique_and_those_of_the_table_in_its_order():
     assert len(columns.BY_NAME) == len(columns.COLUMNS)
-    assert len(set(columns.NAMES)) == len(columns.NAMES) == 87
+    assert len(set(columns.NAMES)) == len(columns.NAMES) == 110
     assert columns.NAMES == cells.COLUMNS == tuple(make_table(make_records()).columns)
     assert columns.TEXT == cells.TEXT_COLUMNS
     example = ROOT / "examples" / "nvidia-h200" / "results.csv"
@@ -70,6 +71,7 @@ def test_names_are_unique_and_those_of_the_table_in_its_order():
     later = {"caveats", "quiet_percent", "fused_convolutions", "snr_reference", "worst_output", "pixel_agreement"}
     later |= {"session", "slowdown", "slowdown_low", "slowdown_high", "reference_ms", "freedom"}
     later |= {"miou", "matched_boxes", "tightly_matched_boxes", "excused_boxes", "exact_integers", *DECODING[0].names()}
+    later |= {name for one in STREAMS for name in one.names()}
     assert tuple(next(csv.reader(example.open()))) == tuple(name for name in columns.NAMES if name not in later)
 
 

@@ -18,6 +18,7 @@ NAMED = {
     "aggregate": "measure/probes",
     "decide_rounds": "measure/probes",
     "audit": "measure/probes",
+    "choose_places": "measure/probes",
     "render_report": "measure/probes",
     "hand_over": "measure/probes",
     "draw_plots": "report/plots",
@@ -37,7 +38,6 @@ TOOLS = {
     "triton",
     "redraw",
     "retry",
-    "serve",
     "submit",
     "update_language",
 }
@@ -183,7 +183,7 @@ def test_every_module_is_reached_by_a_script_or_by_the_rules():
     rules = {file for path in (ROOT / "rules").glob("*.smk") for file in sources.files_of(path.read_text())}
     starts = [*(ROOT / "scripts").glob("*.py"), *(KNOWN[name] for name in by_name), *(ROOT / path for path in rules)]
     reached = closure(*starts) | {FILES[name] for name in by_name} | rules
-    # The launcher is the workflow's own; serving and parity by task have no rule yet, and a benchmark drives serving.
-    apart = ("speedgrid.launcher", "speedgrid.serving", "speedgrid.evidence.tasks")
+    # The launcher is the workflow's own, and parity by task has no rule yet.
+    apart = ("speedgrid.launcher", "speedgrid.evidence.tasks")
     modules = {name for name in KNOWN if not name.startswith(apart) and "def " in KNOWN[name].read_text()}
     assert {FILES[name] for name in modules} - reached == set()

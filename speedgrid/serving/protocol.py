@@ -227,7 +227,7 @@ class _Confirmation:
                     self.serve(bench, claim, streams, number)
 
     def with_hardest(self, claim: Claim, streams: int) -> list[tuple[Claim, int]]:
-        """Return what shows that a claim holds up to a number: of frames that come at once fewer may take longer."""
+        """Return the levels that show a claim up to a number: of frames that come at once fewer may take longer."""
         if claim.arrivals != "synchronised":
             return [(claim, streams)]
         choose = plan(self.asked, Level(claim, streams, 1, 0), self.policy).choose

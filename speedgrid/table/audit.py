@@ -27,6 +27,16 @@ WINOGRAD = 2.25
 # reads what it is about to overwrite (write-allocate) moves 1.5 times the bytes that are counted.
 MEASURED_PEAK = 1.5
 INTERVALS = tuple((f"{one.name}_low", one.name, f"{one.name}_high") for one in COLUMNS if one.interval)
+# Pairs of columns of streams under load, of which the first is never more than the second.
+NOT_MORE = (
+    ("streams_good", "streams_served"),
+    ("streams_served", "streams_offered"),
+    ("streams_p50_ms", "streams_p99_ms"),
+    ("streams_p99_ms", "streams_p99_9_ms"),
+    ("streams_p99_9_ms", "streams_max_ms"),
+    ("streams_wait_p99_ms", "streams_p99_ms"),
+    ("streams_service_p99_ms", "streams_p99_ms"),
+)
 PERCENTILES = ("latency_p90_ms", "latency_p95_ms", "latency_p99_ms")
 
 
@@ -59,8 +69,9 @@ def violations(table: Table, arithmetic: Arithmetic, peaks: Peaks, reference: Re
             checks += [*rates(line, counted["flop"]), *order(line)]
             checks += [one for probe in probes.all_probes().values() for one in probe.checks(line)]
             checks += [*physics(line, peaks["data_sheet_tflops"]), *traffic(line, counted, peaks)]
+            checks += under_load(line)
         found += [f"{name(line)}: {one}" for one in checks]
-    return [*found, *speedups(table, reference), *duplicates(table)]
+    return [*found, *speedups(table, reference), *duplicates(table), *overloaded(table)]
 
 
 def name(line: Row) -> str:
@@ -160,6 +171,34 @@ def traffic(line: Row, counted: Counted, peaks: Peaks) -> Iterator[str]:
                 f"weights, input and output beyond the cache's {cache:.4g} MB take {floor:.4g} ms at "
                 f"{source}, {bandwidth:.4g} GB/s"
             )
+
+
+def under_load(line: Row) -> Iterator[str]:
+    """Camera streams are served no faster than they come, and each part of a time is no longer than the whole."""
+    for smaller, larger in NOT_MORE:
+        if line[smaller] > line[larger] * (1 + ROUNDING):
+            yield f"{smaller} = {line[smaller]:.6g} is more than {larger} = {line[larger]:.6g}"
+    if line["streams_busy_percent"] > 100 * (1 + ROUNDING):
+        yield f"streams_busy_percent = {line['streams_busy_percent']:.6g}; calls take at most all of the time, 100 %"
+    if line["streams_served"] > 0:
+        late = 100 * (1 - line["streams_good"] / line["streams_served"])
+        if line["streams_worst_percent"] < late - 100 * ROUNDING:
+            yield f"streams_worst_percent = {line['streams_worst_percent']:.6g}, but {late:.6g} % of all were late"
+
+
+def overloaded(table: Table) -> Iterator[str]:
+    """No setting serves more frames than its batch sizes do back to back, as a busy machine may have measured them."""
+    for _place, rows in table[table.streams_served.notna()].groupby(["model", "backend", "precision", "resolution"]):
+        first, best = rows.iloc[0], float(rows[["fps", "throughput_fps"]].max(axis=None))
+        if first.streams_served > MEASURED_PEAK * best:
+            yield (
+                f"{name(first.to_dict())}: streams_served = {first.streams_served:.6g} is "
+                f"{first.streams_served / best:.2f} times the best rate of its batch sizes, {best:.6g} images/s; "
+                f"at most {MEASURED_PEAK:g} times is possible"
+            )
+        if rows.streams.nunique() > 1:
+            numbers = " and ".join(f"{one:g}" for one in sorted(rows.streams.unique()))
+            yield f"{name(first.to_dict())}: the batch sizes of one setting serve {numbers} cameras together"
 
 
 def speedups(table: Table, reference: Reference) -> Iterator[str]:

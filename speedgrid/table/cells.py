@@ -15,6 +15,7 @@ from speedgrid.machine.data_sheet import Peaks
 from speedgrid.measure import probes
 from speedgrid.model.described import Arithmetic
 from speedgrid.record import Record, Seen, Telemetry
+from speedgrid.serving.record import Serving
 from speedgrid.statistics import percentile
 from speedgrid.table import aside, parts, speedups
 from speedgrid.table.borrowed import likes, median_of
@@ -62,15 +63,15 @@ def tabulate(
         spread = like.of(used) if like else None
         rows.append(row(cell, records_of, used, samples.get(cell, Rounds()), arithmetic, peaks, spread))
     table = sized(pd.DataFrame(rows, columns=COLUMNS))
-    # A column with no value at all would otherwise have no type.
-    table = table.astype(dict.fromkeys(set(COLUMNS) - TEXT_COLUMNS - {*AXES, "auto", "rounds", "runs"}, float))
+    # A column with no value at all would otherwise have no type. A copy, as pandas keeps each apart that it converts.
+    table = table.astype(dict.fromkeys(set(COLUMNS) - TEXT_COLUMNS - {*AXES, "auto", "rounds", "runs"}, float)).copy()
     speedups.fill(table, samples, reference)
     add_disorder(table)
     table["auto"] = False  # see speedgrid.table.choice, which needs the finished table
     return table
 
 
-def refuse_mixtures(records: list[Record]) -> None:
+def refuse_mixtures(records: Iterable[Record | Serving]) -> None:
     """Raise TableError if the measurements of one backend, or the machines of two, differ."""
     seen: dict[str, tuple[str, Cell]] = {}
     for record in records:

@@ -12,6 +12,7 @@ from speedgrid.table.columns_of_evidence import (
     PRECISION,
 )
 from speedgrid.table.columns_of_speed import EFFICIENCY, MEMORY, SPEED, SPEEDUP, TELEMETRY
+from speedgrid.table.columns_of_streams import STREAMS
 from speedgrid.table.columns_of_video import DECODING
 from speedgrid.text import column
 from speedgrid.text.column import INTEGER, LOWER, NONE, PIXELS, Column
@@ -84,6 +85,7 @@ GROUPS = with_probes(
         ("What ran, and how right its answers are", (*PRECISION, *ANSWER, *ACCURACY, *CHOICE)),
         ("Clock, power and energy", TELEMETRY),
         ("Video", DECODING),
+        ("Camera streams under load", STREAMS),
         ("Conditions", CONDITIONS),
         ("The measuring", MEASURING),
     )

@@ -6,15 +6,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple, cast
 
-from speedgrid import record
+from speedgrid import grid, record
 from speedgrid.evidence.evaluation import Evaluation, whole
-from speedgrid.grid import Cell
+from speedgrid.grid import Axes, Cell
 from speedgrid.launcher.outputs import replacing, write_json, write_text
 from speedgrid.launcher.reading import REMEDY, read_json
 from speedgrid.machine.data_sheet import DataSheet, Measured, Peaks, Rates, data_sheet
 from speedgrid.model.described import Arithmetic, Counted, Origin
 from speedgrid.record import Record
+from speedgrid.serving import record as serving_record
 from speedgrid.serving.decoded import Decoding
+from speedgrid.serving.record import Serving
 from speedgrid.table import (
     accuracy,
     across,
@@ -27,13 +29,14 @@ from speedgrid.table import (
     parts,
     rounds,
     sessions,
+    streams,
 )
 from speedgrid.table import cells as table
 from speedgrid.table.held import hold
 from speedgrid.table.run import Controls, Description, Reference, Summary, Table, Timings
 from speedgrid.table.sizes import writable
 
-__all__ = ["Description", "Finished", "Material", "Summary", "finish"]
+__all__ = ["Description", "Finished", "Material", "Summary", "finish", "timings_in"]
 
 
 @dataclass(frozen=True)
@@ -42,7 +45,8 @@ class Material:
 
     records: of all timings. weights: as of speedgrid.model.weights. arithmetic: of speedgrid.model.flops.count_all,
     with layers. rates: of speedgrid.measure.peaks.measure_all. evaluations: of speedgrid.measure.accuracy. decoded: of
-    speedgrid.serving.decoding.measure, None where it was not asked for.
+    speedgrid.serving.decoding.measure, None where it was not asked for. served: of streams under load, in the order of
+    a report.
     """
 
     records: list[Record]
@@ -51,6 +55,7 @@ class Material:
     rates: Measured
     evaluations: list[Evaluation] = field(default_factory=list)
     decoded: Decoding | None = None
+    served: list[Serving] = field(default_factory=list)
 
     @classmethod
     def read(
@@ -61,13 +66,22 @@ class Material:
         peaks: Path,
         evaluations: Iterable[Path] = (),
         decoded: Path | None = None,
+        served: Iterable[Path] = (),
     ) -> "Material":
         """Return the contents of files. Raises RecordError for a bad record, FileError for another bad file."""
         records = [record.read(path) for path in timings]
         origins = [read_json(path, Origin) for path in weights]
         given = [whole(read_json(path, dict), str(path)) for path in evaluations]
         video = read_json(decoded, Decoding) if decoded else None
-        return cls(records, origins, read_json(flops, Arithmetic), read_json(peaks, Measured), given, video)
+        under_load = [serving_record.read(path) for path in served]
+        counted, rates = read_json(flops, Arithmetic), read_json(peaks, Measured)
+        return cls(records, origins, counted, rates, given, video, under_load)
+
+
+def timings_in(folder: Path, axes: Axes, rounds: int, certain: int) -> list[Path]:
+    """Return the records of all timings of a grid, which a folder has, as of speedgrid.grid.timings."""
+    names = grid.timings(axes, rounds, (path.stem for path in folder.glob("*.json")), certain)
+    return [folder / f"{name}.json" for name in names]
 
 
 class Finished(NamedTuple):
@@ -105,7 +119,7 @@ def finish(
     sittings = across.fill(results, calm, reference)
     results["auto"] = choice.chosen(results, max_top1_loss)
     summary = Summary(
-        machine=machine,
+        machine=records[0].environment,
         weights=material.weights,
         accuracy=accuracy.describe(material.evaluations),
         arithmetic=without_layers(material.arithmetic),
@@ -123,6 +137,7 @@ def finish(
         processor=conditions.processor(records),
         held=held,
         decoding=material.decoded,
+        streams=streams.fill(results, material.served),
         operators=operators.profiles(of_grid),
         sessions=sittings,
     )
@@ -144,7 +159,7 @@ def require(cells: list[Cell], material: Material) -> None:
     """Raise PartsError or TableError if measurements lack a part, or would mix machines."""
     parts.require(material.records)
     require_arithmetic(cells, material.arithmetic)
-    table.refuse_mixtures(material.records)
+    table.refuse_mixtures([*material.records, *material.served])
 
 
 def require_arithmetic(cells: list[Cell], arithmetic: Arithmetic) -> None:

@@ -60,6 +60,7 @@ def demands(config: Config) -> list[Demand]:
         ),
         Demand("budget.memory_mb", "memory_mb", budget["memory_mb"], _("memory at most")),
         Demand("minimum_fps", "throughput_fps", config["minimum_fps"], _("at least")),
+        Demand("minimum_streams", "streams", config["minimum_streams"], _("cameras in time at least")),
         Demand("minimum_top1", "top1", config["minimum_top1"], _("top-1 at least")),
         Demand(
             "minimum_top1_agreement", "top1_agreement", config["minimum_top1_agreement"], _("top-1 agreement at least")
