@@ -121,9 +121,9 @@ def test_a_demanded_number_of_cameras_keeps_nothing_from_being_tried():
 
 
 def test_what_a_place_is_asked_for_is_what_a_record_has():
-    asked = places.asked(config(fps=25, in_flight=2), "resnet18", "pytorch", "fp32", "64", [1, 4])
+    asked = places.asked(config(fps=25), "resnet18", "pytorch", "fp32", "64", [1, 4])
     found = msgspec.convert(json.loads(json.dumps(asked)), Asked)
-    assert (found.deadline_ms, found.in_flight, found.place.batch_sizes) == (40, 1, [1, 4])
+    assert (found.deadline_ms, found.place.batch_sizes) == (40, [1, 4])
     assert set(asked) == set(Asked.__dataclass_fields__)
     with pytest.raises(places.PlaceError, match="is none of the settings that serve streams"):
         places.find([], "resnet18-pytorch-fp32-r64")

@@ -80,19 +80,17 @@ def asked(
     config: Config, model: str, backend: str, precision: str, resolution: str, batch_sizes: list[int]
 ) -> dict[str, Any]:
     """Return the demand on a place, as speedgrid.serving.record.Asked has it, of plain JSON values."""
-    serving, device = config["serving"], config["device"]
+    serving = config["serving"]
     place = {"model": model, "backend": backend, "precision": precision, "resolution": int(resolution)}
     same = ("fps", "quantile", "confidence", "batching", "queue", "arrivals", "blocks")
     return {
         "place": place | {"batch_sizes": batch_sizes},
-        "device": device,
+        "device": config["device"],
         **{name: serving[name] for name in same},
         "deadline_ms": deadline_ms(config),
         "rounds": ROUNDS,
         "seed": config["model"]["seed"],
         "cpu_threads": config["timing"]["cpu_threads"],
-        # A call on a processor ends before it returns.
-        "in_flight": serving["in_flight"] if device == "cuda" else 1,
     }
 
 

@@ -47,8 +47,8 @@ class Place:
 class Asked:
     """The demand of a serving job. deadline_ms: from planned arrival to result. quantile: of frames that must keep it.
 
-    blocks: of a confirmation, over all of its rounds. seed: of the tables of arrivals. in_flight: calls at once.
-    arrivals: of which something is said, the periodic ones among them.
+    blocks: of a confirmation, over all of its rounds. seed: of the tables of arrivals. arrivals: of which something is
+    said, the periodic ones among them.
     """
 
     place: Place
@@ -63,7 +63,6 @@ class Asked:
     rounds: int
     seed: int
     cpu_threads: int
-    in_flight: int = 1
     arrivals: list[Kind] = field(default_factory=lambda: list(get_args(Kind)))
 
 

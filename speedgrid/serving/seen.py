@@ -28,8 +28,7 @@ class Place(TypedDict):
 class Asked(TypedDict):
     """The demand on a place, and how it serves. quantile: the share of frames that must be in time, 0 to 1.
 
-    batching, queue: policies of speedgrid.serving.batching and .loop. in_flight: calls begun before the oldest is
-    waited for.
+    batching, queue: policies of speedgrid.serving.batching and .loop.
     """
 
     fps: float
@@ -38,7 +37,6 @@ class Asked(TypedDict):
     confidence: float
     batching: str
     queue: str
-    in_flight: int
     seed: int
 
 
