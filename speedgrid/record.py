@@ -132,8 +132,7 @@ class Outcome:
     """The outcome of any measurement, as its record has it beside what was asked and seen.
 
     reason: in one clause, why `status` is not ok. measured_at: ISO 8601. fingerprint: what must not differ in a table.
-    command: measures this again. session: of measuring, by when its run began; empty in older ones. file: that it was
-    read from. intact: whether its content has the checksum there; None of older ones, which have none.
+    command: measures this again. session: of measuring, by when its run began; empty in older ones.
     """
 
     status: Status
@@ -144,21 +143,22 @@ class Outcome:
     command: str
     traceback: str | None = None
     session: str = ""
-    file: str = field(default="", compare=False)
-    intact: bool | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True)
 class Record(Outcome):
     """One measurement of a cell: what was asked, and what was seen.
 
-    build: the record of what was compiled for it. seen: None unless it ran.
+    build: the record of what was compiled for it. seen: None unless it ran. file: that it was read from. intact:
+    whether its content has the checksum there; None of older ones, which have none.
     """
 
     asked: Asked
     build: dict[str, Any] | None = None
     seen: Seen | None = None
     format: int = FORMAT
+    file: str = field(default="", compare=False)
+    intact: bool | None = field(default=None, compare=False)
     best_pace: float = field(default=0.0, compare=False)
 
     @property

@@ -2,17 +2,22 @@
 
 import json
 import shutil
+from dataclasses import replace
 
 import pandas as pd
 import pytest
-from builders import ARITHMETIC, MEASURED, changed, make_evaluation
+from builders import ARITHMETIC, MEASURED, changed, make_decoding, make_evaluation, make_serving
 from processes import python
 from results import write_result
 
 from speedgrid.comparison import archive, judged
 from speedgrid.comparison.load import ComparisonError
 from speedgrid.launcher.outputs import write_json
+from speedgrid.launcher.reading import FileError
 from speedgrid.record import read, write
+from speedgrid.serving import record
+from speedgrid.serving.claims import claim
+from speedgrid.serving.shown import streams_of
 from speedgrid.table import conditions, verdict
 
 CELL = "resnet18-pytorch-fp32-r64-b8"
@@ -59,6 +64,45 @@ def test_an_archive_is_judged_as_its_folder_is(finished, tmp_path, monkeypatch):
     one, other = judged.judge(finished), judged.judge(path)
     pd.testing.assert_frame_equal(one.run.table, other.run.table)
     assert other.run.table.top1.notna().any()
+
+
+@pytest.fixture
+def serving(finished):
+    """Return the folder of a run of which one setting served streams, and in which decoding was measured."""
+    artifacts = finished / "artifacts"
+    timed = read(artifacts / "timings" / f"{CELL}-round1.json")
+    of_machine = {"environment": timed.environment, "fingerprint": timed.fingerprint}
+    served = replace(make_serving("resnet18-pytorch-fp32-r64", {1: 4.0, 8: 16.0}, blocks=30), **of_machine)
+    record.write(artifacts / "serving" / "resnet18-pytorch-fp32-r64.json", served)
+    # Of another run of this folder, which its table says nothing of.
+    record.write(artifacts / "serving" / "resnet18-onnxruntime-fp32-r64.json", served)
+    write_json(artifacts / "serving" / "places.json", [{"place": "resnet18-pytorch-fp32-r64", "batch_sizes": [1, 8]}])
+    decoding = make_decoding({64: 800.0})
+    write_json(artifacts / "decoding.json", decoding)
+    run = json.loads((artifacts / "run.json").read_text())
+    write_json(artifacts / "run.json", run | {"streams": [streams_of(served)], "decoding": decoding})
+    return finished
+
+
+def test_streams_and_decoding_are_judged_again_in_a_folder_and_in_its_archive(serving, tmp_path):
+    path = archive.write(serving, str(tmp_path / "kept"))
+    for source in (serving, path):
+        found = judged.judge(source)
+        assert [one["place"]["backend"] for one in found.description["streams"]] == ["pytorch"]
+        rows = found.run.table.set_index(["backend", "batch_size"])
+        [told] = found.description["streams"]
+        assert rows.streams.dropna().to_dict() == dict.fromkeys([("pytorch", 1), ("pytorch", 8)], claim(told).streams)
+        assert found.description["decoding"]["status"] == "ok"
+
+
+def test_streams_whose_record_is_gone_or_damaged_are_named(serving):
+    path = serving / "artifacts" / "serving" / "resnet18-pytorch-fp32-r64.json"
+    path.write_text(path.read_text().replace('"ok"', '"failed"', 1))
+    with pytest.raises(FileError, match=r"resnet18-pytorch-fp32-r64\.json is not what was written there"):
+        judged.judge(serving)
+    path.unlink()
+    with pytest.raises(ComparisonError, match=r"has no serving/resnet18-pytorch-fp32-r64\.json; take the result"):
+        judged.judge(serving)
 
 
 def test_accuracy_whose_records_were_not_kept_is_taken_over_from_the_table(finished):

@@ -7,6 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from speedgrid import InputError
+from speedgrid.launcher.reading import FileError
 from speedgrid.record import RecordError
 from speedgrid.serving import batching, loop, protocol, record, replay, search, verdict
 from tests.builders import PretendedBench, make_serving
@@ -26,16 +28,26 @@ def test_a_record_is_read_as_it_was_written(tmp_path, found):
     record.write(tmp_path / "one.json", found)
     again = record.read(tmp_path / "one.json")
     assert again == found
-    assert again.intact
-    assert again.file == "one.json"
-    (tmp_path / "one.json").write_text(json.dumps({**json.loads((tmp_path / "one.json").read_text()), "reason": "x"}))
-    assert record.read(tmp_path / "one.json").intact is False
+
+
+def test_a_record_that_was_changed_is_refused(tmp_path, found):
+    record.write(tmp_path / "one.json", found)
+    changed = {**json.loads((tmp_path / "one.json").read_text()), "reason": "x"}
+    (tmp_path / "one.json").write_text(json.dumps(changed))
+    with pytest.raises(FileError, match=r"one\.json is not what was written there \(its checksum"):
+        record.read(tmp_path / "one.json")
+
+
+def test_a_record_of_another_format_is_refused(tmp_path, found):
+    record.write(tmp_path / "one.json", replace(found, format=record.FORMAT + 1))
+    with pytest.raises(RecordError, match=rf"one\.json has format {record.FORMAT + 1}; this version reads 1"):
+        record.read(tmp_path / "one.json")
 
 
 @pytest.mark.parametrize("content", ["[]", "{}", '{"asked": 3}', "no JSON"])
 def test_what_is_no_record_is_refused_with_its_name(tmp_path, content):
     (tmp_path / "two.json").write_text(content)
-    with pytest.raises(RecordError, match=r"two\.json"):
+    with pytest.raises(InputError, match=r"two\.json"):
         record.read(tmp_path / "two.json")
 
 

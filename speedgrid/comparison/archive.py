@@ -32,7 +32,7 @@ def write(folder: str | Path, name: str) -> Path:
         raise ArchiveError(f"{artifacts / 'timings'} is not there; an archive holds raw samples: measure first.")
     run = load.read(folder).run  # what cannot be read back is not kept
     files = [artifacts / one for one in KEPT if (artifacts / one).is_file()]
-    for kind in ("timings", "accuracy"):
+    for kind in ("timings", "accuracy", "serving"):
         files += sorted(one for one in (artifacts / kind).glob("*.json") if not one.name.startswith("."))
     report = (one for one in (folder / "report").rglob("*") if one.is_file() and not one.is_symlink())
     files += sorted(one for one in report if not one.parent.name.endswith(PART))  # left half written by a kill

@@ -14,6 +14,11 @@ from speedgrid.launcher.reading import Kind, of_kind
 from speedgrid.launcher.rounds import certain_rounds, most_rounds
 from speedgrid.machine.data_sheet import Measured
 from speedgrid.model.described import Arithmetic
+from speedgrid.serving import record as serving_record
+from speedgrid.serving.decoded import Decoding
+from speedgrid.serving.places import PATTERN
+from speedgrid.serving.record import Serving
+from speedgrid.serving.seen import Streams
 from speedgrid.table import choice
 from speedgrid.table.across import cells_of
 from speedgrid.table.columns_of_evidence import ACCURACY
@@ -79,7 +84,8 @@ def judge(source: str | Path) -> Judged:
         raise ComparisonError(f"{source} has no record of its own grid in timings; measure first.")
     arithmetic: Arithmetic = read_as(base / "flops.json", Arithmetic)
     rates, evaluations = read_as(base / "peaks.json", Measured), evaluated(base)
-    material = Material(of_run, before.run["weights"], arithmetic, rates, evaluations)
+    beside = (decoded(before, base), served(before, base))
+    material = Material(of_run, before.run["weights"], arithmetic, rates, evaluations, *beside)
     loss = config["accuracy"]["max_top1_loss"]
     found = finish(cells, material, config["report"]["reference"], loss, lending=certain < most)
     if not evaluations:
@@ -95,6 +101,25 @@ def evaluated(base: Path | zipfile.Path) -> list[Evaluation]:
         return []
     paths: Iterable[Path | zipfile.Path] = folder.iterdir()
     return [whole(parse(path), str(path), REMEDY) for path in sorted(paths, key=str) if path.name.endswith(".json")]
+
+
+def decoded(before: Result, base: Path | zipfile.Path) -> Decoding | None:
+    """Return the record of decoding that a result has; None where decoding was not measured."""
+    return read_as(base / "decoding.json", Decoding) if before.run.get("decoding") else None
+
+
+def served(before: Result, base: Path | zipfile.Path) -> list[Serving]:
+    """Return the records of the streams under load that a result tells of, in its order.
+
+    Raises ComparisonError where one is not there.
+    """
+    told = of_kind(before.run.get("streams", []), list[Streams], f"{before.name}: streams", REMEDY)
+    folder = base / "serving"
+    there = {path.name: path for path in folder.iterdir()} if told and folder.exists() else {}
+    names = [f"{PATTERN.format(**one['place'])}.json" for one in told]
+    if absent := next((name for name in names if name not in there), None):
+        raise ComparisonError(f"{before.name} tells of streams under load, but has no serving/{absent}; {REMEDY}.")
+    return [serving_record.read(there[name], REMEDY) for name in names]
 
 
 def read_as(path: Path | zipfile.Path, kind: type[Kind]) -> Kind:

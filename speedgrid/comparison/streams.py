@@ -3,6 +3,7 @@
 from speedgrid.comparison.load import REMEDY, Result
 from speedgrid.launcher.reading import of_kind
 from speedgrid.serving.claims import Claim, claim, verdicts
+from speedgrid.serving.places import PATTERN
 from speedgrid.serving.seen import Streams
 from speedgrid.serving.verdict import FAILED
 from speedgrid.text.markup import _
@@ -21,7 +22,7 @@ def rows(a: Result, b: Result) -> list[list[str]]:
         one, other = claim(before[at]), claim(after[at])
         if one and other:
             place, demand = before[at]["place"], before[at]["asked"]
-            name = f"{place['model']}-{place['backend']}-{place['precision']}-r{place['resolution']}"
+            name = PATTERN.format(**place)
             words = _("{fps} FPS, {ms} ms").format(fps=f"{demand['fps']:g}", ms=f"{demand['deadline_ms']:.1f}")
             said = verdict((before[at], one), (after[at], other))
             found.append([name, words, str(one.streams), str(other.streams), said])

@@ -4,7 +4,7 @@ Whether a number of streams passes is decided where the record is read (speedgri
 frames and misses of its blocks.
 """
 
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -13,8 +13,8 @@ import numpy as np
 from speedgrid.data.resolution import Resolution
 from speedgrid.data.samples import Host
 from speedgrid.grid import Cell
-from speedgrid.launcher.outputs import checksum, one_line, write_checked
-from speedgrid.launcher.reading import load
+from speedgrid.launcher.outputs import one_line, write_checked
+from speedgrid.launcher.reading import REMEDY, Readable, read_json, short
 from speedgrid.record import Memory, Outcome, RecordError
 from speedgrid.serving.arrivals import Arrivals, Kind
 from speedgrid.serving.batching import Policy
@@ -216,25 +216,23 @@ def pooled(runs: list[Run]) -> Blocks | None:
 
 def write(path: str | Path, serving: Serving) -> None:
     """Write a record to `path`, as JSON with its checksum, whole or not at all."""
-    write_checked(path, {key: value for key, value in asdict(serving).items() if key not in ("file", "intact")})
+    write_checked(path, asdict(serving))
 
 
-def read(path: str | Path) -> Serving:
-    """Return the record in `path`. Raises RecordError if it is none."""
+def read(path: str | Readable, remedy: str = REMEDY) -> Serving:
+    """Return the record in `path`, a path or one inside a ZIP file. Raises RecordError or FileError if it is none.
+
+    remedy: what to do about it, in one clause.
+    """
     import msgspec
 
+    content = read_json(path, dict, remedy)
+    if (version := content.get("format")) != FORMAT:
+        raise RecordError(f"{path} has format {short(version)}; this version reads {FORMAT}; {remedy}.")
     try:
-        content = load(path)
         found = msgspec.convert(content, Serving)
     except (msgspec.ValidationError, ValueError, TypeError, RecursionError) as error:
-        raise RecordError(
-            f"{path} is not a readable record of serving ({one_line(error)}); delete it and run again."
-        ) from error
-    if found.format != FORMAT:
-        raise RecordError(f"{path} has format {found.format}; this version reads {FORMAT}; delete it and run again.")
+        raise RecordError(f"{path} is not a readable record of serving ({one_line(error)}); {remedy}.") from error
     if (found.status == "ok") == (found.seen is None):
-        raise RecordError(
-            f"{path} is no record of serving (its status contradicts what it saw); delete it and run again."
-        )
-    intact = content["checksum"] == checksum(content) if "checksum" in content else None
-    return replace(found, file=Path(path).name, intact=intact)
+        raise RecordError(f"{path} is no record of serving (its status contradicts what it saw); {remedy}.")
+    return found
