@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from builders import make_decoding, make_records, make_run
 from drawing import draw, make_material, texts
+from sentences import longest
 from streams import DEADLINE_MS, SERVICE_MS, make_streams, recorded
 
 from speedgrid.comparison import load as compared
@@ -20,6 +21,7 @@ from speedgrid.serving.claims import claim, verdicts
 from speedgrid.serving.record import SHARES, Timeline
 from speedgrid.serving.seen import PERCENTS, Streams
 from speedgrid.serving.shown import streams_of, timeline
+from speedgrid.text import language
 
 ROOT = Path(__file__).parent.parent
 
@@ -117,8 +119,8 @@ def test_a_claim_is_printed_in_full_with_what_was_seen_beside_it():
     found = findings.section([make_streams()], "resnet18")
     assert found["claims"] == [
         "**4 cameras of 25 FPS**: at least 99 % of the frames have their result within 40 ms of arrival (95 % "
-        "confidence; periodic arrivals with random phases; no frame dropped; greedy batching up to 4; ONNX Runtime "
-        "fp32, 64 x 64 pixels; decoding excluded).",
+        "confidence). ONNX Runtime fp32, 64 x 64 pixels; periodic arrivals with random phases; no frame dropped; "
+        "greedy batching up to 4; decoding excluded. "
         "5 cameras: missed. Synchronised cameras: 6; Poisson arrivals at their rate: 4; within 80 ms: 10.",
     ]
     [line] = found["rows"]
@@ -167,7 +169,31 @@ def test_a_place_that_was_not_measured_says_why(changes, reason):
     found = findings.section([make_streams(**changes)], "resnet18")
     text = "ONNX Runtime fp32, 64 x 64 pixels: streams under load were not measured: "
     assert found["claims"] == [f"{text}{reason}."]
-    assert found["rows"][0][2:9] == ["-", "-", "not tried", "-", "-", "-", found["rows"][0][8]]
+    assert found["rows"] == []
+
+
+def test_runs_that_do_not_count_leave_no_table_and_no_plot_but_their_doubts(tmp_path):
+    record = make_streams(loaded=None)
+    record["runs"] = [run | {"doubts": ["it waited for 1.1 cores that something else had"]} for run in record["runs"]]
+    [text] = findings.section([record], "resnet18")["claims"]
+    assert text.endswith(
+        "no run under load can be relied on. Of the last one: it waited for 1.1 cores that something else had."
+    )
+    results, run = make_run(make_records())
+    shown = report.markdown(results, run | {"streams": [record]}, ROOT / "templates" / "report.md.j2")
+    assert "| cameras |" not in shown[shown.index("## How many cameras") :]
+    material = make_material(tmp_path, make_records(), streams=[record])
+    for name in ("stream_misses", "stream_latency", "stream_timeline"):
+        assert "no streams were served under load" in [text.get_text() for text in draw(name, material).axes[0].texts]
+
+
+@pytest.mark.parametrize("code", language.codes())
+def test_sentences_on_cameras_can_be_read_at_once(code):
+    results, run = make_run(make_records())
+    refused = make_streams("openvino", status="failed", reason="it died")
+    run["streams"] = [make_streams(), make_streams("pytorch", runs=[], loaded=None), refused]
+    run["config"]["report"]["language"] = code
+    assert longest(report.markdown(results, run, ROOT / "templates" / "report.md.j2")) == []
 
 
 def test_the_report_has_the_section_of_a_model_that_served_and_of_no_other():

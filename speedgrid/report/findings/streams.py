@@ -48,49 +48,67 @@ def section(records: list[Streams], model: str, decoding: Decoding | None = None
         _("busy, %"),
     ]
     return {
-        "claims": [text for one in own for text in claims(one)],
+        "claims": [told(one) for one in own],
         "head": [*head, *([_(DECODED)] if decoding else [])],
-        "rows": [row(one, decoding) for one in own],
+        # What has no claim is told of above, and has no figure.
+        "rows": [row(one, main, decoding) for one in own if (main := main_claim(one))],
     }
 
 
-def claims(found: Streams) -> list[Markdown]:
+def main_claim(found: Streams) -> Claim | None:
+    """Return the claim on periodic streams within the deadline; None where no run of it counts."""
+    return claim(found) if found["status"] == "ok" else None
+
+
+def told(found: Streams) -> Markdown:
     """Return the claim on a place in full, with what was seen beside it; or why there is none."""
-    main = claim(found) if found["status"] == "ok" else None
-    if main is None:
-        why = found["reason"] or _("no run under load can be relied on")
-        return [_("{setting}: streams under load were not measured: {reason}.").format(setting=name(found), reason=why)]
-    return [full(found, main), beside(found, main)]
+    main = main_claim(found)
+    sentences = [full(found, main), conditions(found), beside(found, main)] if main else without(found)
+    return Markdown(" ").join(sentences)
+
+
+def without(found: Streams) -> list[Markdown]:
+    """Return the sentences on why a place has no claim: its reason, else the last doubt about the last of its runs."""
+    words = _("{setting}: streams under load were not measured: {reason}.")
+    if found["reason"]:
+        return [words.format(setting=name(found), reason=found["reason"])]
+    doubts = [_("Of the last one: {doubt}.").format(doubt=one) for run in found["runs"] for one in run["doubts"]]
+    return [words.format(setting=name(found), reason=_("no run under load can be relied on")), *doubts[-1:]]
 
 
 def full(found: Streams, main: Claim) -> Markdown:
-    """Return the claim on a place in full: of what it holds, with which confidence, under which arrivals."""
-    asked, how = found["asked"], QUEUES[found["asked"]["queue"]]
+    """Return the claim on a place: how many cameras, which share of frames in which time, with which confidence."""
     words = ngettext(
         "**{count} camera of {fps} FPS**: at least {share} % of the frames have their result within {deadline} ms of "
-        "arrival ({confidence} % confidence; periodic arrivals with random phases; {queue}; {batching} batching up to "
-        "{batch}; {setting}; decoding excluded).",
+        "arrival ({confidence} % confidence).",
         "**{count} cameras of {fps} FPS**: at least {share} % of the frames have their result within {deadline} ms of "
-        "arrival ({confidence} % confidence; periodic arrivals with random phases; {queue}; {batching} batching up to "
-        "{batch}; {setting}; decoding excluded).",
+        "arrival ({confidence} % confidence).",
         main.streams,
     )
     if not main.streams:
         words = _(
             "**Not one camera of {fps} FPS** was shown to have {share} % of its frames within {deadline} ms of arrival "
-            "({confidence} % confidence; {queue}; {batching} batching up to {batch}; {setting}; decoding excluded)."
+            "({confidence} % confidence)."
         )
+    asked = found["asked"]
     return words.format(
         count=main.streams,
         fps=f"{asked['fps']:g}",
         share=f"{100 * asked['quantile']:g}",
         deadline=milliseconds(main.deadline_ms),
         confidence=f"{100 * asked['confidence']:g}",
-        queue=_(how),
-        batching=asked["batching"],
-        batch=max(found["place"]["batch_sizes"]),
-        setting=name(found),
     )
+
+
+def conditions(found: Streams) -> Markdown:
+    """Return the sentence on what a claim holds for."""
+    words = _(
+        "{setting}; periodic arrivals with random phases; {queue}; {batching} batching up to {batch}; decoding "
+        "excluded."
+    )
+    asked, batch = found["asked"], max(found["place"]["batch_sizes"])
+    queue = QUEUES[asked["queue"]]
+    return words.format(setting=name(found), queue=_(queue), batching=asked["batching"], batch=batch)
 
 
 def beside(found: Streams, main: Claim) -> Markdown:
@@ -112,12 +130,11 @@ def beside(found: Streams, main: Claim) -> Markdown:
     )
 
 
-def row(found: Streams, decoding: Decoding | None) -> list[str]:
-    """Return the row of one place."""
+def row(found: Streams, main: Claim, decoding: Decoding | None) -> list[str]:
+    """Return the row of one place. main: its claim."""
     place, loaded = found["place"], found["loaded"]
-    main = claim(found) if found["status"] == "ok" else None
-    texts = [_setting(found), str(place["resolution"]), count(main), missed(main), said(main.beyond if main else None)]
-    others = [claim(found, "synchronised"), claim(found, "poisson"), claim(found, times=2.0)] if main else [None] * 3
+    texts = [_setting(found), str(place["resolution"]), count(main), missed(main), said(main.beyond)]
+    others = (claim(found, "synchronised"), claim(found, "poisson"), claim(found, times=2.0))
     texts += [count(one) for one in others]
     p99 = PERCENTS.index(99)
     for times in (loaded["distribution"]["wait_ms"], loaded["distribution"]["latency_ms"]) if loaded else ((), ()):
@@ -125,13 +142,13 @@ def row(found: Streams, decoding: Decoding | None) -> list[str]:
     texts.append(number(100 * loaded["utilisation"]) if loaded else "-")
     if decoding:
         rate = to_input(decoding, place["resolution"])
-        texts.append(str(rate.cores(main.streams, found["asked"]["fps"])) if rate and main else "-")
+        texts.append(str(rate.cores(main.streams, found["asked"]["fps"])) if rate else "-")
     return texts
 
 
-def missed(found: Claim | None) -> str:
+def missed(found: Claim) -> str:
     """Write the share of missed frames with its bounds, each of which holds with the confidence that was asked for."""
-    if found is None or found.verdict is None:
+    if found.verdict is None:
         return "-"
     percents = (f"{100 * one:.2f}" for one in (found.verdict.rate, found.verdict.low, found.verdict.high))
     return _("{value} ({low} to {high})").format(**dict(zip(("value", "low", "high"), percents, strict=True)))

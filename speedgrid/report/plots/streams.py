@@ -5,6 +5,7 @@ import numpy as np
 from speedgrid.report.plots import style
 from speedgrid.serving.claims import verdicts
 from speedgrid.serving.seen import PERCENTS, Loaded, Streams, Timeline
+from speedgrid.serving.verdict import Verdict
 from speedgrid.text.language import _
 
 # The markers of verdicts; where none is drawn filled, the number of streams is not carried.
@@ -16,9 +17,14 @@ TICKS = (0, 0.5, 1, 2, 5, 10, 20, 50, 100)
 
 
 def places(material) -> list[Streams]:
-    """Return the records of a model that have runs under load, in the order of the report."""
+    """Return the records of a model that have runs under load that count, in the order of the report."""
     found = [one for one in material.run.get("streams") or [] if one["place"]["model"] == material.model]
-    return [one for one in found if one["status"] == "ok" and one["runs"]]
+    return [one for one in found if one["status"] == "ok" and tried(one)]
+
+
+def tried(found: Streams) -> dict[int, Verdict]:
+    """Return the verdict on each number of periodic streams, of probes too."""
+    return verdicts(found, "periodic", found["asked"]["deadline_ms"], confirmed=False)
 
 
 def loads(material) -> list[tuple[Streams, Loaded]]:
@@ -62,15 +68,14 @@ def draw_misses(material, title: str):
         empty(axes)
         return figure
     for one in found:
-        asked = one["asked"]
-        tried = verdicts(one, "periodic", asked["deadline_ms"], confirmed=False)
-        counts, seen = list(tried), list(tried.values())
+        judged = tried(one)
+        counts, seen = list(judged), list(judged.values())
         middle = np.array([100 * each.rate for each in seen])
         ends = np.array([[100 * each.low for each in seen], [100 * each.high for each in seen]])
         look = {"color": style.colour(one["place"]["backend"]), "capsize": 3, "linewidth": 1, "label": label(one)}
         bars = np.abs(ends - middle).clip(0)
         axes.errorbar(counts, middle, yerr=bars, marker="", linestyle=dashes(one), **look)
-        for streams, each in tried.items():
+        for streams, each in judged.items():
             filled = look["color"] if each.word == "passes" else "white"
             axes.plot(streams, 100 * each.rate, MARKERS[each.word], color=look["color"], markerfacecolor=filled)
     limit = round(100 * (1 - found[0]["asked"]["quantile"]), 9)
