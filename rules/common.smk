@@ -321,23 +321,30 @@ def artifact(wildcards):
     return {"artifact": compiled, "build": str(Path(compiled).with_suffix(".json"))}
 
 
-def place_files(wildcards):
-    """Return what a place that serves streams loads, for each of its batch sizes in their order."""
-    checkpoints.choose_places.get()
-    one = [artifact(Wildcards(fromdict={**wildcards, "batch_size": size})) for size in sizes_of(wildcards)]
-    return {"artifacts": [each["artifact"] for each in one], "builds": [each["build"] for each in one if each["build"]]}
+def place_files(part):
+    """Return the function for what a place that serves streams loads, for each of its batch sizes in their order.
+
+    part: `artifact` or `build`. Each is a function of its own: where the choice is yet to be made, what a function
+    returns for `unpack` has no names, and a command cannot be shown.
+    """
+
+    def files(wildcards):
+        sizes = sizes_of(wildcards)
+        found = [artifact(Wildcards(fromdict={**wildcards, "batch_size": size}))[part] for size in sizes]
+        return [one for one in found if one]
+
+    return files
 
 
 def sizes_of(wildcards):
     """Return the batch sizes of a place, as they were chosen."""
-    return places.find(places.read(PLACES), places.PATTERN.format(**wildcards))["batch_sizes"]
+    chosen = places.read(checkpoints.choose_places.get().output[0])
+    return places.find(chosen, places.PATTERN.format(**wildcards))["batch_sizes"]
 
 
 def asked_streams(wildcards):
-    """Return what a place that serves streams is asked for, as JSON; empty until it was chosen."""
-    return (
-        json.dumps(places.asked(config, **wildcards, batch_sizes=sizes_of(wildcards))) if Path(PLACES).exists() else ""
-    )
+    """Return what a place that serves streams is asked for, as JSON."""
+    return json.dumps(places.asked(config, **wildcards, batch_sizes=sizes_of(wildcards)))
 
 
 def timed_files(wildcards):

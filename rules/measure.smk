@@ -139,7 +139,8 @@ checkpoint choose_places:
 
 rule measure_streams:
     input:
-        unpack(place_files),
+        artifacts=place_files("artifact"),
+        builds=place_files("build"),
         images=given("reference"),
     output:
         f"artifacts/serving/{places.PATTERN}.json",
