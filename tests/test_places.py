@@ -6,14 +6,15 @@ from dataclasses import replace
 import msgspec
 import pytest
 from builders import PEAKS, REFERENCE, make_record, make_run
-from streams import recorded
+from streams import make_streams, recorded
 from workflow import SMOKE, Workflow
 
 from speedgrid import grid, settings
 from speedgrid.report.findings import decision, demands
+from speedgrid.report.findings import streams as findings
 from speedgrid.report.findings.places import choose
 from speedgrid.serving import places
-from speedgrid.serving.record import Asked
+from speedgrid.serving.record import Asked, Serving
 from speedgrid.table import audit
 from speedgrid.table.cells import TableError
 from speedgrid.table.columns_of_streams import STREAMS
@@ -127,6 +128,20 @@ def test_what_a_place_is_asked_for_is_what_a_record_has():
     assert set(asked) == set(Asked.__dataclass_fields__)
     with pytest.raises(places.PlaceError, match="is none of the settings that serve streams"):
         places.find([], "resnet18-pytorch-fp32-r64")
+
+
+def test_a_place_may_have_an_input_that_is_no_square():
+    name = "resnet18-pytorch-fp32-r96x64"
+    grid_of = {"cpu": AXES | {"resolution": [64, "96x64"]}}
+    given = settings.complete({"device": "cpu", "grid": grid_of, "serving": {"for": [name]}})
+    places.require(given, grid.axes_of(given))
+    asked = places.asked(given, "resnet18", "pytorch", "fp32", "96x64", [1])
+    found = msgspec.convert(json.loads(json.dumps(asked)), Asked)
+    assert str(found.place) == name
+    about = dict.fromkeys(("measured_at", "fingerprint", "command"), "")
+    assert Serving(asked=found, status="failed", reason="x", environment={}, **about).cell.resolution == "96x64"
+    [row] = findings.section([make_streams(place=msgspec.to_builtins(found.place))], "resnet18")["rows"]
+    assert row[1] == "96x64"
 
 
 RECORDS = [

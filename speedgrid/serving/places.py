@@ -5,6 +5,8 @@ from pathlib import Path
 from typing import Any, TypedDict
 
 from speedgrid import InputError
+from speedgrid.data import resolution as sizes
+from speedgrid.data.resolution import Resolution
 from speedgrid.grid import Axes, Cell, Config
 from speedgrid.launcher.reading import read_json, short
 
@@ -66,7 +68,7 @@ def within(name: str, axes: Axes) -> bool:
     return all(getattr(cell, axis) in axes[axis] for axis in AXES)
 
 
-def name_of(model: str, backend: str, precision: str, resolution: int) -> str:
+def name_of(model: str, backend: str, precision: str, resolution: Resolution) -> str:
     """Return the name of a place."""
     return PATTERN.format(model=model, backend=backend, precision=precision, resolution=resolution)
 
@@ -81,7 +83,7 @@ def asked(
 ) -> dict[str, Any]:
     """Return the demand on a place, as speedgrid.serving.record.Asked has it, of plain JSON values."""
     serving = config["serving"]
-    place = {"model": model, "backend": backend, "precision": precision, "resolution": int(resolution)}
+    place = {"model": model, "backend": backend, "precision": precision, "resolution": sizes.read(resolution)}
     same = ("fps", "quantile", "confidence", "batching", "queue", "arrivals", "blocks")
     return {
         "place": place | {"batch_sizes": batch_sizes},
