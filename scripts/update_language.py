@@ -5,7 +5,8 @@ Then translate in languages/ru.po what is empty there. A language that is not th
 
 import sys
 
+from speedgrid.table import columns
 from speedgrid.text import language
 
 for code in sys.argv[1:]:
-    print(f"languages/{code}.po: {language.update(code)} texts wait for their translation")
+    print(f"languages/{code}.po: {language.update(code, columns.TEXTS)} texts wait for their translation")

@@ -11,6 +11,7 @@ from builders import make_record, make_records, make_refusal, write_run
 
 from speedgrid import settings
 from speedgrid.report import markdown as report
+from speedgrid.table import columns
 from speedgrid.text import language
 from speedgrid.text.language import ROOT, _, ngettext, speaking
 from speedgrid.text.words import number
@@ -45,7 +46,7 @@ def test_what_a_release_must_not_have_is_a_warning_before_it(monkeypatch):
 @pytest.fixture(scope="module")
 def texts():
     """Return the messages of this version that have an identity, by it."""
-    return {message.id: message for message in language.extract() if message.id}
+    return {message.id: message for message in language.extract(columns.TEXTS) if message.id}
 
 
 def test_the_texts_are_found_in_python_and_in_templates(texts):
@@ -175,3 +176,10 @@ def test_a_russian_report_has_no_english_sentences(tmp_path):
     prose = re.sub(r"```.*?```|`[^`]*`|^\|.*$", "", text, flags=re.DOTALL | re.MULTILINE)
     english = re.compile(r"\b(the|is|are|of|and|was|with|that|each|nothing|cells?)\b")
     demand_none([line for line in prose.splitlines() if english.search(line)], "a Russian report has English in it")
+
+
+@pytest.mark.parametrize("code", TRANSLATED)
+def test_what_a_page_says_of_a_column_is_in_its_language(code):
+    with speaking(code):
+        same = [one.name for one in columns.COLUMNS if _(one.about) == one.about]
+    assert same == ["ms_per_image"]  # a formula

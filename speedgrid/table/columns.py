@@ -92,6 +92,8 @@ GROUPS = with_probes(
 )
 COLUMNS: tuple[Column, ...] = tuple(one for _title, group in GROUPS for one in group)
 BY_NAME = {one.name: one for one in COLUMNS}
+# What a page says of a column where it stands, by the file that has them: to be translated.
+TEXTS = {"speedgrid/table/columns.py": [one.about for one in COLUMNS]}
 # Of each name in the table, an interval's ends too, the column that it belongs to.
 OF = {name: one for one in COLUMNS for name in one.names()}
 NAMES = tuple(OF)

@@ -5,6 +5,7 @@ imported only where it works, since the workflow imports this module whenever it
 """
 
 import gettext as standard
+from collections.abc import Iterable, Mapping
 from contextlib import contextmanager
 from functools import cache
 from io import BytesIO
@@ -49,8 +50,11 @@ def read(code: str):
         return read_po(file, locale=code)
 
 
-def extract():
-    """Return a catalogue with every text that this version can write, none of them translated."""
+def extract(declared: Mapping[str, Iterable[str]]):
+    """Return a catalogue with every text that this version can write, none of them translated.
+
+    declared: texts that no call of `_` or `N_` marks, by the file that they are registered in.
+    """
     from babel.messages import Catalog
     from babel.messages.extract import extract_from_dir
 
@@ -60,17 +64,23 @@ def extract():
         texts = extract_from_dir(ROOT / folder, methods, options, keywords=KEYWORDS, strip_comment_tags=True)
         for file, _line, text, *_more in sorted(texts, key=lambda one: one[:2]):
             found.add(text, locations=[(f"{folder}/{file}", 1)])
+    for file, known in declared.items():
+        for text in known:
+            found.add(text, locations=[(file, 1)])
     return found
 
 
-def update(code: str) -> int:
-    """Bring the catalogue of one language up to date, and return how many texts wait for their translation."""
+def update(code: str, declared: Mapping[str, Iterable[str]]) -> int:
+    """Bring the catalogue of one language up to date, and return how many texts wait for their translation.
+
+    declared: as of `extract`.
+    """
     from babel.messages import Catalog
     from babel.messages.pofile import write_po
 
     known = read(code) if code in codes() else Catalog(locale=code, project="speedgrid", version="0", fuzzy=False)
     created = known.creation_date
-    known.update(extract(), no_fuzzy_matching=True)
+    known.update(extract(declared), no_fuzzy_matching=True)
     known.creation_date, known.header_comment = created, "# Texts of speedgrid: python -m scripts.update_language"
     known.obsolete.clear()
     with replacing(FOLDER / f"{code}.po") as temporary, temporary.open("wb") as file:
