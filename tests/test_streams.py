@@ -203,7 +203,10 @@ def test_the_report_has_the_section_of_a_model_that_served_and_of_no_other():
     run["streams"] = [make_streams(), make_streams("pytorch")]
     text = report.markdown(results, run, template)
     assert text.count("## How many cameras\n") == 1
-    assert text.count("**4 cameras of 25 FPS**") == 2
+    assert text.count("**4 cameras of 25 FPS**") == 4
+    page_one = text[: text.index('<a id="findings"></a>')]
+    assert "confidence). ONNX Runtime fp32, 64 x 64 pixels ([in full](#streams)).\n" in page_one
+    assert '<a id="streams"></a>' in text
     run["config"]["report"]["language"] = "ru"
     assert "**4 камеры по 25 кадр/с**: не менее 99 % кадров" in report.markdown(results, run, template)
     run["streams"][0]["place"]["model"] = run["streams"][1]["place"]["model"] = "resnet50"

@@ -20,6 +20,7 @@ QUEUES = {"keep": N_("no frame dropped"), "latest": N_("a frame that a newer one
 class Section(TypedDict):
     """The claims on streams under load of one model, and their table; see `section`."""
 
+    answers: list[Markdown]
     claims: list[Markdown]
     head: list[str]
     rows: list[list[str]]
@@ -27,6 +28,8 @@ class Section(TypedDict):
 
 def section(records: list[Streams], model: str, decoding: Decoding | None = None) -> Section | None:
     """Return the claims on a model and their table: `claims`, `head` and `rows`; None where nothing was served.
+
+    `answers` has the claim on each place that has one, in short.
 
     records: of all places, in the order of the report: of each resolution the recommended setting before its
     runner-up. decoding: its cost, for the cores that decode as many streams.
@@ -48,6 +51,7 @@ def section(records: list[Streams], model: str, decoding: Decoding | None = None
         _("busy, %"),
     ]
     return {
+        "answers": [Markdown(" ").join([full(one, main), name(one)]) for one in own if (main := main_claim(one))],
         "claims": [told(one) for one in own],
         "head": [*head, *([_(DECODED)] if decoding else [])],
         # What has no claim is told of above, and has no figure.
