@@ -133,7 +133,7 @@ checkpoint choose_places:
     message:
         "Which settings serve streams"
     shell:
-        "scripts/cold scripts.choose_places --config artifacts/config.json --weights {input.weights}"
+        "scripts/cold scripts.choose_places --config artifacts/config.json --timings artifacts/timings --weights {input.weights}"
         " --accuracy {input.accuracy} --flops {input.flops} --peaks {input.peaks} --output {output} > {log} 2>&1"
 
 

@@ -11,10 +11,9 @@ from speedgrid.report.findings import places
 from speedgrid.table.description import Material, timings_in
 
 parser = argparse.ArgumentParser(description=__doc__)
-parser.add_argument("--timings", type=Path, default=Path("artifacts/timings"), help="folder of records")
 for name in ("weights", "accuracy"):
     parser.add_argument(f"--{name}", nargs="*", type=Path, default=[])
-for name in ("config", "flops", "peaks", "output"):
+for name in ("config", "timings", "flops", "peaks", "output"):
     parser.add_argument(f"--{name}", type=Path, required=True)
 given = parser.parse_args()
 config = read_json(given.config, dict)

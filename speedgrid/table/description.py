@@ -115,8 +115,7 @@ def finish(
     ceilings = limits(material.rates, data_sheet(machine["device_name"]))
     calm = aside.set_aside(aside.paced(records))
     results = table.tabulate(cells, of_grid, material.arithmetic, ceilings, reference, calm if lending else None)
-    fill(results, material)
-    sittings = across.fill(results, calm, reference)
+    sittings = fill(results, material, calm, reference)
     results["auto"] = choice.chosen(results, max_top1_loss)
     summary = Summary(
         machine=records[0].environment,
@@ -144,10 +143,14 @@ def finish(
     return Finished(results, rounds.tabulate(calm), summary)
 
 
-def fill(results: Table, material: Material) -> None:
-    """Fill in what was measured beside speed: accuracy, and the decoding of video."""
+def fill(results: Table, material: Material, calm: list[Record], reference: Reference) -> list[across.Sitting]:
+    """Fill in what was measured beside speed, accuracy and the decoding of video, and of which session a row is.
+
+    calm: as of speedgrid.table.aside. Returns the sessions, as of speedgrid.table.across.
+    """
     accuracy.fill(results, material.evaluations, material.weights)
     decoding.fill(results, material.decoded)
+    return across.fill(results, calm, reference)
 
 
 def loaded_beside(records: list[Record]) -> int:
