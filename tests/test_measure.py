@@ -486,4 +486,4 @@ def test_eager_pytorch_is_measured_from_weights_to_parity(weights, reference_64,
 
 def test_the_settings_of_timing_are_the_keys_of_the_schema():
     keys = set(settings.read_schema()["properties"]["timing"]["properties"])
-    assert keys - {"rounds", "energy_resolutions", "end_to_end"} == set(OPTIONS)
+    assert keys - {"rounds", "max_rounds", "energy_resolutions", "end_to_end"} == set(OPTIONS)
