@@ -144,6 +144,13 @@ def test_a_claim_is_printed_in_full_with_what_was_seen_beside_it():
     assert float(line[10]) == pytest.approx(100 * make_streams()["loaded"]["utilisation"], rel=0.01)
 
 
+def test_a_claim_of_other_arrivals_that_nothing_confirmed_is_called_so():
+    record = make_streams()
+    record["runs"] = [one for one in record["runs"] if one["kind"] != "poisson"]
+    [text] = findings.section([record], "resnet18")["claims"]
+    assert "Poisson arrivals at their rate: none shown; within" in text
+
+
 def test_cores_for_decoding_stand_beside_where_decoding_was_measured():
     found = findings.section([make_streams()], "resnet18", make_decoding({64: 60.0}))
     assert found["head"][-1] == "cores to decode them"

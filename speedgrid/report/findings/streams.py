@@ -127,11 +127,16 @@ def beside(found: Streams, main: Claim) -> Markdown:
     return words.format(
         more=main.streams + 1,
         verdict=said(main.beyond),
-        synchronised=count(claim(found, "synchronised")),
-        poisson=count(claim(found, "poisson")),
+        synchronised=shown(claim(found, "synchronised")),
+        poisson=shown(claim(found, "poisson")),
         twice=milliseconds(2 * found["asked"]["deadline_ms"]),
-        late=count(claim(found, times=2.0)),
+        late=shown(claim(found, times=2.0)),
     )
+
+
+def shown(found: Claim | None) -> str:
+    """Write the number of streams of a claim in a sentence; where the search found none to confirm, that."""
+    return count(found) if found else _("none shown")
 
 
 def row(found: Streams, main: Claim, decoding: Decoding | None) -> list[str]:
