@@ -165,36 +165,6 @@ def per_job(function):
     return function
 
 
-def digest(value):
-    """Return a checksum of what a user wrote, for a param: the job reads the text itself from artifacts/config.json.
-
-    Snakemake's report has the params of what is in it, and the names of input files that no function gives, in a script
-    of its page, where a text that ends the script begins another.
-    """
-    return outputs.checksum({"given": value})
-
-
-def own(path):
-    """Return a file of the workflow's own, which must be there, as the user's files must that are looked at above.
-
-    Snakemake takes the old result of a rule whose input is gone for a source file, and shows it as it is.
-    """
-    if fault := inputs.file_fault(path):
-        raise FileNotFoundError(f"{path} {fault}; it is a part of speedgrid, and `git checkout {path}` brings it back.")
-    return path
-
-
-def all_own(pattern):
-    """Return the files of the workflow's own whose paths match a pattern."""
-    return sorted(own(str(path)) for path in Path().glob(pattern))
-
-
-# A report is stale with any of them, and needs that of its own language; English needs none.
-LANGUAGES = all_own("languages/*.po")
-if config["report"]["language"] != "en":
-    own(f"languages/{config['report']['language']}.po")
-
-
 def streams(wildcards):
     """Return the records of what serves streams, which is known once all cells are timed; none where nothing is."""
     if not config["serving"]["for"]:
@@ -224,11 +194,6 @@ def own_checkpoint(wildcards):
     return own_weights.find(config["model"]["weights"], **wildcards, described=DESCRIBED.format(**wildcards)) or []
 
 
-def video_file(wildcards):
-    """Return the video whose decoding is measured; a function, for the reason of `digest`."""
-    return VIDEO
-
-
 def trained_weights(wildcards):
     """Return the weights that are trained on digits for whoever has neither images nor a checkpoint."""
     needed = DATA == "digits" and models.find(wildcards.model).trains and not own_checkpoint(wildcards)
@@ -238,16 +203,6 @@ def trained_weights(wildcards):
 def training(wildcards):
     """Return the description of that training."""
     return [path.replace(".pth", ".json") for path in [trained_weights(wildcards)] if path]
-
-
-def published_tables(wildcards):
-    """Return the files of published tables; a function, for the reason of `digest`."""
-    return TABLES
-
-
-def image_files(wildcards):
-    """Return the user's image files of a part, so that a changed one is seen; there are none of other sources."""
-    return SOURCE.paths(wildcards.part, IMAGES[wildcards.part]) if hasattr(SOURCE, "paths") else []
 
 
 @per_job
@@ -288,19 +243,6 @@ def whole_model(wildcards):
 def file_description(wildcards):
     """Return the description of a user's ONNX file; nothing for a module."""
     return whole_model(wildcards).replace(".onnx", ".json") if wildcards.model in FILES else []
-
-
-def source_files(wildcards):
-    """Return the user's files that a model is made of."""
-    return models.files(wildcards.model)
-
-
-def source_stale_when(wildcards):
-    """Return what makes a model with a source of its own stale: its entry, and the code of its source."""
-    if (entry := ENTRIES.get(wildcards.model)) is None:
-        return []
-    own_code = f"speedgrid/model/sources/{models.KINDS[models.kind_of(entry)][0]}.py"
-    return [digest(entry), sources.checksum(own_code)]
 
 
 @per_job

@@ -1,4 +1,5 @@
-# What makes a job stale beside its inputs, for params: code with all that it imports, versions, settings. No rules here.
+# What makes a job stale: files of the user's and of the workflow's own; for params code with all that it imports,
+# versions, settings. No rules here.
 import json
 from functools import cache
 from pathlib import Path
@@ -15,6 +16,64 @@ from speedgrid.serving import seen
 FINGERPRINTS = {name: fingerprint(MACHINE, name) for name in AXES["backend"]}
 PREPROCESSING = environment.versions(("torch", "torchvision"))
 UNAFFECTED = yaml.safe_load(Path("rules/unaffected.yaml").read_text(encoding="utf-8"))
+
+
+def digest(value):
+    """Return a checksum of what a user wrote, for a param: the job reads the text itself from artifacts/config.json.
+
+    Snakemake's report has the params of what is in it, and the names of input files that no function gives, in a script
+    of its page, where a text that ends the script begins another.
+    """
+    return outputs.checksum({"given": value})
+
+
+def own(path):
+    """Return a file of the workflow's own, which must be there, as the user's files must that common.smk looks at.
+
+    Snakemake takes the old result of a rule whose input is gone for a source file, and shows it as it is.
+    """
+    if fault := inputs.file_fault(path):
+        raise FileNotFoundError(f"{path} {fault}; it is a part of speedgrid, and `git checkout {path}` brings it back.")
+    return path
+
+
+def all_own(pattern):
+    """Return the files of the workflow's own whose paths match a pattern."""
+    return sorted(own(str(path)) for path in Path().glob(pattern))
+
+
+# A report is stale with any of them, and needs that of its own language; English needs none.
+LANGUAGES = all_own("languages/*.po")
+if config["report"]["language"] != "en":
+    own(f"languages/{config['report']['language']}.po")
+
+
+def image_files(wildcards):
+    """Return the user's image files of a part, so that a changed one is seen; there are none of other sources."""
+    return SOURCE.paths(wildcards.part, IMAGES[wildcards.part]) if hasattr(SOURCE, "paths") else []
+
+
+def source_files(wildcards):
+    """Return the user's files that a model is made of."""
+    return models.files(wildcards.model)
+
+
+def source_stale_when(wildcards):
+    """Return what makes a model with a source of its own stale: its entry, and the code of its source."""
+    if (entry := ENTRIES.get(wildcards.model)) is None:
+        return []
+    own_code = f"speedgrid/model/sources/{models.KINDS[models.kind_of(entry)][0]}.py"
+    return [digest(entry), sources.checksum(own_code)]
+
+
+def published_tables(wildcards):
+    """Return the files of published tables; a function, for the reason of `digest`."""
+    return TABLES
+
+
+def video_file(wildcards):
+    """Return the video whose decoding is measured; a function, for the reason of `digest`."""
+    return VIDEO
 
 
 def code(rule, *more):
