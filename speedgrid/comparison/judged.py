@@ -140,8 +140,8 @@ def keep_accuracy(found: Finished, before: Result, max_top1_loss: float) -> None
 def changes(before: Table, after: Table) -> list[str]:
     """Return a sentence for each row whose status changed. before: by the names of its cells."""
     found = []
-    for row in after.itertuples():
-        name = str(grid.Cell(*(getattr(row, axis) for axis in grid.AXES)))
+    for cell, row in zip(cells_of(after), after.itertuples(), strict=True):
+        name = str(cell)
         was = before.status.get(name, "not there")
         if was != row.status:
             # For a terminal, to which more than letters may mean something.

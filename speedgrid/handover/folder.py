@@ -95,20 +95,28 @@ def write(row: Any, run: Description, objective: str, places: Places, source: Pa
         whole.mkdir()
         shutil.copyfile(files.artifact, whole / made.file)
         np.savez_compressed(whole / "reference.npz", allow_pickle=False, **reference)
-        for name, text in programs(made, source, photographs=about["preprocessing"] is not None).items():
+        written = programs(made, source, photographs=about["preprocessing"] is not None)
+        for name, text in written.items():
             (whole / name).write_text(text, encoding="utf-8")
         needed = contents.requirements(made, found.environment)
         (whole / "requirements.txt").write_text("".join(f"{one}\n" for one in needed), encoding="utf-8")
         (whole / "model.json").write_text(f"{json.dumps(about, indent=1)}\n", encoding="utf-8")
-        said = readme(row, about, run, origin, made, objective, source)
+        said = readme(row, about, run, origin, made, objective, source, list(written))
         (whole / "README.md").write_text(said, encoding="utf-8")
         make_way(folder)
 
 
 def readme(
-    row: Any, about: dict[str, Any], run: Description, origin: Origin, made: Recipe, objective: str, source: Path
+    row: Any,
+    about: dict[str, Any],
+    run: Description,
+    origin: Origin,
+    made: Recipe,
+    objective: str,
+    source: Path,
+    written: list[str],
 ) -> str:
-    """Return the README of a folder, in the language of the run's report."""
+    """Return the README of a folder, in the language of the run's report. written: the names of its programs."""
     config = run["config"]
     place = config["model"]["weights"].replace("{model}", row.model).replace("{resolution}", str(row.resolution))
     with language.speaking(config["report"]["language"]):
@@ -117,7 +125,7 @@ def readme(
         return environment.get_template("README.md.j2").render(
             about=about,
             compiled=made.compiled,
-            programs=[name for name in programs(made, source) if name not in APART],
+            programs=[name for name in written if name not in APART],
             machine=run["machine"],
             objective=objective,
             origin=origin,

@@ -5,11 +5,12 @@ from typing import TypedDict
 
 import pandas as pd
 
-from speedgrid.grid import AXES, Cell, Config, nearest, place_of
+from speedgrid.grid import Cell, Config, nearest, place_of
 from speedgrid.report.findings.decision import chosen, reference_best
 from speedgrid.report.findings.demands import Demand, demands, meeting
 from speedgrid.report.findings.objectives import OBJECTIVES, advantage, margin_of, ties
 from speedgrid.table import columns
+from speedgrid.table.across import cell_of, cells_of
 from speedgrid.table.run import Reference, Table
 from speedgrid.text.words import measured
 
@@ -66,7 +67,7 @@ def decide(
     for _, rows in table.groupby("model", sort=False):
         shown = measured(rows)
         for label, why in needed(shown, config, margin) if len(shown) else ():
-            add(found, name_of(table.loc[label]), why)
+            add(found, str(cell_of(table.loc[label])), why)
     for name in sorted(there):
         add(found, name, KEPT)
     if found:
@@ -83,11 +84,6 @@ def add(found: dict[str, list[str]], name: str, why: str) -> None:
     reasons = found.setdefault(name, [])
     if why not in reasons:
         reasons.append(why)
-
-
-def name_of(row) -> str:
-    """Return the name of a row's cell."""
-    return str(Cell(*(row[axis] for axis in AXES)))
 
 
 def needed(rows: Table, config: Config, margin: float) -> Iterator[Why]:
@@ -152,4 +148,4 @@ def beside(table: Table, wanted: Iterable[str], reference: Reference) -> list[st
         & pd.notna(table.latency_ms)
     ]
     places = {place_of(Cell.parse(name)) for name in wanted}
-    return [name for name in map(name_of, (row for _, row in own.iterrows())) if place_of(Cell.parse(name)) in places]
+    return [str(cell) for cell in cells_of(own) if place_of(cell) in places]

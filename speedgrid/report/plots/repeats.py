@@ -3,10 +3,11 @@
 import numpy as np
 import pandas as pd
 
-from speedgrid.grid import AXES, Cell, kind_of
+from speedgrid.grid import Cell, kind_of
 from speedgrid.report.plots import style
 from speedgrid.report.plots.style import GREY, LOOKS
 from speedgrid.table import rounds as timings
+from speedgrid.table.across import cells_of
 from speedgrid.table.run import Timings
 from speedgrid.text.language import _
 from speedgrid.text.names import NAMES
@@ -24,7 +25,7 @@ def controls(rounds: Timings, cell: str | None) -> pd.DataFrame:
     times = pd.to_datetime(rounds.measured_at, utc=True, format="ISO8601")
     minutes = (times - times.min()).dt.total_seconds() / 60
     timed = rounds.assign(minutes=minutes, kind=rounds.turn.map(kind_of))
-    chosen = timed[[str(Cell(*(row[axis] for axis in AXES))) == cell for _, row in rounds.iterrows()]]
+    chosen = timed[[str(one) == cell for one in cells_of(rounds)]]
     chosen = chosen[chosen.latency_ms.notna()]
     middle = chosen.latency_ms.median()
     found = chosen.assign(
