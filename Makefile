@@ -7,13 +7,9 @@ BIN := $(VENV)/bin
 LOCK := envs/requirements$(if $(CPU),-cpu).txt
 UV_VERSION := $(shell sed -n 's/^uv==\([^ ]*\).*/\1/p' envs/requirements.txt)
 export PATH := $(CURDIR)/$(BIN):$(PATH)
-# Snakemake asks for the user's home folder, writes to it, and for the user's name: in a container that runs with any
-# number for a user there is none of them.
+# pip and uv keep what they fetched below the user's home, which may not be there, or may not be written to.
 ifeq ($(shell test -w "$(HOME)" && echo yes),)
-export HOME := $(CURDIR)/.snakemake/home
-endif
-ifeq ($(shell id -un > /dev/null 2>&1 && echo yes)$(LOGNAME)$(USER),)
-export LOGNAME := speedgrid
+export XDG_CACHE_HOME ?= $(CURDIR)/.snakemake/caches
 endif
 
 .PHONY: report demo help doctor test release check setup lock docs example redraw archive compare fleet deploy clean
@@ -61,13 +57,14 @@ check: setup ## linter, types, format of code and rules
 
 setup: $(VENV)/.installed ## install everything into .venv
 
-$(VENV)/.installed: $(LOCK)
+$(VENV)/.installed: $(LOCK) envs/homeless.py
 	@$(OLD)
 	@$(PYTHON) -m scripts.doctor --quiet $(if $(CPU),--cpu) $(GIVEN)
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
 	$(BIN)/uv pip sync --quiet --compile-bytecode --python $(BIN)/python --require-hashes $(LOCK)
 	$(if $(CPU),$(BIN)/python envs/stand_ins.py)
+	$(BIN)/python envs/homeless.py
 	touch $@
 
 # The one command that writes the lock files; commit its result. The one for a CPU has the versions of the other.
