@@ -4,11 +4,13 @@ import json
 import os
 import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
 import pytest
-from builders import LATENCIES, make_record, make_refusal, make_two_models, scattered, write_run
+from builders import LATENCIES, make_record, make_refusal, make_run, make_two_models, scattered, write_run
+from streams import recorded
 from workflow import PLOTS, SMOKE
 
 from speedgrid.evidence.intervals import ratio_interval
@@ -340,6 +342,49 @@ def test_each_column_is_explained_where_it_stands(visit, pages):
     page = explore(visit, pages)
     choose(page, "figure", "latency of one call, ms")
     assert BY_NAME["latency_ms"].about.replace("`", "") in page.locator("#about").inner_text()
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory):
+    """Return the folder with both pages of a run in which batch sizes 1 and 4 of a setting served four cameras."""
+    folder = tmp_path_factory.mktemp("served")
+    names = {f"resnet18-onnxruntime-fp32-r64-b{size}": ms for size, ms in ((1, 10.0), (4, 16.0), (8, 30.0))}
+    records = [make_record(name, scattered(ms, seed)) for seed, (name, ms) in enumerate(names.items())]
+    of_machine = {"environment": records[0].environment, "fingerprint": records[0].fingerprint}
+    asked = {"device": "cpu", "serving": {"for": "recommended", "fps": 25}, "minimum_streams": 3}
+    table, run = make_run(records, config=asked, served=[replace(recorded(), **of_machine)])
+    for make, name in ((explorer.page, "explorer.html"), (results_page.page, "results.html")):
+        (folder / name).write_text(make(table, run, TEMPLATES / f"{name}.j2"))
+    return folder
+
+
+def test_cameras_are_in_the_table_of_cells_with_all_their_digits_and_are_explained(visit, served):
+    page = visit(served / "results.html")
+    assert column(page, "streams") == ["4", "4", ""]
+    assert column(page, "streams_synchronised") == ["6", "6", ""]
+    header(page, "streams").click()
+    header(page, "streams").click()
+    assert column(page, "streams") == ["4", "4", ""]
+    for name in ("streams", "streams_missed_percent", "streams_wait_p99_ms"):
+        page.locator("th", has=header(page, name)).hover()
+        assert page.locator("#about").inner_text().endswith(BY_NAME[name].about)
+    assert "cameras in time: ≥ 3" in page.locator("#answer li").first.inner_text()
+
+
+def test_the_explorer_shows_the_cameras_of_a_setting_and_what_was_demanded_of_them(visit, served):
+    page = visit(served / "explorer.html")
+    points(page).first.wait_for()
+    assert points(page).count() == 3
+    told = pointed_at(page, points(page).first)
+    assert told["cameras in time"] == "4"
+    choose(page, "figure", "cameras in time")
+    assert points(page).count() == 2
+    assert page.locator("#chart g.mark-rule line[stroke='#B2182B']").count() == 1
+    assert BY_NAME["streams"].about in page.locator("#about").inner_text()
+    page.evaluate("location.hash = 'cell=resnet18-onnxruntime-fp32-r64-b4'")
+    page.locator("#beside tr").first.wait_for()
+    lines = beside(page)
+    assert (lines["cameras in time"][0], lines["cameras within twice the deadline"][0]) == ("4", "10")
 
 
 def test_the_explorer_fits_a_narrow_window(visit, pages):

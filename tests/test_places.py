@@ -190,7 +190,8 @@ def test_a_demanded_number_of_cameras_is_met_by_what_served_so_many(served):
     for least, met in ((4, 2), (5, 0)):
         asked = demands.demands(config(minimum_streams=least, **{"for": "recommended"}))
         assert len(demands.meeting(results, asked)) == met
-    assert demands.sentence(results, asked).startswith("**Demanded**: cameras in time at least 5")
+    assert demands.sentence(results, asked).startswith("**Demanded**: cameras in time at least 5. No setting meets")
+    assert demands.misses(results.iloc[0], asked) == "4 instead of cameras in time at least 5"
 
 
 WRONG = {

@@ -28,7 +28,7 @@ from speedgrid.table.run import Description, Reference, Row, Table
 from speedgrid.text.language import _
 from speedgrid.text.names import NAMES
 from speedgrid.text.status import OUTCOMES
-from speedgrid.text.words import number, reference_name, with_interval
+from speedgrid.text.words import figure, number, reference_name, with_interval
 
 SHAPES = {precision: look.shape for precision, look in LOOKS.items()}
 FILTERS = (*AXES, "status")
@@ -44,9 +44,12 @@ FIGURES = (
     "tflops",
     "memory_mb",
     "energy_mj_per_image",
+    "streams",
+    "streams_late",
+    "streams_p99_ms",
 )
 # Those that a mark tells when it is pointed at.
-TOLD = ("latency_ms", "fps", "throughput_fps", "speedup", "memory_mb", "energy_mj_per_image", "snr_db")
+TOLD = ("latency_ms", "fps", "throughput_fps", "speedup", "memory_mb", "energy_mj_per_image", "streams", "snr_db")
 # What a page's script makes as large as the window: Vega-Lite does not do that for views above each other.
 WIDTH, HEIGHT = 760, 380
 
@@ -160,7 +163,7 @@ def marked(row: Row) -> dict[str, Any]:
     for name in FIGURES:
         low, high = interval(row, name)
         known |= {f"{name}_value": row[name], f"{name}_low": low, f"{name}_high": high}
-        known[f"{name}_text"] = with_interval(row[name], low, high)
+        known[f"{name}_text"] = figure(row[name], BY_NAME[name]) if low is None else with_interval(row[name], low, high)
     return known | {"snr_db_text": number(row["snr_db"])}
 
 

@@ -12,7 +12,7 @@ from speedgrid.table.across import cell_of, cells_of
 from speedgrid.table.columns import BY_NAME, heading
 from speedgrid.table.run import Description, Table
 from speedgrid.text.language import _
-from speedgrid.text.words import measured, number, setting
+from speedgrid.text.words import figure, measured, number, setting
 
 
 class Answer(NamedTuple):
@@ -63,6 +63,6 @@ def meets(table: Table, run: Description) -> pd.Series | None:
 def limits(run: Description) -> list[tuple[Demand, str]]:
     """Return each demand with its text: the figure, and its limit."""
     return [
-        (one, f"{heading(one.name)}: {'≤' if one.at_most else '≥'} {number(one.limit)}")
+        (one, f"{heading(one.name)}: {'≤' if one.at_most else '≥'} {figure(one.limit, BY_NAME[one.name])}")
         for one in demands.demands(run["config"])
     ]

@@ -7,10 +7,11 @@ import pandas as pd
 from speedgrid.report import marks
 from speedgrid.report.html_page import render, title
 from speedgrid.table.columns import BY_NAME, OF, TEXT
+from speedgrid.table.columns_of_streams import STREAMS
 from speedgrid.table.run import Description, Reference, Table
 from speedgrid.text.language import _
 from speedgrid.text.names import NAMES
-from speedgrid.text.words import number, reference_name
+from speedgrid.text.words import figure, reference_name
 
 # Columns of the page, in its order; those in which no row has a value are left out.
 COLUMNS = (
@@ -39,6 +40,7 @@ COLUMNS = (
     "top1",
     "top1_loss",
     "agreement",
+    *(name for column in STREAMS for name in column.names()),
     "reason",
     "caveats",
 )
@@ -80,7 +82,7 @@ def label(name: str, reference: Reference) -> str:
     return f"{ends.get(name, '{label}').format(label=text)}. {_(OF[name].about).replace('`', '')}"
 
 
-def field(value, column: str = "") -> str:
+def field(value, column: str) -> str:
     """Write a field: numbers with three digits, whole ones with all of theirs, nothing for what is missing.
 
     A backend is called as the report calls it.
@@ -89,4 +91,4 @@ def field(value, column: str = "") -> str:
         return ""
     if column == "backend":
         return NAMES.get(value, str(value))
-    return number(value) if isinstance(value, float) else str(value)
+    return figure(value, OF[column]) if isinstance(value, float) else str(value)

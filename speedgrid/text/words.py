@@ -7,6 +7,7 @@ import pandas as pd
 
 from speedgrid.data.resolution import in_words
 from speedgrid.text import language
+from speedgrid.text.column import INTEGER, Column
 from speedgrid.text.language import _
 from speedgrid.text.names import NAMES
 from speedgrid.text.status import SHOWN
@@ -60,6 +61,16 @@ def number(value: float | None) -> str:
     value = float(f"{value:.3g}")
     digits = 2 - int(np.floor(np.log10(abs(value)))) if value else 0
     return f"{round(value, digits):,.{max(digits, 0)}f}".replace(",", language.thousands())
+
+
+def figure(value: float | None, column: Column) -> str:
+    """Write a figure of a column: with all its digits where it says how many there are of something, else as `number`.
+
+    A table that lacks some of them has all of them as floating-point numbers.
+    """
+    if column.kind != INTEGER or value is None or not np.isfinite(value):
+        return number(value)
+    return f"{round(value):,}".replace(",", language.thousands())
 
 
 def listed(names: list[str], most: int = 4) -> str:

@@ -11,7 +11,7 @@ from speedgrid.table.columns import BY_NAME
 from speedgrid.table.run import Table
 from speedgrid.text.column import LOWER
 from speedgrid.text.markup import Markdown, _
-from speedgrid.text.words import label, number, setting
+from speedgrid.text.words import figure, label, number, setting
 
 
 class Demand(NamedTuple):
@@ -71,8 +71,9 @@ def demands(config: Config) -> list[Demand]:
 
 def written(demand: Demand, value: float) -> str:
     """Write the limit of a demand, or a row's figure for it, with its unit."""
-    unit = BY_NAME[demand.name].unit
-    return f"{number(value)} {_(unit)}" if unit else number(value)
+    column = BY_NAME[demand.name]
+    text = figure(value, column)
+    return f"{text} {_(column.unit)}" if column.unit else text
 
 
 def meeting(rows: Table, asked: list[Demand]) -> Table:
