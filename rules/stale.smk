@@ -4,18 +4,17 @@ import json
 from functools import cache
 from pathlib import Path
 
-import yaml
-
 from speedgrid import backends, record
 from speedgrid.backends.fingerprint import fingerprint
 from speedgrid.launcher import sources
+from speedgrid.launcher.reading import read_own_yaml
 from speedgrid.machine import environment
 from speedgrid.serving import seen
 
 # Snakemake sees neither drivers nor library versions: as params they make jobs stale.
 FINGERPRINTS = {name: fingerprint(MACHINE, name) for name in AXES["backend"]}
 PREPROCESSING = environment.versions(("torch", "torchvision"))
-UNAFFECTED = yaml.safe_load(Path("rules/unaffected.yaml").read_text(encoding="utf-8"))
+UNAFFECTED = read_own_yaml("rules/unaffected.yaml")
 
 
 def digest(value):

@@ -12,7 +12,7 @@ from jsonschema.exceptions import ValidationError, best_match
 
 from speedgrid import ROOT, InputError, backends, grid
 from speedgrid.grid import Config
-from speedgrid.launcher.reading import HEXADECIMAL, FileError, as_number, read_yaml, short
+from speedgrid.launcher.reading import HEXADECIMAL, FileError, as_number, read_own_yaml, read_yaml, short
 from speedgrid.launcher.rounds import most_rounds
 from speedgrid.launcher.strict import FORMATS, LONGEST_NAME, LONGEST_PATH, Strict
 from speedgrid.machine.device import resolve
@@ -37,7 +37,7 @@ def read_schema() -> dict[str, Any]:
 
 @cache
 def _schema() -> dict[str, Any]:
-    return yaml.safe_load(SCHEMA_FILE.read_text(encoding="utf-8"))
+    return read_own_yaml(SCHEMA_FILE)
 
 
 def require_readable(file: str | Path) -> None:

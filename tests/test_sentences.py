@@ -238,6 +238,11 @@ def test_a_pipe_that_nobody_writes_to_is_not_waited_for(tmp_path, ending, make):
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("name", ["config/schema.yaml", "rules/unaffected.yaml"])
+def test_files_of_the_workflows_own_are_the_same_to_either_reader_of_yaml(name):
+    assert reading.read_own_yaml(ROOT / name) == reading.read_yaml(ROOT / name)
+
+
 TWICE = {
     "at the top": "device: cpu\nmodels: [a]\ndevice: cuda\n",
     "nested": "timing:\n  rounds: 1\n  timed_runs: 3\n  rounds: 2\n",

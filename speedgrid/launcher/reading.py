@@ -134,6 +134,14 @@ def read_yaml(path: str | Path) -> Any:
     raise FileError(f"{path} cannot be read as YAML in UTF-8 ({problem}).")
 
 
+def read_own_yaml(path: str | Path) -> Any:
+    """Return the value in a YAML file of the workflow's own, ten times as fast: its tests have read it as a user's."""
+    import yaml
+
+    text = Path(path).read_text(encoding="utf-8")
+    return yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+
+
 def as_number(value: Any) -> Any:
     """Return the number that YAML 1.1 takes for a text, such as 1e-3; whatever else there is as it is."""
     return float(value) if isinstance(value, str) and EXPONENT.fullmatch(value) else value

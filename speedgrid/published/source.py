@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 
 from speedgrid import ROOT
 from speedgrid.launcher.inputs import expanded, file_fault
-from speedgrid.launcher.reading import FileError, read_yaml
+from speedgrid.launcher.reading import FileError, read_own_yaml, read_yaml
 from speedgrid.published.names import devices, models, precisions
 from speedgrid.published.reading import axes, lines, speeds, table
 from speedgrid.published.reading.text import PublishedError, short
@@ -89,7 +89,7 @@ def is_configuration(path: Path) -> bool:
 
 @cache
 def _configured() -> frozenset[str]:
-    return frozenset(read_yaml(ROOT / "config" / "schema.yaml")["properties"])
+    return frozenset(read_own_yaml(ROOT / "config" / "schema.yaml")["properties"])
 
 
 def read(entry: dict[str, Any], model: str | None) -> Table:
