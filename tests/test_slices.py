@@ -5,46 +5,22 @@ import random
 import numpy as np
 import pandas as pd
 import pytest
-from builders import Clock, TimedSession, make_record, make_refusal, make_table
+from builders import TimedSession, make_record, make_refusal, make_table
+from neighbours import Beside
 
 from speedgrid.data.samples import Host, Samples
 from speedgrid.evidence.quiet import quiet
 from speedgrid.measure import slices, timing
 
 
-class Machine:
-    """A machine with a neighbour that has one of two cores during some spans of time, in ms on a clock."""
+class Machine(Beside):
+    """One on which a session is timed."""
 
     def __init__(self, monkeypatch, *spans):
-        self.clock, self.spans = Clock(), spans
+        super().__init__(monkeypatch, *spans)
         for module in (timing, slices):
             monkeypatch.setattr(module, "time", self.clock)
         monkeypatch.setattr(slices, "HostLoad", self.load)
-        monkeypatch.setattr(slices, "reading", self.now)
-        monkeypatch.setattr(slices, "load", self.between)
-
-    def now(self):
-        return self.clock.ns / 1e6
-
-    def taken(self, start, end):
-        return sum(max(0.0, min(end, stop) - max(start, begin)) for begin, stop in self.spans) / max(end - start, 1e-9)
-
-    def between(self, start, end):
-        share = self.taken(start, end)
-        return Host(share, 0.0, [0.25, 0.25], waited_cores=share, own_cores=2 - share, cores=2)
-
-    def load(self):
-        start, machine = self.now(), self
-
-        class Load:
-            def read(self):
-                return machine.between(start, machine.now())
-
-        return Load()
-
-    def cost(self, ms):
-        """Return the cost of a call that takes five times as long beside the neighbour."""
-        return lambda _: ms * (5 if any(begin <= self.now() < stop for begin, stop in self.spans) else 1)
 
 
 def asking(**changes):

@@ -13,8 +13,9 @@ from statistics import median
 from typing import TypeAlias
 
 from speedgrid.data.samples import Host, Samples, Slice, calls_of, of_slices
-from speedgrid.evidence.quiet import disturbance, quiet, stood_still
-from speedgrid.measure.host import HostLoad, load, reading
+from speedgrid.evidence.quiet import quiet, stood_still
+from speedgrid.measure.host import HostLoad
+from speedgrid.measure.patience import Patience
 from speedgrid.record import Asked
 
 # A turn: nothing else is timed meanwhile. Its value says whether others may have had one since this process's last.
@@ -25,8 +26,6 @@ SLICE_SECONDS = 0.1
 REFILLS = 2
 # Timed calls that a cell always gets, however slow it is: fewer give no spread at all.
 FEWEST_RUNS = 3
-# How long it is looked whether others are quiet, and how much of a long slice is taken from the patience.
-LOOK_SECONDS, MOST_LOST = 0.1, 1.0
 # Sums of seconds are off by less than this.
 ROUNDING = 1e-9
 
@@ -54,7 +53,7 @@ class Course:
     ):
         self.session, self.asked, self.samples = session, asked, samples
         self.once, self.tight, self.turn = once, tight, turn
-        self.patience, self.next_look = asked.patience_seconds, asked.timed_runs
+        self.patience, self.next_look = Patience(asked.patience_seconds), asked.timed_runs
         self.capped = self.looked = False
 
     def run(self) -> Samples:
@@ -73,22 +72,12 @@ class Course:
     def prepare(self, shared: bool) -> None:
         """Wait for quiet where the last slice was disturbed, and fill the caches where others had their turn."""
         if not all(quiet(self.samples.slices)[-1:]):
-            self.await_quiet()
+            self.patience.await_quiet()
         call = median(self.samples.host_ms) / 1000 if self.samples.host_ms else 0.0
         if shared and call < SLICE_SECONDS:
             for _ in range(REFILLS):
                 self.session.run()
                 self.session.synchronize()
-
-    def await_quiet(self) -> None:
-        """Sleep until nothing else has the processors, for as long as the patience lasts."""
-        while self.patience > 0:
-            before, began = reading(), time.perf_counter()
-            time.sleep(LOOK_SECONDS)
-            self.patience -= time.perf_counter() - began
-            found = load(before, reading())
-            if found is None or not disturbance(replace(found, waited_cores=None, own_cores=None), LOOK_SECONDS):
-                return
 
     def take(self) -> None:
         """Time calls for one slice, or until the next look."""
@@ -104,7 +93,7 @@ class Course:
         calls = len(self.samples.host_ms) - runs_before
         self.samples.slices.append(Slice(round(began, 3), round(seconds, 6), calls, host.read()))
         if not quiet(self.samples.slices)[-1]:
-            self.patience -= min(seconds, MOST_LOST)
+            self.patience.lose(seconds)
 
     def due(self, runs: int, seconds: float) -> bool:
         """Tell if a look is due after a number of calls and seconds, or the time is over."""
@@ -129,7 +118,7 @@ class Course:
     def counting(self) -> list[bool]:
         """Return which slices count: the quiet ones, or others too where there is no patience left for more."""
         slices = self.samples.slices
-        return quiet(slices) if self.patience > 0 else [not still for still in stood_still(slices)]
+        return quiet(slices) if self.patience.left > 0 else [not still for still in stood_still(slices)]
 
     def counted_runs(self) -> int:
         """Return the number of calls that count."""
