@@ -1,10 +1,12 @@
 """A fresh process that serves frames: of a real session on this machine's processor, in a few blocks."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import onnx
 import pytest
+from neighbours import Beside
 from onnx import TensorProto, helper
 
 from speedgrid import InputError
@@ -45,6 +47,82 @@ def test_a_process_serves_a_level_and_says_what_it_saw(task):
     assert run.figures.dropped == 0
     assert len(run.quantiles["latency"]) == len(record.SHARES)
     assert len(timeline.planned_ms) == 2 * protocol.PERIODS
+
+
+class Moved:
+    """The clock of a loop, which is that of a neighboured machine."""
+
+    def __init__(self, clock):
+        self.clock, self.now = clock, clock.perf_counter_ns
+
+    def wait_until(self, moment):
+        self.clock.ns = max(self.clock.ns, moment)
+
+
+class Neighboured(Beside):
+    """A place that serves beside a neighbour, four ms a call, on a clock that is moved; and when its runs began."""
+
+    def __init__(self, monkeypatch, *spans):
+        super().__init__(monkeypatch, *spans)
+        self.began = []
+        monkeypatch.setattr(bench, "HostLoad", self.load)
+        monkeypatch.setattr(bench, "RealClock", lambda: Moved(self.clock))
+
+    def load(self):
+        self.began.append(self.now() / 1000)
+        return super().load()
+
+    def submit(self, size, frames):
+        self.clock.advance(self.cost(4.0)(0))
+
+    def wait(self, call):
+        pass
+
+
+def disturbed_run(monkeypatch, *spans, patience=3.0):
+    """Return (the run of a level of 4.2 s beside a neighbour, when each try began in s)."""
+    machine = Neighboured(monkeypatch, *spans)
+    level = protocol.Level(protocol.FIRST, streams=2, blocks=20, seed=5)
+    run, _timeline = bench.served(machine, replace(ASKED, patience_seconds=patience), level, "none")
+    return run, machine.began
+
+
+def test_a_run_begins_in_quiet(monkeypatch):
+    run, began = disturbed_run(monkeypatch, (0, 2000))
+    assert (run.doubts, sum(run.misses)) == ([], 0)
+    assert began == [pytest.approx(2.0, abs=0.2)]
+
+
+def test_a_run_that_a_burst_disturbed_is_made_again_once_that_is_over(monkeypatch):
+    run, began = disturbed_run(monkeypatch, (2000, 4500))
+    assert (run.doubts, sum(run.misses)) == ([], 0)
+    assert began == [pytest.approx(0.1), pytest.approx(4.5, abs=0.2)]
+
+
+def test_bursts_that_come_again_and_again_refuse_no_run_that_fits_between_them(monkeypatch):
+    run, began = disturbed_run(monkeypatch, *((start, start + 1500) for start in range(3000, 60_000, 6500)))
+    assert run.doubts == []
+    assert len(began) == 2
+
+
+def test_where_quiet_never_comes_the_run_is_in_doubt_and_patience_ends(monkeypatch):
+    run, began = disturbed_run(monkeypatch, (0, 1e9))
+    assert run.doubts == ["it waited for 1.0 cores that something else had"]
+    assert began == [pytest.approx(3.0, abs=0.2)]
+
+
+def test_a_neighbour_that_looks_quiet_takes_no_more_than_the_patience(monkeypatch):
+    """It comes a moment after each run has begun."""
+    spans = [(start, start + 4000) for start in (200, 4500, 9000, 13_000, 17_500)]
+    run, began = disturbed_run(monkeypatch, *spans)
+    assert run.doubts
+    assert len(began) <= 3
+
+
+def test_without_patience_a_run_is_made_once(monkeypatch):
+    run, began = disturbed_run(monkeypatch, (0, 1e9), patience=0.0)
+    assert run.doubts
+    assert began == [0]
 
 
 def test_a_damaged_file_says_nothing_of_the_place_and_ends_the_script_with_its_name(task):

@@ -26,6 +26,7 @@ from speedgrid.machine import environment, gpus
 from speedgrid.measure.host import HostLoad
 from speedgrid.measure.loading import Files, Laps, explain, load, refuse
 from speedgrid.measure.memory import MemoryMeter
+from speedgrid.measure.patience import Patience
 from speedgrid.model import sources
 from speedgrid.record import Memory
 from speedgrid.serving.arrivals import draw
@@ -36,8 +37,6 @@ from speedgrid.serving.record import Asked, Run, Service, Timeline, run_of, time
 
 # Calls that warm a session up; and those that its time is taken from: so many and so long, at least.
 WARMUP, CALLS, SECONDS = 5, 30, 0.5
-# Runs of a level, at most: one that was disturbed is made again, with the same arrivals.
-TRIES = 3
 
 
 @dataclass(frozen=True)
@@ -127,15 +126,23 @@ class Sessions:
 
 
 def served(sessions: Sessions, asked: Asked, level: Level, policy: Policy) -> tuple[Run, Timeline]:
-    """Return the run of a level: the first that nobody disturbed, or the last of TRIES."""
+    """Return the run of a level: the first that nobody disturbed, or the last that there is patience for.
+
+    Each begins in quiet, and all have the same arrivals.
+    """
     table = draw(level.claim.arrivals, level.streams, asked.fps, level.blocks + 1, level.seed, PERIODS)
     deadline_ms = level.claim.deadlines * asked.deadline_ms
-    for tried in range(1, TRIES + 1):
+    patience = Patience(asked.patience_seconds)
+    patience.await_quiet()
+    while True:
         host = HostLoad()
         found = serve(table, sessions, plan(asked, level, policy), RealClock())
         run = replace(run_of(table, found, deadline_ms, level.round, level.seed), host=host.read())
         disturbed = disturbance(run.host, run.seconds) if run.host else ""
-        if tried == TRIES or not (run.doubts or disturbed):
+        if not (run.doubts or disturbed):
+            break
+        patience.lose(run.seconds)
+        if not patience.await_quiet():
             break
     # What was disturbed each time says nothing of the setting.
     run = replace(run, doubts=[*run.doubts, *filter(None, [disturbed])])

@@ -93,6 +93,7 @@ def asked(
         "rounds": ROUNDS,
         "seed": config["model"]["seed"],
         "cpu_threads": config["timing"]["cpu_threads"],
+        "patience_seconds": config["timing"]["patience_seconds"],
     }
 
 

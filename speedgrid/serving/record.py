@@ -48,7 +48,8 @@ class Asked:
     """The demand of a serving job. deadline_ms: from planned arrival to result. quantile: of frames that must keep it.
 
     blocks: of a confirmation, over all of its rounds. seed: of the tables of arrivals. arrivals: of which something is
-    said, the periodic ones among them.
+    said, the periodic ones among them. patience_seconds: how long each run waits for others to be quiet, and is made
+    again where they were not.
     """
 
     place: Place
@@ -64,6 +65,7 @@ class Asked:
     seed: int
     cpu_threads: int
     arrivals: list[Kind] = field(default_factory=lambda: list(get_args(Kind)))
+    patience_seconds: float = 0.0
 
 
 @dataclass(frozen=True)
