@@ -132,14 +132,18 @@ def test_gpus_that_are_hidden_are_not_planned_for(cards, value):
     assert device.missing("cuda") == f"CUDA_VISIBLE_DEVICES is {value!r} and hides the 2 GPUs of this machine"
 
 
-@pytest.mark.parametrize("value", [None, "0", "1,0", "GPU-000", "gpu-111-4C", "0,7", "1,-1,0"])
+@pytest.mark.parametrize(
+    "value", [None, "0", "00", "1,0", "GPU-000", "GPU-111-4c", "GPU-000,1", "0,7", "0,,0", "1,-1,0"]
+)
 def test_gpus_that_are_chosen_are_planned_for(cards, value):
     cards(value=value)
     assert device.resolve("auto") == "cuda"
     assert device.missing("cuda") is None
 
 
-@pytest.mark.parametrize("value", ["7", "7,0", "-1,0", "GPU-9", "GPU-", "cuda:0", "all", ",0"])
+@pytest.mark.parametrize(
+    "value", ["7", "7,0", "-1,0", "GPU-9", "GPU-", "GPU", "G", "gpu-000-4c", "c00-4c", "cuda:0", "all", ",0"]
+)
 @pytest.mark.parametrize("name", ["auto", "cuda"])
 def test_a_name_that_is_no_gpu_is_said_where_cuda_would_see_none(cards, name, value):
     cards(value=value)
@@ -150,6 +154,33 @@ def test_a_name_that_is_no_gpu_is_said_where_cuda_would_see_none(cards, name, va
         "name one of 0 (A, GPU-000-4c), 1 (A, GPU-111-4c), or unset it."
     )
     assert device.resolve("cpu") == "cpu"
+
+
+@pytest.mark.parametrize(("value", "odd"), [("+0", "+0"), ("0x1", "0x1"), ("1,0abc", "0abc"), ("1gpu2", "1gpu2")])
+def test_a_number_that_cuda_reads_otherwise_is_refused(cards, value, odd):
+    cards(value=value)
+    with pytest.raises(visible.GpuError) as caught:
+        device.resolve("auto")
+    assert str(caught.value) == (
+        f"CUDA_VISIBLE_DEVICES is {value!r}, of which CUDA reads {odd!r} as another number than it looks like; write "
+        "a plain one, such as 0."
+    )
+
+
+def test_a_number_of_more_bits_than_cuda_reads_is_refused(cards):
+    cards(value="4294967296")
+    with pytest.raises(visible.GpuError, match="'4294967296' as another number"):
+        device.resolve("auto")
+
+
+@pytest.mark.parametrize(("value", "name"), [("0,0", "0"), ("1,GPU-000,0", "0"), ("GPU-111,GPU-111-4c", "GPU-111-4c")])
+def test_a_gpu_that_is_named_twice_is_refused_as_cuda_then_sees_none(cards, value, name):
+    cards(value=value)
+    with pytest.raises(visible.GpuError) as caught:
+        device.resolve("auto")
+    assert str(caught.value) == (
+        f"CUDA_VISIBLE_DEVICES is {value!r}, which names the GPU {name} twice, so that CUDA sees none; name each once."
+    )
 
 
 def test_numbers_of_different_gpus_must_be_those_of_the_bus(cards):

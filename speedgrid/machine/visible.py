@@ -7,7 +7,8 @@ https://docs.nvidia.com/cuda/cuda-programming-guide/05-appendices/environment-va
 
 import itertools
 import os
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +17,10 @@ from speedgrid import InputError
 VARIABLE, ORDER = "CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER"
 # What people write to hide all GPUs; CUDA knows no other than a name that is none.
 NOTHING = ("", "-1", "none", "void", "nodevfiles")
+# CUDA reads these as C's strtoul does and keeps 32 bits: +0, 0x0, 0abc and 4294967296 all are GPU 0 (driver 580).
+PLAIN, NUMBER = re.compile(r"[0-9]{1,9}"), re.compile(r"\+?[0-9].*")
+# A UUID may be cut short, but not to this.
+PREFIX = "GPU-"
 
 
 class GpuError(InputError):
@@ -36,8 +41,14 @@ def chosen(cards: Sequence[Card], environment: Mapping[str, str] = os.environ) -
     value = environment.get(VARIABLE)
     if value is None:
         return list(cards)
-    named = (_named(name.strip(), cards) for name in value.split(","))
-    return list(dict.fromkeys(card for card in itertools.takewhile(bool, named) if card))
+    return list(dict.fromkeys(card for _, card in _taken(value, cards)))
+
+
+def _taken(value: str, cards: Sequence[Card]) -> Iterator[tuple[str, Card]]:
+    """Yield the names of a value up to the first that is none of the GPUs', each with its GPU."""
+    names = (name.strip() for name in value.split(","))
+    found = ((name, _named(name, cards)) for name in names)
+    return ((name, card) for name, card in itertools.takewhile(lambda one: one[1], found) if card)
 
 
 def hidden(count: int, environment: Mapping[str, str] = os.environ) -> str | None:
@@ -86,7 +97,17 @@ def _refuse_names(value: str, cards: Sequence[Card], environment: Mapping[str, s
             f"{text}, which names an instance of a GPU (MIG), of which clocks, power and memory are not known apart; "
             f"name a GPU that is not divided, such as {cards[0].uuid}."
         )
-    if not chosen(cards, environment):
+    taken = list(_taken(value, cards))
+    after = value.split(",")[len(taken) :]
+    if after and NUMBER.fullmatch(odd := after[0].strip()) and not PLAIN.fullmatch(odd):
+        raise GpuError(
+            f"{text}, of which CUDA reads {odd[:40]!r} as another number than it looks like; write a plain one, such "
+            "as 0."
+        )
+    repeated = [name for place, (name, card) in enumerate(taken) if card in [one for _, one in taken[:place]]]
+    if repeated:
+        raise GpuError(f"{text}, which names the GPU {repeated[0]} twice, so that CUDA sees none; name each once.")
+    if not taken:
         listed = ", ".join(f"{card.index} ({card.model}, {card.uuid})" for card in cards[:8])
         raise GpuError(
             f"{text}, whose first name is no GPU of this machine, so that CUDA sees none; name one of {listed}, or "
@@ -100,8 +121,8 @@ def _refuse_names(value: str, cards: Sequence[Card], environment: Mapping[str, s
 
 
 def _named(name: str, cards: Sequence[Card]) -> Card | None:
-    """Return the GPU of a name: its number, its UUID, or the beginning of that."""
-    if name.isascii() and name.isdecimal() and len(name) < 10:
+    """Return the GPU of a name: its number, its UUID in the driver's letters, or the beginning of that."""
+    if PLAIN.fullmatch(name):
         return next((card for card in cards if card.index == int(name)), None)
-    matching = [card for card in cards if name and card.uuid.lower().startswith(name.lower())]
+    matching = [card for card in cards if len(name) > len(PREFIX) and card.uuid.startswith(name)]
     return matching[0] if len(matching) == 1 else None
