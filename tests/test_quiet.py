@@ -71,6 +71,33 @@ def test_a_short_pause_of_a_process_is_its_own():
     assert not any(quiet.stood_still(slices))
 
 
+@pytest.mark.parametrize(
+    ("submit_ms", "status"),
+    [
+        (0.2, "ok"),  # a CUDA graph: the GPU has its work long before it is done
+        (0.39, "ok"),
+        (0.41, "busy"),
+        (1.9, "busy"),  # the call waits for its host
+        (None, "busy"),  # a session on the processor
+    ],
+)
+def test_a_slow_processor_disturbs_calls_that_lean_on_it_and_no_others(submit_ms, status):
+    clocks = {} if submit_ms is None else {"device_ms": [2.0] * 50, "submit_ms": [submit_ms] * 50}
+    other = sliced(([3.0] * 50, ALONE), turn="sentinel1")
+    slow = sliced(([2.1] * 50, host(pace_ms=[0.5, 0.51])), **clocks)
+    found = aside.set_aside(aside.paced([other, slow]))[1]
+    judged = aside.judge(found)
+    assert judged.status == status
+    assert judged.reason == ("" if status == "ok" else "it was never quiet: the processor itself was 2.0 times slower")
+    assert aside.quiet_percent([found]) == (100 if status == "ok" else 0)
+
+
+def test_a_gpus_slices_at_two_paces_of_the_processor_count_alike_and_a_neighbours_do_not():
+    parts = ([2.0] * 5, ALONE), ([2.0] * 5, host(pace_ms=[0.5, 0.5])), ([4.0] * 5, BUSY)
+    record = sliced(*parts, device_ms=[1.9] * 15, submit_ms=[0.1] * 15)
+    assert aside.calm(record).host_ms == [2.0] * 10
+
+
 BUSY = host(waited_cores=0.9, busy_elsewhere_cores=0.9)
 
 

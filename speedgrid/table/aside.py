@@ -8,6 +8,7 @@ from speedgrid.data.samples import Samples, calls_of, of_slices
 from speedgrid.evidence.quiet import BUSY_CORES, disturbances, quiet, steady_pace, stood_still
 from speedgrid.record import LOWER_CLOCK, POWER_CAP, Record
 from speedgrid.table import verdict
+from speedgrid.table.limiter import leans_on_host
 from speedgrid.table.verdict import Verdict
 
 # Fewer calls in quiet than this say nothing of a cell.
@@ -38,7 +39,8 @@ def calm(record: Record) -> Record:
     if seen is None or not seen.samples.slices:
         return record
     slices = seen.samples.slices
-    undisturbed, still, hot = quiet(slices, record.best_pace), stood_still(slices), heated(record)
+    leans = leans_on_host(seen.samples)
+    undisturbed, still, hot = quiet(slices, record.best_pace, leans), stood_still(slices), heated(record)
     cool = [keep and not heat for keep, heat in zip(undisturbed, hot, strict=True)]
     choices = (cool, undisturbed, [not stopped for stopped in still])
     kept = next((one for one in choices if calls_of(slices, one) >= FEWEST_CALLS), None)
@@ -76,7 +78,8 @@ def busy(record: Record) -> str:
         host = record.seen.host
         cores = host.busy_elsewhere_cores + host.stolen_cores if host else 0.0
         return f"{cores:.1f} cores were busy with something else" if cores > BUSY_CORES else ""
-    why = [one for one in disturbances(record.seen.samples.slices, record.best_pace) if one]
+    samples = record.seen.samples
+    why = [one for one in disturbances(samples.slices, record.best_pace, leans_on_host(samples)) if one]
     return Counter(why).most_common(1)[0][0] if why else ""
 
 
@@ -99,6 +102,6 @@ def quiet_percent(records: Iterable[Record]) -> float | None:
     for record in records:
         slices = record.seen.samples.slices if record.seen else []
         total += sum(one.seconds for one in slices)
-        kept = quiet(slices, record.best_pace)
+        kept = quiet(slices, record.best_pace, record.seen is None or leans_on_host(record.seen.samples))
         good += sum(one.seconds for one, keep in zip(slices, kept, strict=True) if keep)
     return 100 * good / total if total else None
