@@ -114,6 +114,12 @@ def test_whether_a_demand_is_met_is_decided_too():
     assert of_kind(decided(latencies(), rounds=2, budget={"latency_ms": 1.5 * limit}), "demand") == set()
 
 
+def test_a_demand_on_cameras_which_none_have_served_yet_leaves_no_answer_closed():
+    """It is measured after the last round, so that until then every setting may meet it."""
+    serving = {"minimum_streams": 3, "serving": {"for": "recommended"}}
+    assert decided(latencies(), **serving) == decided(latencies()) != {}
+
+
 def test_what_was_measured_in_a_round_before_stays_in_it():
     kept = name("openvino", 128, 1)
     found = decided(latencies(), rounds=2, there=[kept])
@@ -134,6 +140,19 @@ def test_the_page_says_what_may_still_change_and_gives_the_answers_so_far():
     assert "nothing is measured again" in nothing
     russian = run["config"] | {"report": run["config"]["report"] | {"language": "ru"}}
     assert "Provisional" not in provisional.page(table, run, russian, decision, 3)
+
+
+def test_the_page_says_of_a_demand_on_cameras_that_it_is_measured_later():
+    of = latencies()
+    serving = {"minimum_streams": 3, "serving": {"for": "recommended"}}
+    table, run = make_run(records(of), cells=list(of), config=config(**serving))
+    decision = deciding.decide(table, run["config"], 1.0, 1, Cell.parse(CONTROL), frozenset())
+    page = provisional.page(table, run, run["config"], decision, 3)
+    assert "**For throughput" in page
+    assert "No setting meets" not in page
+    assert "Whether a setting serves 3 cameras, as is demanded, is measured after the last round." in page
+    run["config"]["minimum_streams"] = None
+    assert "camera" not in provisional.page(table, run, run["config"], decision, 3)
 
 
 def test_a_reason_to_doubt_all_answers_comes_before_them():

@@ -7,7 +7,7 @@ import pandas as pd
 
 from speedgrid.grid import Cell, Config, nearest, place_of
 from speedgrid.report.findings.decision import chosen, reference_best
-from speedgrid.report.findings.demands import Demand, demands, meeting
+from speedgrid.report.findings.demands import Demand, before_streams, demands, meeting
 from speedgrid.report.findings.objectives import OBJECTIVES, advantage, margin_of, ties
 from speedgrid.table import columns
 from speedgrid.table.across import cell_of, cells_of
@@ -88,7 +88,7 @@ def add(found: dict[str, list[str]], name: str, why: str) -> None:
 
 def needed(rows: Table, config: Config, margin: float) -> Iterator[Why]:
     """Yield the rows of one model that an open answer needs, each with a reason."""
-    asked, reference = demands(config), config["report"]["reference"]
+    asked, reference = demands(before_streams(config)), config["report"]["reference"]
     here = nearest(rows.resolution, config["report"]["resolution"])
     for resolution, own in rows.groupby("resolution"):
         for name in OBJECTIVES:

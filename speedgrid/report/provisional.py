@@ -11,6 +11,7 @@ from speedgrid.report import deciding
 from speedgrid.report.deciding import Decision
 from speedgrid.report.findings import trust
 from speedgrid.report.findings.decision import answers
+from speedgrid.report.findings.demands import before_streams
 from speedgrid.report.findings.objectives import margin_of
 from speedgrid.table.description import Material, finish
 from speedgrid.table.run import Summary, Table
@@ -46,8 +47,9 @@ def page(table: Table, summary: Summary, config: Config, decision: Decision, mos
             rows = table[table.model == model]
             if len(models) > 1:
                 parts.append(Markdown("## {}").format(model))
-            parts += answers(rows, nearest(rows.resolution, config["report"]["resolution"]), config, margin)
-        return "\n\n".join(map(str, [*parts, *again(decision)])) + "\n"
+            resolution = nearest(rows.resolution, config["report"]["resolution"])
+            parts += answers(rows, resolution, before_streams(config), margin)
+        return "\n\n".join(map(str, [*parts, *later(config), *again(decision)])) + "\n"
 
 
 def changing(decision: Decision, count: int) -> Markdown:
@@ -62,6 +64,17 @@ def changing(decision: Decision, count: int) -> Markdown:
         count,
     )
     return text.format(again=len(decision["cells"]), count=count)
+
+
+def later(config: Config) -> list[Markdown]:
+    """Return the sentence on a demand that no answer is held to yet."""
+    least = config["minimum_streams"]
+    text = ngettext(
+        "Whether a setting serves {count} camera, as is demanded, is measured after the last round.",
+        "Whether a setting serves {count} cameras, as is demanded, is measured after the last round.",
+        least or 0,
+    )
+    return [text.format(count=least)] if least else []
 
 
 def again(decision: Decision) -> list[Markdown]:

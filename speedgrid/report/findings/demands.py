@@ -69,6 +69,11 @@ def demands(config: Config) -> list[Demand]:
     return [demand for demand in known if demand.limit is not None]
 
 
+def before_streams(config: Config) -> Config:
+    """Return a configuration without the demand on cameras, of which nothing is known until all rounds are over."""
+    return {**config, "minimum_streams": None}
+
+
 def written(demand: Demand, value: float) -> str:
     """Write the limit of a demand, or a row's figure for it, with its unit."""
     column = BY_NAME[demand.name]

@@ -41,8 +41,7 @@ def recommended(rows: Table, config: Config, margin: float, deadline: Demand) ->
     Of settings that meet all demands and whose call ends within the deadline, where any does.
     """
     # How many cameras a setting serves is only known of what is chosen here.
-    asked = [one for one in demands.demands(config) if one.name != "streams"]
-    eligible = demands.meeting(measured(rows), asked)
+    eligible = demands.meeting(measured(rows), demands.demands(demands.before_streams(config)))
     in_time = demands.meeting(eligible, [deadline])
     left, found = (eligible if in_time.empty else in_time), []
     for _place in range(2):
