@@ -171,7 +171,7 @@ def wide(draw):
     line = [draw(st.sampled_from(WRITTEN[model])), *(figure(draw, value, comma=False) for value in values)]
     return (
         written(header, [line], draw(st.sampled_from(SEPARATORS))).encode(),
-        {"device": device, "resolution": 224},
+        {"device": device, "resolution": 224, "decimal": "point"},
         places,
     )
 

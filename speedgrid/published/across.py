@@ -12,6 +12,8 @@ from speedgrid.published.rows import Row
 
 # Of rows that go from one batch size to another, times that grow by less than this power of the batch do not grow.
 FLAT = 0.35
+# A time that falls to less than this of what it was is no time of a call: it is of an image.
+FALLEN = 0.7
 # Batch sizes must differ by so much for that to say anything.
 SPAN = 4
 # The mean of rates is above the rate of the mean time, by no more than this where calls are alike.
@@ -110,7 +112,7 @@ def _does_not_grow(rows: list[Row]) -> bool:
     if most < SPAN * least or not calls[least].middle:
         return False
     growth = calls[most].middle * most / (calls[least].middle * least)
-    return growth <= (most / least) ** FLAT
+    return FALLEN <= growth <= (most / least) ** FLAT
 
 
 def equal(rows: list[Row]) -> list[list[int]]:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import TypeAlias
 
 from speedgrid.precision import BYTES
-from speedgrid.published.checks import Check, flop, latency_rates, rates, short
+from speedgrid.published.checks import Check, flop, latency_rates, rates, short, shown_flop
 from speedgrid.published.cost import WINOGRAD
 from speedgrid.published.quantities import Interval, exactly
 from speedgrid.published.rows import Row
@@ -29,19 +29,19 @@ def bounds(row: Row) -> Iterator[Check]:
     The data sheet is of the device, or of the fastest one that is known where the device is not. A peak that a table
     states allows for what the data sheet's does.
     """
-    operations, peak, use = flop(row), row.get("tflops_peak"), row.get("utilisation_percent")
+    operations, shown, peak, use = flop(row), shown_flop(row), row.get("tflops_peak"), row.get("utilisation_percent")
     reached = [("fps", rate, operations * rate) for rate in at_least(row)] if operations else []
     if tflops := row.get("tflops"):
         reached.append(("tflops", tflops, tflops))
     highest = max(reached, key=lambda one: one[2].low, default=None)
     most = allowance(row)
     if highest and peak:
-        yield _bound("stated_peak", highest, operations, peak, most)
+        yield _bound("stated_peak", highest, shown, peak, most)
     elif use:
         figures = {"evidence": "use", "use": short(use.middle), "most": f"{most:.3g}"}
         yield Check("stated_peak", not use.above(exactly(100 * most)), figures, use.middle / 100)
     if highest:
-        yield _physics(row, highest, operations, peak, most)
+        yield _physics(row, highest, shown, peak, most)
     yield from traffic(row)
 
 
@@ -54,30 +54,30 @@ def at_least(row: Row) -> list[Interval]:
     return found
 
 
-def _physics(row: Row, highest: Reached, operations: Interval | None, peak: Interval | None, most: float) -> Check:
+def _physics(row: Row, highest: Reached, shown: float | None, peak: Interval | None, most: float) -> Check:
     limit, sheet = row.limits.bound(row.precision), row.peak
     if not row.limits.known and peak and peak.high < limit:
-        return _bound("physics", highest, operations, peak, most, source="stated")
+        return _bound("physics", highest, shown, peak, most, source="stated")
     # In what its device can only do as something else, as fp16 on a card without it, that is the peak.
-    shown = sheet if sheet and sheet >= limit / 2.01 else limit
+    nominal = sheet if sheet and sheet >= limit / 2.01 else limit
     source = "sheet" if row.limits.known else "fastest"
     about = {"precision": str(row.precision) if row.precision else "", "device": row.device or ""}
-    return _bound("physics", highest, operations, exactly(shown), most * limit / shown, source=source, **about)
+    return _bound("physics", highest, shown, exactly(nominal), most * limit / nominal, source=source, **about)
 
 
 def _bound(
     name: str,
     highest: Reached,
-    operations: Interval | None,
+    operations: float | None,
     peak: Interval,
     most: float,
     **figures: str,
 ) -> Check:
     evidence, rate, computed = highest
-    reached = rate.middle * operations.middle if evidence == "fps" and operations else computed.middle
+    reached = rate.middle * operations if evidence == "fps" and operations else computed.middle
     ratio = reached / peak.middle if peak.middle else math.inf
     figures |= {"evidence": evidence, "rate": short(rate.middle), "computed": short(reached)}
-    figures |= {"flop": short(operations.middle * 1e3)} if operations else {}
+    figures |= {"flop": short(operations * 1e3)} if operations else {}
     figures |= {
         "peak": short(peak.middle),
         "times": f"{ratio:.3g}",

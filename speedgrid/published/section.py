@@ -10,6 +10,7 @@ from speedgrid.published.checks import BOUNDS, NAMES
 from speedgrid.published.cost import WINOGRAD
 from speedgrid.published.layout import TextTable, cell, full_name, name, pivot, place, sizes, table
 from speedgrid.published.names import devices as known_devices
+from speedgrid.published.source import sidecar
 from speedgrid.published.verdict import VERDICTS, Audited, AuditedRow, Failed
 from speedgrid.table.run import Description, Table
 from speedgrid.text.markup import Markdown, _, address, code, ngettext
@@ -126,7 +127,7 @@ def unjudged(one: Audited) -> list[Markdown]:
     if asked := [words.ASKED[reason] for reason in reasons if reason in words.ASKED]:
         text = _("To say it: {keys}, in a column of the table, or of all of its rows in `{file}`.")
         keys = Markdown(", ").join(map(code, asked))
-        lines.append(text.format(keys=keys, file=one["file"].removesuffix(".csv") + ".yaml"))
+        lines.append(text.format(keys=keys, file=sidecar(one["file"])))
     for row in one["rows"]:
         for header, found in row["unreadable"].items():
             line = _("{place}: `{header}` is `{text}`, which is no number, or may be two.")

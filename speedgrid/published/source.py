@@ -99,8 +99,7 @@ def read(entry: dict[str, Any], model: str | None) -> Table:
     """
     file = Path(entry["file"])
     about = describe(entry)
-    names, found = lines.read(file)
-    read = table.read(str(file), names, found, ({"model": model} if model else {}) | about)
+    read = table.read(str(file), lines.read(file), about, model)
     described = beside(file)
     return Table(
         file=str(file),

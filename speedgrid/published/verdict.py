@@ -161,11 +161,11 @@ def verdict(made: list[checks.Check], whole: bool = True) -> str:
 
 def derived(row: Row) -> dict[str, float | None]:
     """Return the figures of a row that follow from what it prints, whether or not it prints them."""
-    rates, operations = checks.latency_rates(row) or checks.rates(row), checks.flop(row)
+    rates, operations = checks.latency_rates(row) or checks.rates(row), checks.shown_flop(row)
     fps = rates[0].middle if rates else None
     return {
         "fps": fps,
         "ms_per_image": 1000 / fps if fps else None,
         "latency_ms": 1000 * row.batch_size / fps if fps and row.batch_size else None,
-        "tflops": operations.middle * fps if fps and operations else None,
+        "tflops": operations * fps if fps and operations else None,
     }

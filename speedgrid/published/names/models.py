@@ -48,6 +48,7 @@ def _forms(text: str) -> Iterator[str]:
     yield _bare(without_side)
     yield _bare(re.sub(r"[\s_-]100$", "", inner))
     yield _bare(re.sub(r"patch", "", without_side))
+    yield _bare(re.sub(r"(?<=v[23])[\s_-]1[._]0$", "", without_side))  # mobilenet_v2_1.0_224: of the usual width
 
 
 @cache

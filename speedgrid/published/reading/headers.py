@@ -119,7 +119,13 @@ MODEL_WORDS = {
 
 
 # Words that name models, or whatever else a line is of: alone they may be of either.
-NAMES = {"name", "names", "modell", "modelle", "modelo", "modello", "modèle", "modele", "модель", "模型", "模型名称"}
+NAMES = {
+    *("name", "names", "method", "methods", "modell", "modelle", "modelo", "modello", "modèle", "modele"),
+    *("модель", "модели", "сеть", "模型", "模型名称", "网络", "モデル"),
+}
+# The size of the images that operations were counted at.
+AT = re.compile(r"\s*(?:@|\bat)\s*(?P<side>\d{2,4})(?:\s*[x×]\s*(?P=side))?(?:\s*(?:px|pixels|p))?\b", re.IGNORECASE)
+SPREAD = re.compile(r"\s*[(\[]?(?:±|\+/-|\+-)\s*(?:std\.? ?dev\.?|stderr|std|sd|sem|σ)[)\]]?", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -128,6 +134,7 @@ class Column:
 
     factor: from the column's unit to the quantity's, None where the units in its cells say. statistic: of many timings,
     such as p95, or None. place: values of axes that the header names. base: what a speed-up is over, as written.
+    at: the size of the images that operations are of, where the header says it.
     """
 
     name: str
@@ -135,6 +142,7 @@ class Column:
     statistic: str | None = None
     place: dict[str, str] = field(default_factory=dict)
     base: str | None = None
+    at: int | None = None
 
     @property
     def key(self) -> str:
@@ -147,9 +155,11 @@ def understand(header: str) -> Column | None:
 
     `GFLOPS` is such a quantity of its own: operations, or operations in a second, as the figures of a table decide.
     """
-    text = plain(header)
+    text = SPREAD.sub(" ", plain(header))
     if found := _as_written(text):
         return found
+    if (size := AT.search(text)) and (counted := _as_written(AT.sub(" ", text))):
+        return replace(counted, at=int(size["side"])) if counted.name in speeds.OPERATIONS else None
     apart = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", text)
     return _as_written(apart) if apart != text and " " not in text else None
 
@@ -160,6 +170,8 @@ def _as_written(text: str) -> Column | None:
     if relative := speeds.relative(text):
         return Column(relative.name, relative.factor, base=relative.base)
     place, rest = settings.in_header(text)
+    if place and (relative := speeds.relative(rest)):
+        return Column(relative.name, relative.factor, place=place, base=relative.base)
     for candidate, taken in ((text, {}), (rest, place)):
         words = canonical(candidate)
         statistic = next((STATISTICS[word] for word in words.split() if word in STATISTICS), None)
@@ -182,10 +194,14 @@ def _axis(text: str) -> str | None:
     return next((axis for axis, names in AXES.items() if words in names or bare in names), None)
 
 
+def names_something(header: str) -> bool:
+    """Say whether a header is one of a column of names, which may be of models."""
+    return plain(header).lower() in NAMES
+
+
 def may_name_models(header: str) -> bool:
     """Say whether a header that is not understood may be of a column that names models."""
-    text = plain(header).lower()
-    return text in NAMES or bool(MODEL_WORDS & set(re.findall(r"[a-z]+", text)))
+    return names_something(header) or bool(MODEL_WORDS & set(re.findall(r"[a-z]+", plain(header).lower())))
 
 
 def cells_as(column: Column, unit: str) -> Column | None:
@@ -197,4 +213,4 @@ def cells_as(column: Column, unit: str) -> Column | None:
     return wide and replace(column, name=wide.name, factor=wide.factor)
 
 
-__all__ = ["AXES", "Column", "cells_as", "may_name_models", "precisions", "understand"]
+__all__ = ["AXES", "Column", "cells_as", "may_name_models", "names_something", "precisions", "understand"]

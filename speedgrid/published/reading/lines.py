@@ -9,7 +9,7 @@ import itertools
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from speedgrid.published.reading import text as texts
 from speedgrid.published.reading.text import PublishedError, short
@@ -25,13 +25,26 @@ RULER = re.compile(r"[\s|:=+-]*--[\s|:=+-]*")
 Line: TypeAlias = tuple[int, list[str]]
 
 
-def read(file: Path) -> tuple[list[str], list[tuple[int, dict[str, str]]]]:
-    """Return the headers of a table, and of each line after them its number and its cells by header.
+class Written(NamedTuple):
+    """A table of text: its headers, of each line after them its number and its cells by header, what parts the cells.
+
+    separator: None in Markdown.
+    """
+
+    headers: list[str]
+    lines: list[tuple[int, dict[str, str]]]
+    separator: str | None
+
+
+def read(file: Path) -> Written:
+    """Return the text of a table.
 
     Lines with nothing in them are none, and columns without a header. Raises PublishedError where they are no table.
     """
     text = texts.read(file)
-    found = _markdown(file, text) if _is_markdown(text) else _separated(file, text)
+    hint = HINT.match(text)
+    separator = None if _is_markdown(text) else hint["separator"] if hint else _separator(text)
+    found = _separated(file, text, separator) if separator else _markdown(file, text)
     _, headers = next(found, (0, []))
     headers = [header.strip() for header in headers]
     lines = [
@@ -43,7 +56,7 @@ def read(file: Path) -> tuple[list[str], list[tuple[int, dict[str, str]]]]:
         raise PublishedError(
             f"published table {file} has {has}; it must be a CSV file with a header, and a line for each measurement."
         )
-    return [header for header in headers if header], lines
+    return Written([header for header in headers if header], lines, separator)
 
 
 def _is_markdown(text: str) -> bool:
@@ -68,11 +81,11 @@ def _markdown(file: Path, text: str) -> Iterator[Line]:
             yield number, [cell.strip().replace("\\|", "|") for cell in re.split(r"(?<!\\)\|", inner)]
 
 
-def _separated(file: Path, text: str) -> Iterator[Line]:
+def _separated(file: Path, text: str, separator: str) -> Iterator[Line]:
     skipped = 0
     if hint := HINT.match(text):
         text, skipped = text[hint.end() :], 1
-    reader = _reader(text, hint["separator"] if hint else _separator(text))
+    reader = _reader(text, separator)
     try:
         for cells in reader:
             yield reader.line_num + skipped, cells

@@ -6,7 +6,7 @@ figure is not read, and its author is asked.
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 POINT, COMMA = ".", ","
 # The longest figure with its unit.
@@ -46,17 +46,20 @@ def mark(number: str) -> str | None:
     return None if thousands and not exponent else marks[0]
 
 
-def decimal_marks(columns: dict[str, list[str]]) -> dict[str, str | None]:
+def decimal_marks(columns: dict[str, list[str]], thousands: Collection[str] = ()) -> dict[str, str | None]:
     """Return the decimal mark of each column of numbers; None where figures of it can be read in two ways.
 
-    Of a column that has both, each figure that can be read in one way only is read so.
+    Of a column that has both, each figure that can be read in one way only is read so. thousands: the columns in which
+    three digits after a point may as well be thousands.
     """
     found = {name: {one for one in map(mark, numbers) if one} for name, numbers in columns.items()}
     everywhere = set[str]().union(*found.values())
-    return {name: _decided(found[name], everywhere, numbers) for name, numbers in columns.items()}
+    return {
+        name: _decided(found[name], everywhere, numbers, name not in thousands) for name, numbers in columns.items()
+    }
 
 
-def _decided(own: set[str], everywhere: set[str], numbers: Iterable[str]) -> str | None:
+def _decided(own: set[str], everywhere: set[str], numbers: Iterable[str], points: bool) -> str | None:
     if len(own) == 1:
         return next(iter(own))
     if own:
@@ -67,7 +70,7 @@ def _decided(own: set[str], everywhere: set[str], numbers: Iterable[str]) -> str
     if with_comma:
         return None
     # Points with three digits after each of them: decimals, but for a table whose other columns have decimal commas.
-    return POINT if COMMA not in everywhere or not any("." in one for one in numbers) else None
+    return POINT if (points and COMMA not in everywhere) or not any("." in one for one in numbers) else None
 
 
 def american(number: str, decimal: str | None) -> str | None:

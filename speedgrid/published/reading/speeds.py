@@ -45,6 +45,7 @@ BESIDE = set(
         "unit",
         "infer",
         "kernel",
+        "host",
     ]
 )
 RATE_HEADS = set(["throughput", "rate", "speed", "performance", "perf", "inference", "bandwidth"])
@@ -81,13 +82,13 @@ ARITHMETIC = (
     ),
     # Operations, in a convention that is not said: of two for a multiply-add, or one.
     (
-        r"(?:model |total )?flops? (?P<flop>[kmgbt])|(?P<flop2>[mg])flops? per image|"
+        r"(?:model |total )?(?:flop|op)s? (?P<flop>[kmgbt])|(?P<flop2>[mg])flops? per image|"
         r"(?:model|encoder|backbone) (?P<flop3>[mg])flops",
         "operations",
         1e9,
     ),
     # Operations, or operations in a second: the figures decide.
-    (r"(?P<flop>[mg])flops|(?:model |total )?flops", "gflops", 1e9),
+    (r"(?P<flop>[mg])(?:fl)?ops|(?:model |total )?flops", "gflops", 1e9),
     (
         r"utilisation (?:of peak )?percent|percent (?:of )?peak|utilisation percent of peak|"
         r"utilisation percent utilisation",
@@ -154,7 +155,8 @@ def _time(words: str, with_statistic: bool) -> Meaning | None:
     if not found:
         return None
     left = f"{words[: found.start()]} {words[found.end() :]}".split()
-    if set(left) - HEADS - BESIDE or not (with_statistic or found["noun"] or set(left) & HEADS):
+    alone = not left and found["unit"] != "s"  # a header of `ms` and no more
+    if set(left) - HEADS - BESIDE or not (with_statistic or found["noun"] or set(left) & HEADS or alone):
         return None
     if TIME.search(" ".join(one for one in left if one in SECONDS)):
         return None

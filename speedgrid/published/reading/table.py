@@ -1,6 +1,8 @@
 """The rows of a table from its lines: what each column means, in which unit and with which decimal mark."""
 
+import itertools
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -8,6 +10,7 @@ from speedgrid.published.names import models, precisions
 from speedgrid.published.quantities import Figure, printed
 from speedgrid.published.reading import axes, headers, numbers, speeds
 from speedgrid.published.reading.headers import AXES, Column
+from speedgrid.published.reading.lines import Written
 from speedgrid.published.reading.text import PublishedError, plain, short
 from speedgrid.published.rows import Row
 
@@ -28,14 +31,21 @@ class Read:
     rows: list[Row]
 
 
-def read(file: str, names: list[str], lines: Lines, about: dict[str, Any]) -> Read:
-    """Return the rows of a table. about: what is known of all of them. Raises PublishedError for unread models."""
-    cleaned = [(number, {header: plain(cell) for header, cell in line.items()}) for number, line in lines]
+def read(file: str, written: Written, about: dict[str, Any], model: str | None = None) -> Read:
+    """Return the rows of a table. about: what is known of all of them; model: of a table that names none in any row.
+
+    Raises PublishedError for models that are not read, and where no column is a speed.
+    """
+    names = written.headers
+    cleaned = [(number, {header: plain(cell) for header, cell in line.items()}) for number, line in written.lines]
     columns, unknown = meanings(names, cleaned, about)
     refuse_models(file, unknown, columns, cleaned)
+    if model and not any(column.name == "model" for column in columns.values()):
+        about = {"model": model} | about
+    cleaned = list(_merged(cleaned, columns))
     if not {column.name for column in columns.values()} - set(AXES):
         raise PublishedError(unread(file, names))
-    marks = _marks(columns, cleaned, about)
+    marks = _marks(columns, cleaned, about, written.separator)
     rows = [row for number, line in cleaned for row in _rows(number, line, columns, marks, about)]
     return Read(columns, unknown, rows)
 
@@ -76,7 +86,28 @@ def meanings(names: list[str], lines: Lines, about: dict[str, Any]) -> tuple[dic
         found[header] = (
             column if times == 1 else replace(column, statistic=f"{column.statistic or ''}{chr(39) * (times - 1)}")
         )
+    found |= _names_of_models(names, found, lines)
+    found = {header: column for header, column in found.items() if not _amiss(column, found, lines, about)}
     return _parts(found), [header for header in names if header not in found]
+
+
+def _names_of_models(names: list[str], found: dict[str, Column], lines: Lines) -> dict[str, Column]:
+    """Return the one column of names, such as `Method`, whose lines have a model that is known, if none is `model`."""
+    if any(column.name == "model" for column in found.values()):
+        return {}
+    asked = [header for header in names if header not in found and headers.names_something(header)]
+    named = [header for header in asked if any(models.resolve(line[header]) for _, line in lines)]
+    return {named[0]: Column("model")} if len(asked) == len(named) == 1 else {}
+
+
+def _amiss(column: Column, found: dict[str, Column], lines: Lines, about: dict[str, Any]) -> bool:
+    """Say whether a column is of what no other one is: operations of another size, a speed-up of another place."""
+    if column.at is not None:
+        cells = [line[header] for header, one in found.items() if one.name == "resolution" for _, line in lines]
+        return any(axes.side(cell) != column.at for cell in cells or map(str, filter(None, [about.get("resolution")])))
+    if not column.place or column.name not in ("speedup", "gain_percent", "reduction_percent", "percent_of_speed"):
+        return False
+    return not any(one.place == column.place for one in found.values() if one.name in speeds.TIMES | speeds.RATES)
 
 
 def _parts(columns: dict[str, Column]) -> dict[str, Column]:
@@ -132,14 +163,31 @@ def refuse_models(file: str, unknown: list[str], columns: dict[str, Column], lin
             )
 
 
-def _marks(columns: dict[str, Column], lines: Lines, about: dict[str, Any]) -> dict[str, str | None]:
+def _merged(lines: Lines, columns: dict[str, Column]) -> Iterator[tuple[int, dict[str, str]]]:
+    """Yield lines whose first cells are those of the line above where they are empty: cells that were merged.
+
+    Only of the columns that say where a line was measured, up to the first one that has a text.
+    """
+    above: dict[str, str] = {}
+    for number, line in lines:
+        empty = [header for header, _ in itertools.takewhile(lambda cell: not cell[1], line.items())]
+        of_place = [header for header in empty if header in columns and columns[header].name in AXES]
+        above = line | {header: above.get(header, "") for header in of_place}
+        yield number, above
+
+
+def _marks(
+    columns: dict[str, Column], lines: Lines, about: dict[str, Any], separator: str | None
+) -> dict[str, str | None]:
     given = {"comma": numbers.COMMA, "point": numbers.POINT}.get(about.get("decimal", ""))
     cells = {
         header: [found[0] for _, line in lines if (found := numbers.split(line[header]))]
         for header, column in columns.items()
         if column.name not in AXES
     }
-    return dict.fromkeys(cells, given) if given else numbers.decimal_marks(cells)
+    # A semicolon parts the cells where commas are in the figures, so in countries that write 18.000 images/s.
+    rates = {header for header in cells if columns[header].name in speeds.RATES} if separator == ";" else set()
+    return dict.fromkeys(cells, given) if given else numbers.decimal_marks(cells, rates)
 
 
 def _rows(
