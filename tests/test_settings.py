@@ -282,7 +282,7 @@ def test_an_empty_configuration_gets_every_default():
         "max_seconds": 0.5,
         "target_percent": 2,
         "patience_seconds": 3,
-        "rounds": 3,
+        "rounds": "auto",
         "max_rounds": 3,
         "energy_resolutions": [],
         "end_to_end": False,
