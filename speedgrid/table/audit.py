@@ -61,8 +61,8 @@ def require(table: Table, arithmetic: Arithmetic, peaks: Peaks, reference: Refer
 
 def violations(table: Table, arithmetic: Arithmetic, peaks: Peaks, reference: Reference) -> list[str]:
     """Return the contradictions in a table, one sentence each; see `require`."""
-    found = []
-    for line in table.to_dict("records"):
+    found, lines = [], table.to_dict("records")
+    for line in lines:
         checks = list(withheld(line))
         if not math.isnan(line["latency_ms"]):
             counted = arithmetic[line["model"]][str(line["resolution"])]
@@ -71,7 +71,7 @@ def violations(table: Table, arithmetic: Arithmetic, peaks: Peaks, reference: Re
             checks += [*physics(line, peaks["data_sheet_tflops"]), *traffic(line, counted, peaks)]
             checks += under_load(line)
         found += [f"{name(line)}: {one}" for one in checks]
-    return [*found, *speedups(table, reference), *duplicates(table), *overloaded(table)]
+    return [*found, *speedups(lines, reference), *duplicates(table), *overloaded(table)]
 
 
 def name(line: Row) -> str:
@@ -201,12 +201,17 @@ def overloaded(table: Table) -> Iterator[str]:
             yield f"{name(first.to_dict())}: the batch sizes of one setting serve {numbers} cameras together"
 
 
-def speedups(table: Table, reference: Reference) -> Iterator[str]:
+def speedups(lines: list[Row], reference: Reference) -> Iterator[str]:
     """A speed-up is a ratio of two latencies of the table, or over the reference as a row's own session has it."""
-    is_reference = (table.backend == reference["backend"]) & (table.precision == reference["precision"])
-    place = ["model", "resolution", "batch_size"]
-    base = {tuple(line[axis] for axis in place): line for line in table[is_reference].to_dict("records")}
-    for line in table[table.speedup.notna() & (table.latency_ms > 0)].to_dict("records"):
+    place = ("model", "resolution", "batch_size")
+    base = {
+        tuple(line[axis] for axis in place): line
+        for line in lines
+        if all(line[axis] == reference[axis] for axis in ("backend", "precision"))
+    }
+    for line in lines:
+        if math.isnan(line["speedup"]) or not line["latency_ms"] > 0:
+            continue
         where = tuple(line[axis] for axis in place)
         over = base.get(where, {})
         one, own = over.get("latency_ms", math.nan), line.get("session")

@@ -63,8 +63,9 @@ def tabulate(
         spread = like.of(used) if like else None
         rows.append(row(cell, records_of, used, samples.get(cell, Rounds()), arithmetic, peaks, spread))
     table = sized(pd.DataFrame(rows, columns=COLUMNS))
-    # A column with no value at all would otherwise have no type. A copy, as pandas keeps each apart that it converts.
-    table = table.astype(dict.fromkeys(set(COLUMNS) - TEXT_COLUMNS - {*AXES, "auto", "rounds", "runs"}, float)).copy()
+    # A column with no value at all would otherwise have no type. All at once: one by one they take as long as the rest.
+    figures = [name for name in COLUMNS if name not in {*TEXT_COLUMNS, *AXES, "auto", "rounds", "runs"}]
+    table = table.drop(columns=figures).join(table[figures].astype(float))[list(COLUMNS)]
     speedups.fill(table, samples, reference)
     add_disorder(table)
     table["auto"] = False  # see speedgrid.table.choice, which needs the finished table

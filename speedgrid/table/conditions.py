@@ -5,7 +5,10 @@ the GPU lowered its clock, what else had the processors, whether its calls ever 
 """
 
 from collections.abc import Hashable, Iterable
+from itertools import pairwise
+from operator import attrgetter
 from statistics import mean
+from typing import Any
 
 import numpy as np
 
@@ -127,18 +130,18 @@ def disorder(table: Table) -> dict[Hashable, str]:
     That can be, where a runtime has a better kernel for the larger call, and where two records changed places.
     """
     found: dict[Hashable, str] = {}
-    steady = table[(table.status == "ok") & table.latency_ms.notna()]
+    needed = [*AXES, "latency_ms", "latency_ms_low", "latency_ms_high"]
+    lines = list(table.loc[(table.status == "ok") & table.latency_ms.notna(), needed].itertuples())
     for axis in ("batch_size", "resolution"):
-        for _, group in steady.groupby([name for name in AXES if name != axis]):
-            rows = group.sort_values(axis)
-            low, high = rows.latency_ms_low.to_numpy(), rows.latency_ms_high.to_numpy()
-            more = np.diff(rows[axis].map(side_of)) > 0
-            for place in np.flatnonzero(more & (low[:-1] > FASTER * high[1:])):
-                pair = rows.iloc[[place, place + 1]]
-                what = (f"{ms:.4g} ms at {axis} {size}" for ms, size in zip(pair.latency_ms, pair[axis], strict=True))
-                clause = f"more work takes less time: {', '.join(what)}"
-                for index in pair.index:
-                    found.setdefault(index, clause)
+        groups: dict[tuple[Any, ...], list[Any]] = {}
+        for line in lines:
+            groups.setdefault(tuple(getattr(line, name) for name in AXES if name != axis), []).append(line)
+        size = attrgetter(axis)
+        for less, more in (pair for group in groups.values() for pair in pairwise(sorted(group, key=size))):
+            if side_of(size(more)) > side_of(size(less)) and less.latency_ms_low > FASTER * more.latency_ms_high:
+                what = ", ".join(f"{line.latency_ms:.4g} ms at {axis} {size(line)}" for line in (less, more))
+                for line in (less, more):
+                    found.setdefault(line.Index, f"more work takes less time: {what}")
     return found
 
 

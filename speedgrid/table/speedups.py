@@ -6,7 +6,7 @@ import numpy as np
 
 from speedgrid.data.resolution import Resolution
 from speedgrid.evidence.intervals import Rounds, compare, course, ratio_interval
-from speedgrid.grid import Cell, place_of
+from speedgrid.grid import AXES, Cell, place_of
 from speedgrid.table.across import Ratio, cells_of
 from speedgrid.table.run import Reference, Table
 from speedgrid.text.status import TRUE_TO_LABEL
@@ -19,13 +19,14 @@ def fill(table: Table, samples: Mapping[Cell, Rounds], reference: Reference) -> 
     says; a row that is busy has no ratio to it. The interval is by those of both latencies where either has the spread
     of cells like it, which the samples do not know of.
     """
-    latencies, lent = table[["latency_ms", "latency_ms_low", "latency_ms_high"]], table[table.freedom >= table.rounds]
-    own: dict[Cell, Ratio] = dict(zip(cells_of(table), latencies.itertuples(index=False, name=None), strict=True))
-    borrowing = set(cells_of(lent))
-    is_reference = (table.backend == reference["backend"]) & (table.precision == reference["precision"])
-    base = table[is_reference & table.status.isin(TRUE_TO_LABEL)]
+    columns = ["latency_ms", "latency_ms_low", "latency_ms_high"]
+    rows = table[[*AXES, "status", "freedom", "rounds", *columns]]
+    own: dict[Cell, Ratio] = dict(zip(cells_of(rows), rows[columns].itertuples(index=False, name=None), strict=True))
+    borrowing = set(cells_of(rows[rows.freedom >= rows.rounds]))
+    is_reference = (rows.backend == reference["backend"]) & (rows.precision == reference["precision"])
+    base = rows[is_reference & rows.status.isin(TRUE_TO_LABEL)]
     references = {place_of(cell): (cell, status) for cell, status in states(base)}
-    measured = states(table[table.latency_ms.notna()])
+    measured = states(rows[rows.latency_ms.notna()])
     # The cells of a place are measured one after another there.
     calm: dict[tuple[str, Resolution, int], list[Rounds]] = {}
     for cell, status in measured:
