@@ -63,24 +63,40 @@ def browser():
         running.close()
 
 
-@pytest.fixture
-def visit(browser):
-    """Return a function that opens a file; afterwards nothing must have been asked of a network or gone wrong."""
-    context = browser.new_context(offline=True, viewport={"width": 1400, "height": 1000})
+WINDOW = {"width": 1400, "height": 1000}
+
+
+@pytest.fixture(scope="module")
+def window(browser):
+    """Return (page, what was asked, errors): one for all tests, as another one compiles the page's JavaScript anew."""
+    context = browser.new_context(offline=True, viewport=WINDOW)
     context.set_default_timeout(60_000)
     asked, errors = [], []
+    page = context.new_page()
+    page.on("request", lambda request: asked.append(request.url))
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
+    yield page, asked, errors
+    context.close()
+
+
+@pytest.fixture
+def visit(window):
+    """Return a function that opens a file; afterwards nothing must have been asked of a network or gone wrong."""
+    page, asked, errors = window
+    page.set_viewport_size(WINDOW)
+    page.emulate_media(color_scheme="light")
 
     def opened(path):
-        page = context.new_page()
-        page.on("request", lambda request: asked.append(request.url))
-        page.on("pageerror", lambda error: errors.append(str(error)))
-        page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
+        page.goto("about:blank")  # what is opened next has nothing of a page that is open
         page.goto(path.as_uri())
         return page
 
+    asked.clear()
+    errors.clear()
     yield opened
-    context.close()
-    assert [url[:80] for url in asked if not url.startswith(("file:", "data:", "blob:"))] == []
+    page.goto("about:blank")
+    assert [url[:80] for url in asked if not url.startswith(("file:", "data:", "blob:", "about:"))] == []
     assert asked
     assert errors == []
 
@@ -319,12 +335,11 @@ def test_demands_are_lines_and_what_misses_them_is_faint(visit, tmp_path):
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [1280, 3840])
-def test_pages_fill_the_window_and_follow_the_readers_colours(visit, pages, width, scheme):
+def test_pages_fill_the_window_and_follow_the_readers_colours(window, visit, pages, width, scheme):
+    window[0].emulate_media(color_scheme=scheme)
+    window[0].set_viewport_size({"width": width, "height": 1000})
     for name in ("explorer.html", "results.html"):
         page = visit(pages[0] / name)
-        page.emulate_media(color_scheme=scheme)
-        page.set_viewport_size({"width": width, "height": 1000})
-        page.reload()
         page.locator("#chart svg, tbody tr").first.wait_for()
         ground = page.evaluate("getComputedStyle(document.body).backgroundColor")
         assert ground == {"light": "rgb(255, 255, 255)", "dark": "rgb(24, 26, 27)"}[scheme]
@@ -387,10 +402,9 @@ def test_the_explorer_shows_the_cameras_of_a_setting_and_what_was_demanded_of_th
     assert (lines["cameras in time"][0], lines["cameras within twice the deadline"][0]) == ("4", "10")
 
 
-def test_the_explorer_fits_a_narrow_window(visit, pages):
+def test_the_explorer_fits_a_narrow_window(window, visit, pages):
+    window[0].set_viewport_size({"width": 400, "height": 800})
     page = visit(pages[0] / "explorer.html")
-    page.set_viewport_size({"width": 400, "height": 800})
-    page.reload()
     points(page).first.wait_for()
     assert page.evaluate("document.documentElement.scrollWidth") <= 400
 
@@ -493,24 +507,6 @@ def listed(page, category):
     return page.locator("nav tbody tr td:first-child").all_inner_texts()
 
 
-def test_snakemakes_report_has_every_entry_in_its_category_and_each_opens_with_a_caption(visit, report):
-    page = visit(report)
-    opened = 0
-    for category, entries in ENTRIES.items():
-        labels = listed(page, category)
-        assert entries <= set(labels)
-        for label in labels:
-            listed(page, category)
-            view, about = page.locator("nav tbody tr", has_text=label).locator("a").all()
-            if not view.get_attribute("download"):
-                view.click()
-                page.locator("iframe, #app img[src^='data:image']").last.wait_for()
-                opened += 1
-            about.click()
-            assert len(page.locator("nav .prose").inner_text()) > 40, label
-    assert opened >= 2 + len(PLOTS)
-
-
 def test_the_explorer_works_inside_snakemakes_report(visit, report):
     page = visit(report)
     listed(page, "Answer")
@@ -572,24 +568,33 @@ def hostile(smoke, tmp_path_factory):
     shutil.rmtree(tree.folder.parent, ignore_errors=True)
 
 
-def test_no_text_from_elsewhere_runs_a_script_on_a_page_or_in_snakemakes_report(visit, hostile, report):
+def test_no_text_from_elsewhere_runs_a_script_on_a_page_or_adds_one_to_snakemakes_report(visit, hostile, report):
     for name in ("report/explorer.html", "report/results.html"):
         page = visit(hostile / name)
         page.locator("h1").wait_for()
         assert HACK in page.locator("h1").inner_text()
         assert page.evaluate("window.hacked") is None
     assert (hostile / "report.html").read_text().count("<script") == report.read_text().count("<script")
+
+
+def test_snakemakes_report_has_every_entry_in_its_category_and_each_opens_with_a_caption_and_no_script(visit, hostile):
     page = visit(hostile / "report.html")
-    for category in ENTRIES:
-        for label in listed(page, category):
+    opened = 0
+    for category, entries in ENTRIES.items():
+        labels = listed(page, category)
+        assert entries <= set(labels)
+        for label in labels:
             listed(page, category)
             view, about = page.locator("nav tbody tr", has_text=label).locator("a").all()
             if not view.get_attribute("download"):
                 view.click()
                 page.locator("iframe, #app img[src^='data:image']").last.wait_for()
+                opened += 1
             about.click()
             page.locator("nav .prose").wait_for()
+            assert len(page.locator("nav .prose").inner_text()) > 40, label
             assert [frame.evaluate("window.hacked") for frame in page.frames] == [None] * len(page.frames)
+    assert opened >= 2 + len(PLOTS)
 
 
 def test_what_snakemakes_report_says_of_rules_and_jobs_has_no_text_of_a_user(hostile):
