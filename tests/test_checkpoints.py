@@ -291,6 +291,16 @@ def test_a_file_of_safetensors_is_known_whatever_the_length_of_its_header(path, 
     assert torch.equal(found["fc.weight"], torch.arange(6.0).reshape(3, 2))
 
 
+def placed(*places):
+    """Return a file whose tensors `a`, `b` ... of float32 are at places of their own."""
+    header = {
+        name: {"dtype": "F32", "shape": [(end - begin) // 4], "data_offsets": [begin, end]}
+        for name, (begin, end) in zip("abc", places, strict=False)
+    }
+    text = json.dumps(header).encode()
+    return len(text).to_bytes(8, "little") + text + bytes(max(end for _, end in places))
+
+
 BROKEN = {
     "cut off in the numbers": (safetensors(WHOLE)[:-5], "tells of 48 bytes of tensors, and 43 are there"),
     "cut off in the header": (safetensors(WHOLE)[:40], "bytes, and 32 are there"),
@@ -300,6 +310,9 @@ BROKEN = {
     "a shape of another size": (safetensors(WHOLE, shape=[7]), "24 bytes for the shape [7] of F32"),
     "a place before the file": (safetensors(WHOLE, data_offsets=[-24, 0]), "a shape or place has [3, 2, -24, 0]"),
     "a list": (safetensors(WHOLE, header=b'{"a": [1, 2]}'), "whose header is none ("),
+    "bytes of no tensor": (placed((8, 16), (16, 24)), "has 'a' at byte 8, and the tensor before it ends at 0"),
+    "bytes of two tensors": (placed((0, 8), (4, 24)), "has 'b' at byte 4, and the tensor before it ends at 8"),
+    "one tensor twice": (placed((0, 8), (0, 8)), "has 'b' at byte 0, and the tensor before it ends at 8"),
 }
 
 
@@ -325,6 +338,10 @@ BYTES = {
     "a page after a line": (b"\n\n <!doctype html>", "is a page of HTML or XML"),
     "a page with a mark": (b"\xef\xbb\xbf<html>", "is a page of HTML or XML"),
     "an error of a store": (b'<?xml version="1.0"?><Error><Code>AccessDenied', "is a page of HTML or XML"),
+    "bzip2": (b"BZh91AY&SY" + bytes(30), "is compressed with bzip2; unpack it"),
+    "Zstandard": (b"\x28\xb5\x2f\xfd" + bytes(30), "is compressed with Zstandard; unpack it"),
+    "DVC": (b"outs:\n- md5: a304afb96060aad90176268345e10355\n", "is a pointer of DVC"),
+    "git-annex": (b"/annex/objects/SHA256E-s123--0123abcd.pth\n", "fetch that with git annex get"),
     "zeros": (bytes(5000), "begins with zeros alone, as a file does that was not fetched whole"),
     "ONNX": (b"\x08\x08\x12\x07pytorch", "begins as files of ONNX and TensorFlow do"),
     "numpy": (b"\x93NUMPY\x01\x00", "is an array of numpy"),
@@ -338,6 +355,15 @@ BYTES = {
 def test_a_file_that_is_no_checkpoint_is_called_what_it_is(path, content, words):
     path.write_bytes(content)
     assert words in refused(path)
+
+
+def test_nobody_is_told_to_let_a_damaged_file_run_its_code(path, state):
+    torch.save(state, path, _use_new_zipfile_serialization=False)
+    content = path.read_bytes()
+    path.write_bytes(content[:20] + b"\xff" + content[21:])
+    message = refused(path)
+    assert message.endswith("it is cut off or damaged: fetch or copy it again.")
+    assert "weights_only" not in message
 
 
 @pytest.mark.parametrize(

@@ -23,11 +23,16 @@ CUT = "it is cut off or damaged: fetch or copy it again"
 # How files begin that people take for checkpoints, and what would make one of them.
 BEGINNINGS = {
     b"version https://git-lfs": "is a Git LFS pointer and not the file that it points to; fetch that with git lfs pull",
+    b"outs:": "is a pointer of DVC and not the file that it points to; fetch that with dvc pull",
+    b"/annex/objects/": "is a pointer of git-annex and not the file that it points to; fetch that with git annex get",
     b"\x89HDF": f"is an HDF5 file, as Keras writes it; load it into the model, and {SAVE}",
     b"<": f"is a page of HTML or XML, as a server sends one in place of a file; fetch it again, or {SAVE}",
     b"GGUF": f"is a GGUF file; load it into the model, and {SAVE}",
     b"\x1f\x8b": "is compressed with gzip; unpack it",
     b"\xfd7zXZ": "is compressed with xz; unpack it",
+    b"BZh": "is compressed with bzip2; unpack it",
+    b"\x28\xb5\x2f\xfd": "is compressed with Zstandard; unpack it",
+    b"\x04\x22\x4d\x18": "is compressed with LZ4; unpack it",
     b"7z\xbc\xaf": "is an archive of 7-Zip; unpack it",
     b"Rar!": "is an archive of RAR; unpack it",
     b'{"': "is a text of JSON: a server's answer in place of a file, or the list of a checkpoint's parts; fetch the "

@@ -1,8 +1,10 @@
 """What is in a checkpoint, read as plain data: torch's restricted unpickler, and the safetensors format."""
 
+import itertools
 import json
 import math
 import pickle
+import re
 import shlex
 import warnings
 from pathlib import Path
@@ -10,7 +12,7 @@ from typing import Any
 
 import torch
 
-from speedgrid.launcher.reading import reason
+from speedgrid.launcher.reading import reason, short
 from speedgrid.model.checkpoint import WeightsError, inert, kinds
 from speedgrid.model.checkpoint.kinds import CUT, advice
 
@@ -51,7 +53,10 @@ def read(path: str | Path, model_bytes: float = float("inf")) -> Any:
         if objects and inert.known(path):
             return inert.load(path)
         if kind == "pickle" and (inert.cut_off(path) or not objects):
-            raise WeightsError(f"{path} is not a readable PyTorch checkpoint ({reason(error)}): {CUT}.") from error
+            # Not what torch advises, which is to let the file run its code.
+            own = re.search(r"WeightsUnpickler error:\s*(.+)", str(error))
+            why = reason(own[1] if own else error)
+            raise WeightsError(f"{path} is not a readable PyTorch checkpoint ({why}): {CUT}.") from error
         if objects:
             raise WeightsError(with_objects(path)) from error
         raise WeightsError(f"{path} is not a readable PyTorch checkpoint ({reason(error)}); {advice(path)}.") from error
@@ -96,6 +101,13 @@ def safetensors(path: str | Path) -> dict[str, torch.Tensor]:
             f"{path} is a safetensors file whose header tells of {last:,} bytes of tensors, and {len(stored):,} are "
             f"there: {CUT}."
         )
+    places = sorted((begin, end, name) for name, (_, _, begin, end) in entries.items())
+    for (_, before, _), (begin, _, name) in itertools.pairwise([(0, 0, ""), *places]):
+        if begin != before:  # the format has neither bytes that two tensors share, nor bytes of none
+            raise WeightsError(
+                f"{path} is a safetensors file whose header has {short(name)} at byte {begin:,}, and the tensor before "
+                f"it ends at {before:,}: {CUT}."
+            )
     return {name: _tensor(stored[begin:end], dtype, shape) for name, (dtype, shape, begin, end) in entries.items()}
 
 
