@@ -42,6 +42,7 @@ def refused(path):
         *(("train", "val"), ("training", "validation"), ("Train", "valid"), ("test", "val"), ("train_set", "dev")),
         *(("train2017", "val2017"), ("ILSVRC2012_img_train", "ILSVRC2012_img_val"), ("train_images", "val-images")),
         *(("calib", "val"), ("training data", "evaluation"), ("images.train", "images.valid")),
+        *(("1_train", "2_val"), ("01 - Training", "02 - Validation"), ("trn", "val"), ("holdout", "dev")),
     ],
 )
 def test_the_validation_part_is_evaluated_and_the_other_calibrates(tmp_path, names):
@@ -117,6 +118,8 @@ def test_what_a_system_puts_beside_images_is_none(tmp_path):
         "cat/._0.png",
         "cat/.hidden/x.png",
         "ape/@eaDir/0.png/SYNOPHOTO_THUMB_M.jpg",
+        "#recycle/ape/0.png",
+        "@Recycle/0.png",
         "$RECYCLE.BIN/x.png",
         ".DS_Store",
         "ape/Thumbs.db",
@@ -129,7 +132,7 @@ def test_what_a_system_puts_beside_images_is_none(tmp_path):
     source = open_source(str(tmp_path), 0)
     data.require(source, SIZES)
     assert (source.classes, source.parts) == (before.classes, before.parts)
-    assert source.describe()["passed_over"] == 12
+    assert source.describe()["passed_over"] == 14
     assert source.describe()["others"] == {}
 
 
@@ -295,3 +298,9 @@ def test_a_folder_is_read_whatever_the_order_that_the_system_lists_it_in(tmp_pat
     scandir = os.scandir
     monkeypatch.setattr(os, "scandir", lambda path: reversed(list(scandir(path))))
     assert open_source(str(tmp_path), 0).parts == before
+
+
+def test_a_pipe_among_images_is_refused_and_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "0.jpg")
+    with pytest.raises(DataError, match="is no file but a pipe; replace or remove it"):
+        pictures.read(str(tmp_path / "0.jpg"))

@@ -1,9 +1,11 @@
 """One image file as red, green and blue of 8 bits each: as its format says, or refused within stated limits."""
 
 import warnings
+from pathlib import Path
 from typing import Any
 
 from speedgrid.data.source import DataError
+from speedgrid.launcher.inputs import file_fault
 from speedgrid.launcher.reading import reason
 
 # The most pixels of an image, and how many times longer than the other a side may be: the shorter one is resized to the
@@ -21,6 +23,9 @@ def read(path: str) -> Any:
     """Return the image in a file, a PIL.Image of mode RGB. Raises DataError, one sentence with the path."""
     from PIL import Image
 
+    if Path(path).is_fifo():  # which would be waited for
+        fault = file_fault(path)
+        raise DataError(f"config key data.images: {path} {fault}; replace or remove it.")
     try:
         with (
             warnings.catch_warnings(action="ignore", category=Image.DecompressionBombWarning),

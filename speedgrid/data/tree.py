@@ -12,17 +12,27 @@ from dataclasses import dataclass, field
 
 # Of torchvision's ImageFolder.
 EXTENSIONS = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp")
-# What is a system's beside what is a user's: of macOS's archives, of a Synology, of Windows, of ext4.
-SYSTEM = {"__MACOSX", "@eaDir", "$RECYCLE.BIN", "System Volume Information", "lost+found", "__pycache__"}
+# What is a system's beside what is a user's: of macOS's archives, of a Synology, of a QNAP, of Windows, of ext4.
+SYSTEM = {
+    "__MACOSX",
+    "@eaDir",
+    "#recycle",
+    "@Recycle",
+    "$RECYCLE.BIN",
+    "System Volume Information",
+    "lost+found",
+    "__pycache__",
+}
 SYSTEM |= {"Thumbs.db", "desktop.ini", "Desktop.ini"}
 # What the levels of a data set are called.
 LEVELS = {
-    "train": {"train", "training", "trainset", "calib", "calibration"},
+    "train": {"train", "training", "trainset", "trn", "calib", "calibration"},
     "val": {"val", "valid", "validation", "valset", "dev", "eval", "evaluation"},
-    "test": {"test", "testing", "testset"},
+    "test": {"test", "testing", "testset", "tst", "holdout"},
 }
 # What may stand beside that: train2017, val_images, ILSVRC2012_img_val.
 BESIDE = {"set", "data", "dataset", "images", "image", "imgs", "img", "split", "part", "imagenet", "ilsvrc", "coco"}
+NUMBER = re.compile(r"^\d{1,2}[\s._-]+(?=[a-z])")  # 01_train
 WORDS = re.compile(r"(?:19|20)\d\d(?!\d)|[a-z]+|\d+")
 
 
@@ -93,8 +103,8 @@ def read(folder: str) -> tuple[dict[str, Level], Passed]:
 
 
 def level_of(name: str) -> str | None:
-    """Return the level that a folder's name stands for: train, val or test."""
-    words = [word for word in WORDS.findall(name.lower()) if word not in BESIDE]
+    """Return the level that a folder's name stands for, which may be numbered: train, val or test."""
+    words = [word for word in WORDS.findall(NUMBER.sub("", name.lower())) if word not in BESIDE]
     left = [word for word in words if not re.fullmatch(r"(?:19|20)\d\d", word)]
     return next((level for level, names in LEVELS.items() if len(left) == 1 and left[0] in names), None)
 
