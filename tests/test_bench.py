@@ -1,5 +1,7 @@
 """A fresh process that serves frames: of a real session on this machine's processor, in a few blocks."""
 
+import time
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -75,8 +77,8 @@ class Neighboured(Beside):
     def submit(self, size, frames):
         self.clock.advance(self.cost(4.0)(0))
 
-    def wait(self, call):
-        pass
+    def wait(self, call, moment=None):
+        return True
 
 
 def disturbed_run(monkeypatch, *spans, patience=3.0):
@@ -144,3 +146,87 @@ def test_what_was_not_built_is_a_status_with_its_reason(task, tmp_path):
     found = under_load.measure(task)
     assert (found.status, found.reason, found.seen) == ("unsupported", "no such operator", None)
     assert found.session == ""
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("in_flight", [1, 2])
+def test_a_gpu_serves_with_one_call_in_flight_and_with_two(task, in_flight):
+    """Of periodic streams that it serves easily: all in time, the results of both sizes there when they are said to."""
+    asked = replace(ASKED, device="cuda", in_flight=in_flight, batching="greedy")
+    level = protocol.Level(protocol.FIRST, streams=8, blocks=20, seed=5)
+    with under_load.bench(replace(task, asked=asked)) as started:
+        fastest = min(one.median_ms for one in started.service())
+        run, timeline = started.run(level, "greedy")
+    assert not run.diverged
+    assert run.figures.dropped == 0
+    assert run.figures.miss_rate == 0
+    assert run.figures.utilisation <= 1
+    assert all(end > start for start, end, *_ in timeline.calls)
+    # A result that was stamped before it was there would have taken less than a call does.
+    assert np.percentile(run.quantiles["service"], 50) > 0.3 * fastest
+
+
+class Stream:
+    """A stand-in for a stream of a GPU: what it waited for, and what was recorded on it."""
+
+    def __init__(self):
+        self.waited = []
+
+    def wait_event(self, event):
+        self.waited.append(event)
+
+
+class Event:
+    """A stand-in for an event, done after it was asked so often."""
+
+    asked = 0
+
+    def record(self, stream):
+        self.stream = stream
+
+    def query(self):
+        self.asked += 1
+        return self.asked > 3
+
+    def synchronize(self):
+        self.asked = 3
+
+
+class Enqueued:
+    """A stand-in for a session of a GPU."""
+
+    def __init__(self):
+        self.stream, self.runs, self.synchronized = Stream(), 0, 0
+
+    def active(self):
+        return nullcontext()
+
+    def run(self):
+        self.runs += 1
+
+    def synchronize(self):
+        self.synchronized += 1
+
+
+def sessions(in_flight):
+    found = object.__new__(bench.Sessions)
+    found.in_flight, found.last, found.of = in_flight, None, {1: Enqueued(), 4: Enqueued()}
+    return found
+
+
+def test_with_two_in_flight_a_call_is_enqueued_after_the_one_before_it_and_ends_with_its_event(monkeypatch):
+    monkeypatch.setattr("torch.cuda.Event", Event)
+    server = sessions(2)
+    first, second = server.submit(4, [0, 1, 2, 3]), server.submit(1, [4])
+    assert (server.of[4].stream.waited, server.of[1].stream.waited) == ([], [first])
+    assert first.stream is server.of[4].stream
+    assert not any(one.synchronized for one in server.of.values())
+    assert server.wait(first, 0) is False
+    assert server.wait(first, time.perf_counter_ns() + 10**12) is True
+    assert server.wait(second) is True
+
+
+def test_with_one_in_flight_a_call_has_ended_when_it_was_submitted():
+    server = sessions(1)
+    assert server.wait(server.submit(4, [0]), 0) is True
+    assert (server.of[4].runs, server.of[4].synchronized) == (1, 1)

@@ -58,6 +58,10 @@ WANTED = "it must be recommended, null, or a list of settings of the grid such a
             "config key serving.arrivals is ['poisson']; it must have periodic, of which the claim is.",
         ),
         (
+            {"for": "recommended", "in_flight": 2},
+            "config key serving.in_flight is 2, but on the CPU a call ends before the next one begins; it must be 1.",
+        ),
+        (
             {"minimum_streams": 3},
             "config key minimum_streams is 3, but serving.for is null, so that no setting is known to serve any; "
             "serving.for must be recommended or a list of settings.",

@@ -221,6 +221,54 @@ def test_two_in_flight_keep_a_device_busy_and_results_are_stamped_when_they_are_
     assert figures.figures(table, two, PERIOD).utilisation == pytest.approx(0.9, abs=0.02)
 
 
+class Launching(replay.PretendedServer):
+    """A server whose device takes calls one after another, each of which the host launches for a while before."""
+
+    def __init__(self, clock, launch_ms, service_ms):
+        super().__init__(clock, {1: round(service_ms * MS)})
+        self.launch_ns = round(launch_ms * MS)
+
+    def submit(self, size, frames):
+        self.clock.wait_until(self.clock.now() + self.launch_ns)
+        return super().submit(size, frames)
+
+
+def launched(in_flight, streams, kind="periodic"):
+    """Return (table, fate of its frames) where a call takes the host 1 ms and then the device 3 ms."""
+    table, clock = arrivals.draw(kind, streams, FPS, 60, 3), replay.PretendedClock()
+    plan = loop.Plan(lambda waiting: 1, in_flight=in_flight, backlog=streams * 10)
+    return table, loop.serve(table, Launching(clock, 1.0, 3.0), plan, clock)
+
+
+def test_with_two_in_flight_the_device_does_not_wait_for_the_host():
+    """Ten cameras of 30 FPS leave 3.33 ms a frame: more than the device takes, less than both take in turn."""
+    assert launched(1, 10)[1].diverged
+    table, two = launched(2, 10)
+    assert not two.diverged
+    assert (two.finished_ns != loop.DROPPED).all()
+    assert (np.diff(two.finished_ns) >= 3 * MS).all()
+    found = figures.figures(table, two, PERIOD)
+    assert found.utilisation <= 1
+    assert figures.busy_ns(two) + two.idle_ns == pytest.approx(two.elapsed_ns, rel=1e-6)
+
+
+def test_with_two_in_flight_a_frame_begins_while_another_one_is_served():
+    """Also where nothing waited when that one began; never more than two are begun."""
+    table, two = launched(2, 8)
+    begins, ends = two.calls[:, 0], two.calls[:, 1]
+    assert (begins[1:] < ends[:-1]).any()
+    assert (begins[2:] >= ends[:-2]).all()
+    _table, one = launched(1, 8)
+    assert (one.calls[1:, 0] >= one.calls[:-1, 1]).all()
+    # A launch takes 1 ms, in which nothing else begins; but for that a frame waits for no more than one of two calls.
+    flying = np.array([((begins < moment) & (ends > moment)).sum() for moment in table.planned_ns])
+    wait = two.started_ns - table.planned_ns
+    assert (wait[flying == 0] == 0).all()
+    first = np.flatnonzero((flying == 1) & (np.diff(table.planned_ns, prepend=-PERIOD) > 2 * MS))
+    assert len(first) > 100
+    assert (wait[first] <= 1 * MS).all()
+
+
 def test_figures_are_those_by_hand():
     table = arrivals.Arrivals(
         "periodic",

@@ -144,6 +144,13 @@ def test_a_claim_is_printed_in_full_with_what_was_seen_beside_it():
     assert float(line[10]) == pytest.approx(100 * make_streams()["loaded"]["utilisation"], rel=0.01)
 
 
+def test_a_claim_with_two_calls_in_flight_says_so():
+    record = make_streams()
+    record["asked"]["in_flight"] = 2
+    [text] = findings.section([record], "resnet18")["claims"]
+    assert "greedy batching up to 4, two calls in flight; decoding excluded." in text
+
+
 def test_a_claim_of_other_arrivals_that_nothing_confirmed_is_called_so():
     record = make_streams()
     record["runs"] = [one for one in record["runs"] if one["kind"] != "poisson"]

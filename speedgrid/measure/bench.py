@@ -81,10 +81,16 @@ def cell_of(asked: Asked, size: int) -> Cell:
 
 
 class Sessions:
-    """The sessions of a place, as a server of frames; each call ends before the next begins."""
+    """The sessions of a place, as a server of frames; the device runs one call after another.
+
+    With one call in flight each ends before the next is begun. With two, a call of a GPU is enqueued while the one
+    before it runs, and an event says when its result is there: the device does not wait for the host in between.
+    """
 
     def __init__(self, task: Task):
         asked = task.asked
+        self.in_flight = asked.in_flight
+        self.last: Any = None
         uuid = environment.describe(asked.device).get("gpu_uuid") if asked.device == "cuda" else None
         options = Options(cpu_threads=asked.cpu_threads, settings=backends.settings(asked.place.backend))
         self.meter = MemoryMeter(asked.device, uuid)
@@ -96,22 +102,46 @@ class Sessions:
             self.of[size].feed(batch(images, 0, size))
         self.meter.read("loaded")
 
-    def submit(self, size: int, frames: list[int]) -> int:
+    def submit(self, size: int, frames: list[int]) -> Any:
+        """Run the session of a batch size: to its end where one call is in flight, else return the event of its end."""
+        if self.in_flight == 1:
+            return self.call(size)
+        import torch
+
+        session = self.of[size]
+        assert session.stream is not None  # two calls are asked of a GPU alone
+        with session.active():
+            if self.last is not None:  # of another session, on a stream of its own
+                session.stream.wait_event(self.last)
+            session.run()
+            self.last = torch.cuda.Event()
+            self.last.record(session.stream)
+        return self.last
+
+    def call(self, size: int) -> None:
         """Run the session of a batch size, to its end."""
         session = self.of[size]
         with session.active():
             session.run()
             session.synchronize()
-        return size
 
-    def wait(self, call: object) -> None:
-        """Do nothing: the call has ended."""
+    def wait(self, call: Any, moment: int | None = None) -> bool:
+        """Wait for the event of a call, or until `moment`; say whether it has ended. Spins, as CUDA itself does."""
+        if call is None:
+            return True
+        if moment is None:
+            call.synchronize()
+            return True
+        while not call.query():
+            if time.perf_counter_ns() >= moment:
+                return False
+        return True
 
     def service(self) -> list[Service]:
         """Return the time of a call of each batch size, one after another, when all are warm."""
         for size in self.of:
             for _ in range(WARMUP):
-                self.submit(size, [])
+                self.call(size)
         return [self._service(size) for size in self.of]
 
     def _service(self, size: int) -> Service:
@@ -119,7 +149,7 @@ class Sessions:
         end = time.perf_counter() + SECONDS
         while len(found) < CALLS or time.perf_counter() < end:
             began = time.perf_counter_ns()
-            self.submit(size, [])
+            self.call(size)
             found.append(time.perf_counter_ns() - began)
         median, late = np.percentile(found, (50, 99)) / 1e6
         return Service(size, round(float(median), 5), round(float(late), 5), len(found))

@@ -53,8 +53,8 @@ class Server(Protocol):
         """Begin a call of `size` images on these frames, and return what `wait` takes; it may have ended already."""
         ...
 
-    def wait(self, call: object) -> None:
-        """Block until the results of the call are there."""
+    def wait(self, call: object, moment: int | None = None) -> bool:
+        """Block until the results of the call are there, or until `moment` of the clock; say whether they are."""
         ...
 
 
@@ -140,7 +140,7 @@ class _Run:
         if size is not None:
             self.begin(size, now)
         elif self.flying:
-            self.land()
+            self.land(self.next_moment() if len(self.flying) < self.plan.in_flight else None)
         elif more or self.waiting:
             self.idle()
         else:
@@ -171,21 +171,34 @@ class _Run:
         if len(self.flying) == self.plan.in_flight:
             self.land()
 
-    def land(self) -> None:
-        """Wait for the oldest call, and write down when its frames were finished."""
-        call, frames, (began, size, length) = self.flying.popleft()
-        self.server.wait(call)
+    def land(self, moment: int | None = None) -> None:
+        """Wait for the oldest call, and write down when its frames were finished; or until `moment`, if that is sooner.
+
+        Where another call may begin, a frame that comes meanwhile is not kept waiting.
+        """
+        call, frames, (began, size, length) = self.flying[0]
+        done = self.server.wait(call, None if moment is None else self.start + moment)
         end = self.now()
+        if moment is not None and not done:
+            self.lag.append(max(0, end - moment))
+        if not done:
+            return
+        self.flying.popleft()
         for frame in frames:
             self.finished[frame] = end
         self.calls.append((began, end, size, len(frames), length))
 
-    def idle(self) -> None:
-        """Wait for the next frame, or until `choose` will wait no longer, and write down how late that was noticed."""
+    def next_moment(self) -> int | None:
+        """Return the time of the next frame, or at which `choose` will wait no longer; None where there is neither."""
         moments = [self.planned[self.next]] if self.next < len(self.planned) else []
         if self.waiting and self.plan.patience_ns is not None:
             moments.append(self.planned[self.waiting[0]] + ceil(self.plan.patience_ns))
-        moment, before = min(moments), self.now()
+        return min(moments, default=None)
+
+    def idle(self) -> None:
+        """Wait for the next frame, or until `choose` will wait no longer, and write down how late that was noticed."""
+        moment, before = self.next_moment(), self.now()
+        assert moment is not None  # there are frames to come, or such as wait
         self.clock.wait_until(self.start + moment)
         self.idle_ns += self.now() - before
         self.lag.append(max(0, self.now() - moment))

@@ -47,6 +47,11 @@ def require(config: Config, axes: Axes) -> None:
             f"config key minimum_streams is {config['minimum_streams']}, but {KEY} is null, so that no setting is "
             f"known to serve any; {KEY} must be {RECOMMENDED} or a list of settings."
         )
+    if serving["in_flight"] > 1 and config["device"] == "cpu":
+        raise PlaceError(
+            f"config key serving.in_flight is {serving['in_flight']}, but on the CPU a call ends before the next one "
+            "begins; it must be 1."
+        )
     if "periodic" not in serving["arrivals"]:
         raise PlaceError(
             f"config key serving.arrivals is {short(serving['arrivals'])}; it must have periodic, of which the claim "
@@ -84,7 +89,7 @@ def asked(
     """Return the demand on a place, as speedgrid.serving.record.Asked has it, of plain JSON values."""
     serving = config["serving"]
     place = {"model": model, "backend": backend, "precision": precision, "resolution": sizes.read(resolution)}
-    same = ("fps", "quantile", "confidence", "batching", "queue", "arrivals", "blocks")
+    same = ("fps", "quantile", "confidence", "batching", "queue", "arrivals", "blocks", "in_flight")
     return {
         "place": place | {"batch_sizes": batch_sizes},
         "device": config["device"],

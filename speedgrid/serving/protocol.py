@@ -87,6 +87,7 @@ def plan(asked: Asked, level: Level, policy: Policy) -> Plan:
     return Plan(
         choose=chooser(policy, asked.place.batch_sizes, level.streams, period_ns),
         queue=asked.queue,
+        in_flight=asked.in_flight,
         backlog=ceil(BACKLOG * deadline_s * level.streams * asked.fps) if asked.queue == "keep" else None,
         patience_ns=period_ns if policy == "tick" else None,
     )

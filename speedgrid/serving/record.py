@@ -49,7 +49,7 @@ class Asked:
 
     blocks: of a confirmation, over all of its rounds. seed: of the tables of arrivals. arrivals: of which something is
     said, the periodic ones among them. patience_seconds: how long each run waits for others to be quiet, and is made
-    again where they were not.
+    again where they were not. in_flight: calls that are begun before the oldest has ended.
     """
 
     place: Place
@@ -66,6 +66,7 @@ class Asked:
     cpu_threads: int
     arrivals: list[Kind] = field(default_factory=lambda: list(get_args(Kind)))
     patience_seconds: float = 0.0
+    in_flight: int = 1
 
 
 @dataclass(frozen=True)

@@ -36,10 +36,11 @@ class PretendedServer:
         self.calls += 1
         return self.free
 
-    def wait(self, call: object) -> None:
-        """Let that time come."""
+    def wait(self, call: object, moment: int | None = None) -> bool:
+        """Let that time come, or `moment`; say whether the call has ended."""
         assert isinstance(call, int)
-        self.clock.wait_until(call)
+        self.clock.wait_until(call if moment is None else min(call, moment))
+        return call <= self.clock.now()
 
 
 def replay(arrivals: Arrivals, service_ns: dict[int, int], plan: Plan) -> Served:

@@ -4,7 +4,7 @@ A record is of one place: a model at a resolution in one setting, with the batch
 was asked and what was seen; speedgrid.serving.claims judges it.
 """
 
-from typing import Literal, TypedDict
+from typing import Literal, NotRequired, TypedDict
 
 from speedgrid.data.resolution import Resolution
 
@@ -28,7 +28,7 @@ class Place(TypedDict):
 class Asked(TypedDict):
     """The demand on a place, and how it serves. quantile: the share of frames that must be in time, 0 to 1.
 
-    batching, queue: policies of speedgrid.serving.batching and .loop.
+    batching, queue: policies of speedgrid.serving.batching and .loop. in_flight: calls at once, 1 where it is not said.
     """
 
     fps: float
@@ -38,6 +38,7 @@ class Asked(TypedDict):
     batching: str
     queue: str
     seed: int
+    in_flight: NotRequired[int]
 
 
 class Run(TypedDict):

@@ -110,6 +110,11 @@ def conditions(found: Streams) -> Markdown:
         "{setting}; periodic arrivals with random phases; {queue}; {batching} batching up to {batch}; decoding "
         "excluded."
     )
+    if found["asked"].get("in_flight", 1) > 1:
+        words = _(
+            "{setting}; periodic arrivals with random phases; {queue}; {batching} batching up to {batch}, two calls in "
+            "flight; decoding excluded."
+        )
     asked, batch = found["asked"], max(found["place"]["batch_sizes"])
     queue = QUEUES[asked["queue"]]
     return words.format(setting=name(found), queue=_(queue), batching=asked["batching"], batch=batch)
