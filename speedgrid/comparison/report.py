@@ -38,8 +38,7 @@ def write(comparison: Comparison, output: str | Path) -> list[Path]:
 
 def markdown(comparison: Comparison, table: str, picture: str | None) -> str:
     """Return the report of a comparison as Markdown. table, picture: names of the files beside it."""
-    made = templates.markdown(TEMPLATE.parent)
-    made.filters |= {"number": number, "ratio": ratio, "known": known}
+    made = templates.markdown(TEMPLATE.parent, number=number, ratio=ratio, known=known)
     cells = comparison.cells
     fates = differences.fate(cells)
     compared = cells[cells.verdict.isin(verdicts.VERDICTS)]

@@ -120,8 +120,7 @@ def readme(
     config = run["config"]
     place = config["model"]["weights"].replace("{model}", row.model).replace("{resolution}", str(row.resolution))
     with language.speaking(config["report"]["language"]):
-        environment = templates.markdown(source)
-        environment.filters |= {"number": number}
+        environment = templates.markdown(source, number=number)
         return environment.get_template("README.md.j2").render(
             about=about,
             compiled=made.compiled,

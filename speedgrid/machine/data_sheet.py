@@ -1,6 +1,8 @@
 """What a device can do at most by its data sheet."""
 
 import re
+from functools import cache
+from pathlib import Path
 from typing import NotRequired, TypedDict
 
 from speedgrid import ROOT
@@ -70,5 +72,11 @@ def data_sheet(device_name: str) -> DataSheet | None:
 
 def sheets() -> list[DataSheet]:
     """Return the entries of config/hardware.yaml. Raises FileError for a file that is not as it should be."""
-    content, name = read_yaml(HARDWARE_FILE), str(HARDWARE_FILE)
-    return of_kind(content, Hardware, name, "an entry has match, tflops by precision, and source")["devices"]
+    found = HARDWARE_FILE.stat() if HARDWARE_FILE.exists() else None
+    return _sheets(HARDWARE_FILE, found and (found.st_mtime_ns, found.st_size))
+
+
+@cache
+def _sheets(path: Path, _changed: tuple[int, int] | None) -> list[DataSheet]:
+    content = read_yaml(path)
+    return of_kind(content, Hardware, str(path), "an entry has match, tflops by precision, and source")["devices"]

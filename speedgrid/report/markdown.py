@@ -41,8 +41,7 @@ def markdown(table: Table, run: Description, template: str | Path, published: Se
 
 
 def _markdown(table: Table, run: Description, path: Path, published: Sequence[Audited]) -> str:
-    made = templates.markdown(path.parent)
-    made.filters |= {"number": number, "label": label, "place": place}
+    made = templates.markdown(path.parent, number=number, label=label, place=place)
     whole = of_run(table, run) | {"published": section.compose(published, table, run)}
     models = [whole | of_model(rows, run, whole) for _, rows in table.groupby("model", sort=False)]
 

@@ -1,6 +1,8 @@
 """How templates are rendered: strictly, with data escaped, and in the language that is spoken."""
 
 from collections.abc import Callable
+from functools import cache
+from gettext import NullTranslations
 from pathlib import Path
 from typing import Any
 
@@ -21,19 +23,30 @@ FILTERS: tuple[Callable[..., markup.Markdown], ...] = (
 )
 
 
-def markdown(folder: str | Path) -> jinja2.Environment:
+def markdown(folder: str | Path, **filters: Callable[..., Any]) -> jinja2.Environment:
     """Return the Jinja environment of the Markdown templates in a folder, in which what is no Markdown is escaped.
 
     What an expression gives is data, unless it is of `speedgrid.text.markup`: `_`, `trans` and FILTERS are. A name that
-    a template uses and is not given raises jinja2.UndefinedError.
+    a template uses and is not given raises jinja2.UndefinedError. filters: of the caller's own, beside those.
     """
-    made = _strict(folder, finalize=markup.Markdown.escape)
-    made.filters |= {one.__name__: one for one in FILTERS}
-    return _translated(made, markup.gettext, markup.ngettext)
+    return _markdown(Path(folder).absolute(), language.ACTIVE[-1], tuple(filters.items()))
 
 
 def html(folder: str | Path) -> jinja2.Environment:
     """Return the Jinja environment of the HTML templates in a folder: texts may not become mark-up, nor hide others."""
+    return _html(Path(folder).absolute(), language.ACTIVE[-1])
+
+
+# A template is compiled once for each language: what it has of constants is worked out then, in the one that is spoken.
+@cache
+def _markdown(folder: Path, _spoken: NullTranslations, filters: tuple[tuple[str, Any], ...]) -> jinja2.Environment:
+    made = _strict(folder, finalize=markup.Markdown.escape)
+    made.filters |= {one.__name__: one for one in FILTERS} | dict(filters)
+    return _translated(made, markup.gettext, markup.ngettext)
+
+
+@cache
+def _html(folder: Path, _spoken: NullTranslations) -> jinja2.Environment:
     return _translated(_strict(folder, autoescape=True, finalize=_shown), language.gettext, language.ngettext)
 
 
