@@ -105,7 +105,9 @@ class Workflow:
         """Return the environment of a user who has activated .venv; temporary files go beside the copy."""
         temporary = self.folder.with_name(f"{self.folder.name}-tmp")
         temporary.mkdir(exist_ok=True)
-        kept = {name: value for name, value in os.environ.items() if name != ADDRESS_VARIABLE}
+        # Bytecode is kept in the copy, and in copies of that: each process of a run would compile what it imports.
+        left_out = (ADDRESS_VARIABLE, "PYTHONDONTWRITEBYTECODE")
+        kept = {name: value for name, value in os.environ.items() if name not in left_out}
         return kept | {"PATH": f"{BIN}:{kept['PATH']}", "TMPDIR": str(temporary)} | changes
 
     def call(self, *command, **environment) -> Outcome:
