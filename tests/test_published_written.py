@@ -9,6 +9,7 @@ from speedgrid.published import alone, source, verdict
 from speedgrid.published.cost import Cost
 from speedgrid.published.names import models
 from speedgrid.published.reading import headers
+from speedgrid.published.words import unmade
 
 # Of ResNet-50 at 224: operations of an image, elements of its weights, share for Winograd.
 COST = Cost(8_178_368_512, 25_502_912, 3 * 224**2 + 1000, 0.368)
@@ -197,6 +198,16 @@ def test_operations_of_another_size_are_not_held_against_a_row(tmp_path, size, u
     assert (found["unknown"], found["rows"][0]["verdict"]) == (unknown, "not_contradicted")
     found = audited(tmp_path, text.replace("size (pixels)", "notes"), device="T4", resolution=size)
     assert found["unknown"] == ["notes", *unknown]
+
+
+@pytest.mark.parametrize(("card", "said"), [("RTX 4070", True), ("RTX 3080", True), ("RTX 4090", False), ("T4", False)])
+def test_a_row_says_that_its_bytes_a_second_are_not_checked_where_cards_of_one_name_differ(tmp_path, card, said):
+    text = "Model,Batch,Resolution,Precision,img/s\nresnet50,8,224,fp16,900\n"
+    [row] = audited(tmp_path, text, device=card)["rows"]
+    assert ("traffic" in [one["name"] for one in row["unmade"]]) == said
+    assert ("traffic" in row["checked"]) != said
+    words = [str(unmade(one["name"], one["figures"])) for one in row["unmade"]]
+    assert (words == [f"bytes a second not checked: no one bandwidth is known of {card}"]) == said
 
 
 def test_a_speed_up_of_a_place_is_of_the_figures_there(tmp_path):

@@ -64,6 +64,8 @@ def unmade(row: Row, made: list[Check]) -> list[Reason]:
     several = row.every("throughput_fps") or row.every("throughput_calls_per_s")
     if several and (latencies or row.every("ms_per_image")) and "calls" not in names:
         found.append(("throughput", {"rate": short(several[0].middle)}))
+    if row.limits.known and not row.limits.bandwidth_gb_s and row.cost and row.batch_size and bounds.at_least(row):
+        found.append(("traffic", {"device": row.device or ""}))
     if row.get("gflops"):
         found.append(("gflops", {"value": row.figures["gflops"].text}))
     return found

@@ -136,6 +136,8 @@ def unmade(name: str, figures: dict[str, str]) -> Markdown:
         return text.format(**figures)
     if name == "throughput":
         return _("{rate} not held against the time: several calls may be in flight").format(**figures)
+    if name == "traffic":
+        return _("bytes a second not checked: no one bandwidth is known of {device}").format(**figures)
     return _("{value} GFLOPS not checked: operations of an image or of a second").format(**figures)
 
 
