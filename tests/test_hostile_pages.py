@@ -25,7 +25,7 @@ from speedgrid.report import markdown as report
 
 TEMPLATES = Path(__file__).parent.parent / "templates"
 # Of a description, what a schema or this program fills from words of its own.
-OWN = {"language", "reference", "device", "status", "precision", "observed"}
+OWN = {"language", "reference", "device", "status", "precision", "observed", "rounds"}
 WITHHELD = "resnet18-onnxruntime-fp32-r64-b8"
 
 

@@ -58,9 +58,17 @@ def test_the_report_answers_first_and_has_every_cell(tmp_path):
         rows = [line for line in section(text, title).splitlines() if re.match(r"\| \d+ \| \d+ \|", line)]
         assert len(rows) == 4
     assert (
-        "| 64 | 8 | 16.0 (16.0 to 16.0) | 2.00 | 500 | 500 | 0.500 | 2.00 | 25.0 | kernel | 100 | 121 | ok |"
+        "| 64 | 8 | [16.0](explorer.html#cell=resnet18-pytorch-fp32-r64-b8) (16.0 to 16.0) "
+        "| 2.00 | 500 | 500 | 0.500 | 2.00 | 25.0 | kernel | 100 | 121 | ok |"
         in section(text, "PyTorch, fp32").splitlines()
     )
+
+
+def test_the_figure_of_each_cell_links_to_the_explorer(tmp_path):
+    records = make_records()
+    text, _, _ = render(tmp_path, records)
+    for record in records:
+        assert re.search(rf"^\| \d+ \| \d+ \| \[[\d.]+\]\(explorer\.html#cell={record.cell}\)", text, re.MULTILINE)
 
 
 def test_every_table_of_the_report_has_as_many_cells_in_each_line_as_in_its_head(tmp_path):

@@ -20,6 +20,7 @@ from speedgrid.report.findings.decision import recommended
 from speedgrid.report.findings.objectives import OBJECTIVES, margin_of
 from speedgrid.report.findings.operators import operators
 from speedgrid.report.findings.requests import requests
+from speedgrid.report.findings.topic import linked
 from speedgrid.report.findings.trust import quality, warnings
 from speedgrid.report.findings.untried import untried
 from speedgrid.table.columns import interval
@@ -41,7 +42,7 @@ def markdown(table: Table, run: Description, template: str | Path, published: Se
 
 
 def _markdown(table: Table, run: Description, path: Path, published: Sequence[Audited]) -> str:
-    made = templates.markdown(path.parent, number=number, label=label, place=place)
+    made = templates.markdown(path.parent, number=number, label=label, place=place, to_explorer=to_explorer)
     whole = of_run(table, run) | {"published": section.compose(published, table, run)}
     models = [whole | of_model(rows, run, whole) for _, rows in table.groupby("model", sort=False)]
 
@@ -58,6 +59,11 @@ def _markdown(table: Table, run: Description, path: Path, published: Sequence[Au
         )
 
     return without_gaps(made.get_template(path.name).render(whole, once=once, each=each))
+
+
+def to_explorer(text: str, row: Any) -> Markdown:
+    """Return a text as a link to the cell in the explorer of a row, one of a table's named tuples."""
+    return linked(text, row._asdict())
 
 
 def anchored(place: str, text: str) -> Markdown:
