@@ -139,7 +139,12 @@ def read_own_yaml(path: str | Path) -> Any:
     import yaml
 
     text = Path(path).read_text(encoding="utf-8")
-    return yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    # As yaml.safe_load does, but with libyaml where PyYAML was built with it.
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)(text)
+    try:
+        return loader.get_single_data()
+    finally:
+        loader.dispose()
 
 
 def as_number(value: Any) -> Any:
