@@ -124,6 +124,13 @@ def cards(monkeypatch):
     return give
 
 
+def refusal(name="auto"):
+    """Return the sentence with which the GPUs that are chosen are refused for a device."""
+    with pytest.raises(visible.GpuError) as caught:
+        device.resolve(name)
+    return str(caught.value)
+
+
 @pytest.mark.parametrize("value", ["", "-1", " ", "none", "NoDevFiles"])
 def test_gpus_that_are_hidden_are_not_planned_for(cards, value):
     cards(value=value)
@@ -147,9 +154,7 @@ def test_gpus_that_are_chosen_are_planned_for(cards, value):
 @pytest.mark.parametrize("name", ["auto", "cuda"])
 def test_a_name_that_is_no_gpu_is_said_where_cuda_would_see_none(cards, name, value):
     cards(value=value)
-    with pytest.raises(visible.GpuError) as caught:
-        device.resolve(name)
-    assert str(caught.value) == (
+    assert refusal(name) == (
         f"CUDA_VISIBLE_DEVICES is {value!r}, whose first name is no GPU of this machine, so that CUDA sees none; "
         "name one of 0 (A, GPU-000-4c), 1 (A, GPU-111-4c), or unset it."
     )
@@ -159,9 +164,7 @@ def test_a_name_that_is_no_gpu_is_said_where_cuda_would_see_none(cards, name, va
 @pytest.mark.parametrize(("value", "odd"), [("+0", "+0"), ("0x1", "0x1"), ("1,0abc", "0abc"), ("1gpu2", "1gpu2")])
 def test_a_number_that_cuda_reads_otherwise_is_refused(cards, value, odd):
     cards(value=value)
-    with pytest.raises(visible.GpuError) as caught:
-        device.resolve("auto")
-    assert str(caught.value) == (
+    assert refusal() == (
         f"CUDA_VISIBLE_DEVICES is {value!r}, of which CUDA reads {odd!r} as another number than it looks like; write "
         "a plain one, such as 0."
     )
@@ -176,9 +179,7 @@ def test_a_number_of_more_bits_than_cuda_reads_is_refused(cards):
 @pytest.mark.parametrize(("value", "name"), [("0,0", "0"), ("1,GPU-000,0", "0"), ("GPU-111,GPU-111-4c", "GPU-111-4c")])
 def test_a_gpu_that_is_named_twice_is_refused_as_cuda_then_sees_none(cards, value, name):
     cards(value=value)
-    with pytest.raises(visible.GpuError) as caught:
-        device.resolve("auto")
-    assert str(caught.value) == (
+    assert refusal() == (
         f"CUDA_VISIBLE_DEVICES is {value!r}, which names the GPU {name} twice, so that CUDA sees none; name each once."
     )
 

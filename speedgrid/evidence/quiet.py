@@ -29,14 +29,11 @@ SLOWER = 1.3
 STOOD_STILL, STILL_SECONDS = 0.5, 0.05
 
 
-def disturbances(slices: Sequence[Slice], best_pace: float = 0.0, leans: bool = True) -> list[str]:
+def disturbances(slices: Sequence[Slice], best_pace: float = 0.0) -> list[str]:
     """Return why each slice of a timing was disturbed, as a clause; empty for those that were not.
 
-    best_pace: as of `disturbance`, from other timings of this machine. leans: whether the calls depend on how fast the
-    processor is, as all do that are computed by it; where a GPU has its work early enough, the pace is no disturbance.
+    best_pace: as of `disturbance`, from other timings of this machine.
     """
-    if not leans:
-        return [disturbance(one.host, one.seconds) if one.host else "" for one in slices]
     paces = [pace for one in slices if one.host and (pace := steady_pace(one.host))]
     best = min([*paces, best_pace] if best_pace else paces, default=0.0)
     return [disturbance(one.host, one.seconds, best) if one.host else "" for one in slices]
@@ -89,10 +86,7 @@ def stood_still(slices: Sequence[Slice]) -> list[bool]:
     ]
 
 
-def quiet(slices: Sequence[Slice], best_pace: float = 0.0, leans: bool = True) -> list[bool]:
-    """Return which slices of a timing count: nobody disturbed them, and the process never stood still.
-
-    best_pace, leans: as of `disturbances`.
-    """
-    found = zip(disturbances(slices, best_pace, leans), stood_still(slices), strict=True)
-    return [not why and not stopped for why, stopped in found]
+def quiet(slices: Sequence[Slice], best_pace: float = 0.0) -> list[bool]:
+    """Return which slices of a timing count: nobody disturbed them, and the process never stood still."""
+    still = stood_still(slices)
+    return [not why and not stopped for why, stopped in zip(disturbances(slices, best_pace), still, strict=True)]
