@@ -86,7 +86,10 @@ def stood_still(slices: Sequence[Slice]) -> list[bool]:
     ]
 
 
-def quiet(slices: Sequence[Slice], best_pace: float = 0.0) -> list[bool]:
-    """Return which slices of a timing count: nobody disturbed them, and the process never stood still."""
-    still = stood_still(slices)
-    return [not why and not stopped for why, stopped in zip(disturbances(slices, best_pace), still, strict=True)]
+def quiet(slices: Sequence[Slice], why: Sequence[str] | None = None) -> list[bool]:
+    """Return which slices of a timing count: nobody disturbed them, and the process never stood still.
+
+    why: of each why it was disturbed, where more is known than `disturbances` has from the slices alone.
+    """
+    found = disturbances(slices) if why is None else why
+    return [not one and not stopped for one, stopped in zip(found, stood_still(slices), strict=True)]

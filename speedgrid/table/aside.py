@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from speedgrid.data.samples import Samples, calls_of, of_slices
-from speedgrid.evidence.quiet import BUSY_CORES, disturbances, quiet, steady_pace, stood_still
+from speedgrid.evidence.quiet import BUSY_CORES, disturbance, disturbances, quiet, steady_pace, stood_still
 from speedgrid.record import LOWER_CLOCK, POWER_CAP, Record
 from speedgrid.table import verdict
 from speedgrid.table.limiter import leans_on_host
@@ -39,14 +39,26 @@ def calm(record: Record) -> Record:
     if seen is None or not seen.samples.slices:
         return record
     slices = seen.samples.slices
-    leans = leans_on_host(seen.samples)
-    undisturbed, still, hot = quiet(slices, record.best_pace, leans), stood_still(slices), heated(record)
+    undisturbed, still, hot = quiet(slices, reasons(record)), stood_still(slices), heated(record)
     cool = [keep and not heat for keep, heat in zip(undisturbed, hot, strict=True)]
     choices = (cool, undisturbed, [not stopped for stopped in still])
     kept = next((one for one in choices if calls_of(slices, one) >= FEWEST_CALLS), None)
     if kept is None or all(kept):
         return record
     return replace(record, seen=replace(seen, samples=of(seen.samples, kept)))
+
+
+def reasons(record: Record) -> list[str]:
+    """Return why each slice of a record was disturbed, as a clause; empty for those that were not.
+
+    A slow processor disturbs calls that lean on it, and no others.
+    """
+    assert record.seen is not None
+    samples = record.seen.samples
+    found = disturbances(samples.slices, record.best_pace)
+    if not any(found) or leans_on_host(samples):
+        return found
+    return [disturbance(one.host, one.seconds) if one.host else "" for one in samples.slices]
 
 
 def heated(record: Record) -> list[bool]:
@@ -78,8 +90,7 @@ def busy(record: Record) -> str:
         host = record.seen.host
         cores = host.busy_elsewhere_cores + host.stolen_cores if host else 0.0
         return f"{cores:.1f} cores were busy with something else" if cores > BUSY_CORES else ""
-    samples = record.seen.samples
-    why = [one for one in disturbances(samples.slices, record.best_pace, leans_on_host(samples)) if one]
+    why = [one for one in reasons(record) if one]
     return Counter(why).most_common(1)[0][0] if why else ""
 
 
@@ -100,8 +111,9 @@ def quiet_percent(records: Iterable[Record]) -> float | None:
     """Return the share of the timed seconds of some records that nobody disturbed; None of older records."""
     total = good = 0.0
     for record in records:
-        slices = record.seen.samples.slices if record.seen else []
+        if record.seen is None:
+            continue
+        slices = record.seen.samples.slices
         total += sum(one.seconds for one in slices)
-        kept = quiet(slices, record.best_pace, record.seen is None or leans_on_host(record.seen.samples))
-        good += sum(one.seconds for one, keep in zip(slices, kept, strict=True) if keep)
+        good += sum(one.seconds for one, keep in zip(slices, quiet(slices, reasons(record)), strict=True) if keep)
     return 100 * good / total if total else None
