@@ -353,10 +353,14 @@ def test_two_cells_are_timed_through_the_profile_on_the_node_that_was_described_
     assert planned.jobs == {}
     for one in wanted:
         one.unlink()
-    other = tree.snakemake("--profile", "cpu2", *asked[2:], "--", names[0], **executor)
-    assert other.code != 0
-    assert "this job is on Other Processor 9000 (2 CPUs)" in other.log
-    assert not wanted[0].exists()
+    refusal = "this job is on Other Processor 9000 (2 CPUs)"
+    for _ in range(2):  # on busy cores Slurm itself loses a job now and then, before it says a word
+        other = tree.snakemake("--profile", "cpu2", *asked[2:], "--", names[0], **executor)
+        assert other.code != 0
+        assert not wanted[0].exists()
+        if refusal in other.log:
+            break
+    assert refusal in other.log, other.log[-3000:]
     again = tree.snakemake(*asked, "--", *names, **executor)
     assert again.code == 0, again.log
     assert all(one.exists() and one.read_bytes() != old for one, old in zip(wanted, before, strict=True))
