@@ -346,6 +346,9 @@ def test_pages_fill_the_window_and_follow_the_readers_colours(window, visit, pag
         assert page.evaluate("document.documentElement.scrollWidth") <= width
         filled = page.locator("#chart svg, .table").first.bounding_box()["width"]
         assert filled > 0.85 * width
+        if name == "explorer.html":
+            dot = page.evaluate("document.querySelector('path[aria-roledescription=point]').getBBox().width")
+            assert dot < 11 if width == 1280 else dot > 12
 
 
 def test_each_column_is_explained_where_it_stands(visit, pages):
