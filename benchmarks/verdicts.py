@@ -28,6 +28,7 @@ from speedgrid.data.samples import Samples
 from speedgrid.data.sequence import images
 from speedgrid.evidence import parity, reference, rounding
 from speedgrid.grid import Cell
+from speedgrid.launcher.outputs import replacing
 from speedgrid.model import modules as models
 from speedgrid.model import training
 from speedgrid.precision import PRECISIONS, QUANTISED
@@ -229,27 +230,29 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--trials", type=int, default=10_000)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--keep", type=Path, help="file that outputs are kept in, and taken from where it is there")
+    parser.add_argument("--keep", type=Path, help="file that outputs are kept in, model by model, and taken from")
     asked = parser.parse_args()
+    flat = {}
     if asked.keep and asked.keep.exists():
         with np.load(asked.keep) as kept:
             flat = dict(kept)
-    else:
-        flat = {}
-        for name, steps in [*((name, None) for name in SEEDED), *TRAINED.items()]:
-            kind = "trained" if steps else "seeded"
-            flat |= {f"{name} {kind}|{what}": one for what, one in outputs_of(name, steps).items()}
-            print(f"{name}, {kind}: computed", flush=True)
+    for name, steps in [*((name, None) for name in SEEDED), *TRAINED.items()]:
+        model = f"{name} {'trained' if steps else 'seeded'}"
+        if any(what.startswith(f"{model}|") for what in flat):
+            continue
+        flat |= {f"{model}|{what}": one for what, one in outputs_of(name, steps).items()}
+        print(f"{model}: computed", flush=True)
         if asked.keep:
-            np.savez(asked.keep, **flat)
+            with replacing(asked.keep) as temporary, open(temporary, "wb") as file:
+                np.savez(file, **flat)
     known: dict[str, dict[str, np.ndarray]] = {}
     for name, one in flat.items():
         model, what = name.split("|")
         known.setdefault(model, {})[what] = one
-    for outputs in known.values():
-        outputs["norm"] = np.linalg.norm(outputs["right"], axis=1)
+    for one in known.values():
+        one["norm"] = np.linalg.norm(one["right"], axis=1)
         for precision in PRECISIONS:
-            outputs[f"{precision} noise"] = np.linalg.norm(outputs[f"{precision} simulated"] - outputs["right"], axis=1)
+            one[f"{precision} noise"] = np.linalg.norm(one[f"{precision} simulated"] - one["right"], axis=1)
     with threadpool_limits(1):  # threads wait for each other longer than they compute
         report(known, asked.trials, np.random.default_rng(asked.seed))
 
