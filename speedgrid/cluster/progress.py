@@ -9,7 +9,7 @@ from pathlib import Path
 
 from speedgrid.cluster import script
 from speedgrid.cluster.slurm import Job
-from speedgrid.machine.waiting import printable
+from speedgrid.launcher.reading import printable
 
 # The end of a job's log that is looked at.
 BYTES = 100_000

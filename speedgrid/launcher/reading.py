@@ -24,6 +24,9 @@ EXPONENT = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+")
 # YAML reads such a text as a number, which a size of no height is.
 HEXADECIMAL = re.compile("[-+]?0x", re.IGNORECASE)
 
+# The letters of a text from elsewhere, such as a command line, that are shown.
+MOST_LETTERS = 150
+
 Kind = TypeVar("Kind")
 
 
@@ -202,6 +205,12 @@ def short(value: object) -> str:
     except ValueError:  # Python writes no numbers of thousands of digits
         return "a number of thousands of digits"
     return text if len(text) <= 100 else f"{text[:80]}... ({len(text)} characters)"
+
+
+def printable(text: str) -> str:
+    """Return the beginning of a text as one line, in which nothing tells a terminal what to do."""
+    shown = "".join(letter if letter.isprintable() else "?" for letter in text)
+    return shown if len(shown) <= MOST_LETTERS else f"{shown[: MOST_LETTERS - 3]}..."
 
 
 def read_onnx(path: str | Path, remedy: str = REMEDY, external: bool = True) -> Any:

@@ -17,14 +17,14 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
+from speedgrid.launcher.reading import printable
+
 LOCKS = Path("/proc/locks")
 # When a wait is first told, and how long it is at most until it is told again; each pause is twice as long as the last.
 FIRST_SECONDS = 5.0
 LONGEST_SECONDS = 600.0
 # A file that many have signed is begun anew.
 MOST_BYTES = 16_000
-# The letters of a command line that are shown.
-MOST_LETTERS = 150
 
 
 @contextmanager
@@ -141,9 +141,3 @@ def signatures(path: Path) -> dict[int, tuple[str, str]]:
 def when(time: datetime) -> str:
     """Return a time as it is written in messages: containers of one machine may have several time zones."""
     return time.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
-
-
-def printable(text: str) -> str:
-    """Return the beginning of a text as one line, in which nothing tells a terminal what to do."""
-    shown = "".join(letter if letter.isprintable() else "?" for letter in text)
-    return shown if len(shown) <= MOST_LETTERS else f"{shown[: MOST_LETTERS - 3]}..."
