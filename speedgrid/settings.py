@@ -12,7 +12,7 @@ from jsonschema.exceptions import ValidationError, best_match
 
 from speedgrid import ROOT, InputError, backends, grid
 from speedgrid.grid import Config
-from speedgrid.launcher.reading import HEXADECIMAL, FileError, as_number, read_own_yaml, read_yaml, short
+from speedgrid.launcher.reading import FileError, as_number, other_base, read_own_yaml, read_yaml, short
 from speedgrid.launcher.rounds import most_rounds
 from speedgrid.launcher.strict import FORMATS, LONGEST_NAME, LONGEST_PATH, Strict
 from speedgrid.machine.device import resolve
@@ -113,7 +113,7 @@ def _resolved(value):
         return {key: _resolved(one) for key, one in value.items()}
     if isinstance(value, list | tuple):
         return [_resolved(one) for one in value]
-    if not isinstance(value, str) or HEXADECIMAL.match(value):
+    if not isinstance(value, str) or other_base(value):
         return value
     try:
         found = yaml.safe_load(value)

@@ -263,7 +263,10 @@ SIDECARS = {
         b"resolution: true\n",
         "has a resolution that is of type bool; it must be a number from 1 to",
     ),
-    "endless": (b"resolution: 0x" + b"f" * 5000 + b"\n", "fff, a hexadecimal number; write it as a decimal one)"),
+    "endless": (
+        b"resolution: 0x" + b"f" * 5000 + b"\n",
+        "fff, in YAML a hexadecimal number; write it as a decimal one, or a text in quotes)",
+    ),
     "twice": (b"device: a\ndevice: b\n", "the key 'device' stands twice, in lines 1 and 2; write it once"),
     "deep": (b"[" * 5000, "table.yaml cannot be read as YAML in UTF-8 (it is nested too deeply)"),
     "a sentence": (b"hello\n", "table.yaml has 'no mapping'; it describes a published table by title"),

@@ -120,11 +120,24 @@ def test_one_size_under_two_names_is_a_repeat():
         settings.complete(configured([64, "64x64"]))
 
 
-@pytest.mark.parametrize("text", ["0x640", "-0x2f"])
-def test_a_hexadecimal_number_is_refused_where_it_stands(tmp_path, text):
-    (tmp_path / "config.yaml").write_text(f"a: 1\nresolution: [64, {text}]\n")
-    with pytest.raises(FileError, match=f"line 2 has {text}, a hexadecimal number"):
+OTHER_BASES = {"0x640": "hexadecimal", "-0x2f": "hexadecimal", "0b11": "binary", "010": "octal", "-07_7": "octal"}
+OTHER_BASES |= dict.fromkeys(["1:30", "1:00:00", "1:30.5", "-2:05"], "to base 60")
+
+
+@pytest.mark.parametrize(("text", "kind"), OTHER_BASES.items())
+@pytest.mark.parametrize("line", ["resolution: [64, {}]", "? {}\n: 3", "{}: 1", "price: {{a: {}}}"])
+def test_a_number_that_yaml_reads_as_another_one_is_refused_where_it_stands(tmp_path, text, kind, line):
+    (tmp_path / "config.yaml").write_text(f"a: 1\n{line.format(text)}\n")
+    with pytest.raises(FileError, match=f"line 2 has {text}, in YAML an? (number )?{kind}"):
         read_yaml(tmp_path / "config.yaml")
+
+
+@pytest.mark.parametrize(
+    ("text", "value"), [("0", 0), ("1_000", 1000), ("0.5", 0.5), ("-3", -3), ("'010'", "010"), ("08:00", "08:00")]
+)
+def test_numbers_of_ten_digits_and_texts_are_read(tmp_path, text, value):
+    (tmp_path / "config.yaml").write_text(f"a: {text}\n")
+    assert read_yaml(tmp_path / "config.yaml") == {"a": value}
 
 
 def test_a_size_on_the_command_line_stays_a_text():
@@ -265,3 +278,9 @@ def test_cells_of_texts_are_those_of_sizes():
 def test_records_of_sizes_are_together_with_those_of_squares():
     table, _ = make_run(make_records())
     assert table.resolution.dtype == np.int64
+
+
+@pytest.mark.parametrize("text", ["1:30", "010", "0b11"])
+def test_a_number_on_the_command_line_that_yaml_reads_as_another_one_is_refused(text):
+    with pytest.raises(settings.SettingsError, match=f"config key timing.max_seconds is '{text}'; it must be"):
+        settings.complete({"timing": {"max_seconds": text}}, {"timing": {"max_seconds": text}})

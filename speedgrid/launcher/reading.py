@@ -21,8 +21,13 @@ REMEDY = "it is damaged: delete it, and snakemake makes it again"
 # YAML 1.1 takes a number with an exponent for text where it has no point, or its exponent no sign; JSON does not.
 EXPONENT = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+")
 
-# YAML reads such a text as a number, which a size of no height is.
-HEXADECIMAL = re.compile("[-+]?0x", re.IGNORECASE)
+# YAML 1.1 reads such texts as other numbers than whoever wrote them: a size of no height, 010 (8), 1:30 (90).
+NO_DECIMALS = {
+    "a hexadecimal number": re.compile("[-+]?0x", re.IGNORECASE),
+    "a binary number": re.compile("[-+]?0b", re.IGNORECASE),
+    "an octal number": re.compile("[-+]?0_*[0-7][0-7_]*$"),
+    "a number to base 60": re.compile("[^:]*:"),
+}
 
 # The letters of a text from elsewhere, such as a command line, that are shown.
 MOST_LETTERS = 150
@@ -172,9 +177,7 @@ def _refuse_repeats(root: Any) -> None:
         if id(node) in seen:  # an anchor may lead back to where it stands
             continue
         seen.add(id(node))
-        if getattr(node, "tag", "").endswith(":int") and HEXADECIMAL.match(node.value):
-            line = node.start_mark.line + 1
-            raise ValueError(f"line {line} has {node.value[:60]}, a hexadecimal number; write it as a decimal one")
+        _refuse_other_bases(node)
         lines: dict[tuple[str, Any], int] = {}
         for one in getattr(node, "value", ()):
             if isinstance(one, tuple):  # of a mapping
@@ -187,9 +190,23 @@ def _refuse_repeats(root: Any) -> None:
                             f"the key {key.value[:60]!r} stands twice, in lines {first} and {line}; write it once"
                         )
                     lines[key.tag, key.value] = line
-                waiting.append(value)
+                waiting += key, value
             elif not isinstance(one, str):
                 waiting.append(one)
+
+
+def other_base(text: str) -> str | None:
+    """Return what YAML takes a number for that is not written as a decimal one; None of any other number."""
+    return next((kind for kind, pattern in NO_DECIMALS.items() if pattern.match(text)), None)
+
+
+def _refuse_other_bases(node: Any) -> None:
+    """Raise ValueError if a YAML node is a number that is not written as a decimal one."""
+    if not getattr(node, "tag", "").endswith((":int", ":float")) or not isinstance(node.value, str):
+        return
+    if kind := other_base(node.value):
+        line, shown = node.start_mark.line + 1, node.value[:60]
+        raise ValueError(f"line {line} has {shown}, in YAML {kind}; write it as a decimal one, or a text in quotes")
 
 
 def reason(error: BaseException | str) -> str:
@@ -207,10 +224,10 @@ def short(value: object) -> str:
     return text if len(text) <= 100 else f"{text[:80]}... ({len(text)} characters)"
 
 
-def printable(text: str) -> str:
-    """Return the beginning of a text as one line, in which nothing tells a terminal what to do."""
+def printable(text: str, most: int = MOST_LETTERS) -> str:
+    """Return the beginning of a text, `most` letters, as one line, in which nothing tells a terminal what to do."""
     shown = "".join(letter if letter.isprintable() else "?" for letter in text)
-    return shown if len(shown) <= MOST_LETTERS else f"{shown[: MOST_LETTERS - 3]}..."
+    return shown if len(shown) <= most else f"{shown[: most - 3]}..."
 
 
 def read_onnx(path: str | Path, remedy: str = REMEDY, external: bool = True) -> Any:
