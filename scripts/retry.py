@@ -9,9 +9,11 @@ import sys
 from pathlib import Path
 
 from speedgrid.launcher import retry
+from speedgrid.text.status import STATUSES
 
 parser = argparse.ArgumentParser(prog="python -m scripts.retry", description=__doc__, allow_abbrev=False)
-parser.add_argument("--status", action="append", help="take the records of this status instead; may be repeated")
+known = (*STATUSES, retry.UNREADABLE)
+parser.add_argument("--status", action="append", choices=known, help="take these instead; may be repeated")
 parser.add_argument("--list", action="store_true", help="name them, and run nothing")
 asked, more = parser.parse_known_args()
 found = list(retry.unmade(Path("artifacts"), asked.status or retry.WORTH_IT))

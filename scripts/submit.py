@@ -18,6 +18,6 @@ parser.add_argument("--scheduler", choices=command.SCHEDULERS, default="slurm", 
 parser.add_argument("--again", action="store_true", help="also what went through: only what is stale is measured")
 parser.add_argument("--cancel", action="store_true", help="cancel the jobs instead")
 parser.add_argument("--leave", action="store_true", help="submit, and do not follow")
-parser.add_argument("--seconds", type=float, default=10, help="between two looks at the queue (10)")
+parser.add_argument("--seconds", type=command.interval, default=10, help="between two looks at the queue (10)")
 ending.prepare()
 sys.exit(command.run(parser.parse_intermixed_args(), ROOT.resolve()))

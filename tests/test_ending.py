@@ -461,6 +461,22 @@ def test_records_of_a_given_status_are_named(artifacts):
     assert retry(artifacts, "--list", "--status", "unsupported") == found
 
 
+def test_a_status_that_there_is_not_is_refused_with_those_that_there_are(artifacts):
+    said = retry(artifacts, "--list", "--status", "fialed", code=2)
+    assert "invalid choice: 'fialed' (choose from " in said[-1]
+    assert all(one in said[-1] for one in ("failed", "unsupported", "unreadable"))
+
+
+@pytest.mark.parametrize("reason", ["\x1b[2J", "a\nb", "\x07\u2028", "\x9b0m"])
+def test_a_reason_tells_a_terminal_nothing(tmp_path, reason):
+    (tmp_path / "artifacts/timings").mkdir(parents=True)
+    (tmp_path / "artifacts/timings/a.json").write_text(json.dumps({"status": "failed", "reason": f"x{reason}y"}))
+    [line, _] = retry(tmp_path, "--list")
+    assert line.isprintable()
+    assert line.startswith("artifacts/timings/a.json: failed (x")
+    assert "?" in line
+
+
 def test_where_nothing_failed_nothing_is_run(tmp_path):
     assert retry(tmp_path) == ["0 records to try again."]
 

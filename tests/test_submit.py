@@ -63,6 +63,11 @@ def test_every_key_is_read_and_each_has_its_sentence(tmp_path):
         ({"gpus": "two"}, "gpus is 'two'"),
         ({"minutes": 0}, "minutes is 0; it must be the longest time of the job in minutes, at least 1"),
         ({"minutes": "1:00:00"}, "minutes is"),
+        ({"minutes": "1e-1"}, "minutes is '1e-1'"),
+        ({"cpus": float("inf")}, "cpus is inf"),
+        ({"volume": "a/b"}, "volume is 'a/b'; it must be the name of a PersistentVolumeClaim"),
+        ({"namespace": "Vision(1)"}, "namespace is 'Vision(1)'; it must be a namespace"),
+        ({"gpu_product": "NVIDIA H100"}, "gpu_product is 'NVIDIA H100'"),
         ({"memory_mb": 1.5}, "memory_mb is 1.5"),
         ({"exclusive": "no way"}, "exclusive is 'no way'; it must be true for a whole node, or false"),
         ({"sbatch": "--nice"}, "sbatch is '--nice'; it must be a list"),
@@ -79,6 +84,11 @@ def test_a_mistake_names_machine_key_value_and_what_is_right(tmp_path, machine, 
     assert str(caught.value).startswith(f"{path}: machine a")
     assert words in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_numbers_are_numbers_however_they_are_written(tmp_path):
+    path = written(tmp_path, "machines: {a: {minutes: 24e1, memory_mb: 6.4e+4, cpus: 16.0}}")
+    assert machines.read(path)["a"] == Machine(minutes=240, memory_mb=64000, cpus=16)
 
 
 @pytest.mark.parametrize("name", ["../up", "", "a b", "-x", "é", "a" * 41, "a/b", "a.b"])
@@ -385,3 +395,35 @@ def test_arguments_are_quoted_as_the_shell_wants_them():
     words = shlex.split(script.body(Machine(snakemake=["--config", "a='b c'"]), place.Path("/x y")))
     assert "a='b c'" in words
     assert "/x y" in words
+
+
+@pytest.mark.parametrize("said", ["true", "echo", "echo Submitted batch job", "echo; echo ²", "printf '\\033[2J'"])
+def test_what_sbatch_answers_is_a_number_or_a_sentence(tree, tmp_path, monkeypatch, said):
+    stand_in(tmp_path, monkeypatch, squeue="true", sbatch=said)
+    run = Run("a", Machine(), place.prepare(tree, "a"), wanted=True)
+    told = campaign.look([run])["a"]
+    assert told.words.startswith("sbatch answers ")
+    assert told.over
+    assert told.words.isprintable()
+
+
+@pytest.mark.parametrize("text", ["-1", "nan", "1e30", "0", "inf", "ten"])
+def test_an_interval_that_is_none_is_refused_at_once(text):
+    done = call("submit", "machines.yaml", "--seconds", text, code=2)
+    assert f"it is '{text}'; it must be a number of seconds, 0.1 to 3600" in done.stderr
+
+
+@pytest.mark.parametrize("name", [script.ENDED, script.LOG])
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir, lambda path: os.symlink("/dev/zero", path)])
+def test_what_a_job_left_is_a_file_or_nothing(tree, name, make):
+    folder = place.prepare(tree, "a")
+    make(folder / name)
+    assert script.ended(folder) is None
+    assert progress.tail(folder / script.LOG) == ""
+
+
+def test_a_line_of_the_screen_tells_a_terminal_nothing(capsys):
+    progress.Screen().show({"a": "runs on n1\x1b[2J\nb", "b": "x" * 2000})
+    first, other = capsys.readouterr().out.splitlines()
+    assert first.endswith(" a: runs on n1?[2J?b")
+    assert len(other) < 1100

@@ -1,7 +1,8 @@
 """The command `python -m scripts.submit`: what it does with the machines that are named, and how it ends."""
 
+import math
 import shlex
-from argparse import Namespace
+from argparse import ArgumentTypeError, Namespace
 from pathlib import Path
 
 from speedgrid.cluster import campaign, kubernetes, machines, place, slurm
@@ -9,7 +10,20 @@ from speedgrid.cluster.campaign import Run, Told
 from speedgrid.cluster.progress import Screen
 
 SCHEDULERS = ("slurm", "kubernetes")
+# Seconds between two looks at the queue: fewer are a burden for its controller.
+FEWEST, MOST = 0.1, 3600.0
 CLOSED = "The jobs go on. The same command follows them again, and --cancel ends them."
+
+
+def interval(text: str) -> float:
+    """Return the seconds between two looks at the queue. Raises ArgumentTypeError for what is no such number."""
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = math.nan
+    if not FEWEST <= seconds <= MOST:
+        raise ArgumentTypeError(f"it is {text!r}; it must be a number of seconds, {FEWEST:g} to {MOST:g}")
+    return seconds
 
 
 def run(asked: Namespace, root: Path) -> int:

@@ -2,18 +2,22 @@
 
 import re
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
 from msgspec import Meta
 
 from speedgrid import InputError
-from speedgrid.launcher.reading import read_yaml, short
+from speedgrid.launcher.reading import as_number, read_yaml, short
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,39}")
 # No spaces, quotes or line ends: a value is one word of a job script's line. (`$` would allow a newline at the end.)
 WORD = r"\A[A-Za-z0-9_.,:@%+/&|()*\[\]=-]{1,200}\Z"
 Word = Annotated[str, Meta(pattern=WORD)]
+# The name of an object of Kubernetes (RFC 1123), and the value of a label of its nodes.
+OBJECT = r"\A[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?\Z"
+LABEL = r"\A[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?\Z"
+Object = Annotated[str, Meta(pattern=OBJECT)]
 Count = Annotated[int, Meta(ge=1, le=1_000_000_000)]
 LINE = r"\A[^\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]{1,1000}\Z"
 Text = Annotated[str, Meta(pattern=LINE)]
@@ -41,9 +45,9 @@ class Machine(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     configfiles: list[Text] = []
     snakemake: list[Text] = []
     image: Word | None = None
-    gpu_product: Word | None = None
-    volume: Word | None = None
-    namespace: Word | None = None
+    gpu_product: Annotated[str, Meta(pattern=LABEL)] | None = None
+    volume: Object | None = None
+    namespace: Object | None = None
 
 
 # What each key must be; docs/clusters.md has them all.
@@ -93,6 +97,12 @@ def choose(machines: dict[str, Machine], names: list[str], path: str | Path) -> 
     return {name: machines[name] for name in (names or machines)}
 
 
+def _counted(value: Any) -> Any:
+    """Return a number such as 1e3, or 240.0, as the integer that it is."""
+    number = as_number(value)
+    return int(number) if isinstance(number, float) and number.is_integer() else value
+
+
 def _machine(path: str, name: object, asked: object) -> Machine:
     if not isinstance(name, str) or not NAME.fullmatch(name):
         raise MachinesError(
@@ -104,6 +114,7 @@ def _machine(path: str, name: object, asked: object) -> Machine:
         raise MachinesError(f"{path}: machine {name} is {short(asked)}; it must have keys, of {', '.join(KEYS)}.")
     if unknown := next((key for key in asked if key not in KEYS), None):
         raise MachinesError(f"{path}: machine {name} has the key {short(unknown)}; known keys are {', '.join(KEYS)}.")
+    asked = {key: _counted(value) for key, value in asked.items()}
     for key, value in asked.items():
         try:
             msgspec.convert({key: value}, Machine)

@@ -1,5 +1,6 @@
 """How far a job is, from what it printed, and why it waits: clauses of the line that a run is told in."""
 
+import math
 import os
 import re
 import sys
@@ -9,10 +10,12 @@ from pathlib import Path
 
 from speedgrid.cluster import script
 from speedgrid.cluster.slurm import Job
-from speedgrid.launcher.reading import printable
+from speedgrid.launcher.reading import printable, require_regular
 
 # The end of a job's log that is looked at.
 BYTES = 100_000
+# The letters of a line, which may have a sentence of Slurm's in it.
+MOST_LETTERS = 1000
 TIMED = re.compile(r"\((\d+ of \d+ done(?:, \d+ (?:s|min) left)?)[;)]")
 STEPS = re.compile(r"^(\d+ of \d+ steps) \(", re.MULTILINE)
 # Reasons that do not go away by themselves (squeue(1), JOB REASON CODES), and what to do.
@@ -63,10 +66,11 @@ def last_words(folder: Path) -> str:
 def tail(path: Path) -> str:
     """Return the end of a text file; empty where there is none."""
     try:
+        require_regular(path, math.inf)
         with path.open("rb") as file:
             file.seek(max(0, os.fstat(file.fileno()).st_size - BYTES))
             return file.read().decode(errors="replace")
-    except OSError:
+    except (OSError, ValueError):
         return ""
 
 
@@ -79,6 +83,7 @@ class Screen:
 
     def show(self, lines: Mapping[str, str]) -> None:
         """Show a line for each name."""
+        lines = {name: printable(text, MOST_LETTERS) for name, text in lines.items()}
         if self.live:
             columns = os.get_terminal_size().columns
             up = f"\033[{len(self.drawn)}A" if self.drawn else ""

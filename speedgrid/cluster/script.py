@@ -7,6 +7,7 @@ from pathlib import Path
 
 from speedgrid.cluster.machines import Machine
 from speedgrid.launcher import ADDRESS_VARIABLE, RUN_VARIABLE
+from speedgrid.launcher.reading import require_regular
 
 # Files in the folder of a run: the script, what it printed, and how it ended.
 SCRIPT, LOG, ENDED = "job.sh", "job.log", "job.ended"
@@ -62,6 +63,7 @@ def whole(directives: Iterable[str], machine: Machine, folder: Path) -> str:
 def ended(folder: Path) -> tuple[int, int] | None:
     """Return which job ended last in a folder, and its exit code; None if none has since the last one began."""
     try:
+        require_regular(folder / ENDED)
         job, code = (folder / ENDED).read_text(encoding="utf-8").split()
         return int(job), int(code)
     except (OSError, ValueError):

@@ -105,9 +105,10 @@ def submit(name: str, machine: Machine, folder: Path) -> int:
     lines = directives(job_name(name, folder), machine)
     write_text(folder / script.SCRIPT, script.whole(lines, machine, folder))
     said = call("sbatch", "--parsable", script.SCRIPT, folder=folder, machine=machine)
-    number = said.strip().splitlines()[-1].split(";")[0]  # with the name of the cluster, where there are several
+    last = (said.strip().splitlines() or [""])[-1]
+    number = last.split(";")[0]  # with the name of the cluster, where there are several
     if not number.isdecimal():
-        raise SlurmError(f"sbatch answers {said.strip()[:100]!r}; it should answer with the number of a job.")
+        raise SlurmError(f"sbatch answers {last[:100]!r}; it should answer with the number of a job")
     return int(number)
 
 

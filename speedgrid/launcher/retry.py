@@ -4,11 +4,13 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from speedgrid.launcher.reading import load
+from speedgrid.launcher.reading import load, printable
 
 # What may end otherwise the next time: something went wrong, memory was short, or the file itself is damaged.
 UNREADABLE = "unreadable"
 WORTH_IT = ("failed", "out_of_memory", UNREADABLE)
+# The letters of a reason that are shown.
+MOST = 400
 
 
 class Unmade(NamedTuple):
@@ -19,7 +21,7 @@ class Unmade(NamedTuple):
     reason: str
 
     def __str__(self) -> str:
-        return f"{self.path}: {self.status}" + (f" ({self.reason})" if self.reason else "")
+        return f"{self.path}: {self.status}" + (f" ({printable(self.reason, MOST)})" if self.reason else "")
 
 
 def unmade(artifacts: Path, statuses: Collection[str] = WORTH_IT) -> Iterator[Unmade]:
