@@ -38,6 +38,8 @@ SENTENCES = {
         "a.csv cannot be used (Permission denied); it",
     ),
     "no file": (FileNotFoundError(2, "No such file or directory", "b"), "b cannot be used (No such file or directory)"),
+    "what a terminal obeys": (InputError("key a\x1b[2J\x9b\x1cb\u2028c"), r"key a\x1b[2J\x9b\x1cb\u2028c"),
+    "a name of two lines": (FileNotFoundError(2, "No such file", "a\nb\udc80"), r"a\nb\udc80 cannot be used (No such"),
 }
 
 
@@ -47,6 +49,7 @@ def test_what_a_user_can_mend_is_one_sentence(capsys, error, begin):
     printed = capsys.readouterr().err
     assert printed.startswith(begin)
     assert printed.count("\n") == 1
+    assert printed.strip().isprintable()
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import sys
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from speedgrid import InputError
+from speedgrid import InputError, in_one_line
 from speedgrid.launcher.outputs import FULL, Unwritable, one_line
 
 if TYPE_CHECKING:
@@ -63,9 +63,8 @@ def sentence(error: BaseException) -> str | None:
     if is_of_output(error):
         return f"what this prints cannot be written ({error.strerror}); free some space where it goes, then run again."
     if isinstance(error, OSError) and error.filename is not None and error.strerror:
-        return (
-            f"{error.filename} cannot be used ({error.strerror}); it must be a file or folder that this user may use."
-        )
+        shown = in_one_line(str(error.filename))
+        return f"{shown} cannot be used ({error.strerror}); it must be a file or folder that this user may use."
     return None
 
 

@@ -20,6 +20,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from speedgrid import in_one_line
+
 # The name of a folder for what is not whole yet ends so; it begins with a dot and the name of the file.
 PART = ".part"
 LOCK = ".lock"
@@ -48,7 +50,9 @@ class Unwritable(SystemExit):
 
     def __init__(self, path: Path, reason: int, remedy: str | None = None):
         remedy = remedy or REMEDIES.get(reason, "make its folder one that you may write to")
-        super().__init__(f"{path} cannot be written ({os.strerror(reason)}); {remedy}, then run again.")
+        super().__init__(
+            f"{in_one_line(str(path))} cannot be written ({os.strerror(reason)}); {remedy}, then run again."
+        )
 
 
 @contextmanager
