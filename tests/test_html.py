@@ -462,6 +462,21 @@ def test_numbers_are_sorted_as_numbers_in_a_language_with_a_space_between_thousa
     assert max(numbers) == 2550
 
 
+def test_the_explorer_writes_numbers_as_the_report_of_its_language_does(visit, tmp_path):
+    table, run = a_run(tmp_path)
+    with speaking("ru"):
+        (tmp_path / "explorer.html").write_text(explorer.page(table, run, TEMPLATES / "explorer.html.j2"))
+    page = visit(tmp_path / "explorer.html")
+    points(page).first.wait_for()
+    for side, place in (("A", 1), ("B", 2)):
+        page.locator(f"#side-{side}").select_option(index=place)
+    chart = page.locator("#chart .role-axis-label text").all_text_contents()
+    ratios = page.locator("#beside td:last-child").all_inner_texts()
+    assert [text for text in chart if re.fullmatch(r"\d+\s000", text)], chart
+    assert [text for text in ratios if re.fullmatch(r"\d\.\d+ \(\d\.\d+ – \d\.\d+\)", text)], ratios
+    assert not [text for text in [*chart, *ratios] if re.search(r"\d,\d", text)]
+
+
 def test_the_table_can_be_sorted_with_the_keyboard_alone(visit, pages):
     page = visit(pages[0] / "results.html")
     page.locator("#wanted").focus()

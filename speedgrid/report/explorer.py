@@ -25,7 +25,7 @@ from speedgrid.report.plots import COLOURS
 from speedgrid.report.plots.style import LOOKS
 from speedgrid.table.columns import BY_NAME, called, heading, interval
 from speedgrid.table.run import Description, Reference, Row, Table
-from speedgrid.text.language import _
+from speedgrid.text.language import _, thousands
 from speedgrid.text.names import NAMES
 from speedgrid.text.status import OUTCOMES
 from speedgrid.text.words import figure, number, reference_name, with_interval
@@ -73,6 +73,7 @@ def page(table: Table, run: Description, template: str | Path) -> str:
         held=held | {"resolution": str(held["resolution"])},
         answers=marks.answers(table, run),
         limits=[text for _demand, text in marks.limits(run)],
+        thousands=thousands(),
         about={name: _(BY_NAME[name].about).replace("`", "") for name in shown},
         figures=shown,
         told={name: called(name) for name in ("resolution", "batch_size", "observed_precision", "status", "reason")},
@@ -102,10 +103,12 @@ def chart(table: Table, run: Description, resolution: Resolution) -> altair.VCon
         *filters(table, resolution),
     ]
     titles = {name: {place: f"{text} / {axis}" for place, axis in places.items()} for name, text in shown.items()}
+    numbers = altair.NumberLocale(decimal=".", thousands=thousands(), grouping=[3], currency=["", ""])
     return (
         altair.vconcat(speeds(table, titles, run), statuses(table), data=inline(table, run))
         .add_params(*choices)
         .resolve_scale(color="independent")
+        .configure(locale=altair.Locale(number=numbers))
         .configure_axis(gridColor="#e5e5e5", labelFontSize=12, titleFontSize=12)
         .configure_legend(labelFontSize=12, titleFontSize=12, orient="top", columns=4, symbolLimit=0)
         .configure_title(anchor="start", frame="group", fontSize=14, offset=8)
