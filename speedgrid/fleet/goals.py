@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from speedgrid.comparison import noise
+from speedgrid.comparison import noise, verdicts
 from speedgrid.comparison.noise import Rounds
 from speedgrid.fleet.machines import Machine
 from speedgrid.report.findings.objectives import OBJECTIVES
@@ -15,6 +15,8 @@ from speedgrid.text.column import HIGHER
 from speedgrid.text.words import measured
 
 SECONDS_PER_HOUR, IMAGES = 3600, 1_000_000
+# A machine against the best one of its place and goal. NOTHING: it has no setting with a figure that may be taken.
+BEST, WORSE, SAME, UNDECIDED, NOTHING = "BEST", "WORSE", verdicts.SAME, verdicts.UNDECIDED, "NOTHING"
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from speedgrid.report import html_page
 from speedgrid.text import templates
 from speedgrid.text.language import SOURCE, _, codes, speaking
 from speedgrid.text.status import SHOWN
-from speedgrid.text.words import listed, number, setting, with_interval
+from speedgrid.text.words import listed, number, with_interval
 
 MARKDOWN, HTML = ROOT / "templates" / "fleet.md.j2", ROOT / "templates" / "fleet.html.j2"
 
@@ -116,8 +116,8 @@ def line(fleet: Fleet, row) -> list[str]:
         return [row.machine, "", "", "", _(words.VERDICTS[row.verdict]), ""]
     return [
         row.machine,
-        setting(row),
-        words.with_currency(fleet, row.goal, with_interval(row.value, row.value_low, row.value_high)),
+        words.setting_of(row),
+        words.figure_of(fleet, row),
         with_interval(row.ratio, row.ratio_low, row.ratio_high),
         _(words.VERDICTS[row.verdict]),
         number(row.memory_mb),

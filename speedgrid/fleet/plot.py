@@ -3,11 +3,11 @@
 from pathlib import Path
 
 from speedgrid.fleet import words
-from speedgrid.fleet.ranking import BEST, NOTHING, SAME, UNDECIDED, WORSE, Fleet
+from speedgrid.fleet.goals import BEST, NOTHING, SAME, UNDECIDED, WORSE
+from speedgrid.fleet.ranking import Fleet
 from speedgrid.launcher.outputs import replacing
 from speedgrid.report.plots import shorten, style
 from speedgrid.text.language import _
-from speedgrid.text.words import number
 
 # Okabe and Ito's colours, which people with any colour vision tell apart, and a shape for each.
 LOOKS = {BEST: ("#009E73", "D"), SAME: ("#0072B2", "o"), UNDECIDED: ("#999999", "o"), WORSE: ("#D55E00", "v")}
@@ -64,14 +64,15 @@ def panel(axes, rows, places: dict[str, int]) -> None:
             look = {"color": colour, "marker": marker, "markersize": 6, "elinewidth": 1.2}
             axes.errorbar([row.value], [places[row.machine]], xerr=reach if known else None, **look)
             note = {"textcoords": "offset points", "xytext": (0, 5), "ha": "center", "fontsize": 7}
-            axes.annotate(number(row.value), (row.value, places[row.machine]), **note)
+            axes.annotate(words.brief(row), (row.value, places[row.machine]), **note)
     largest, smallest = rows.value.max(), rows.value.min()
-    if largest > FAR * smallest:
+    if largest > FAR * smallest > 0:
         axes.set_xscale("log")
         axes.set_xlim(smallest / 1.6, largest * 1.6)
         style.tick_decades(axes.xaxis)
     else:
-        axes.set_xlim(0, 1.18 * max(largest, rows.value_high.max() if rows.value_high.notna().any() else 0))
+        # Not one camera in time is a figure, too.
+        axes.set_xlim(0, 1.18 * max(largest, rows.value_high.max() if rows.value_high.notna().any() else 0) or 1)
     axes.tick_params(axis="x", labelsize=8)
 
 

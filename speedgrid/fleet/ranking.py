@@ -8,19 +8,20 @@ import pandas as pd
 from speedgrid.comparison import verdicts
 from speedgrid.comparison.load import ComparisonError
 from speedgrid.data.resolution import Resolution
-from speedgrid.fleet.goals import Goal, goals, moderated
+from speedgrid.fleet import streams
+from speedgrid.fleet.goals import BEST, NOTHING, UNDECIDED, WORSE, Goal, goals, moderated
 from speedgrid.fleet.machines import Machine
+from speedgrid.fleet.streams import Wanted
 from speedgrid.fleet.wishes import Wishes, strictest
 from speedgrid.grid import nearest
 from speedgrid.report.findings.decision import chosen
 from speedgrid.report.findings.demands import Demand, meeting
+from speedgrid.serving.seen import Asked
 from speedgrid.table.limiter import HOST_LAUNCH
 from speedgrid.table.sizes import sized
 from speedgrid.text.markup import clean
 from speedgrid.text.words import measured
 
-# A machine against the best one of its place and goal. NOTHING: it has no setting with a figure that may be taken.
-BEST, WORSE, SAME, UNDECIDED, NOTHING = "BEST", "WORSE", verdicts.SAME, verdicts.UNDECIDED, "NOTHING"
 # Columns of the ranking, and of its CSV.
 COLUMNS = (
     "model",
@@ -53,7 +54,8 @@ class Fleet:
     """The machines with the demands that all are held to, and one row for each place, goal and machine.
 
     threshold: the band of SAME reaches from 1 / (1 + threshold) to 1 + threshold. rows: with COLUMNS; the ratio is
-    that to the best machine, in time, energy or cost of an image, so that more than 1 is worse.
+    that to the best machine, in time, energy or cost of an image, so that more than 1 is worse. cameras: what was asked
+    of them, where there are rows of the goal `streams`.
     """
 
     machines: list[Machine]
@@ -61,6 +63,7 @@ class Fleet:
     threshold: float
     currency: str
     rows: pd.DataFrame
+    cameras: dict[Wanted, Asked]
 
     def resolution_of(self, model: str) -> Resolution:
         """Return the resolution that a model's answer is for: of those that most machines have, the one wanted."""
@@ -86,10 +89,12 @@ def rank(machines: list[Machine], wishes: Wishes, threshold: float) -> Fleet:
             "than 100 %."
         )
     demanded = strictest((one.run["config"] for one in machines), wishes)
-    rows = pd.concat([judged(goal, machines, demanded, threshold) for goal in goals().values()], ignore_index=True)
+    frames = [judged(goal, machines, demanded, threshold) for goal in goals().values()]
+    cameras = pd.DataFrame(streams.judged(machines, demanded), columns=list(COLUMNS))
+    rows = pd.concat([one for one in (*frames, cameras) if len(one)] or frames, ignore_index=True)
     currency = clean(wishes.currency)
-    rows = rows.assign(currency=currency or None)[list(COLUMNS)]
-    return Fleet(machines, demanded, threshold, currency, rows)
+    rows = rows.assign(currency=currency or None).astype({"batch_size": "Int64"})[list(COLUMNS)]
+    return Fleet(machines, demanded, threshold, currency, rows, streams.asked_of(machines))
 
 
 def judged(goal: Goal, machines: list[Machine], demanded: list[Demand], threshold: float) -> pd.DataFrame:

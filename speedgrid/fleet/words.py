@@ -5,12 +5,14 @@ from typing import NamedTuple
 import pandas as pd
 
 from speedgrid.data.resolution import Resolution
+from speedgrid.fleet import streams
+from speedgrid.fleet.goals import BEST, NOTHING, SAME, UNDECIDED, WORSE
 from speedgrid.fleet.machines import Machine
-from speedgrid.fleet.ranking import BEST, NOTHING, SAME, UNDECIDED, WORSE, Fleet
+from speedgrid.fleet.ranking import Fleet
 from speedgrid.fleet.wishes import spoken
 from speedgrid.report.findings.demands import written
 from speedgrid.text.language import N_, _, ngettext
-from speedgrid.text.words import listed, number, setting, with_interval
+from speedgrid.text.words import label, listed, number, setting, with_interval
 
 
 class Title(NamedTuple):
@@ -47,6 +49,12 @@ TITLES = {
         N_("For cost: {machine} with {setting}, {figure} for a million images."),
         N_("{machine} costs {ratio} times as much for an image."),
     ),
+    streams.GOAL: Title(
+        N_("Camera streams"),
+        N_("cameras in time"),
+        N_("For cameras: {machine} with {setting}, {figure} in time."),
+        N_("{machine} serves {figure}, and fails with more."),
+    ),
 }
 VERDICTS = {
     BEST: N_("best"),
@@ -63,20 +71,56 @@ def answer(fleet: Fleet, rows: pd.DataFrame) -> list[str]:
     rows: of the place and the goal, the best one first.
     """
     top, title = rows.iloc[0], TITLES[rows.goal.iloc[0]]
-    figure = with_currency(fleet, top.goal, with_interval(top.value, top.value_low, top.value_high))
-    found = [_(title.answer).format(machine=top.machine, setting=setting(top), figure=figure)]
+    found = [_(title.answer).format(machine=top.machine, setting=setting_of(top), figure=figure_of(fleet, top))]
     if same := list(rows.machine[rows.verdict == SAME]):
-        text = _("The same within {share} %: {machines}.")
+        text = _("As many: {machines}.") if top.goal == streams.GOAL else _("The same within {share} %: {machines}.")
         found.append(text.format(share=f"{100 * fleet.threshold:g}", machines=listed(same)))
     if doubtful := list(rows.machine[rows.verdict == UNDECIDED]):
         found.append(_("Not to be told apart from it: {machines}.").format(machines=listed(doubtful)))
     if len(worse := rows[rows.verdict == WORSE]):
         one = worse.iloc[0]
         ratio = with_interval(one.ratio, one.ratio_low, one.ratio_high)
-        found.append(_(title.behind).format(machine=one.machine, ratio=ratio))
+        found.append(_(title.behind).format(machine=one.machine, ratio=ratio, figure=figure_of(fleet, one)))
     if nothing := list(rows.machine[rows.verdict == NOTHING]):
         found.append(_("Without a setting to take: {machines}.").format(machines=listed(nothing)))
+    return found if top.goal != streams.GOAL else [*found, *of_cameras(fleet, rows)]
+
+
+def of_cameras(fleet: Fleet, rows: pd.DataFrame) -> list[str]:
+    """Return the sentences on what cameras in time are, and on the machines where an hour of one costs least."""
+    place = (rows.model.iloc[0], rows.resolution.iloc[0])
+    [asked] = [one for at, one in fleet.cameras.items() if at[:2] == place]
+    text = _(
+        "Cameras of {fps} FPS, of which at least {share} % of the frames have their result within {deadline} ms of "
+        "arrival ({confidence} % confidence)."
+    )
+    percents = {"share": f"{100 * asked['quantile']:g}", "confidence": f"{100 * asked['confidence']:g}"}
+    deadline = f"{round(asked['deadline_ms'], 1):g}"
+    found = [text.format(fps=f"{asked['fps']:g}", deadline=deadline, **percents)]
+    if len(least := streams.cheapest(rows)):
+        figure = with_currency(fleet, "cost", number(least.each.iloc[0]))
+        text = _("An hour of a camera costs least on {machines}: {figure}.")
+        found.append(text.format(machines=listed(list(least.machine)), figure=figure))
     return found
+
+
+def setting_of(row) -> str:
+    """Name the setting of a row; of cameras with the largest of the batch sizes that serve them together."""
+    if row.goal != streams.GOAL:
+        return setting(row)
+    return _("{label}, batch sizes up to {batch_size}").format(label=label(row), batch_size=row.batch_size)
+
+
+def figure_of(fleet: Fleet, row) -> str:
+    """Write the figure of a row with its interval, its currency, and all digits of what is counted."""
+    if row.goal == streams.GOAL:
+        return brief(row)
+    return with_currency(fleet, row.goal, with_interval(row.value, row.value_low, row.value_high))
+
+
+def brief(row) -> str:
+    """Write the figure of a row alone."""
+    return f"{row.value:.0f}" if row.goal == streams.GOAL else number(row.value)
 
 
 def with_currency(fleet: Fleet, goal: str, figure: str) -> str:
@@ -126,6 +170,9 @@ def notes(fleet: Fleet) -> list[str]:
     free = [one.name for one in machines if one.price is None]
     if free and len(free) < len(machines):
         found.append(_("Without a price, and so without a cost: {machines}.").format(machines=listed(free)))
+    if other := streams.otherwise(machines):
+        text = _("With cameras that were asked for something else, which are not compared: {machines}.")
+        found.append(text.format(machines=listed(other)))
     return found
 
 
@@ -185,6 +232,10 @@ def by_value(pairs: list[tuple[str, str]]) -> dict[str, list[str]]:
 def method(fleet: Fleet) -> list[str]:
     """Return the sentences on how the verdicts are reached."""
     share = f"{100 * fleet.threshold:g}"
+    cameras = [
+        _("Of cameras each machine shows the setting that serves most of them, of those that were tried."),
+        _("With fewer cameras a machine is worse where it fails with as many as the best one serves, else undecided."),
+    ]
     return [
         _("Each machine shows the setting that its own report recommends, if it meets the demands of all."),
         _("A ratio is the time, energy or cost of an image over that of the best machine, with its 95 % interval."),
@@ -196,4 +247,5 @@ def method(fleet: Fleet) -> list[str]:
         _("p-values are corrected for the number of machines and places, apart for each goal."),
         _("Rounds tell how far processes of one machine differ; another copy of the same machine may differ more."),
         _("A cost is that of a million images: of the price of an hour, what they take of it at full load."),
+        *(cameras if fleet.cameras else []),
     ]
