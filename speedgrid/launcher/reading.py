@@ -196,7 +196,7 @@ def _refuse_repeats(root: Any) -> None:
 
 
 def other_base(text: str) -> str | None:
-    """Return what YAML takes a number for that is not written as a decimal one; None of any other number."""
+    """Return the kind of number that YAML reads a text as, where it is not decimal; None of any other text."""
     return next((kind for kind, pattern in NO_DECIMALS.items() if pattern.match(text)), None)
 
 
