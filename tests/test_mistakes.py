@@ -14,7 +14,7 @@ from dataclasses import asdict
 
 import pytest
 import yaml
-from builders import make_evaluation, make_record
+from builders import make_evaluation, make_record, make_serving
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from results import write_result
@@ -24,7 +24,9 @@ from speedgrid.comparison import archive, cells, judged, load, report
 from speedgrid.launcher.outputs import write_json
 from speedgrid.published import section, verdict
 from speedgrid.published.reading.headers import AXES
+from speedgrid.serving import shown
 from speedgrid.settings import complete, require_readable
+from speedgrid.table import held_streams, streams
 from speedgrid.table.cells import tabulate
 
 FILES = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -200,6 +202,21 @@ def text_of(content):
         return json.dumps(content)
     except ValueError:
         return "Infinity"
+
+
+# Streams under load
+
+SERVED = asdict(make_serving("resnet18-onnxruntime-fp32-r64", {1: 10.0, 4: 16.0}, blocks=60))
+
+
+@FILES
+@given(content=spoilt(SERVED))
+def test_a_record_of_streams_with_any_part_lost_or_replaced_is_shown_or_refused(tmp_path, content):
+    path = tmp_path / "resnet18-onnxruntime-fp32-r64.json"
+    path.write_text(text_of(content), encoding="utf-8")
+    found = one_sentence(lambda: held_streams.read(path))
+    if found is not None and found.seen and str(found.asked.place) == path.stem:
+        streams.figures(found, shown.streams_of(found))
 
 
 # Archives

@@ -14,12 +14,11 @@ from speedgrid.launcher.reading import Kind, of_kind
 from speedgrid.launcher.rounds import certain_rounds, most_rounds
 from speedgrid.machine.data_sheet import Measured
 from speedgrid.model.described import Arithmetic
-from speedgrid.serving import record as serving_record
 from speedgrid.serving.decoded import Decoding
 from speedgrid.serving.places import PATTERN
 from speedgrid.serving.record import Serving
 from speedgrid.serving.seen import Streams
-from speedgrid.table import choice
+from speedgrid.table import choice, held_streams
 from speedgrid.table.across import cells_of
 from speedgrid.table.columns_of_evidence import ACCURACY
 from speedgrid.table.description import Finished, Material, finish
@@ -119,7 +118,7 @@ def served(before: Result, base: Path | zipfile.Path) -> list[Serving]:
     names = [f"{PATTERN.format(**one['place'])}.json" for one in told]
     if absent := next((name for name in names if name not in there), None):
         raise ComparisonError(f"{before.name} tells of streams under load, but has no serving/{absent}; {REMEDY}.")
-    return [serving_record.read(there[name], REMEDY) for name in names]
+    return [held_streams.read(there[name], REMEDY) for name in names]
 
 
 def read_as(path: Path | zipfile.Path, kind: type[Kind]) -> Kind:

@@ -14,7 +14,6 @@ from speedgrid.launcher.reading import REMEDY, read_json
 from speedgrid.machine.data_sheet import DataSheet, Measured, Peaks, Rates, data_sheet
 from speedgrid.model.described import Arithmetic, Counted, Origin
 from speedgrid.record import Record
-from speedgrid.serving import record as serving_record
 from speedgrid.serving.decoded import Decoding
 from speedgrid.serving.record import Serving
 from speedgrid.table import (
@@ -25,6 +24,7 @@ from speedgrid.table import (
     conditions,
     controls,
     decoding,
+    held_streams,
     operators,
     parts,
     rounds,
@@ -73,7 +73,7 @@ class Material:
         origins = [read_json(path, Origin) for path in weights]
         given = [whole(read_json(path, dict), str(path)) for path in evaluations]
         video = read_json(decoded, Decoding) if decoded else None
-        under_load = [serving_record.read(path) for path in served]
+        under_load = [held_streams.read(path) for path in served]
         counted, rates = read_json(flops, Arithmetic), read_json(peaks, Measured)
         return cls(records, origins, counted, rates, given, video, under_load)
 
