@@ -13,6 +13,7 @@ from onnx import TensorProto, helper
 
 from speedgrid import InputError
 from speedgrid.launcher.outputs import write_json
+from speedgrid.machine.threads import physical_cores
 from speedgrid.measure import bench, under_load
 from speedgrid.serving import protocol, record
 from speedgrid.serving.record import Asked, Place
@@ -49,6 +50,16 @@ def test_a_process_serves_a_level_and_says_what_it_saw(task):
     assert run.figures.dropped == 0
     assert len(run.quantiles["latency"]) == len(record.SHARES)
     assert len(timeline.planned_ms) == 2 * protocol.PERIODS
+
+
+@pytest.mark.parametrize(("asked", "given"), [(0, physical_cores()), (1, 1)])
+def test_a_session_has_the_threads_of_a_timing(task, monkeypatch, asked, given):
+    """Where 0 stands for all physical cores, which PyTorch refuses as a number of threads."""
+    seen = []
+    true = bench.load
+    monkeypatch.setattr(bench, "load", lambda *given: seen.append(given[4]["cpu_threads"]) or true(*given))
+    bench.Sessions(replace(task, asked=replace(ASKED, cpu_threads=asked)))
+    assert seen == [given, given]
 
 
 class Moved:

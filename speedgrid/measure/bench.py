@@ -24,7 +24,7 @@ from speedgrid.evidence.quiet import disturbance
 from speedgrid.grid import Cell
 from speedgrid.machine import environment, gpus
 from speedgrid.measure.host import HostLoad
-from speedgrid.measure.loading import Files, Laps, explain, load, refuse
+from speedgrid.measure.loading import Files, Laps, explain, load, refuse, threads
 from speedgrid.measure.memory import MemoryMeter
 from speedgrid.measure.patience import Patience
 from speedgrid.model import sources
@@ -92,7 +92,7 @@ class Sessions:
         self.in_flight = asked.in_flight
         self.last: Any = None
         uuid = environment.describe(asked.device).get("gpu_uuid") if asked.device == "cuda" else None
-        options = Options(cpu_threads=asked.cpu_threads, settings=backends.settings(asked.place.backend))
+        options = Options(cpu_threads=threads(asked.cpu_threads), settings=backends.settings(asked.place.backend))
         self.meter = MemoryMeter(asked.device, uuid)
         self.of: dict[int, Session] = {}
         images = arrays.read(task.images)
