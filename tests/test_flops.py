@@ -76,21 +76,13 @@ def test_both_counts_of_resnet18_agree_and_so_do_its_parameters(resnet_graph):
     assert json.loads(json.dumps(counted)) == counted
 
 
-def test_both_counts_agree_on_grouped_convolutions_and_a_users_classes(tmp_path):
-    graph = exported(tmp_path, "mobilenet_v3_small", models.build("mobilenet_v3_small", 37).state_dict())
-    counted = flops.count("mobilenet_v3_small", 64, graph)
-    assert counted["flop"] == counted["onnx_flop"] == flop_per_image("mobilenet_v3_small", 64, classes=37)
-    assert counted["output_elements"] == 37
-    depthwise = [layer for layer in counted["layers"] if layer["flop"] < layer["activation_elements"] * 30]
-    assert len(depthwise) >= 11
-
-
 @pytest.mark.parametrize("build", [small_vit, small_swin])
-def test_both_counts_agree_on_attention(tmp_path, monkeypatch, build):
+def test_both_counts_agree_on_attention_and_a_users_classes(tmp_path, monkeypatch, build):
     for module in (models, flops):
         monkeypatch.setattr(module, "build", build)
-    counted = flops.count("small", 64, exported(tmp_path, "small", build("small").state_dict()))
-    assert counted["flop"] == counted["onnx_flop"]
+    counted = flops.count("small", 64, exported(tmp_path, "small", build("small", 37).state_dict()))
+    assert counted["flop"] == counted["onnx_flop"] == flop_per_image("small", 64, classes=37)
+    assert counted["output_elements"] == 37
     # Scores and values of each head are products of activations.
     assert len([layer for layer in counted["layers"] if layer["weight_elements"] == 0]) >= 4
 

@@ -89,6 +89,9 @@ def test_the_arithmetic_of_each_model_is_counted_twice(folder):
     for model in MODELS:
         one = counted[model][str(RESOLUTION)]
         assert one["flop"] == one["onnx_flop"] == FLOP[model]
+    layers = counted[MODELS[0]][str(RESOLUTION)]["layers"]
+    depthwise = [layer for layer in layers if layer["flop"] < layer["activation_elements"] * 30]
+    assert len(depthwise) >= 11
 
 
 def test_the_report_answers_for_each_model_and_draws_its_plots(folder):
