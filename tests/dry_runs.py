@@ -1,4 +1,4 @@
-"""Dry-runs of Snakemake in forks of processes that have imported it: most of a dry-run is imports.
+"""Snakemake in forks of processes that have imported it: most of a dry-run is imports.
 
 Run as a program it is such a process: it reads a request a line, and answers with the exit code of its fork and the
 CPU seconds that it took. What a fork had to import is imported for the next ones too, but not what lies in the copy of
@@ -20,8 +20,8 @@ from pathlib import Path
 LOCAL = threading.local()
 
 
-def dry_run(folder: Path, arguments: list[str], environment: dict[str, str]) -> tuple[int, str, float]:
-    """Run `snakemake -n` with some arguments in a folder; return exit code, all that it printed and its CPU seconds."""
+def snakemake(folder: Path, arguments: list[str], environment: dict[str, str]) -> tuple[int, str, float]:
+    """Run Snakemake with some arguments in a folder; return exit code, all that it printed and its CPU seconds."""
     if not hasattr(LOCAL, "server"):  # one for each thread, which asks one thing at a time
         given = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
         LOCAL.server = subprocess.Popen([sys.executable, "-P", __file__], **given)
@@ -34,7 +34,7 @@ def dry_run(folder: Path, arguments: list[str], environment: dict[str, str]) -> 
 
 
 def obey(asked: dict, loaded: int) -> None:
-    """Become a dry-run as a command of its own would be, and end with it. loaded: where imported names are written."""
+    """Become Snakemake as a command of its own would be, and end with it. loaded: where imported names are written."""
     from snakemake.cli import main
 
     known = set(sys.modules)
@@ -46,7 +46,7 @@ def obey(asked: dict, loaded: int) -> None:
     output = os.open(asked["output"], os.O_WRONLY)
     for number, file in ((0, os.open(os.devnull, os.O_RDONLY)), (1, output), (2, output)):
         os.dup2(file, number)
-    sys.argv = [str(Path(sys.executable).parent / "snakemake"), "-n", *asked["arguments"]]
+    sys.argv = [str(Path(sys.executable).parent / "snakemake"), *asked["arguments"]]
     try:
         main()
     finally:

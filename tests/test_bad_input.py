@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 
 import pytest
 from workflow import SMOKE, Workflow
@@ -47,12 +48,20 @@ BAD_CONFIGS = {
 }
 
 
+@pytest.fixture(scope="module")
+def finished(smoke, tmp_path_factory):
+    """Return a copy of the finished run that every bad configuration has to leave as it is."""
+    folder = tmp_path_factory.mktemp("finished")
+    yield smoke.workflow.copy(folder / "tree")
+    shutil.rmtree(folder)
+
+
 @pytest.mark.parametrize(("change", "sentence"), BAD_CONFIGS.values(), ids=BAD_CONFIGS)
-def test_a_bad_configuration_stops_before_any_job_with_one_sentence(smoke, place, change, sentence):
-    tree = smoke.workflow.copy(place)
+def test_a_bad_configuration_stops_before_any_job_with_one_sentence(finished, change, sentence):
+    tree = finished
     before = tree.generated()
     assert len(before) > 20
-    outcome = tree.snakemake(*SMOKE, tree.write_config("bad.yaml", change))
+    outcome = tree.forked(*SMOKE, tree.write_config("bad.yaml", change))
     assert outcome.code != 0
     assert sentence in outcome.log.splitlines()
     assert "Job stats" not in outcome.log

@@ -29,7 +29,7 @@ def handed(smoke, tmp_path_factory):
     """Return a copy of the finished run with its folder, and what Snakemake said of it."""
     base = tmp_path_factory.mktemp("deploy")
     tree = smoke.workflow.copy(base / "tree")
-    outcome = tree.snakemake("deploy", *SMOKE)
+    outcome = tree.forked("deploy", *SMOKE)
     assert outcome.code == 0, outcome.log
     yield tree, outcome
     shutil.rmtree(base, ignore_errors=True)
@@ -87,7 +87,7 @@ def test_another_demand_or_program_makes_it_again(handed, tmp_path):
 
 def test_another_objective_hands_over_another_setting(handed, tmp_path):
     tree = handed[0].copy(tmp_path / "tree")
-    outcome = tree.snakemake("deploy", *SMOKE, "--config", "deploy={objective: latency}")
+    outcome = tree.forked("deploy", *SMOKE, "--config", "deploy={objective: latency}")
     assert outcome.code == 0, outcome.log
     found = about(tree / "deploy/resnet18")
     assert {axis: found[axis] for axis in ("backend", "precision", "resolution", "batch_size")} == best(
@@ -97,7 +97,7 @@ def test_another_objective_hands_over_another_setting(handed, tmp_path):
 
 def test_where_nothing_is_recommended_it_ends_with_one_sentence(handed, tmp_path):
     tree = handed[0].copy(tmp_path / "tree")
-    outcome = tree.snakemake("deploy", *SMOKE, "--config", "minimum_fps=1000000000")
+    outcome = tree.forked("deploy", *SMOKE, "--config", "minimum_fps=1000000000")
     assert outcome.code != 0
     assert "there is nothing to hand over of resnet18, as the report recommends nothing for throughput" in outcome.log
     assert "Traceback" not in outcome.log

@@ -180,7 +180,7 @@ def test_only_what_git_ignores_was_generated(smoke):
 
 def test_a_second_run_has_nothing_to_do(smoke):
     before = smoke.workflow.generated()
-    outcome = smoke.workflow.snakemake(*SMOKE)
+    outcome = smoke.workflow.forked(*SMOKE)
     assert outcome.code == 0
     assert "Nothing to be done" in outcome.log
     assert outcome.jobs == {}

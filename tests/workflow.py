@@ -57,7 +57,7 @@ class Outcome:
 
     code: int
     log: str
-    cpu_seconds: float = 0.0  # of a dry-run, whatever else the machine did
+    cpu_seconds: float = 0.0  # of a fork, whatever else the machine did
 
     @property
     def jobs(self) -> dict[str, int]:
@@ -129,9 +129,13 @@ class Workflow:
         """Run Snakemake. Targets come first: `--configfile X target` takes the target as a second file."""
         return self.call(str(BIN / "snakemake"), *arguments, **environment)
 
+    def forked(self, *arguments, **environment) -> Outcome:
+        """Run Snakemake in a fork of a process that has imported it: for what is refused, or has little to do."""
+        return Outcome(*dry_runs.snakemake(self.folder, arguments, self.environment(**environment)))
+
     def dry_run(self, *arguments, **environment) -> Outcome:
         """Ask Snakemake what it would do."""
-        return Outcome(*dry_runs.dry_run(self.folder, arguments, self.environment(**environment)))
+        return self.forked("-n", *arguments, **environment)
 
     def plan(self, *arguments, **environment) -> Outcome:
         """Dry-run Snakemake, which must succeed."""
