@@ -38,6 +38,10 @@ class Plot(NamedTuple):
         return getattr(import_module(f"speedgrid.report.plots.{self.module}"), self.function)(material, title)
 
 
+# Inches around what is drawn.
+MARGIN = 0.1
+
+
 def serves(config: Config) -> bool:
     """Say whether a run with this configuration serves streams under load."""
     return config.get("serving", {}).get("for") not in (None, False, "none", [])
@@ -108,10 +112,12 @@ def draw_all(material, folder: str | Path) -> None:
         plot = PLOTS[name]
         with matplotlib.rc_context(SETTINGS), speaking(material.run["config"]["report"]["language"]):
             figure = plot.draw(material, ("" if plot.of_run else prefix) + _(title))
+            # Asked for once, as each file would else lay the figure out and draw it twice.
+            box = figure.get_tightbbox().padded(MARGIN)
             path = Path(folder) / f"{material.model}-{name}.svg"
             with replacing(path) as temporary:
                 for suffix, options in ((".svg", {"metadata": {"Date": None}}), (".png", {"dpi": 160})):
-                    figure.savefig(temporary.with_suffix(suffix), **options)
+                    figure.savefig(temporary.with_suffix(suffix), bbox_inches=box, **options)
                 shorten(temporary)
         pyplot.close(figure)
 

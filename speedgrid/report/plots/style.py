@@ -59,7 +59,6 @@ SETTINGS = {
     "svg.fonttype": "none",  # letters are text, which takes half the space, and can be found and copied
     "figure.figsize": (7.6, 4.2),
     "figure.dpi": 110,
-    "savefig.bbox": "tight",
     "axes.grid": True,
     "axes.axisbelow": True,
     "grid.alpha": 0.3,
