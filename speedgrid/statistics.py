@@ -3,6 +3,8 @@
 How often the intervals contain the truth is simulated in tests/test_statistics.py.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 from scipy import special
 
@@ -67,7 +69,7 @@ def order_statistic_interval(samples: np.ndarray, quantile: float = 0.5) -> tupl
 def central_interval(samples: np.ndarray, quantile: float, upper: float) -> tuple[float, float]:
     """Return the interval of a quantile that lies below its upper end with probability `upper`, as above its lower."""
     n, ordered = len(samples), np.sort(samples)
-    below = np.sign(samples - _quantile(ordered, quantile))
+    below = np.sign(samples - quantile_of(ordered, quantile))
     time, lags = correlation_window(below)
     reach = special.stdtrit(n / (2 * lags + 1), upper) if lags else special.ndtri(upper)
     spread = reach * np.sqrt(n * time * quantile * (1 - quantile))
@@ -75,12 +77,21 @@ def central_interval(samples: np.ndarray, quantile: float, upper: float) -> tupl
     return float(low), float(high)
 
 
-def _quantile(ordered: np.ndarray, quantile: float) -> float:
+def quantile_of(ordered: np.ndarray, quantile: float) -> float:
     """Return the quantile of samples in order as np.quantile has it, which takes a third of an interval's time."""
     at = (len(ordered) - 1) * quantile
     place = int(at)
     below, above, part = ordered[place], ordered[min(place + 1, len(ordered) - 1)], at - place
     return above - (above - below) * (1 - part) if part >= 0.5 else below + (above - below) * part
+
+
+def median(samples: Sequence[float] | np.ndarray) -> float:
+    """Return the median of samples as np.median has it, in less time; NaN where one is NaN."""
+    ordered = np.sort(np.asarray(samples, float))
+    half, odd = divmod(len(ordered), 2)
+    if np.isnan(ordered[-1]):
+        return float("nan")
+    return float(ordered[half] if odd else (ordered[half - 1] + ordered[half]) / 2)
 
 
 # Fewest samples for which a two-sided 95 % interval of a percentile is bounded by samples on both sides.
@@ -91,4 +102,4 @@ def percentile(samples: np.ndarray, percent: int) -> float | None:
     """Return a percentile of the pooled samples, or None where there are too few to support it."""
     if len(samples) < FEWEST_FOR_PERCENTILE[percent]:
         return None
-    return float(np.percentile(samples, percent))
+    return float(quantile_of(np.sort(samples), percent / 100))

@@ -16,7 +16,7 @@ from speedgrid.evidence.intervals import (
     share_interval,
 )
 from speedgrid.measure.timing import tight
-from speedgrid.statistics import correlation_window, order_statistic_interval, percentile
+from speedgrid.statistics import correlation_window, median, order_statistic_interval, percentile, quantile_of
 
 MILLISECONDS = st.floats(0.001, 1e5)
 SAMPLES = st.lists(MILLISECONDS, min_size=1, max_size=60)
@@ -431,3 +431,14 @@ def test_fewer_than_three_cells_or_two_rounds_have_nothing_that_is_known_to_be_c
     assert course([one[:1] for one in samples]) is None
     assert course([*samples[:2], samples[2][:2]]) is None
     assert course([]) is None
+
+
+def test_medians_and_quantiles_are_those_of_numpy_to_the_last_bit():
+    random = np.random.default_rng(1)
+    for number in range(400):
+        samples = np.exp(random.normal(0, (1e-3, 1, 5)[number % 3], 1 + number)).round(1 if number % 5 == 0 else 9)
+        assert median(samples) == median(list(samples)) == np.median(samples)
+        for values in (samples, (1e3 * samples).astype(np.int64)):
+            for quantile in (0, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99, 1):
+                assert quantile_of(np.sort(values), quantile) == np.quantile(values, quantile)
+    assert np.isnan(median([1.0, np.nan, 2.0]))

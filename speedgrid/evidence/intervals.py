@@ -11,7 +11,7 @@ import numpy as np
 from scipy import special
 
 from speedgrid.evidence.between import Spread
-from speedgrid.statistics import LEVEL, central_interval, order_statistic_interval
+from speedgrid.statistics import LEVEL, central_interval, median, order_statistic_interval
 
 # Rounds that tell of their own spread; of fewer, cells that are like theirs say more.
 ENOUGH = 3
@@ -25,7 +25,7 @@ class Rounds(list[np.ndarray]):
     @cached_property
     def medians(self) -> np.ndarray:
         """The median of each round."""
-        return np.array([np.median(samples) for samples in self])
+        return np.array([median(samples) for samples in self])
 
     @cached_property
     def logs(self) -> np.ndarray:
@@ -59,7 +59,7 @@ def median_interval(rounds: list[np.ndarray], like: Spread | None = None) -> tup
     98 % of intervals contain the truth, whether cells are alike or not.
     """
     known = Rounds.of(rounds)
-    middle = float(np.median(known.medians))
+    middle = median(known.medians)
     if like and len(known) < ENOUGH:
         return _borrowed(known, middle, like)
     if len(known) == 1:

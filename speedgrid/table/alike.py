@@ -8,6 +8,7 @@ import numpy as np
 
 from speedgrid.precision import QUANTISED
 from speedgrid.record import Record
+from speedgrid.statistics import quantile_of
 from speedgrid.table.conditions import BUSY_CORES, SLOWER, elsewhere, pace, throttled
 from speedgrid.table.verdict import judge
 
@@ -192,7 +193,8 @@ def centred(logs: np.ndarray) -> np.ndarray:
 
 def extent(logs: np.ndarray) -> np.ndarray:
     """Return how many samples there are, and how far their logarithms reach beyond the median."""
-    quantiles = np.quantile(logs, [0, 0.25, 0.5, 0.75, 1])
+    ordered = np.sort(logs)
+    quantiles = np.array([quantile_of(ordered, one) for one in (0, 0.25, 0.5, 0.75, 1)])
     return np.array([len(logs), *(quantiles - quantiles[2])[[0, 1, 3, 4]]])
 
 

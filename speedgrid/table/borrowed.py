@@ -9,6 +9,7 @@ from speedgrid.evidence.between import Spread, common
 from speedgrid.evidence.intervals import within
 from speedgrid.grid import Cell, kind_of
 from speedgrid.record import Record
+from speedgrid.statistics import median
 from speedgrid.table import aside
 from speedgrid.table.limiter import waits_for_host
 from speedgrid.text.status import SHOWN
@@ -53,7 +54,7 @@ def likes(rounds: Mapping[Cell, list[Record]], timings: Iterable[Record] = ()) -
 def spread(records: list[Record]) -> Spread:
     """Return the spread of timings of one cell, two or more: never less than their own samples have it."""
     samples = [np.array(one.host_ms) for one in records]
-    logs = np.log([np.median(one) for one in samples])
+    logs = np.log([median(one) for one in samples])
     return Spread(max(float(logs.var(ddof=1)), within(samples)), len(samples) - 1)
 
 
@@ -66,4 +67,4 @@ def waits(records: list[Record]) -> bool:
 def median_of(records: list[Record], name: str) -> float | None:
     """Return the median over rounds of the rounds' medians of one kind of sample, or None where there are none."""
     samples = [getattr(record.seen.samples, name) for record in records if record.seen]
-    return float(np.median([np.median(one) for one in samples if one])) if any(samples) else None
+    return median([median(one) for one in samples if one]) if any(samples) else None

@@ -16,7 +16,7 @@ from speedgrid.measure import probes
 from speedgrid.model.described import Arithmetic
 from speedgrid.record import Record, Seen, Telemetry
 from speedgrid.serving.record import Serving
-from speedgrid.statistics import percentile
+from speedgrid.statistics import median, percentile
 from speedgrid.table import aside, parts, speedups
 from speedgrid.table.borrowed import likes, median_of
 from speedgrid.table.columns import NAMES as COLUMNS
@@ -186,7 +186,7 @@ def efficiency(result: Row, flop_per_image: int | None, peaks: Peaks) -> Row:
     }
 
 
-def over(values: Iterable[float | None], how: Callable[[list[float]], Any] = np.median) -> float | None:
+def over(values: Iterable[float | None], how: Callable[[list[float]], Any] = median) -> float | None:
     """Return the summary, a median by default, of the figures that are known, or None where none is."""
     present = [value for value in values if value is not None]
     return float(how(present)) if present else None

@@ -17,7 +17,7 @@ from speedgrid.grid import CELL
 from speedgrid.launcher.outputs import one_line
 from speedgrid.precision import BYTES
 from speedgrid.record import Record, Seen
-from speedgrid.statistics import order_statistic_interval
+from speedgrid.statistics import median, order_statistic_interval, quantile_of
 from speedgrid.table import aside
 from speedgrid.table.answers import answers
 
@@ -93,7 +93,7 @@ def resolution(record: Record, seen: Seen) -> Iterator[str]:
     step = int(np.gcd.reduce(whole))
     if whole.min() == whole.max():
         yield f"its {len(whole)} timed calls took {whole[0] / 1e6:g} ms each, to the nanosecond"
-    elif (room := np.diff(np.quantile(whole, [0.25, 0.75]))[0]) > 10 * step * len(whole) and repeated(whole) > REPEATED:
+    elif (room := quartiles_apart(whole)) > 10 * step * len(whole) and repeated(whole) > REPEATED:
         yield (
             f"{repeated(whole):.0%} of its {len(whole)} timed calls took as long as another one to the nanosecond, and "
             f"half of them lie {room / 1e6:.4g} ms apart"
@@ -102,6 +102,12 @@ def resolution(record: Record, seen: Seen) -> Iterator[str]:
         yield f"its {len(whole)} timed calls are in the order of how long they took"
     elif len(whole) >= 5 and step >= COARSE_NS:
         yield f"its {len(whole)} timed calls took multiples of {step / 1000:g} microseconds each, to the nanosecond"
+
+
+def quartiles_apart(whole: np.ndarray) -> float:
+    """Return the range between the quartiles of samples."""
+    ordered = np.sort(whole)
+    return quantile_of(ordered, 0.75) - quantile_of(ordered, 0.25)
 
 
 def repeated(whole: np.ndarray) -> float:
@@ -159,7 +165,7 @@ def least_reach_percent(record: Record) -> float:
 def reach_percent(record: Record) -> float:
     """Return the reach of the interval of a record's median to either side, in percent of it."""
     low, high = order_statistic_interval(np.array(record.host_ms))
-    return 50 * (high - low) / float(np.median(record.host_ms))
+    return 50 * (high - low) / median(record.host_ms)
 
 
 def clocks(record: Record, seen: Seen) -> Iterator[str]:
@@ -172,7 +178,7 @@ def clocks(record: Record, seen: Seen) -> Iterator[str]:
         return
     if not samples.device_ms:
         return
-    host, device = (float(np.median(one)) for one in (samples.host_ms, samples.device_ms))
+    host, device = (median(one) for one in (samples.host_ms, samples.device_ms))
     both = f"a call takes {host:.6g} ms by the host's clock and {device:.6g} ms by the device's"
     if device > 1.01 * host + EVENT_MS:
         yield f"{both}, which is a part of it"

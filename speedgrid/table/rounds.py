@@ -9,6 +9,7 @@ import pandas as pd
 from speedgrid.evidence.intervals import median_interval
 from speedgrid.grid import AXES
 from speedgrid.record import Record
+from speedgrid.statistics import median
 from speedgrid.table.aside import judge
 from speedgrid.table.conditions import pace
 from speedgrid.table.run import Row, Table, Timings
@@ -62,8 +63,8 @@ def row(record: Record) -> Row:
         "latency_ms": latency,
         "latency_ms_low": low,
         "latency_ms_high": high,
-        "device_ms": float(np.median(samples.device_ms)) if samples.device_ms else None,
-        "submit_ms": float(np.median(samples.submit_ms)) if samples.submit_ms else None,
+        "device_ms": median(samples.device_ms) if samples.device_ms else None,
+        "submit_ms": median(samples.submit_ms) if samples.submit_ms else None,
         "pace_ms": pace(record),
         "runs": len(samples.host_ms),
     }
