@@ -5,7 +5,7 @@ from speedgrid.launcher import folder
 from speedgrid.settings import require_readable
 
 min_version("9.19")
-folder.require()
+folder.require(workflow.deployment_settings.deployment_method)
 require_readable("config/config.yaml")
 
 
@@ -15,7 +15,7 @@ configfile: "config/config.yaml"
 report: "templates/captions/workflow.rst"
 
 
-container: "docker://speedgrid"
+container: lambda wildcards: folder.image()
 
 
 include: "rules/common.smk"

@@ -5,7 +5,7 @@ import subprocess
 import sys
 
 import pytest
-from workflow import BIN, ROOT, Workflow
+from workflow import BIN, ROOT, SMOKE, Workflow
 
 from speedgrid.launcher import folder
 
@@ -62,6 +62,24 @@ def test_another_folder_is_refused_with_the_command_that_is_right(tmp_path, monk
         f"the folder {str(tmp_path)!r} is not that of speedgrid, in which its files and results are; change to it with "
         f"`cd {ROOT}`, or add `--directory {ROOT}` to the command."
     )
+
+
+def test_jobs_in_a_container_or_environment_each_are_refused(tmp_path):
+    tree = Workflow.fresh(tmp_path / "tree")
+    for method in ("apptainer", "conda"):
+        done = tree.dry_run(*SMOKE, "--software-deployment-method", method)
+        assert done.code != 0
+        assert f"--software-deployment-method is {method}, but jobs run where the workflow runs" in done.log
+        assert "docs/containers.md" in done.log
+
+
+def test_only_in_an_image_a_run_names_it(environment):
+    environment.delenv(folder.IMAGE_VARIABLE, raising=False)
+    assert folder.image() is None
+    environment.setenv(folder.IMAGE_VARIABLE, "localhost/speedgrid")
+    assert folder.image() == "localhost/speedgrid"
+    text = (ROOT / "envs/Containerfile").read_text()
+    assert f"{folder.IMAGE_VARIABLE}=localhost/speedgrid" in text
 
 
 def test_snakemake_from_elsewhere_says_so_in_one_sentence(tmp_path):

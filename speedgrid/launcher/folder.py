@@ -1,7 +1,11 @@
-"""The workflow's own folder: where it must be run from, where its caches are, and how its jobs find its code."""
+"""The workflow's own folder: where it must be run from, where its caches are, and how its jobs find its code.
+
+Jobs run where the workflow runs, from a process that is warm already: in a container, or in none, all of them together.
+"""
 
 import os
 import shlex
+from collections.abc import Iterable
 from pathlib import Path
 
 from speedgrid import ROOT, InputError
@@ -19,12 +23,30 @@ CACHES = {
 }
 
 
+# Set by the image of envs/Containerfile to its name.
+IMAGE_VARIABLE = "SPEEDGRID_IMAGE"
+
+
 class FolderError(InputError):
     """A folder that the workflow cannot be run from; the message names it and what would be right."""
 
 
-def require() -> None:
-    """Raise FolderError unless this process works in the workflow's own folder, where its results are."""
+def image() -> str | None:
+    """Return the name of the image that this process runs in, for Snakemake's report; None outside."""
+    return os.environ.get(IMAGE_VARIABLE) or None
+
+
+def require(deployed_by: Iterable[object] = ()) -> None:
+    """Raise FolderError unless this process works in the workflow's own folder, where its results are.
+
+    deployed_by: what Snakemake was asked to put each job into: an environment or a container. Jobs that the warm
+    process runs would not be in it, and the results would say that they were, so that is refused, too.
+    """
+    if names := sorted(str(one) for one in deployed_by):
+        raise FolderError(
+            f"--software-deployment-method is {' '.join(names)}, but jobs run where the workflow runs; leave it out "
+            "and run all of it in the container or in the environment (docs/containers.md)."
+        )
     if not os.path.samefile(ROOT, "."):
         root = shlex.quote(str(ROOT))
         raise FolderError(
