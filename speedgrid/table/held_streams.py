@@ -96,7 +96,7 @@ def _none(run: Run) -> str | None:
 
 
 def _arrivals(run: Run, asked: Asked) -> Iterator[str]:
-    """Yield what contradicts the number of streams: each of them has as many frames in a block, and a rate."""
+    """Yield the contradictions in the number of streams: each of them has as many frames in a block, and a rate."""
     wanted, seen = run.streams * asked.fps, run.figures.offered_fps
     off = DEVIATIONS / np.sqrt(sum(run.frames)) if run.arrivals == "poisson" else EXACT
     if abs(seen / wanted - 1) > off:
@@ -106,7 +106,7 @@ def _arrivals(run: Run, asked: Asked) -> Iterator[str]:
 
 
 def _distributions(run: Run) -> Iterator[str]:
-    """Yield what contradicts the distributions: the figures beside them are of them, and no frame takes more."""
+    """Yield the contradictions in the distributions: the figures beside them are of them, and no frame takes more."""
     for name, values in run.quantiles.items():
         figures: dict[str, float] = getattr(run.figures, f"{name}_ms")
         for key, share in PERCENTILES.items():
@@ -119,14 +119,14 @@ def _distributions(run: Run) -> Iterator[str]:
 
 
 def _counts(run: Run, asked: Asked) -> Iterator[str]:
-    """Yield what contradicts the counts of a run with so many frames of each stream in a block, which ended."""
+    """Yield the contradictions in the counts of a run with this many frames of each stream in a block, which ended."""
     found = [_counted(run, asked, run.frames[0] // run.streams + left) for left in (SETTLING, SETTLING + 1)]
     if all(found):  # a frame on the edge of what settles is judged, or not
         yield found[0][0]
 
 
 def _counted(run: Run, asked: Asked, periods: int) -> list[str]:
-    """Return what contradicts the counts of a run, if blocks have this many periods."""
+    """Return the contradictions in the counts of a run, if blocks have this many periods."""
     seen, found = run.figures, []
     total = run.streams * periods * (len(run.frames) + 1)
     missed, served = seen.miss_rate * total, total - seen.dropped
@@ -143,7 +143,7 @@ def _counted(run: Run, asked: Asked, periods: int) -> list[str]:
 
 
 def _late(run: Run, late: float, slack: float) -> list[str]:
-    """Return what contradicts the share of served frames that were late. slack: of two frames."""
+    """Return the contradictions in the share of served frames that were late. slack: of two frames."""
     shares, values = np.array(SHARES), np.array(run.quantiles["latency"])
     in_time = (values > run.deadline_ms + LAST_MS) & (shares < 1 - late - slack)
     beyond = (values < run.deadline_ms - LAST_MS) & (shares > 1 - late + slack)
@@ -153,7 +153,7 @@ def _late(run: Run, late: float, slack: float) -> list[str]:
 
 
 def _calls(run: Run, asked: Asked, served: int) -> list[str]:
-    """Return what contradicts the calls: their mean time is none that a frame's call took, or they are too many."""
+    """Return the contradictions in the calls: their mean time is that of no frame's call, or they are too many."""
     seen, found = run.figures, []
     largest, times = max(asked.place.batch_sizes), run.quantiles["service"]
     if not 1 <= seen.mean_batch <= largest:
