@@ -122,6 +122,36 @@ def test_sound_alone_is_no_video(tmp_path):
 
 
 @needs_av
+def test_damaged_titles_are_no_matter(tmp_path):
+    import av
+    import numpy as np
+
+    path = tmp_path / "titled.avi"
+    with av.open(str(path), "w") as container:
+        container.metadata["title"] = "a title of mine"
+        stream = container.add_stream("mpeg4", rate=30)
+        stream.width, stream.height, stream.pix_fmt = 32, 32, "yuv420p"
+        frame = av.VideoFrame.from_ndarray(np.zeros((32, 32, 3), np.uint8), format="rgb24")
+        container.mux([*stream.encode(frame), *stream.encode()])
+    whole = path.read_bytes()
+    assert b"a title of mine" in whole
+    path.write_bytes(whole.replace(b"a title of mine", b"\xa6 title \xff\xfe mine"))
+    assert video.describe(path, "mine")["frames"] == 1
+
+
+@needs_av
+@pytest.mark.parametrize("size", [(6000, 6000), (9000, 4000)])
+def test_frames_of_more_pixels_than_any_video_has_are_refused_before_one_is_decoded(tmp_path, size):
+    from PIL import Image
+
+    Image.new("1", size).save(tmp_path / "large.png")
+    with pytest.raises(
+        video.VideoError, match=rf"large\.png has frames of {size[0]} x {size[1]} pixels, more than 35,"
+    ):
+        video.describe(tmp_path / "large.png", "mine")
+
+
+@needs_av
 def test_a_playlist_has_nobody_asked_for_what_it_names(tmp_path):
     with socket.create_server(("127.0.0.1", 0)) as server:
         asked = []

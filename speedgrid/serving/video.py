@@ -17,6 +17,8 @@ from speedgrid.serving.decoded import Clip
 PHOTOGRAPHS, KEY = "photographs", "serving.video"
 # Frames that are decoded of a video, from its beginning: of 30 a second 20 s, some 3 s of one core's time.
 MOST_FRAMES = 600
+# Pixels of a frame, at most: 8192 x 4320, the largest level of HEVC.
+MOST_PIXELS = 35_389_440
 # A video is a local file, whatever is in it: a playlist would have FFmpeg open what it names.
 ONLY_FILES = {"protocol_whitelist": "file"}
 INSTALL = "decoding needs PyAV: pip install av"
@@ -56,10 +58,16 @@ def opened(path: str | Path, threads: int) -> Iterator[tuple[Any, Any]]:
     import av
 
     try:
-        with av.open(str(path), options=ONLY_FILES) as container:
+        # Its titles may be in any encoding, or damaged: nothing is made of them.
+        with av.open(str(path), options=ONLY_FILES, metadata_errors="replace") as container:
             if not container.streams.video:
                 raise VideoError(f"{path} has no video in it; {_remedy()}.")
             stream = container.streams.video[0]
+            width, height = stream.codec_context.width, stream.codec_context.height
+            if width * height > MOST_PIXELS:
+                raise VideoError(
+                    f"{path} has frames of {width} x {height} pixels, more than {MOST_PIXELS:,}; {_remedy()}."
+                )
             stream.thread_type = "AUTO"
             stream.codec_context.thread_count = threads
             yield container, stream
