@@ -259,7 +259,12 @@ def finished(folder, status="ok", verdict="ok"):
 def test_runs_that_differ_in_times_and_noise_alone_have_the_same_result(tmp_path):
     first, second = finished(tmp_path / "a"), finished(tmp_path / "b", verdict="unstable")
     (first / "report/report.md").write_text("another time\n")
+    # What went on after its end has the controls of a session of its own.
+    for turn in ("sentinel1s2", "twin1s3", "reference1s12"):
+        write(first / f"artifacts/timings/{CELL}-{turn}.json", make_record(CELL, turn=turn))
     assert whole.differences(first, second) == []
+    write(first / f"artifacts/timings/{CELL}-round2.json", make_record(CELL, turn="round2"))
+    assert whole.differences(first, second) == [f"artifacts/timings/{CELL}-round2.json is left over"]
 
 
 def test_what_differs_from_an_undisturbed_run_is_named(tmp_path):
