@@ -12,6 +12,7 @@ from speedgrid.published.source import PublishedError
 from speedgrid.report import redraw
 from speedgrid.text.language import ROOT
 
+EXAMPLES = sorted(path.parent for path in ROOT.glob("examples/*/run.json"))
 EXAMPLE = ROOT / "examples" / "nvidia-h200"
 
 
@@ -20,20 +21,14 @@ def timeless(text: str) -> str:
     return re.sub(r"rendered [^.]+\.", "", text)
 
 
-@pytest.fixture(scope="module")
-def drawn(tmp_path_factory):
-    """Write the example's report again by the command, from its results alone, and return its folder."""
-    output = tmp_path_factory.mktemp("redrawn")
-    python("-m", "scripts.redraw", EXAMPLE, "--output", output)
-    return output
-
-
-def test_the_committed_report_is_what_this_version_writes(drawn):
-    files = sorted(str(path.relative_to(drawn)) for path in drawn.rglob("*") if path.is_file())
-    assert files == sorted(str(path.relative_to(EXAMPLE / "report")) for path in (EXAMPLE / "report").rglob("*.*"))
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.name)
+def test_the_committed_report_is_what_this_version_writes(example, tmp_path):
+    python("-m", "scripts.redraw", example, "--output", tmp_path)
+    files = sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file())
+    assert files == sorted(str(path.relative_to(example / "report")) for path in (example / "report").rglob("*.*"))
     for name in ("report.md", "explorer.html", "results.html"):
-        committed, now = (folder / name for folder in (EXAMPLE / "report", drawn))
-        assert timeless(now.read_text()) == timeless(committed.read_text()), "run `make redraw NAME=nvidia-h200`"
+        committed, now = (folder / name for folder in (example / "report", tmp_path))
+        assert timeless(now.read_text()) == timeless(committed.read_text()), f"run `make redraw NAME={example.name}`"
 
 
 def test_a_folder_without_results_is_named_with_what_is_missing(tmp_path):
