@@ -205,6 +205,16 @@ def test_the_error_names_ten_rows_at_most_and_says_how_many_there_are():
     assert len(str(caught.value).splitlines()) == 11
 
 
+def test_a_row_of_the_error_is_one_line_whatever_its_cell_is_called():
+    table = make_table(make_records())
+    table["ms_per_image"] *= 2
+    table["model"] = name = "a\nb\x1b[2Jc"
+    with pytest.raises(AuditError) as caught:
+        audit.require(table, {name: ARITHMETIC["resnet18"]}, PEAKS, REFERENCE)
+    assert len(str(caught.value).splitlines()) == 11
+    assert "\x1b" not in str(caught.value)
+
+
 def test_a_table_without_any_speed_passes():
     records = [make_record(name, status="failed", reason="boom") for name in LATENCIES]
     assert audit.require(make_table(records), ARITHMETIC, PEAKS, REFERENCE) == 0
