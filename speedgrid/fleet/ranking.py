@@ -90,11 +90,12 @@ def rank(machines: list[Machine], wishes: Wishes, threshold: float) -> Fleet:
         )
     demanded = strictest((one.run["config"] for one in machines), wishes)
     frames = [judged(goal, machines, demanded, threshold) for goal in goals().values()]
-    cameras = pd.DataFrame(streams.judged(machines, demanded), columns=list(COLUMNS))
-    rows = pd.concat([one for one in (*frames, cameras) if len(one)] or frames, ignore_index=True)
+    cameras = streams.asked_of(machines)
+    served = pd.DataFrame(streams.judged(machines, demanded, cameras), columns=list(COLUMNS))
+    rows = pd.concat([one for one in (*frames, served) if len(one)] or frames, ignore_index=True)
     currency = clean(wishes.currency)
     rows = rows.assign(currency=currency or None).astype({"batch_size": "Int64"})[list(COLUMNS)]
-    return Fleet(machines, demanded, threshold, currency, rows, streams.asked_of(machines))
+    return Fleet(machines, demanded, threshold, currency, rows, cameras)
 
 
 def judged(goal: Goal, machines: list[Machine], demanded: list[Demand], threshold: float) -> pd.DataFrame:

@@ -59,9 +59,11 @@ def asked_of(machines: list[Machine]) -> dict[Wanted, Asked]:
     return {at: found[at] for at in first.values()}
 
 
-def otherwise(machines: list[Machine]) -> list[str]:
-    """Return the names of machines with cameras that were asked for something else than what they are ranked with."""
-    ranked = asked_of(machines)
+def otherwise(machines: list[Machine], ranked: dict[Wanted, Asked]) -> list[str]:
+    """Return the names of machines with cameras that were asked for something else than what they are ranked with.
+
+    ranked: as of `asked_of`.
+    """
     return [
         one.name
         for one in machines
@@ -69,14 +71,16 @@ def otherwise(machines: list[Machine]) -> list[str]:
     ]
 
 
-def judged(machines: list[Machine], demanded: list[Demand]) -> list[dict[str, object]]:
+def judged(machines: list[Machine], demanded: list[Demand], ranked: dict[Wanted, Asked]) -> list[dict[str, object]]:
     """Return a row for each place where cameras were served and each machine, with its verdict; as of `ranking`.
+
+    ranked: as of `asked_of`.
 
     The ratio is the cameras of the best machine over its own. Fewer is WORSE where it was shown to fail with as many
     as the best one serves, or with fewer than that; else it is undecided, however many fewer it is.
     """
     found: list[dict[str, object]] = []
-    for at in asked_of(machines):
+    for at in ranked:
         settings = {one.name: best(one, at, demanded) for one in machines if at.model in set(one.table.model)}
         top = max((one for one in settings.values() if one), key=lambda one: one.claim.streams, default=None)
         if top is None:

@@ -170,7 +170,7 @@ def notes(fleet: Fleet) -> list[str]:
     free = [one.name for one in machines if one.price is None]
     if free and len(free) < len(machines):
         found.append(_("Without a price, and so without a cost: {machines}.").format(machines=listed(free)))
-    if other := streams.otherwise(machines):
+    if other := streams.otherwise(machines, fleet.cameras):
         text = _("With cameras that were asked for something else, which are not compared: {machines}.")
         found.append(text.format(machines=listed(other)))
     return found
