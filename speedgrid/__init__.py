@@ -15,8 +15,8 @@ class InputError(ValueError):
     """An input that cannot be used: what a user gave, or a file that somebody touched; all such errors derive from it.
 
     The message is one sentence that names the key or the file, what it has, and what would be right. Scripts print it
-    and no traceback (speedgrid.launcher.ending). What it quotes may hold anything: it is shown as one line.
+    and no traceback (speedgrid.launcher.ending). What it quotes may hold anything: each argument is shown as one line.
     """
 
     def __str__(self) -> str:
-        return in_one_line(super().__str__())
+        return "\n".join(in_one_line(str(one)) for one in self.args)

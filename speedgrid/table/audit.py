@@ -8,7 +8,7 @@ import itertools
 import math
 from collections.abc import Iterator
 
-from speedgrid import InputError, in_one_line
+from speedgrid import InputError
 from speedgrid.machine.data_sheet import Peaks
 from speedgrid.measure import probes
 from speedgrid.model.described import Arithmetic, Counted
@@ -43,9 +43,6 @@ PERCENTILES = ("latency_p90_ms", "latency_p95_ms", "latency_p99_ms")
 class AuditError(InputError):
     """A table that cannot be true; the message has the first rows that say so, a line for each, and the arithmetic."""
 
-    def __str__(self) -> str:
-        return "\n".join(map(in_one_line, self.args[0].split("\n")))
-
 
 def require(table: Table, arithmetic: Arithmetic, peaks: Peaks, reference: Reference) -> int:
     """Return how many rows with a speed were checked. Raises AuditError if any check fails.
@@ -57,8 +54,8 @@ def require(table: Table, arithmetic: Arithmetic, peaks: Peaks, reference: Refer
     """
     found = violations(table, arithmetic, peaks, reference)
     if found:
-        shown = "\n".join(f"  {one}" for one in map(in_one_line, found[:10]))
-        raise AuditError(f"the table contradicts itself or physics in {len(found)} places:\n{shown}")
+        shown = (f"  {one}" for one in found[:10])
+        raise AuditError(f"the table contradicts itself or physics in {len(found)} places:", *shown)
     return int(table.latency_ms.notna().sum())
 
 
